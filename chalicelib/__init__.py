@@ -1,0 +1,1 @@
+"""The Lambda side of Swarmkeeper; `pipeline.py` tells the whole flow."""

@@ -1,0 +1,137 @@
+"""What a lab consists of, kept in one JSON file so that every command of the lab sees the same."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+ROOT = Path("/var/lib/swarmkeeper-lab")  # on the machine's own disk, never on an overlay
+SLOTS = range(16)
+
+
+class LabError(Exception):
+    """Something that a person can mend; the text is the whole message."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """One machine of the lab, which is one EC2 instance. ``pid`` is its process 1, 0 without power."""
+
+    name: str
+    role: str
+    instance: str
+    address: str
+    zone: str
+    instance_type: str = "c5.large"
+    lifecycle: str = "spot"
+    pid: int = 0
+    state: str = "pending"
+    launched: float = 0.0
+
+    @property
+    def socket(self) -> str:
+        """The engine's socket, as seen from the machine that the lab runs on."""
+        return f"/proc/{self.pid}/root/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab: its subnet is 172.31.<16 * slot>.0/20 and its gateway the subnet's first address."""
+
+    name: str
+    slot: int
+    cluster: str
+    hosts: tuple[Host, ...] = ()
+    endpoint: str = ""
+    processes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def gateway(self) -> str:
+        """The machine's own address on the lab's bridge."""
+        return f"172.31.{16 * self.slot}.1"
+
+    @property
+    def subnet(self) -> str:
+        """The lab's network."""
+        return f"172.31.{16 * self.slot}.0/20"
+
+    @property
+    def directory(self) -> Path:
+        """Where everything of this lab lies."""
+        return ROOT / self.name
+
+    def host(self, name: str) -> Host:
+        """The host of that name, instance id or address; LabError where there is none."""
+        for host in self.hosts:
+            if name in (host.name, host.instance, host.address):
+                return host
+        known = ", ".join(host.name for host in self.hosts)
+        raise LabError(f"no host {name!r} in lab {self.name!r}; it has: {known or 'none'}")
+
+    def with_host(self, host: Host) -> Lab:
+        """The lab with this host added, or changed where it is known by its instance id."""
+        others = tuple(h for h in self.hosts if h.instance != host.instance)
+        return replace(self, hosts=tuple(sorted((*others, host), key=lambda h: h.launched)))
+
+
+def load(name: str) -> Lab:
+    """The lab of that name; LabError where none is up."""
+    try:
+        return _parse((ROOT / name / "state.json").read_text())
+    except FileNotFoundError:
+        raise LabError(f"no lab {name!r} is up; start it: python -m tests.lab up --name {name}") from None
+
+
+def change(name: str, by: Callable[[Lab], Lab]) -> Lab:
+    """Read, change and write a lab's state under a lock; answers the new state."""
+    with _locked():
+        lab = by(load(name))
+        _write(lab)
+        return lab
+
+
+def create(name: str, cluster: str) -> Lab:
+    """Reserve a name and a free slot; LabError where the name is taken or 16 labs are up."""
+    with _locked():
+        labs = [_parse(path.read_text()) for path in ROOT.glob("*/state.json")]
+        if any(lab.name == name for lab in labs):
+            raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
+        free = sorted(set(SLOTS) - {lab.slot for lab in labs})
+        if not free:
+            raise LabError("16 labs are up already; take one down: python -m tests.lab down --name NAME")
+        lab = Lab(name, free[0], cluster)
+        lab.directory.mkdir(parents=True, exist_ok=True)
+        _write(lab)
+        return lab
+
+
+def forget(name: str) -> None:
+    """Delete everything that is kept of a lab."""
+    with _locked():
+        shutil.rmtree(ROOT / name, ignore_errors=True)
+
+
+def _write(lab: Lab) -> None:
+    path = lab.directory / "state.json"
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(asdict(lab), indent=1))
+    os.replace(new, path)
+
+
+def _parse(text: str) -> Lab:
+    row = json.loads(text)
+    return Lab(**{**row, "hosts": tuple(Host(**host) for host in row["hosts"])})
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    ROOT.mkdir(parents=True, exist_ok=True)
+    with (ROOT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
