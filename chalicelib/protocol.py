@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 MAX_LINE = 20_000
+FAR = 1e11  # seconds since the epoch; more was meant as milliseconds
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}\Z")
 NODE = re.compile(r"[a-z0-9]{0,64}\Z")
@@ -97,8 +98,10 @@ class ServiceReport:
 
 @dataclass(frozen=True)
 class Result:
-    """The answer of one task. ``error`` is "" unless the task as a whole failed; ``left_out`` counts
-    the service reports that did not fit into the line."""
+    """The answer of one task. ``error`` is "" unless the task as a whole failed.
+
+    ``left_out`` counts the service reports that did not fit into the line; ``facts`` is what ``inspect`` saw.
+    """
 
     task: Task
     ok: bool
@@ -106,6 +109,7 @@ class Result:
     services: tuple[ServiceReport, ...] = ()
     error: str = ""
     left_out: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def encode_arguments(arguments: Arguments) -> str:
@@ -118,13 +122,13 @@ def decode_arguments(text: str) -> Arguments:
     message = _object(text, "arguments")
     _known(message, {"subjects", "deadline"}, "arguments")
     deadline = message.get("deadline", 0.0)
-    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 <= deadline < 1e11:
+    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 <= deadline < FAR:
         raise ProtocolError(f"deadline must be seconds since the epoch, not {deadline!r}")
     return Arguments(tuple(map(_subject, _list(message, "subjects"))), float(deadline))
 
 
 def encode_result(result: Result) -> str:
-    """A result as one line of JSON of at most MAX_LINE characters, service reports dropped last-first to fit."""
+    """A result as one line of at most MAX_LINE characters; the last service reports are dropped to fit."""
     while True:
         line = json.dumps(asdict(result), separators=(",", ":"), sort_keys=True)
         if len(line) <= MAX_LINE or not result.services:
@@ -153,6 +157,7 @@ def decode_result(stdout: str) -> Result:
             ),
             error=str(message.get("error", "")),
             left_out=int(message.get("left_out", 0)),
+            facts=dict(message.get("facts", {})),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"the agent's result does not have the agreed shape: {error!r}") from error
@@ -164,7 +169,9 @@ def _subject(row: Any) -> Subject:
     _known(row, {"instance", "address", "node"}, "a subject")
     subject = Subject(str(row.get("instance", "")), str(row.get("address", "")), str(row.get("node", "")))
     if not INSTANCE.match(subject.instance):
-        raise ProtocolError(f"instance must be an EC2 instance id such as i-0123456789abcdef0, not {subject.instance!r}")
+        raise ProtocolError(
+            f"instance must be an EC2 instance id (i-0123456789abcdef0), not {subject.instance!r}"
+        )
     if not ADDRESS.match(subject.address):
         raise ProtocolError(f"address must be a private IPv4 address, not {subject.address!r}")
     if not NODE.match(subject.node):

@@ -1,0 +1,85 @@
+"""The agent's entry: ``agent <task> <arguments JSON>``; the last line of stdout is the result."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from bootstrap.clock import Clock
+from bootstrap.swarm import SOCKET, Engine, EngineError
+from bootstrap.tasks import evacuate, inspect, leave
+from chalicelib.protocol import Arguments, ProtocolError, Result, Task, decode_arguments, encode_result
+
+RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
+    Task.EVACUATE: evacuate.run,
+    Task.LEAVE: leave.run,
+    Task.INSPECT: inspect.run,
+}
+NOT_DONE, BAD_INPUT, NO_ENGINE = 1, 64, 69  # after sysexits.h: EX_USAGE, EX_UNAVAILABLE
+HELP = """\
+tasks:
+  evacuate  move the tasks off the nodes of instances that are going, replacements first
+  leave     remove the nodes of instances that are gone from the swarm
+  inspect   show the nodes as this manager sees them; changes nothing
+
+arguments, as JSON:
+  {"subjects": [{"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}], "deadline": 1764237600}
+  subjects  EC2 instance id and private IPv4 address; "node" with the Swarm node id where it is known
+  deadline  seconds since the epoch at which the instances are gone; evacuate needs it
+
+exit status: 0 done, 1 not (all) done, 64 bad input, 69 the engine did not answer or is no manager
+What is done, and why, is told on stderr. The last line of stdout is the result as JSON.
+"""
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one task; answers the exit status."""
+    options = _parser().parse_args(words)
+    try:
+        task, arguments = _task(options.task), decode_arguments(options.arguments)
+        if task is Task.EVACUATE and not arguments.deadline:
+            raise ProtocolError("evacuate needs a deadline, in seconds since the epoch")
+        if task is not Task.INSPECT and not arguments.subjects:
+            raise ProtocolError(f"{task.value} needs at least one subject")
+    except ProtocolError as error:
+        return _fail(f"{error}; nothing was changed (see --help)", BAD_INPUT)
+    try:
+        result = RUN[task](Engine(options.engine), arguments, Clock())
+    except EngineError as error:
+        print(encode_result(Result(task, ok=False, error=str(error))))
+        return _fail(str(error), NO_ENGINE)
+    print(encode_result(result))
+    for node in result.nodes:
+        print(f"{node.instance}: {node.fate.value} {node.detail}".rstrip(), file=sys.stderr)
+    return 0 if result.ok else NOT_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "agent",
+        description="Does one task of Swarmkeeper on this host, which must be a manager of the swarm.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("task", help="evacuate, leave or inspect")
+    parser.add_argument("arguments", nargs="?", default="{}", help="the task's arguments as one JSON object")
+    parser.add_argument("--engine", default=SOCKET, help="the engine's socket (default: %(default)s)")
+    return parser
+
+
+def _task(name: str) -> Task:
+    try:
+        return Task(name)
+    except ValueError:
+        known = ", ".join(task.value for task in Task)
+        raise ProtocolError(f"unknown task {name!r}; the tasks are {known}") from None
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"agent: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

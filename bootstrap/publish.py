@@ -1,0 +1,125 @@
+"""Publish the agent of a stage: build the zipapp, make its bucket and table, upload, pin it for the handlers.
+
+Run it before each ``chalice deploy``: the hash that it writes into ``chalicelib/agent.json`` is packed with
+the handlers, so that handlers and agent always fit together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+ROOT = Path(__file__).resolve().parent.parent
+PIN = ROOT / "chalicelib" / "agent.json"
+TEMPLATE = ROOT / ".chalice" / "foundation.yaml"
+PYTHON = "3.10"  # the oldest on a host (Ubuntu 22.04)
+EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all files: the same sources give the same hash
+
+
+def main() -> int:
+    """Publish and say what was published; answers the exit status."""
+    parser = argparse.ArgumentParser("python -m bootstrap.publish", description=__doc__)
+    parser.add_argument("--stage", required=True, help="the Chalice stage, such as dev or prod")
+    parser.add_argument("--build-only", metavar="FILE", help="write the agent to FILE and publish nothing")
+    options = parser.parse_args()
+    try:
+        agent = build()
+        if options.build_only:
+            Path(options.build_only).write_bytes(agent)
+            return 0
+        pin = publish(agent, options.stage)
+    except (BotoCoreError, ClientError, WaiterError, subprocess.CalledProcessError) as error:
+        print(f"publish: {error}; {PIN.name} was left as it was", file=sys.stderr)
+        return 1
+    where = f"s3://{pin['bucket']}/{pin['key']}"
+    print(f"published {where} ({len(agent):,} bytes); now: chalice deploy --stage {options.stage}")
+    return 0
+
+
+def build() -> bytes:
+    """The agent as a zipapp: ``bootstrap``, the protocol and wheels; equal sources give equal bytes."""
+    with tempfile.TemporaryDirectory() as directory:
+        tree = Path(directory)
+        _install(tree)
+        skip = shutil.ignore_patterns("__pycache__", "publish.py")
+        shutil.copytree(ROOT / "bootstrap", tree / "bootstrap", ignore=skip)
+        (tree / "chalicelib").mkdir()
+        for name in ("__init__.py", "protocol.py"):
+            shutil.copy(ROOT / "chalicelib" / name, tree / "chalicelib" / name)
+        (tree / "__main__.py").write_text(
+            "import sys\n\nfrom bootstrap.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
+        )
+        return _zipped(tree)
+
+
+def _install(tree: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+    pure = ["--only-binary", ":all:", "--platform", "any", "--python-version", PYTHON]
+    what = ["--requirement", str(ROOT / "requirements-agent.txt"), "--target", str(tree)]
+    subprocess.run([*pip, *pure, *what], check=True)
+
+
+def _zipped(tree: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(path for path in tree.rglob("*.*") if path.is_file()):
+            name = path.relative_to(tree)
+            if not name.parts[0].endswith(".dist-info"):
+                archive.writestr(zipfile.ZipInfo(str(name), EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def publish(agent: bytes, stage: str) -> dict[str, str]:
+    """Make sure of the stage's bucket and table, upload the agent and pin it; answers the pin."""
+    outputs = _foundation(stage)
+    sha256 = hashlib.sha256(agent).hexdigest()
+    pin = {"bucket": outputs["Bucket"], "key": f"agent-{sha256[:16]}.pyz", "sha256": sha256}
+    boto3.client("s3").put_object(Bucket=pin["bucket"], Key=pin["key"], Body=agent)
+    PIN.write_text(json.dumps(pin, indent=1) + "\n")
+    return pin
+
+
+def _foundation(stage: str) -> dict[str, str]:
+    """Create or update the stack of the stage's table and bucket; answers its outputs."""
+    formation: Any = boto3.client("cloudformation")
+    name = f"swarmkeeper-{stage}-foundation"
+    stack = {
+        "StackName": name,
+        "TemplateBody": TEMPLATE.read_text(),
+        "Parameters": [{"ParameterKey": "Stage", "ParameterValue": stage}],
+    }
+    try:
+        formation.create_stack(**stack)
+        formation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 2})
+    except formation.exceptions.AlreadyExistsException:
+        _update(formation, stack)
+    outputs = formation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+
+
+def _update(formation: Any, stack: dict[str, Any]) -> None:
+    try:
+        formation.update_stack(**stack)
+    except ClientError as error:
+        if "No updates are to be performed" not in str(error):
+            raise
+        return
+    formation.get_waiter("stack_update_complete").wait(
+        StackName=stack["StackName"], WaiterConfig={"Delay": 2}
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

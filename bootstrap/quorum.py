@@ -1,0 +1,35 @@
+"""When a manager may be demoted: never so that the managers' quorum is at risk; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bootstrap.view import Node
+
+
+def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[Node | None, str]:
+    """The manager among ``going`` (node ids) to demote now, or None, and the reason.
+
+    Dead ones come first, because they count against the quorum until they are demoted (moby 30847); a leader
+    comes last, because its demotion costs an election. One at a time: the managers agree on each change.
+    """
+    candidates = sorted(
+        (node for node in managers if node.id in going),
+        key=lambda node: (node.reachability == "reachable", node.leader, node.id),
+    )
+    if not candidates:
+        return None, "no manager is going"
+    total, reachable = len(managers), sum(node.reachability == "reachable" for node in managers)
+    first = candidates[0]
+    left = reachable - (first.reachability == "reachable")
+    if reachable < _majority(total):
+        return None, f"{reachable} of {total} managers answer: the quorum is lost, nothing is demoted"
+    if total == 1:
+        return None, "it is the only manager: demoting it would end the swarm"
+    if left < _majority(total - 1):
+        return None, f"demoting {first.hostname} would leave {left} of {total - 1} managers: no quorum"
+    return first, f"{left} of {total - 1} managers keep the quorum without {first.hostname}"
+
+
+def _majority(managers: int) -> int:
+    return managers // 2 + 1

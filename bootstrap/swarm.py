@@ -1,0 +1,130 @@
+"""The engine API: the only module that talks to Docker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from docker import APIClient
+from docker.errors import APIError, DockerException, create_api_error_from_http_exception
+from requests.exceptions import HTTPError, RequestException
+
+from bootstrap.shift import Spec
+from bootstrap.view import DOOMED_LABEL, Node, Service, Snapshot, Task, read_node, read_service, read_task
+
+SOCKET = "unix:///var/run/docker.sock"
+API_VERSION = "1.41"  # of Docker 20.10, the oldest engine that is supported
+ANSWER_WITHIN = 5  # seconds for one engine call
+Row = TypeVar("Row")
+
+
+class EngineError(Exception):
+    """The engine refused or did not answer; the text says what and what to do."""
+
+
+class NotManagerError(EngineError):
+    """This host is no manager of a swarm."""
+
+
+class ConflictError(EngineError):
+    """Somebody else changed the object first: look again."""
+
+
+class Engine:
+    """One host's engine. Every method raises EngineError where it is refused or not answered."""
+
+    def __init__(self, socket: str = SOCKET) -> None:
+        self._socket = socket
+        with self._translated("be reached"):
+            self._api = APIClient(base_url=socket, version=API_VERSION, timeout=ANSWER_WITHIN)
+
+    def info(self) -> Mapping[str, Any]:
+        """What ``docker info`` shows, as the engine's JSON."""
+        with self._translated("say what it is"):
+            info: dict[str, Any] = self._api.info()
+            return info
+
+    def node_id(self) -> str:
+        """This host's own node id; NotManagerError where it cannot manage a swarm."""
+        swarm = self.info().get("Swarm") or {}
+        if not swarm.get("ControlAvailable"):
+            raise NotManagerError(
+                f"this host is no swarm manager (its state is {swarm.get('LocalNodeState', 'unknown')}): "
+                "run the task on a manager that docker node ls shows as reachable"
+            )
+        return str(swarm["NodeID"])
+
+    def nodes(self) -> tuple[Node, ...]:
+        return self._rows("list nodes", self._api.nodes, read_node)
+
+    def services(self) -> tuple[Service, ...]:
+        return self._rows("list services", self._api.services, read_service)
+
+    def tasks(self, **filters: list[str]) -> tuple[Task, ...]:
+        """Tasks that match the filters, such as ``service=[id]`` or ``node=[id]``."""
+        return self._rows("list tasks", lambda: self._api.tasks(filters), read_task)
+
+    def snapshot(self, also: Collection[str] = ()) -> Snapshot:
+        """The swarm now, with the tasks of doomed nodes, of those in ``also`` and of services concerned.
+
+        In a big swarm most tasks are of no concern; all are read only where room must be counted.
+        """
+        nodes, services = self.nodes(), self.services()
+        leaving = sorted({node.id for node in nodes if DOOMED_LABEL in node.labels} | set(also))
+        there = self.tasks(node=leaving) if leaving else ()
+        concerned = {task.service for task in there if task.present}
+        chosen = [service for service in services if service.id in concerned or service.before is not None]
+        tasks = {task.id: task for task in (*there, *self._tasks_of(chosen))}
+        return Snapshot(nodes, services, tuple(tasks.values()))
+
+    def update_node(self, node: Node, **changes: Any) -> None:
+        """Change fields of a node's spec, such as Availability, Role or Labels."""
+        with self._translated(f"update node {node.hostname} ({node.id})"):
+            self._api.update_node(node.id, node.version, {**node.spec, **changes})
+
+    def update_service(self, service: Service, spec: Spec) -> None:
+        """Give a service this spec, exactly; its registry credentials stay those of the old one."""
+        # The SDK's own update_service rebuilds the spec from arguments and loses what it does not know.
+        url = f"{self._api.base_url}/v{API_VERSION}/services/{service.id}/update"
+        parameters = {"version": service.version, "registryAuthFrom": "spec"}
+        with self._translated(f"update service {service.name} ({service.id})"):
+            response = self._api.post(url, json=spec, params=parameters, timeout=ANSWER_WITHIN)
+            try:
+                response.raise_for_status()
+            except HTTPError as error:
+                raise create_api_error_from_http_exception(error) from error
+
+    def remove_node(self, node: Node) -> None:
+        """Remove a node that is down, by its exact id; Swarm refuses live nodes and managers."""
+        with self._translated(f"remove node {node.hostname} ({node.id})"):
+            self._api.remove_node(node.id)
+
+    def _tasks_of(self, services: list[Service]) -> tuple[Task, ...]:
+        if any(service.host_ports or any(service.reserved) for service in services):
+            return self.tasks()
+        return self.tasks(service=[service.id for service in services]) if services else ()
+
+    def _rows(self, what: str, fetch: Callable[[], Any], read: Callable[[Any], Row]) -> tuple[Row, ...]:
+        with self._translated(what):
+            return tuple(map(read, fetch()))
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except APIError as error:
+            raise _refusal(what, str(error.explanation or error)) from error
+        except (DockerException, RequestException, OSError) as error:
+            raise EngineError(
+                f"the engine at {self._socket} did not {what} within {ANSWER_WITHIN} s "
+                f"({type(error).__name__}): check on this host that dockerd runs (docker info)"
+            ) from error
+
+
+def _refusal(what: str, why: str) -> EngineError:
+    if "out of sequence" in why:
+        return ConflictError(f"could not {what}: it was changed meanwhile")
+    if "not a swarm manager" in why:
+        return NotManagerError(f"could not {what}: {why}")
+    return EngineError(f"the engine refused to {what}: {why}")

@@ -1,0 +1,120 @@
+"""Empty the nodes of interrupted instances: make before break, inside one time budget."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from dataclasses import replace
+
+from bootstrap.clock import Clock
+from bootstrap.evacuation import Act, Demote, Drain, Pause, Update, empty, next_acts
+from bootstrap.members import nodes_of, unknown
+from bootstrap.swarm import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.tally import Tally
+from bootstrap.view import DOOMED_LABEL, Node, Snapshot
+from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
+
+LOOK_AGAIN = 0.25  # seconds between two looks at the swarm
+OVERTIME = 5.0  # seconds past the deadline that a run still watches: notices are best effort
+
+
+def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
+    """Evacuate the subjects' nodes; ends when they are empty and every service is as it was, or out of time.
+
+    Subjects that are no node are reported as absent and fail the task; nothing is changed for them. Raises
+    EngineError where the engine does not answer at the start, or not until the deadline.
+    """
+    self_id, began, tally = engine.node_id(), clock.now(), Tally()
+    while True:
+        try:
+            snapshot = _look(engine, arguments.subjects)
+            now = clock.now()
+            tally = tally.seen(snapshot, _mine(arguments.subjects, snapshot), now - began)
+            acts = (*_pauses(arguments, snapshot), *next_acts(snapshot, now, self_id))
+            if _finished(arguments.subjects, snapshot, acts) or now > arguments.deadline + OVERTIME:
+                return _result(arguments.subjects, snapshot, tally)
+            for act in acts:
+                perform(engine, act)
+            if acts:
+                continue
+        except NotManagerError:
+            raise
+        except EngineError:
+            # An election or a busy engine: the budget, not the first refusal, decides when to give up.
+            if clock.now() > arguments.deadline:
+                raise
+        clock.sleep(LOOK_AGAIN)
+
+
+def _look(engine: Engine, subjects: Collection[Subject]) -> Snapshot:
+    nodes = engine.nodes()
+    mine = [node.id for subject in subjects for node in nodes_of(subject, nodes)]
+    return engine.snapshot(also=mine)
+
+
+def _mine(subjects: Collection[Subject], snapshot: Snapshot) -> tuple[Node, ...]:
+    """The living nodes of the subjects."""
+    return tuple(
+        node for subject in subjects for node in nodes_of(subject, snapshot.nodes)[:1] if not node.down
+    )
+
+
+def _pauses(arguments: Arguments, snapshot: Snapshot) -> tuple[Pause, ...]:
+    return tuple(
+        Pause(node, arguments.deadline, "its instance is going")
+        for node in _mine(arguments.subjects, snapshot)
+        if node.doom is None
+    )
+
+
+def _finished(subjects: Collection[Subject], snapshot: Snapshot, acts: Collection[Act]) -> bool:
+    return not acts and all(empty(node, snapshot) for node in _mine(subjects, snapshot))
+
+
+def perform(engine: Engine, act: Act) -> None:
+    """Do one act and say so; where somebody else was first, nothing is done. Raises EngineError."""
+    try:
+        match act:
+            case Pause(node, deadline, reason):
+                availability = "drain" if node.availability == "drain" else "pause"
+                labels = {**node.labels, DOOMED_LABEL: f"{deadline:.0f}"}
+                say(f"pause node {node.hostname} ({node.id}): {reason}")
+                engine.update_node(node, Availability=availability, Labels=labels)
+            case Drain(node, reason):
+                say(f"drain node {node.hostname} ({node.id}): {reason}")
+                engine.update_node(node, Availability="drain")
+            case Demote(node, reason):
+                say(f"demote manager {node.hostname} ({node.id}): {reason}")
+                engine.update_node(node, Role="worker")
+            case Update(service, spec, reason):
+                say(f"update service {service.name} ({service.id}): {reason}")
+                engine.update_service(service, spec)
+    except ConflictError as conflict:
+        say(f"{conflict}; looking again")
+
+
+def say(line: str) -> None:
+    """Tell a person what is being done, and why, on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _result(subjects: Collection[Subject], snapshot: Snapshot, tally: Tally) -> Result:
+    nodes = tuple(_report(subject, snapshot, tally) for subject in subjects)
+    ok = all(report.fate in DONE - {Fate.ABSENT} for report in nodes)
+    return Result(Task.EVACUATE, ok, nodes, tally.services(snapshot))
+
+
+def _report(subject: Subject, snapshot: Snapshot, tally: Tally) -> NodeReport:
+    found = nodes_of(subject, snapshot.nodes)
+    if not found:
+        return NodeReport(subject.instance, "", Fate.ABSENT, unknown(subject))
+    node = found[0]
+    report = NodeReport(subject.instance, node.id, Fate.SAFE, seconds=tally.emptied(node.id))
+    if node.down:
+        return replace(report, fate=Fate.DOWN, detail="it was down: Swarm itself replaces its tasks")
+    if not empty(node, snapshot):
+        left = sum(task.present for task in snapshot.tasks_on([node.id]))
+        return replace(report, fate=Fate.UNFINISHED, detail=f"{left} tasks are left on it")
+    if broken := tally.broken(node.id):
+        return replace(report, fate=Fate.DRAINED, detail=f"stopped before they were replaced: {broken}")
+    return report

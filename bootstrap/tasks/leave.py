@@ -1,0 +1,81 @@
+"""Remove the nodes of instances that are gone: wait until they are down, demote, remove by exact id."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bootstrap.clock import Clock
+from bootstrap.evacuation import next_acts
+from bootstrap.members import nodes_of
+from bootstrap.quorum import next_demotion
+from bootstrap.swarm import Engine, EngineError, NotManagerError
+from bootstrap.tasks.evacuate import perform, say
+from bootstrap.view import Node
+from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
+
+LOOK_AGAIN = 1.0  # seconds
+PATIENCE = 60.0  # seconds; measured: Swarm calls a host without power down after 12 s
+
+
+def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
+    """Remove the subjects' nodes. A node that still answers is not removed, nor one that the quorum needs.
+
+    A subject that is no node counts as removed: leaving twice is leaving once. Raises EngineError where the
+    engine does not answer at the start, or not until the deadline (0: after 60 s).
+    """
+    self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + PATIENCE
+    began, kept = clock.now(), ""
+    while True:
+        try:
+            nodes = engine.nodes()
+            mine = [node for subject in arguments.subjects for node in _departed(subject, nodes)]
+            if not mine or clock.now() > deadline:
+                return _result(arguments.subjects, nodes, kept, clock.now() - began)
+            kept = _remove(engine, [node for node in mine if node.down], nodes)
+            for act in next_acts(engine.snapshot(), clock.now(), self_id):
+                perform(engine, act)  # what an evacuation that died has left behind
+        except NotManagerError:
+            raise
+        except EngineError as error:
+            if clock.now() > deadline:
+                raise
+            say(f"{error}; trying again")
+        clock.sleep(LOOK_AGAIN)
+
+
+def _departed(subject: Subject, nodes: Collection[Node]) -> tuple[Node, ...]:
+    """The nodes of an instance, but not the living one where it has come back under another node id."""
+    found = nodes_of(subject, nodes)
+    dead = tuple(node for node in found if node.down)
+    return found if len(dead) in (0, len(found)) else dead
+
+
+def _remove(engine: Engine, dead: Collection[Node], nodes: Collection[Node]) -> str:
+    """Remove dead workers, then demote one dead manager; answers why a manager was kept, "" if none was."""
+    for node in dead:
+        if node.role == "worker":
+            say(f"remove node {node.hostname} ({node.id}): it is down and its instance is gone")
+            engine.remove_node(node)
+    managers = [node for node in nodes if node.role == "manager"]
+    manager, reason = next_demotion(managers, [node.id for node in dead])
+    if manager:
+        say(f"demote manager {manager.hostname} ({manager.id}): {reason}")
+        engine.update_node(manager, Role="worker")
+        return ""
+    return reason
+
+
+def _result(subjects: Collection[Subject], nodes: Collection[Node], kept: str, seconds: float) -> Result:
+    reports = tuple(_report(subject, nodes, kept, seconds) for subject in subjects)
+    return Result(Task.LEAVE, all(report.fate in DONE for report in reports), reports)
+
+
+def _report(subject: Subject, nodes: Collection[Node], kept: str, seconds: float) -> NodeReport:
+    left = _departed(subject, nodes)
+    if not left:
+        return NodeReport(subject.instance, subject.node, Fate.REMOVED, seconds=round(seconds, 2))
+    node = left[0]
+    if node.down:
+        return NodeReport(subject.instance, node.id, Fate.KEPT, kept, round(seconds, 2))
+    detail = f"node {node.hostname} still answers, so it was not removed; if its instance lives, leave it"
+    return NodeReport(subject.instance, node.id, Fate.ALIVE, detail, round(seconds, 2))

@@ -1,0 +1,240 @@
+"""What an agent sees of the swarm: nodes, services and tasks as values, read from the engine's JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+INSTANCE_LABEL = "swarmkeeper.instance"  # engine or node label: the EC2 instance that a node is
+DOOMED_LABEL = "swarmkeeper.evacuate"  # node label: the second since the epoch at which the node is gone
+MARK_LABEL = "swarmkeeper.evacuate.before"  # service label: what an evacuation replaced, as JSON
+SERVICE_LABEL = "swarmkeeper.evacuate"  # service label set by users: "stop-first"
+
+ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
+WANTED = frozenset({"new", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running"})
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node, as listed by the managers."""
+
+    id: str
+    version: int
+    spec: Mapping[str, Any]
+    state: str
+    address: str
+    hostname: str
+    engine_labels: Mapping[str, str]
+    platform: tuple[str, str]  # (operating system, architecture)
+    cpus: int  # in units of 1e-9 CPU
+    memory: int  # in bytes
+    reachability: str = ""  # of a manager: reachable, unreachable; "" for workers
+    leader: bool = False
+
+    @property
+    def availability(self) -> str:
+        return str(self.spec.get("Availability", "active"))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.spec.get("Labels") or {}
+
+    @property
+    def role(self) -> str:
+        return str(self.spec.get("Role", "worker"))
+
+    @property
+    def instance(self) -> str:
+        """The EC2 instance id, "" where neither the engine nor the node is labelled."""
+        return self.labels.get(INSTANCE_LABEL) or self.engine_labels.get(INSTANCE_LABEL, "")
+
+    @property
+    def doom(self) -> float | None:
+        """When the node will be gone, in seconds since the epoch; None if it is not doomed."""
+        try:
+            return float(self.labels[DOOMED_LABEL])
+        except (KeyError, ValueError):
+            return None
+
+    @property
+    def down(self) -> bool:
+        return self.state != "ready"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service; ``spec`` is the engine's own JSON, so that it can be written back unchanged."""
+
+    id: str
+    version: int
+    spec: Mapping[str, Any]
+    update: str  # UpdateStatus.State: "", updating, paused, completed, rollback_started, …
+
+    @property
+    def name(self) -> str:
+        return str(self.spec.get("Name", self.id))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.spec.get("Labels") or {}
+
+    @property
+    def replicated(self) -> bool:
+        return "Replicated" in self.spec.get("Mode", {})
+
+    @property
+    def is_global(self) -> bool:
+        return "Global" in self.spec.get("Mode", {})
+
+    @property
+    def replicas(self) -> int:
+        return int((self.spec.get("Mode", {}).get("Replicated") or {}).get("Replicas", 0))
+
+    @property
+    def template(self) -> Mapping[str, Any]:
+        return self.spec.get("TaskTemplate") or {}
+
+    @property
+    def placement(self) -> Mapping[str, Any]:
+        return self.template.get("Placement") or {}
+
+    @property
+    def update_config(self) -> Mapping[str, Any]:
+        return self.spec.get("UpdateConfig") or {}
+
+    @property
+    def reserved(self) -> tuple[int, int]:
+        """What one task reserves: (CPU in 1e-9, memory in bytes)."""
+        reservations = (self.template.get("Resources") or {}).get("Reservations") or {}
+        return int(reservations.get("NanoCPUs", 0)), int(reservations.get("MemoryBytes", 0))
+
+    @property
+    def host_ports(self) -> frozenset[tuple[str, int]]:
+        """The (protocol, port) pairs that a task takes on its node."""
+        ports = (self.spec.get("EndpointSpec") or {}).get("Ports") or []
+        return frozenset(
+            (port.get("Protocol", "tcp"), int(port["PublishedPort"]))
+            for port in ports
+            if port.get("PublishMode") == "host" and port.get("PublishedPort")
+        )
+
+    @property
+    def stop_grace(self) -> float:
+        """Seconds that a task gets between SIGTERM and SIGKILL; Docker's default is 10."""
+        container = self.template.get("ContainerSpec") or {}
+        grace = container.get("StopGracePeriod")
+        return 10.0 if grace is None else float(grace) / 1e9
+
+    @property
+    def before(self) -> Mapping[str, Any] | None:
+        """What a running evacuation replaced in the spec; None where none is running."""
+        mark = self.labels.get(MARK_LABEL)
+        return json.loads(mark) if mark else None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task, in the engine's terms."""
+
+    id: str
+    service: str
+    node: str
+    slot: int
+    state: str
+    desired: str
+
+    @property
+    def wanted(self) -> bool:
+        """Swarm wants it to run and it has not ended."""
+        return self.desired in WANTED and self.state not in ENDED
+
+    @property
+    def running(self) -> bool:
+        """It runs (healthy, where it has a health check) and Swarm wants it to."""
+        return self.state == "running" and self.desired == "running"
+
+    @property
+    def present(self) -> bool:
+        """Its container may still exist on the node."""
+        return bool(self.node) and self.state not in ENDED
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The swarm at one moment. ``tasks`` has at least those of doomed nodes and of services concerned."""
+
+    nodes: tuple[Node, ...]
+    services: tuple[Service, ...]
+    tasks: tuple[Task, ...]
+
+    @cached_property
+    def node_by_id(self) -> Mapping[str, Node]:
+        return {node.id: node for node in self.nodes}
+
+    @cached_property
+    def service_by_id(self) -> Mapping[str, Service]:
+        return {service.id: service for service in self.services}
+
+    @cached_property
+    def doomed(self) -> tuple[Node, ...]:
+        """Nodes that an evacuation was begun for and that still answer."""
+        return tuple(node for node in self.nodes if node.doom is not None and not node.down)
+
+    def tasks_of(self, service: Service) -> tuple[Task, ...]:
+        return tuple(task for task in self.tasks if task.service == service.id)
+
+    def tasks_on(self, nodes: Iterable[str]) -> tuple[Task, ...]:
+        ids = frozenset(nodes)
+        return tuple(task for task in self.tasks if task.node in ids)
+
+    def in_flight(self, service: Service) -> bool:
+        """Some slot holds an old task and the new one that is to replace it."""
+        slots = [task.slot for task in self.tasks_of(service) if task.wanted]
+        return len(slots) != len(set(slots))
+
+
+def read_node(row: Mapping[str, Any]) -> Node:
+    """A node from one row of ``GET /nodes``."""
+    description = row.get("Description") or {}
+    resources = description.get("Resources") or {}
+    platform = description.get("Platform") or {}
+    manager = row.get("ManagerStatus") or {}
+    return Node(
+        id=row["ID"],
+        version=row["Version"]["Index"],
+        spec=row["Spec"],
+        state=row["Status"].get("State", "unknown"),
+        address=_host(manager.get("Addr") or "") or row["Status"].get("Addr", ""),
+        hostname=description.get("Hostname", ""),
+        engine_labels=(description.get("Engine") or {}).get("Labels") or {},
+        platform=(platform.get("OS", ""), platform.get("Architecture", "")),
+        cpus=int(resources.get("NanoCPUs", 0)),
+        memory=int(resources.get("MemoryBytes", 0)),
+        reachability=manager.get("Reachability", "") if manager else "",
+        leader=bool(manager.get("Leader", False)),
+    )
+
+
+def read_service(row: Mapping[str, Any]) -> Service:
+    """A service from one row of ``GET /services``."""
+    status = row.get("UpdateStatus") or {}
+    return Service(row["ID"], row["Version"]["Index"], row["Spec"], status.get("State", ""))
+
+
+def read_task(row: Mapping[str, Any]) -> Task:
+    """A task from one row of ``GET /tasks``."""
+    return Task(
+        id=row["ID"],
+        service=row.get("ServiceID", ""),
+        node=row.get("NodeID", ""),
+        slot=row.get("Slot", 0),
+        state=row["Status"]["State"],
+        desired=row["DesiredState"],
+    )
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0]
