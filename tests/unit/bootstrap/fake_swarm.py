@@ -1,0 +1,236 @@
+"""A small swarm in memory with the habits of swarmkit that an evacuation lives by, each measured on real ones.
+
+* a drained or dead node's tasks are stopped at once, their replacements come after (moby 34139);
+* a start-first update replaces only tasks that do not fit the new spec, and stops each when its successor runs;
+* an update that comes while a successor still starts stops the old task at once: that is the dip to avoid;
+* every change needs the current version.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import Any
+
+from bootstrap.clock import Clock
+from bootstrap.placement import may_hold, room
+from bootstrap.swarm import ConflictError, Engine, EngineError
+from bootstrap.view import Node, Service, Snapshot, Task, read_node, read_service, read_task
+
+STEP = 0.25  # seconds
+START_STEPS = 8  # a task runs 2 s after it was assigned
+STOP_STEPS = 4  # and is gone 1 s after it was told to stop
+
+
+class FakeSwarm(Engine):
+    """The engine of its first manager; time passes only while its ``clock`` sleeps."""
+
+    def __init__(self, managers: int = 1, workers: int = 3) -> None:
+        self.time = 1_000_000.0
+        self.clock = Clock(now=lambda: self.time, sleep=self.sleep)
+        self.node_rows: dict[str, dict[str, Any]] = {}
+        self.service_rows: dict[str, dict[str, Any]] = {}
+        self.task_rows: dict[str, dict[str, Any]] = {}
+        self.counter = itertools.count(1)
+        self.updates: list[str] = []
+        self.fewest: dict[str, int] = {}
+        for number in range(managers + workers):
+            self.add_node("manager" if number < managers else "worker")
+
+    # what the swarm is made of
+
+    def add_node(self, role: str = "worker", **labels: str) -> str:
+        number = next(self.counter)
+        node = f"n{number:02}"
+        manager = {"Reachability": "reachable", "Leader": number == 1, "Addr": f"10.0.0.{number}:2377"}
+        self.node_rows[node] = {
+            "ID": node,
+            "Version": {"Index": 1},
+            "Spec": {"Role": role, "Availability": "active", "Labels": labels},
+            "Status": {"State": "ready", "Addr": f"10.0.0.{number}"},
+            "Description": {
+                "Hostname": f"host-{number:02}",
+                "Engine": {"Labels": {"swarmkeeper.instance": instance(number)}},
+                "Platform": {"OS": "linux", "Architecture": "x86_64"},
+                "Resources": {"NanoCPUs": 4_000_000_000, "MemoryBytes": 8 << 30},
+            },
+            **({"ManagerStatus": manager} if role == "manager" else {}),
+        }
+        return node
+
+    def add_service(self, name: str, replicas: int | None = 2, **spec: Any) -> str:
+        mode: dict[str, Any] = {"Global": {}} if replicas is None else {"Replicated": {"Replicas": replicas}}
+        template = {"ContainerSpec": {"Image": "web:1"}, "ForceUpdate": 0, **spec.pop("template", {})}
+        self.service_rows[name] = {
+            "ID": name,
+            "Version": {"Index": 1},
+            "Spec": {"Name": name, "Labels": {}, "TaskTemplate": template, "Mode": mode, **spec},
+        }
+        self.settle()
+        return name
+
+    def settle(self, steps: int = 40) -> None:
+        for _ in range(steps):
+            self.step()
+        self.fewest.clear()
+
+    def cut(self, node: str) -> None:
+        """Cut a node's power; the swarm calls it down at once here."""
+        self.node_rows[node]["Status"]["State"] = "down"
+
+    def spec(self, service: str) -> dict[str, Any]:
+        return copy.deepcopy(self.service_rows[service]["Spec"])
+
+    def running(self, service: str) -> int:
+        return sum(task.running and not self._node(task).down for task in self.of(service))
+
+    def on(self, node: str) -> list[Task]:
+        return [task for task in self.tasks() if task.node == node and task.present]
+
+    def of(self, service: str) -> list[Task]:
+        return [task for task in self.tasks() if task.service == service]
+
+    # what the engine answers
+
+    def node_id(self) -> str:
+        return "n01"
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(read_node(copy.deepcopy(row)) for row in self.node_rows.values())
+
+    def services(self) -> tuple[Service, ...]:
+        return tuple(read_service(copy.deepcopy(row)) for row in self.service_rows.values())
+
+    def tasks(self, **filters: list[str]) -> tuple[Task, ...]:
+        tasks = (read_task(row) for row in self.task_rows.values())
+        return tuple(task for task in tasks if all(getattr(task, key) in ids for key, ids in filters.items()))
+
+    def update_node(self, node: Node, **changes: Any) -> None:
+        self._change(self.node_rows[node.id], node.version, {**node.spec, **changes})
+        row = self.node_rows[node.id]
+        if row["Spec"]["Role"] == "worker":
+            row.pop("ManagerStatus", None)
+
+    def update_service(self, service: Service, spec: dict[str, Any]) -> None:
+        self._change(self.service_rows[service.id], service.version, copy.deepcopy(spec))
+        self.updates.append(service.id)
+        for slot in self._slots(service.id).values():
+            fresh = [task for task in slot if self._fits(task)]
+            if fresh and not any(task.running for task in fresh):
+                for task in slot:
+                    if not self._fits(task):
+                        self._stop(task)
+
+    def remove_node(self, node: Node) -> None:
+        if not node.down or node.role == "manager":
+            raise EngineError(f"node {node.id} is not down and is still a member of the swarm")
+        del self.node_rows[node.id]
+
+    # what swarmkit does as time passes
+
+    def sleep(self, seconds: float) -> None:
+        for _ in range(max(1, round(seconds / STEP))):
+            self.step()
+
+    def step(self) -> None:
+        self.time += STEP
+        for row in self.task_rows.values():
+            self._age(row)
+        for service in self.services():
+            self._orchestrate(service)
+        for service in self.services():
+            if service.replicated:
+                seen = self.running(service.id)
+                self.fewest[service.id] = min(seen, self.fewest.get(service.id, seen))
+
+    def _orchestrate(self, service: Service) -> None:
+        for task in self.of(service.id):
+            if task.wanted and task.node and self._stopped_by_node(task):
+                self._stop(task)
+        if service.is_global:
+            held = {task.node for task in self.of(service.id) if task.wanted}
+            for node in self.nodes():
+                if node.id not in held and may_hold(node, service):
+                    self._start(service, 0, node.id)
+            return
+        slots = self._slots(service.id)
+        for slot in range(1, service.replicas + 1):
+            self._fill(service, slot, slots.get(slot, []))
+
+    def _fill(self, service: Service, slot: int, tasks: list[Task]) -> None:
+        fresh = [task for task in tasks if self._fits(task)]
+        for task in tasks:
+            stop_first = service.update_config.get("Order", "stop-first") == "stop-first"
+            if task not in fresh and (stop_first or any(other.running for other in fresh)):
+                self._stop(task)
+        if not fresh:
+            self._start(service, slot, "")
+        for task in fresh:
+            if not task.node and (node := self._place(service)):
+                self.task_rows[task.id].update(NodeID=node, age=0)
+
+    def _place(self, service: Service) -> str:
+        snapshot = Snapshot(self.nodes(), self.services(), self.tasks())
+        fitting = [
+            node.id
+            for node in snapshot.nodes
+            if room(service, snapshot, without={other.id for other in snapshot.nodes} - {node.id}) > 0
+        ]
+        return min(fitting, key=lambda node: (len(self.on(node)), node), default="")
+
+    def _start(self, service: Service, slot: int, node: str) -> None:
+        key = f"t{next(self.counter):04}"
+        self.task_rows[key] = {
+            "ID": key,
+            "ServiceID": service.id,
+            "NodeID": node,
+            "Slot": slot,
+            "Status": {"State": "pending"},
+            "DesiredState": "running",
+            "age": 0,
+            "template": service.template.get("ContainerSpec"),
+        }
+
+    def _age(self, row: dict[str, Any]) -> None:
+        row["age"] += 1
+        if self.node_rows.get(row["NodeID"], {}).get("Status", {}).get("State") == "down":
+            return
+        if row["DesiredState"] == "shutdown" and row["age"] >= STOP_STEPS:
+            row["Status"]["State"] = "shutdown"
+        elif row["DesiredState"] == "running" and row["NodeID"]:
+            row["Status"]["State"] = "running" if row["age"] >= START_STEPS else "starting"
+
+    def _stop(self, task: Task) -> None:
+        row = self.task_rows[task.id]
+        if row["DesiredState"] != "shutdown":
+            row.update(DesiredState="shutdown", age=0)
+
+    def _slots(self, service: str) -> dict[int, list[Task]]:
+        slots: dict[int, list[Task]] = {}
+        for task in self.of(service):
+            if task.wanted:
+                slots.setdefault(task.slot, []).append(task)
+        return slots
+
+    def _fits(self, task: Task) -> bool:
+        service = read_service(self.service_rows[task.service])
+        excluded = f"node.id!={task.node}" in (service.placement.get("Constraints") or [])
+        return not excluded and self.task_rows[task.id]["template"] == service.template.get("ContainerSpec")
+
+    def _stopped_by_node(self, task: Task) -> bool:
+        node = self._node(task)
+        return node.down or node.availability == "drain"
+
+    def _node(self, task: Task) -> Node:
+        return read_node(self.node_rows[task.node])
+
+    def _change(self, row: dict[str, Any], version: int, spec: dict[str, Any]) -> None:
+        if row["Version"]["Index"] != version:
+            raise ConflictError("update out of sequence")
+        row["Spec"] = spec
+        row["Version"] = {"Index": version + 1}
+
+
+def instance(number: int) -> str:
+    """The instance id of the numbered node."""
+    return f"i-{number:017x}"
