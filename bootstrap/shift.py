@@ -64,7 +64,6 @@ def _before(spec: Mapping[str, Any]) -> dict[str, Any]:
     template = spec.get("TaskTemplate") or {}
     for name, holder, key in (
         ("labels", spec, "Labels"),
-        ("placement", template, "Placement"),
         ("constraints", template.get("Placement") or {}, "Constraints"),
         ("update", spec, "UpdateConfig"),
     ):
@@ -87,7 +86,9 @@ def _with_placement(spec: Spec, before: Mapping[str, Any]) -> Spec:
     placement = template.get("Placement") or {}
     kept = [text for text in placement.get("Constraints") or [] if text not in _constraints(before)]
     placement = _set(placement, "Constraints", kept, existed="constraints" in before)
-    return {**spec, "TaskTemplate": _set(template, "Placement", placement, existed="placement" in before)}
+    # Not without a Placement, even where there was none. Taking it away crashes each manager that leads, one
+    # after the other (moby 37883, seen with 20.10), and restarts all tasks on later ones; empty is harmless.
+    return {**spec, "TaskTemplate": {**template, "Placement": placement}}
 
 
 def _with_update_config(spec: Spec, before: Mapping[str, Any]) -> Spec:

@@ -65,15 +65,16 @@ class Engine:
         """Tasks that match the filters, such as ``service=[id]`` or ``node=[id]``."""
         return self._rows("list tasks", lambda: self._api.tasks(filters), read_task)
 
-    def snapshot(self, also: Collection[str] = ()) -> Snapshot:
-        """The swarm now, with the tasks of doomed nodes, of those in ``also`` and of services concerned.
+    def snapshot(self, on: Collection[str] = (), of: Collection[str] = ()) -> Snapshot:
+        """The swarm now, with the tasks on doomed nodes and those in ``on``, and of the services concerned.
 
-        In a big swarm most tasks are of no concern; all are read only where room must be counted.
+        ``of`` names further services by id. In a big swarm most tasks are of no concern; all are read only
+        where room must be counted.
         """
         nodes, services = self.nodes(), self.services()
-        leaving = sorted({node.id for node in nodes if DOOMED_LABEL in node.labels} | set(also))
+        leaving = sorted({node.id for node in nodes if DOOMED_LABEL in node.labels} | set(on))
         there = self.tasks(node=leaving) if leaving else ()
-        concerned = {task.service for task in there if task.present}
+        concerned = {task.service for task in there if task.present} | set(of)
         chosen = [service for service in services if service.id in concerned or service.before is not None]
         tasks = {task.id: task for task in (*there, *self._tasks_of(chosen))}
         return Snapshot(nodes, services, tuple(tasks.values()))

@@ -1,0 +1,1 @@
+"""Unit tests, and the lab with its tests."""

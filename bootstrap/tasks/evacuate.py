@@ -27,7 +27,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     self_id, began, tally = engine.node_id(), clock.now(), Tally()
     while True:
         try:
-            snapshot = _look(engine, arguments.subjects)
+            snapshot = _look(engine, arguments.subjects, tally)
             now = clock.now()
             tally = tally.seen(snapshot, _mine(arguments.subjects, snapshot), now - began)
             acts = (*_pauses(arguments, snapshot), *next_acts(snapshot, now, self_id))
@@ -46,10 +46,10 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
         clock.sleep(LOOK_AGAIN)
 
 
-def _look(engine: Engine, subjects: Collection[Subject]) -> Snapshot:
+def _look(engine: Engine, subjects: Collection[Subject], tally: Tally) -> Snapshot:
     nodes = engine.nodes()
     mine = [node.id for subject in subjects for node in nodes_of(subject, nodes)]
-    return engine.snapshot(also=mine)
+    return engine.snapshot(on=mine, of={entry.task.service for entry in tally.tasks.values()})
 
 
 def _mine(subjects: Collection[Subject], snapshot: Snapshot) -> tuple[Node, ...]:

@@ -1,7 +1,7 @@
-"""A small swarm in memory with the habits of swarmkit that an evacuation lives by, each measured on real ones.
+"""A small swarm in memory with the habits of swarmkit that an evacuation lives by, each measured.
 
 * a drained or dead node's tasks are stopped at once, their replacements come after (moby 34139);
-* a start-first update replaces only tasks that do not fit the new spec, and stops each when its successor runs;
+* a start-first update replaces only tasks that do not fit the new spec, each once its successor runs;
 * an update that comes while a successor still starts stops the old task at once: that is the dip to avoid;
 * every change needs the current version.
 """
@@ -60,7 +60,7 @@ class FakeSwarm(Engine):
 
     def add_service(self, name: str, replicas: int | None = 2, **spec: Any) -> str:
         mode: dict[str, Any] = {"Global": {}} if replicas is None else {"Replicated": {"Replicas": replicas}}
-        template = {"ContainerSpec": {"Image": "web:1"}, "ForceUpdate": 0, **spec.pop("template", {})}
+        template = {"ContainerSpec": {"Image": "web:1"}, "Placement": {}, **spec.pop("template", {})}
         self.service_rows[name] = {
             "ID": name,
             "Version": {"Index": 1},
@@ -112,6 +112,7 @@ class FakeSwarm(Engine):
             row.pop("ManagerStatus", None)
 
     def update_service(self, service: Service, spec: dict[str, Any]) -> None:
+        assert "Placement" in spec["TaskTemplate"], "a real manager crashes here (moby 37883)"
         self._change(self.service_rows[service.id], service.version, copy.deepcopy(spec))
         self.updates.append(service.id)
         for slot in self._slots(service.id).values():

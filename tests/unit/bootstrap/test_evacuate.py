@@ -24,13 +24,13 @@ class Killed(BaseException):
     """The agent's process ended here."""
 
 
-def subject(swarm: FakeSwarm, node: str) -> Subject:
+def subject(node: str) -> Subject:
     number = int(node[1:])
     return Subject(instance(number), f"10.0.0.{number}")
 
 
 def run(swarm: FakeSwarm, *nodes: str, notice: float = NOTICE) -> Result:
-    subjects = tuple(subject(swarm, node) for node in nodes)
+    subjects = tuple(subject(node) for node in nodes)
     return evacuate.run(swarm, Arguments(subjects, swarm.time + notice), swarm.clock)
 
 
@@ -91,7 +91,7 @@ def test_killed_at_any_effect_and_run_again_it_ends_the_same(
 
         return call
 
-    originals = swarm.update_node, swarm.update_service
+    originals: tuple[Any, Any] = swarm.update_node, swarm.update_service
     swarm.update_node, swarm.update_service = map(killing, originals)  # type: ignore[method-assign]
     with pytest.raises(Killed):
         run(swarm, doomed)
@@ -107,7 +107,8 @@ def test_a_second_warning_joins_the_running_job_without_a_dip(swarm: FakeSwarm) 
     specs = {name: swarm.spec(name) for name in swarm.service_rows}
     swarm.add_node()
     results = {}
-    sleep, started = swarm.sleep, []
+    started: list[bool] = []
+    sleep = swarm.sleep
 
     def second(seconds: float) -> None:
         sleep(seconds)
@@ -116,7 +117,7 @@ def test_a_second_warning_joins_the_running_job_without_a_dip(swarm: FakeSwarm) 
             results["n03"] = run(swarm, "n03")
 
     clock = replace(swarm.clock, sleep=second)
-    first = evacuate.run(swarm, Arguments((subject(swarm, "n02"),), swarm.time + NOTICE), clock)
+    first = evacuate.run(swarm, Arguments((subject("n02"),), swarm.time + NOTICE), clock)
     assert started
     assert first.nodes[0].fate is Fate.SAFE
     assert results["n03"].nodes[0].fate is Fate.SAFE
@@ -147,13 +148,15 @@ def test_room_that_appears_during_the_notice_is_used() -> None:
         sleep(seconds)
 
     clock = replace(swarm.clock, sleep=joined)
-    result = evacuate.run(swarm, Arguments((subject(swarm, "n02"),), swarm.time + NOTICE), clock)
+    result = evacuate.run(swarm, Arguments((subject("n02"),), swarm.time + NOTICE), clock)
     assert result.nodes[0].fate is Fate.SAFE
     assert swarm.fewest["db"] == 1
 
 
 @pytest.mark.parametrize("state", ["updating", "paused", "rollback_started", "rollback_paused"])
-def test_a_service_in_an_update_of_its_own_is_not_touched_before_the_drain(swarm: FakeSwarm, state: str) -> None:
+def test_a_service_in_an_update_of_its_own_is_not_touched_before_the_drain(
+    swarm: FakeSwarm, state: str
+) -> None:
     swarm.service_rows["web"]["UpdateStatus"] = {"State": state}
     swarm.updates.clear()
     result = run(swarm, "n02")
@@ -174,7 +177,7 @@ def test_an_update_of_its_own_that_ends_in_time_is_followed_by_the_evacuation(sw
         sleep(seconds)
 
     clock = replace(swarm.clock, sleep=ends)
-    result = evacuate.run(swarm, Arguments((subject(swarm, "n02"),), swarm.time + NOTICE), clock)
+    result = evacuate.run(swarm, Arguments((subject("n02"),), swarm.time + NOTICE), clock)
     assert result.nodes[0].fate is Fate.SAFE
     assert swarm.fewest["web"] == 6
 
@@ -199,7 +202,8 @@ def test_services_that_ask_for_stop_first_are_moved_one_by_one_and_named() -> No
 
 
 def test_a_users_change_during_the_evacuation_stays(swarm: FakeSwarm) -> None:
-    sleep, changed = swarm.sleep, []
+    changed: list[bool] = []
+    sleep = swarm.sleep
 
     def user(seconds: float) -> None:
         row = swarm.service_rows["single"]
@@ -213,7 +217,7 @@ def test_a_users_change_during_the_evacuation_stays(swarm: FakeSwarm) -> None:
 
     doomed = next(task.node for task in swarm.of("single") if task.running)
     clock = replace(swarm.clock, sleep=user)
-    assert evacuate.run(swarm, Arguments((subject(swarm, doomed),), swarm.time + NOTICE), clock).ok
+    assert evacuate.run(swarm, Arguments((subject(doomed),), swarm.time + NOTICE), clock).ok
     spec = swarm.spec("single")
     assert changed
     assert spec["Labels"] == {"owner": "ada"}

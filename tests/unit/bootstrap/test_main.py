@@ -1,0 +1,69 @@
+"""The agent's command line: one clear line for each bad input, an honest exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bootstrap import publish
+from bootstrap.__main__ import main
+from chalicelib.protocol import decode_result
+
+SUBJECT = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["dance", "{}"], "unknown task 'dance'; the tasks are evacuate, leave, inspect"),
+        (["evacuate", "{"], "arguments must be JSON"),
+        (["evacuate", "[]"], "arguments must be a JSON object, not list"),
+        (["evacuate", '{"subject": []}'], "unknown field 'subject'; known are deadline, subjects"),
+        (["evacuate", '{"subjects": {}}'], "subjects must be a list"),
+        (["evacuate", json.dumps({"subjects": [SUBJECT]})], "evacuate needs a deadline"),
+        (["evacuate", json.dumps({"deadline": 1e13})], "deadline must be seconds since the epoch"),
+        (["leave", "{}"], "leave needs at least one subject"),
+        (["leave", json.dumps({"subjects": [{**SUBJECT, "instance": "i-x"}]})], "must be an EC2 instance id"),
+        (
+            ["leave", json.dumps({"subjects": [{**SUBJECT, "address": "x"}]})],
+            "must be a private IPv4 address",
+        ),
+        (["leave", json.dumps({"subjects": [{**SUBJECT, "node": "A;b"}]})], "must be a Swarm node id"),
+        (["leave", json.dumps({"subjects": ["x"]})], "a subject must be an object"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_64(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 64
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert "nothing was changed" in err
+    assert err.count("\n") == 1
+
+
+def test_an_engine_that_does_not_answer_is_told_apart(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["--engine", f"unix://{tmp_path}/none.sock", "inspect"]) == 69
+    out, err = capsys.readouterr()
+    assert not decode_result(out).ok
+    assert "check on this host that dockerd runs" in err
+
+
+def test_the_zipapp_runs_by_itself_and_equal_sources_give_equal_bytes(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.pyz"
+    agent.write_bytes(publish.build())
+    assert publish.build() == agent.read_bytes()
+    assert len(agent.read_bytes()) < 2_000_000
+    told = subprocess.run([sys.executable, "-I", agent, "--help"], capture_output=True, text=True, check=True)
+    assert "move the tasks off the nodes" in told.stdout
+    bad = subprocess.run(
+        [sys.executable, "-I", agent, "evacuate", "{"], capture_output=True, text=True, check=False
+    )
+    assert (bad.returncode, bad.stdout) == (64, "")

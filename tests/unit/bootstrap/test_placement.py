@@ -1,0 +1,114 @@
+"""Where tasks may go, after Swarm's own rules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bootstrap.placement import may_hold, meets, room
+from bootstrap.view import Node, Service, Snapshot, Task, read_node
+
+GIB = 1 << 30
+
+
+def node(number: int = 1, availability: str = "active", state: str = "ready") -> Node:
+    return read_node(
+        {
+            "ID": f"n{number}",
+            "Version": {"Index": 1},
+            "Spec": {"Role": "worker", "Availability": availability, "Labels": {"disk": "ssd"}},
+            "Status": {"State": state, "Addr": f"10.0.1.{number}"},
+            "Description": {
+                "Hostname": f"Host-{number}",
+                "Engine": {"Labels": {"zone": "us-east-1a"}},
+                "Platform": {"OS": "linux", "Architecture": "x86_64"},
+                "Resources": {"NanoCPUs": 2_000_000_000, "MemoryBytes": 4 * GIB},
+            },
+        }
+    )
+
+
+def service(key: str = "s1", placement: dict[str, Any] | None = None, **spec: Any) -> Service:
+    template = {"Placement": placement or {}, **spec.pop("template", {})}
+    return Service(key, 1, {"Name": key, "TaskTemplate": template, **spec}, "")
+
+
+def task(key: str, of: Service, on: Node) -> Task:
+    return Task(key, of.id, on.id, 1, "running", "running")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "met"),
+    [
+        ("node.id==n1", True),
+        ("node.id!=n1", False),
+        ("node.id != n10", True),
+        ("node.hostname==host-1", True),
+        ("node.role==manager", False),
+        ("node.labels.disk==ssd", True),
+        ("node.labels.none==ssd", False),
+        ("node.labels.none!=ssd", True),
+        ("engine.labels.zone==us-east-1a", True),
+        ("node.platform.os==linux", True),
+        ("node.platform.arch==x86_64", True),
+        ("node.ip==10.0.1.0/24", True),
+        ("node.ip!=10.0.1.1", False),
+        ("node.ip==nonsense", False),
+        ("node.unheard==of", False),
+        ("no constraint", False),
+    ],
+)
+def test_a_constraint_is_read_as_swarm_reads_it(constraint: str, met: bool) -> None:
+    assert meets(node(), constraint) is met
+
+
+@pytest.mark.parametrize(
+    ("platforms", "fits"),
+    [
+        ([], True),
+        ([{"OS": "linux", "Architecture": "amd64"}], True),
+        ([{"OS": "linux", "Architecture": "aarch64"}], False),
+        ([{"OS": "windows"}, {"OS": "linux"}], True),
+    ],
+)
+def test_an_image_needs_its_platform(platforms: list[dict[str, str]], fits: bool) -> None:
+    assert may_hold(node(), service(placement={"Platforms": platforms})) is fits
+
+
+@pytest.mark.parametrize(
+    "unfit", [node(availability="pause"), node(availability="drain"), node(state="down")]
+)
+def test_only_ready_and_active_nodes_may_hold_a_task(unfit: Node) -> None:
+    assert not may_hold(unfit, service())
+
+
+def test_without_limits_there_is_room_without_end_but_not_on_excluded_nodes() -> None:
+    snapshot = Snapshot((node(1), node(2)), (), ())
+    assert room(service(), snapshot, without={"n1"}) == math.inf
+    assert room(service(), snapshot, without={"n1", "n2"}) == 0
+
+
+def test_max_replicas_per_node_counts_the_service_alone() -> None:
+    mine, other = service("s1", {"MaxReplicas": 2}), service("s2")
+    here = node(1)
+    snapshot = Snapshot((here, node(2)), (mine, other), (task("a", mine, here), task("b", other, here)))
+    assert room(mine, snapshot, without=()) == 3
+
+
+def test_a_host_port_fits_once_on_a_node() -> None:
+    ports = {"Ports": [{"PublishMode": "host", "PublishedPort": 80, "TargetPort": 80}]}
+    mine, other = service("s1", EndpointSpec=ports), service("s2", EndpointSpec=ports)
+    here = node(1)
+    snapshot = Snapshot((here, node(2), node(3)), (mine, other), (task("a", other, here),))
+    assert room(mine, snapshot, without=()) == 2
+
+
+def test_reservations_of_all_services_count_against_a_nodes_resources() -> None:
+    reserved = {"Resources": {"Reservations": {"NanoCPUs": 500_000_000, "MemoryBytes": GIB}}}
+    mine, other = service("s1", template=reserved), service("s2", template=reserved)
+    here = node(1)
+    taken = (task("a", other, here), replace(task("b", other, here), desired="shutdown"))
+    assert room(mine, Snapshot((here,), (mine, other), taken), without=()) == 3

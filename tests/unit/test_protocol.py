@@ -1,0 +1,65 @@
+"""Messages between handlers and hosts survive the way, and what is not a message is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.protocol import (
+    MAX_LINE,
+    Arguments,
+    Fate,
+    NodeReport,
+    ProtocolError,
+    Result,
+    ServiceReport,
+    Subject,
+    Task,
+    Way,
+    decode_arguments,
+    decode_result,
+    encode_arguments,
+    encode_result,
+)
+
+SUBJECTS = st.builds(
+    Subject,
+    st.from_regex(r"i-[0-9a-f]{17}", fullmatch=True),
+    st.from_regex(r"10\.0\.[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True),
+    st.from_regex(r"[a-z0-9]{0,25}", fullmatch=True),
+)
+NODES = st.builds(NodeReport, st.text(), st.text(), st.sampled_from(Fate), st.text(), st.floats(0, 100))
+SERVICES = st.builds(
+    ServiceReport, st.text(), st.integers(), st.sampled_from(Way), st.floats(0, 100), st.text()
+)
+
+
+@given(st.lists(SUBJECTS), st.floats(0, 1e10))
+def test_arguments_survive_the_way(subjects: list[Subject], deadline: float) -> None:
+    arguments = Arguments(tuple(subjects), deadline)
+    assert decode_arguments(encode_arguments(arguments)) == arguments
+
+
+@given(st.sampled_from(Task), st.booleans(), st.lists(NODES, max_size=5), st.lists(SERVICES, max_size=5))
+def test_a_result_survives_the_way(
+    task: Task, ok: bool, nodes: list[NodeReport], services: list[ServiceReport]
+) -> None:
+    result = Result(task, ok, tuple(nodes), tuple(services))
+    line = encode_result(result)
+    assert "\n" not in line
+    assert decode_result(f"something else first\n{line}\n") == result
+
+
+def test_a_long_result_fits_into_what_run_command_keeps_and_says_what_was_left_out() -> None:
+    services = tuple(ServiceReport(f"service-{n}", 1, Way.START_FIRST, 1.0) for n in range(1000))
+    line = encode_result(Result(Task.EVACUATE, ok=True, services=services))
+    found = decode_result(line)
+    assert len(line) <= MAX_LINE
+    assert len(found.services) + found.left_out == 1000
+
+
+@pytest.mark.parametrize("stdout", ["", "hello", "[]", "{}", '{"task": "dance", "ok": true}', '{"task": 1}'])
+def test_what_is_no_result_is_refused(stdout: str) -> None:
+    with pytest.raises(ProtocolError):
+        decode_result(stdout)
