@@ -1,0 +1,59 @@
+# Everything that is needed is installed by the targets themselves; `make help` lists them.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+# What the lab's hosts are made of. bootstrap/ and chalicelib/ need none of it.
+PACKAGES := docker.io iptables iproute2 docker-registry busybox-static tini util-linux mount python3-venv
+NOTICE ?= 120
+STAGE ?= dev
+
+.DEFAULT_GOAL := help
+.PHONY: help install system demo test check format lab bench-evacuate publish clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+install: .venv/done .venv-ministack/done ## both virtual environments
+
+system: ## the lab's programs, through apt where one is missing (root)
+	@dpkg-query -W $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; }
+
+.venv/done: requirements.txt requirements-agent.txt requirements-dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# On its own, because the handlers run by ministack see its packages: a fault in ours would be hidden.
+.venv-ministack/done: requirements-ministack.txt
+	$(PYTHON) -m venv .venv-ministack
+	.venv-ministack/bin/pip install -q --disable-pip-version-check -r requirements-ministack.txt
+	touch $@
+
+demo: system install ## a Spot interruption survived on a real swarm, on this machine; NOTICE=120 (root)
+	$(BIN)/python -m tests.lab.demo --notice $(NOTICE)
+
+test: check lab ## everything: static checks, unit tests and the lab's tests (root)
+
+check: .venv/done ## static checks and unit tests, in seconds
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy app.py chalicelib tests bench
+	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol.py
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit
+
+lab: system install ## the tests on real hosts (root)
+	$(BIN)/python -m pytest tests/lab
+
+format: .venv/done ## let ruff lay out the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-evacuate: system install ## ours against a plain drain and against doing nothing (root)
+	$(BIN)/python -m bench.evacuate
+
+publish: .venv/done ## publish the agent of STAGE, before `chalice deploy --stage STAGE`
+	$(BIN)/python -m bootstrap.publish --stage $(STAGE)
+
+clean: ## remove what was built or installed here
+	rm -rf .venv .venv-ministack build demo-report bench-report chalicelib/agent.json

@@ -1,0 +1,62 @@
+"""Whose instance is it? EC2 is asked for all at once, and rarely, however many events want to know."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from chalicelib.errors import CensusLateError
+from chalicelib.events import CensusTaken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from chalicelib.events import Event
+    from chalicelib.world import World
+
+    Follow = Callable[[Event, str, World], Iterator[str]]
+
+APART = 2.0  # seconds between the starts of two censuses, however many events ask for one
+BUSY = 30.0  # seconds that one may take before another handler takes it over
+PATIENCE = 15.0  # seconds that an event waits for one
+
+
+def find(instance: str, time: float, world: World, follow: Follow) -> str | None:
+    """The cluster of an instance of which an event at ``time`` told; None if it belongs to none.
+
+    An unknown instance is foreign if a census from after the event does not have it; until there is one, this
+    takes it or waits for who does. Raises CensusLateError if that takes too long.
+    """
+    now = world.clock.now()
+    wanted, until = min(time, now), now + PATIENCE
+    while True:
+        # The census is read before the home: a home that is missing after it was missing in it.
+        census = world.store.census()
+        if home := world.store.home(instance):
+            return home
+        if census.taken >= wanted:
+            return None
+        now = world.clock.now()
+        if now > until:
+            raise CensusLateError(
+                f"no census within {PATIENCE:.0f} s, so it is open whose {instance} is: see EC2"
+            )
+        free = census.busy_until <= now and census.taken + APART <= now
+        if free and world.store.begin_census(census, now, BUSY):
+            take(world, follow)
+            continue
+        world.clock.sleep(random.uniform(0.2, 0.5))  # noqa: S311 - jitter, not a secret
+
+
+def take(world: World, follow: Follow) -> list[str]:
+    """Take a census and bring the records of every cluster in line with it; answers the clusters' names."""
+    began = world.clock.now()
+    sightings = world.fleet.census()
+    found = {sighting.cluster for sighting in sightings}
+    clusters = sorted(found | set(world.store.census().clusters))
+    for cluster in clusters:
+        mine = tuple(sighting for sighting in sightings if sighting.cluster == cluster)
+        for _ in follow(CensusTaken(began, mine), cluster, world):
+            pass
+    world.store.end_census(began, clusters)
+    return clusters

@@ -1,0 +1,151 @@
+"""Send what is open: one handler at a time per cluster gathers it, and one command carries it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from chalicelib.actions import Code, Measure, Metric, Outcome
+from chalicelib.errors import ThrottledError, UnreachableError
+from chalicelib.events import NOT_STARTED
+from chalicelib.observability import measure, warn
+from chalicelib.rules.batch import next_batch
+from chalicelib.rules.managers import after_failure, after_success, choose
+
+if TYPE_CHECKING:
+    from chalicelib.actions import Dispatch
+    from chalicelib.rules.batch import Batch
+    from chalicelib.world import World
+
+LEASE = 15.0  # seconds; longer than one try of one manager takes, and renewed before each
+PICK_UP = 5.0  # seconds for a host to start a command; measured on healthy ones: under one
+LOOK = 0.3  # seconds between two looks at a command
+
+
+@dataclass(slots=True)
+class Round:
+    """How the sending goes: managers failed since the last success or pause, pauses in a row, nodes sent."""
+
+    failed: set[str] = field(default_factory=set)
+    throttled: bool = False
+    pauses: int = 0
+    sent: int = 0
+
+
+def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
+    """Send all open work of the cluster, or see that the handler which is at it sends the node too."""
+    until = world.clock.now() + action.seconds
+    while not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
+        if world.clock.now() >= until or _sent(cluster, action.instance, world):
+            return Outcome(detail="another handler sends what is open")
+        world.clock.sleep(random.uniform(0.3, 1.0))  # noqa: S311 - jitter, not a secret
+    try:
+        return _send_all(cluster, world, until)
+    finally:
+        world.store.release(cluster, world.holder)
+
+
+def _sent(cluster: str, instance: str, world: World) -> bool:
+    node = world.store.node(cluster, instance)
+    return node is None or not node.unsent
+
+
+def _send_all(cluster: str, world: World, until: float) -> Outcome:
+    """One command after the other until a look finds nothing to send.
+
+    A manager that fails is followed by the next at once; when all have failed, or AWS asks for fewer calls,
+    a pause comes first. What is still not sent when the time is over stays open for the tick.
+    """
+    state = Round()
+    while batch := next_batch(world.store.open(cluster, world.clock.now()), world.clock.now()):
+        world.store.acquire(cluster, world.holder, world.clock.now(), LEASE)
+        avoid = state.failed | {node.manager for node in batch.nodes}
+        host = choose(world.store.hosts(cluster), world.clock.now(), avoid)
+        if host is None:
+            return Outcome(Code.LEFT_OPEN, "no manager is known: tag one with swarmkeeper:role=manager")
+        if problem := _try(cluster, host.instance, batch, state, world):
+            warn(problem, cluster=cluster, manager=host.instance, task=batch.task.value)
+            if not _go_on(cluster, state, world, until):
+                return Outcome(Code.LEFT_OPEN, _left(batch, problem))
+    return Outcome(detail=f"{state.sent} nodes sent")
+
+
+def _left(batch: Batch, problem: str) -> str:
+    return f"{batch.task.value} of {len(batch.nodes)} nodes is not sent, the tick tries again: {problem}"
+
+
+def _go_on(cluster: str, state: Round, world: World, until: float) -> bool:
+    """Whether there is somebody else to try, at once or after a pause that the time allows."""
+    now = world.clock.now()
+    host = choose(world.store.hosts(cluster), now, state.failed)
+    if not state.throttled and host and host.instance not in state.failed and host.breaker.open_until <= now:
+        return True
+    pause = backoff(state.pauses)
+    if now + pause >= until:
+        return False
+    world.clock.sleep(pause)
+    state.failed.clear()
+    state.throttled = False
+    state.pauses += 1
+    return True
+
+
+def backoff(pauses: int) -> float:
+    """Seconds of the next pause: exponential, with jitter."""
+    return random.uniform(0.5, 1.0) * min(2.0**pauses, 10.0)  # noqa: S311
+
+
+def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -> str:
+    """Have one manager run the batch; answers "" or why it does not."""
+    now = world.clock.now()
+    try:
+        command = world.hosts.send(manager, cluster, batch.task, batch.arguments, batch.seconds(now))
+    except ThrottledError as error:
+        state.throttled = True
+        return str(error)  # not the manager's fault: the same one again, after a pause
+    except UnreachableError as error:
+        return _failed(cluster, manager, str(error), state, world)
+    due = now + world.policy.patience
+    moves = [(node, node.sent(command, manager, due=due)) for node in batch.nodes]
+    marked = [after for before, after in moves if world.store.move(before, after)]
+    if not _picked_up(command, manager, world):
+        world.hosts.cancel(command, manager)
+        problem = f"{manager} did not start {command} within {PICK_UP:.0f} s"
+        for node in marked:
+            world.store.move(node, node.reopened(due=world.clock.now(), reason=problem))
+        return _failed(cluster, manager, problem, state, world)
+    note_host(cluster, manager, world, healthy=True)
+    measure(cluster, [Measure(Metric.COMMANDS_SENT)])
+    state.failed.clear()
+    state.pauses, state.sent = 0, state.sent + len(marked)
+    return ""
+
+
+def _failed(cluster: str, manager: str, problem: str, state: Round, world: World) -> str:
+    state.failed.add(manager)
+    note_host(cluster, manager, world, healthy=False)
+    return problem
+
+
+def _picked_up(command: str, manager: str, world: World) -> bool:
+    """Whether the host starts the command in time. If AWS forbids to look, yes: the tick asks later."""
+    until = world.clock.now() + PICK_UP
+    while world.clock.now() < until:
+        try:
+            if world.hosts.answer(command, manager).status not in NOT_STARTED:
+                return True
+        except ThrottledError:
+            return True
+        world.clock.sleep(LOOK)
+    return False
+
+
+def note_host(cluster: str, manager: str, world: World, *, healthy: bool) -> None:
+    """Tell the manager's breaker how the host behaved."""
+    now = world.clock.now()
+    before = world.store.breaker(cluster, manager)
+    after = after_success(now) if healthy else after_failure(before, now)
+    world.store.record_breaker(cluster, manager, after, now)
+    if after.open_until > now:
+        measure(cluster, [Measure(Metric.BREAKERS_OPENED, instance=manager)])

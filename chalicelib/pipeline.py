@@ -1,0 +1,158 @@
+"""The whole flow: load -> decide -> perform.
+
+An event comes in as JSON and is parsed (events.py). What is malformed is told, counted and dropped.
+Then it is found out which cluster it concerns:
+    a warning or a state change     the home of its instance; an instance that no census saw is not ours, and
+                                    for a warning, which cannot wait, a census is taken now if need be
+    the end of a command            the command's comment; the output is fetched and becomes the event
+    the tick                        every cluster, after a census of EC2 has brought the records in line
+For each such cluster, `follow` loads what is known of it (cluster.py), lets the pure rules decide on a plan
+(rules/), logs the plan's reason, and performs its actions one by one (effects.py). Intent comes first: the
+record of a node is changed, on condition that it is still the one that was read, before a command is sent
+for it. Who loses that race loads and decides again; a duplicate then finds the work begun. What an action
+learns (the answer of a command that was asked for) is an event again and is followed in the same way.
+
+A crash at any point leaves a record with open work, due at a time: the tick finds it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, assert_never
+
+from chalicelib import observability
+from chalicelib.actions import Code, Metric
+from chalicelib.census import find, take
+from chalicelib.cluster import Cluster
+from chalicelib.effects import perform
+from chalicelib.errors import MalformedError
+from chalicelib.events import (
+    CensusTaken,
+    CommandFinished,
+    CommandRunning,
+    InstanceStateChanged,
+    InvocationEnded,
+    SpotInterruptionWarning,
+    Tick,
+    finished,
+    task_and_cluster,
+)
+from chalicelib.rules import decide
+from chalicelib.world import World, connected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chalicelib.actions import Outcome, Plan
+    from chalicelib.cluster import Node
+    from chalicelib.events import Event, Incoming
+
+RACES = 5  # lost in a row before the tick is left to it
+
+
+def handle(kind: type[Incoming], payload: object, world: World | None = None) -> list[str]:
+    """Everything that one event from outside leads to; answers the reasons of all plans made."""
+    try:
+        event = kind.parse(payload)
+    except MalformedError as error:
+        observability.malformed(error)
+        return []
+    world = world or connected()
+    match event:
+        case SpotInterruptionWarning():
+            return _handle_instance(event, find(event.instance, event.time, world, follow), world)
+        case InstanceStateChanged():
+            return _handle_instance(event, world.store.home(event.instance), world)
+        case InvocationEnded():
+            return _handle_invocation(event, world)
+        case Tick():
+            return _handle_tick(world)
+        case _:
+            assert_never(event)
+
+
+def _handle_instance(
+    event: SpotInterruptionWarning | InstanceStateChanged, cluster: str | None, world: World
+) -> list[str]:
+    if cluster is None:
+        observability.foreign(Metric.FOREIGN_INSTANCES, event.instance)
+        return []
+    return list(follow(event, cluster, world))
+
+
+def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
+    answer = world.hosts.answer(event.command, event.manager)
+    ours = task_and_cluster(answer.comment)
+    if ours is None:
+        observability.foreign(Metric.FOREIGN_COMMANDS, event.command)
+        return []
+    task, cluster = ours
+    return list(follow(finished(event, task, answer), cluster, world))
+
+
+def _handle_tick(world: World) -> list[str]:
+    """Clusters in random order: one that cannot be helped must not always come before the others."""
+    clusters = take(world, follow)
+    random.shuffle(clusters)
+    reasons: list[str] = []
+    failures: list[Exception] = []
+    for cluster in clusters:
+        try:
+            reasons += follow(Tick(world.clock.now()), cluster, world)
+        except Exception as error:  # noqa: BLE001 - raised below, after the other clusters had their turn
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("the tick failed in some clusters", failures)
+    return reasons
+
+
+def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
+    """Load, decide, perform, and follow what was learnt; yields the reason of each plan."""
+    for _ in range(RACES):
+        plan = decide(event, load(event, cluster, world))
+        observability.decided(event, cluster, plan)
+        yield plan.reason
+        outcomes = _perform_all(plan, cluster, world)
+        if not any(outcome.code is Code.LOST_RACE for outcome in outcomes):
+            break
+    else:
+        observability.warn("lost every race for the records; the tick goes on", cluster=cluster)
+        return
+    observability.measure(cluster, plan.measures)
+    for outcome in outcomes:
+        if outcome.event:
+            yield from follow(outcome.event, cluster, world)
+
+
+def _perform_all(plan: Plan, cluster: str, world: World) -> list[Outcome]:
+    """All actions in order, up to the first lost race: what follows it was decided on a past state."""
+    outcomes: list[Outcome] = []
+    for action in plan.actions:
+        outcome = perform(action, cluster, world)
+        observability.done(cluster, action, outcome)
+        outcomes.append(outcome)
+        if outcome.code is Code.LOST_RACE:
+            break
+    return outcomes
+
+
+def load(event: Event, cluster: str, world: World) -> Cluster:
+    """What is known of the cluster now, as far as the event concerns it."""
+    now = world.clock.now()
+    managers = world.store.managers(cluster)
+    return Cluster(cluster, now, _nodes(event, cluster, world, now), managers, world.policy)
+
+
+def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:
+    match event:
+        case SpotInterruptionWarning() | InstanceStateChanged():
+            node = world.store.node(cluster, event.instance)
+            return (node,) if node else ()
+        case CommandFinished() | CommandRunning():
+            return world.store.open(cluster, until=now + 86_400)
+        case CensusTaken():
+            return world.store.nodes(cluster)
+        case Tick():
+            return world.store.open(cluster, until=now)
+        case _:
+            assert_never(event)

@@ -1,0 +1,44 @@
+"""When work that failed is tried again: at once while that can still help, then ever more rarely."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.protocol import Fate
+
+if TYPE_CHECKING:
+    from chalicelib.cluster import Node
+    from chalicelib.events import CommandFinished
+    from chalicelib.protocol import NodeReport
+
+AT_ONCE = 4  # commands that may follow each other without a pause: each manager once, and one more
+FIRST_PAUSE = 15.0  # seconds; doubled with each further attempt
+LONGEST_PAUSE = 300.0
+
+# The swarm itself said "not now": another manager would say the same.
+NOT_NOW = frozenset({Fate.ALIVE, Fate.KEPT, Fate.UNFINISHED})
+
+
+def after_failure(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+    """The node with its work open again; the reason is the agent's own, else the command's."""
+    reason = why(report, event)
+    if report is None and node.attempts < AT_ONCE:
+        return node.reopened(due=now, reason=reason)
+    fate = report.fate.value if report else ""
+    if report and report.fate not in NOT_NOW and node.attempts < AT_ONCE:
+        return node.reopened(due=now, reason=reason, fate=fate)
+    return node.reopened(due=now + pause(node.attempts), reason=reason, fate=fate)
+
+
+def why(report: NodeReport | None, event: CommandFinished) -> str:
+    """Why the work on one node is not done."""
+    if report is not None:
+        return f"{report.fate.value}: {report.detail}" if report.detail else report.fate.value
+    if event.result is None:
+        return event.failure
+    return event.result.error or "the agent did not report on this node"
+
+
+def pause(attempts: int) -> float:
+    """Seconds until the next attempt."""
+    return min(FIRST_PAUSE * 2.0 ** min(max(attempts - 1, 0), 10), LONGEST_PAUSE)

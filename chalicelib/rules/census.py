@@ -1,0 +1,85 @@
+"""What EC2 shows against what is recorded: new instances are enrolled, ended ones leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.actions import Enrol, Move, Plan, RecordManagers
+from chalicelib.cluster import UP, Node, NodeState, Role
+from chalicelib.protocol import Fate
+from chalicelib.rules.leave import following
+
+if TYPE_CHECKING:
+    from chalicelib.actions import Action
+    from chalicelib.cluster import Cluster, Sighting
+    from chalicelib.events import CensusTaken
+
+SETTLED = 300.0  # seconds after which EC2's listing, which lags behind, is trusted to know of a change
+
+
+def on_census_taken(event: CensusTaken, cluster: Cluster) -> Plan:
+    """Bring the records in line. Nothing is sent from here: work that this opens is due for the tick."""
+    seen = {sighting.instance: sighting for sighting in event.sightings}
+    known = {node.instance for node in cluster.nodes}
+    fresh = tuple(
+        _enrolled(sighting)
+        for sighting in seen.values()
+        if sighting.instance not in known and sighting.state in UP
+    )
+    afters = [(node, _after(node, seen.get(node.instance), event.time, cluster)) for node in cluster.nodes]
+    moves = tuple(Move(node, after) for node, after in afters if after)
+    managers = _managers(event)
+    actions: list[Action] = [Enrol(fresh)] if fresh else []
+    actions += [RecordManagers(managers)] if managers != cluster.managers else []
+    actions += moves
+    reason = f"{len(seen)} instances seen: {len(fresh)} new, {len(moves)} changed, {len(managers)} managers"
+    return Plan(reason, tuple(actions))
+
+
+def _managers(event: CensusTaken) -> tuple[str, ...]:
+    up = (sighting for sighting in event.sightings if sighting.state in UP)
+    return tuple(sorted(sighting.instance for sighting in up if sighting.role is Role.MANAGER))
+
+
+def _enrolled(sighting: Sighting) -> Node:
+    return Node(
+        cluster=sighting.cluster,
+        instance=sighting.instance,
+        role=sighting.role,
+        address=sighting.address,
+        launched=sighting.launched,
+        since=sighting.launched,
+        reason="seen by the census",
+    )
+
+
+def _after(node: Node, sighting: Sighting | None, time: float, cluster: Cluster) -> Node | None:
+    """The node as the census wants it; None for no change."""
+    if sighting is None:
+        return following(node, None, time, cluster) if time > node.launched + SETTLED else None
+    if sighting.state not in UP:
+        return following(node, sighting.state, time, cluster)
+    if node.state is not NodeState.IN_SERVICE:
+        reason = _why_back(node, sighting, time)
+        return _back(node, sighting, reason) if reason else None
+    shown = {"role": sighting.role, "address": sighting.address, "launched": sighting.launched}
+    same = all(getattr(node, name) == value for name, value in shown.items())
+    return None if same else node.but(**shown)
+
+
+def _why_back(node: Node, sighting: Sighting, time: float) -> str:
+    """Why a running instance is in service again whatever its record says; "" if it is not."""
+    if sighting.launched > node.launched:
+        return "the instance was started again"
+    if node.state is NodeState.GONE and time > node.since + SETTLED:
+        return "EC2 still lists it as running"
+    if node.state is NodeState.LEAVING and node.fate == Fate.ALIVE.value:
+        # EC2 and the swarm agree that it lives: what said that it had ended was wrong.
+        return "the instance and its node live after all"
+    return ""
+
+
+def _back(node: Node, sighting: Sighting, reason: str) -> Node:
+    launched = sighting.launched
+    now_at = {"role": sighting.role, "address": sighting.address, "launched": launched}
+    return node.to(NodeState.IN_SERVICE, since=launched, reason=reason, **now_at)

@@ -1,0 +1,66 @@
+"""Leave: what EC2 has ended is taken out of the swarm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
+from chalicelib.cluster import GOING, OVER, NodeState
+from chalicelib.protocol import Fate
+from chalicelib.rules import again, drain
+
+if TYPE_CHECKING:
+    from chalicelib.cluster import Cluster, InstanceState, Node
+    from chalicelib.events import CommandFinished, InstanceStateChanged
+    from chalicelib.protocol import NodeReport
+
+REMOVED = frozenset({Fate.REMOVED, Fate.ABSENT})
+KEEP_GONE = 7 * 86_400.0  # seconds that the record of a gone node stays readable
+
+
+def on_instance_state_changed(event: InstanceStateChanged, cluster: Cluster) -> Plan:
+    """An ending instance is evacuated if nobody warned of it, an ended one is removed."""
+    node = cluster.node(event.instance)
+    if node is None:
+        return Plan(f"{event.instance} has no record in {cluster.name}")
+    if event.time < node.launched:
+        return Plan(f"{event.state}, but that was before the instance's last start")
+    after = following(node, event.state, event.time, cluster)
+    if after is None:
+        actions = (Dispatch(node.instance),) if node.unsent else ()
+        return Plan(f"the instance is {event.state}, the node is {node.state}: nothing to begin", actions)
+    return Plan(after.reason, (Move(node, after), Dispatch(node.instance)))
+
+
+def following(node: Node, state: InstanceState | None, time: float, cluster: Cluster) -> Node | None:
+    """The node after its instance was found in a state (None: EC2 does not list it); None for no change."""
+    if state in GOING and node.state is NodeState.IN_SERVICE:
+        reason = f"the instance is {state} without a warning"
+        return drain.begun(
+            node, cluster.now, since=time, deadline=time + cluster.policy.shutdown, reason=reason
+        )
+    if (state in OVER or state is None) and node.state not in (NodeState.LEAVING, NodeState.GONE):
+        reason = f"the instance is {state}" if state else "EC2 no longer lists the instance"
+        return node.to(NodeState.LEAVING, since=time, due=cluster.now, reason=reason)
+    return None
+
+
+def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+    """The node after a leave command: gone if the swarm no longer lists it, else open again."""
+    if report is None or report.fate not in REMOVED:
+        return again.after_failure(node, report, event, now)
+    return node.to(
+        NodeState.GONE,
+        since=event.time,
+        reason=report.detail or "removed from the swarm",
+        fate=report.fate.value,
+        node=report.node or node.node,
+        command=event.command,
+        manager=event.manager,
+        expires=event.time + KEEP_GONE,
+    )
+
+
+def gone(node: Node) -> Measure:
+    """A node has ended as it should."""
+    return Measure(Metric.NODES_GONE, instance=node.instance)

@@ -1,0 +1,47 @@
+"""Which manager gets a command, and the breaker that keeps a failing one out of the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.cluster import Breaker, Host, NodeState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+TOLERATED = 1  # failures in a row that leave the breaker closed
+FIRST_PAUSE = 30.0  # seconds; doubled with each further failure
+LONGEST_PAUSE = 300.0
+
+
+def choose(hosts: Collection[Host], now: float, avoid: Collection[str] = ()) -> Host | None:
+    """The manager to send to: none to avoid, not doomed itself, no failure last time, last good first.
+
+    Hosts whose breaker is open are left out. Where all are open, the one that closes first is it: inside a
+    two-minute notice a doubtful manager is better than none. None without managers.
+    """
+
+    def rank(host: Host) -> tuple[bool, bool, bool, float, str]:
+        doomed = host.state is not NodeState.IN_SERVICE
+        failed = host.breaker.failures > 0
+        return host.instance in avoid, doomed, failed, -host.breaker.good, host.instance
+
+    closed = [host for host in hosts if host.breaker.open_until <= now]
+    if closed:
+        return min(closed, key=rank)
+    return min(hosts, key=lambda host: host.breaker.open_until, default=None)
+
+
+def after_failure(breaker: Breaker, now: float) -> Breaker:
+    """One more failure in a row: from the second on the breaker opens, each time for longer."""
+    failures = breaker.failures + 1
+    if failures <= TOLERATED:
+        return Breaker(failures, good=breaker.good)
+    # The exponent is capped as the pause is, so that a long row of failures does not overflow.
+    pause = min(FIRST_PAUSE * 2.0 ** min(failures - TOLERATED - 1, 10), LONGEST_PAUSE)
+    return Breaker(failures, now + pause, breaker.good)
+
+
+def after_success(now: float) -> Breaker:
+    """The host did well: the breaker is closed."""
+    return Breaker(good=now)

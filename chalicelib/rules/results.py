@@ -1,0 +1,64 @@
+"""What becomes of nodes when a command on their behalf has ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan
+from chalicelib.cluster import NodeState
+from chalicelib.protocol import DONE, Task
+from chalicelib.rules import drain, leave
+
+if TYPE_CHECKING:
+    from chalicelib.actions import Action
+    from chalicelib.cluster import Cluster, Node
+    from chalicelib.events import CommandFinished
+    from chalicelib.protocol import NodeReport
+
+RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
+
+
+def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
+    """Each node by its own report: one that failed stays open, whatever became of the others."""
+    reports = {report.instance: report for report in event.result.nodes} if event.result else {}
+    moves = tuple(
+        Move(node, _after(node, reports.get(node.instance), event, cluster.now))
+        for node in cluster.nodes
+        if _concerns(event, node, reports.get(node.instance))
+    )
+    if not moves:
+        return Plan(f"{event.command}: nothing waits for this {event.task.value} any more, or yet")
+    actions: list[Action] = [*moves]
+    if event.host_failed or event.result:
+        actions.append(NoteHost(event.manager, healthy=not event.host_failed))
+    ready = [move.after for move in moves if move.after.unsent and (move.after.due or 0) <= cluster.now]
+    if ready:
+        actions.append(Dispatch(ready[0].instance))
+    reason = "; ".join(f"{move.after.instance} {move.after.state}: {move.after.reason}" for move in moves[:5])
+    measures = tuple(measure for move in moves for measure in _measures(move))
+    return Plan(f"{event.status}: {reason}", tuple(actions), measures)
+
+
+def _concerns(event: CommandFinished, node: Node, report: NodeReport | None) -> bool:
+    """The node waits for this command, or hears that its work is done from one that was given up on."""
+    if node.task is not event.task or event.time + RESOLUTION < node.since:
+        return False
+    return node.command == event.command or (report is not None and report.fate in DONE)
+
+
+def _after(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+    conclude = drain.concluded if event.task is Task.EVACUATE else leave.concluded
+    return conclude(node, report, event, now)
+
+
+def _measures(move: Move) -> tuple[Measure, ...]:
+    node = move.after
+    if node.state is NodeState.EVACUATED:
+        seconds = max(node.since - move.before.since, 0.0)
+        return (
+            Measure(Metric.NODES_EVACUATED, instance=node.instance),
+            Measure(Metric.SECONDS_TO_SAFE, seconds, node.instance),
+        )
+    if node.state is NodeState.GONE:
+        return (leave.gone(node),)
+    return (Measure(Metric.COMMAND_FAILURES, instance=node.instance),)

@@ -1,0 +1,37 @@
+"""What the environment says, validated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``table``: the DynamoDB table; ``notice``: seconds between a Spot warning's time and the end."""
+
+    table: str
+    notice: float = 120.0
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Settings from TABLE and NOTICE_SECONDS; raises SettingError naming the variable."""
+    table = environment.get("TABLE", "")
+    if not table:
+        raise SettingError("TABLE is not set: give the table's name under environment_variables of the stage")
+    return Settings(table, _seconds(environment.get("NOTICE_SECONDS", "120")))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= 3600:  # noqa: PLR2004 - an hour, to tell seconds from milliseconds
+        raise SettingError(f"NOTICE_SECONDS must be a number of seconds between 0 and 3600, not {text!r}")
+    return seconds

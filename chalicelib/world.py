@@ -1,0 +1,155 @@
+"""What the handlers reach outside of themselves, and how it is put together for real."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
+
+import boto3
+from botocore.config import Config
+
+from chalicelib.cluster import Policy
+from chalicelib.fleet import Ec2Fleet
+from chalicelib.hosts import SsmHosts
+from chalicelib.settings import from_environment
+from chalicelib.store import DynamoStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chalicelib.cluster import Breaker, Census, Host, Node, Sighting
+    from chalicelib.events import Answer
+    from chalicelib.protocol import Arguments, Task
+
+# Botocore itself repeats throttled and broken calls with jitter, for some two seconds at most; what is still
+# refused then comes back to dispatch.py, which knows the time budget. So no further library is needed for it.
+PATIENCE = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+class Store(Protocol):
+    """The records. Reads see all writes that came before them."""
+
+    def home(self, instance: str) -> str | None:
+        """The cluster of an instance; None if it was in no census."""
+
+    def node(self, cluster: str, instance: str) -> Node | None:
+        """The record of an instance."""
+
+    def nodes(self, cluster: str) -> tuple[Node, ...]:
+        """All records of a cluster."""
+
+    def open(self, cluster: str, until: float) -> tuple[Node, ...]:
+        """The records with open work that is due by then, in order of ``due``."""
+
+    def enrol(self, nodes: Iterable[Node]) -> None:
+        """Begin records; existing ones stay."""
+
+    def move(self, before: Node, after: Node) -> bool:
+        """Replace a record; False if it is no longer the one that was read."""
+
+    def managers(self, cluster: str) -> tuple[str, ...]:
+        """The instances that are the cluster's managers."""
+
+    def record_managers(self, cluster: str, managers: Iterable[str]) -> None:
+        """Remember the managers."""
+
+    def hosts(self, cluster: str) -> tuple[Host, ...]:
+        """The managers as places to run commands."""
+
+    def breaker(self, cluster: str, manager: str) -> Breaker:
+        """How a manager has behaved."""
+
+    def record_breaker(self, cluster: str, manager: str, breaker: Breaker, now: float) -> None:
+        """Remember how a manager has behaved."""
+
+    def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> bool:
+        """Take or renew the lease; False while another holder's lasts."""
+
+    def release(self, cluster: str, holder: str) -> None:
+        """Let the lease go, if it is still the holder's."""
+
+    def census(self) -> Census:
+        """When the last census was taken, and which clusters there are."""
+
+    def begin_census(self, seen: Census, now: float, seconds: float) -> bool:
+        """Claim the next census for some seconds; False if somebody else was faster."""
+
+    def end_census(self, taken: float, clusters: Iterable[str]) -> None:
+        """The census that began at ``taken`` is recorded completely."""
+
+
+class Hosts(Protocol):
+    """The manager hosts. Calls raise ThrottledError and UnreachableError."""
+
+    def send(self, manager: str, cluster: str, task: Task, arguments: Arguments, seconds: int) -> str:
+        """Start a task that may run for some seconds; answers the command's id."""
+
+    def answer(self, command: str, manager: str) -> Answer:
+        """What has become of a command."""
+
+    def cancel(self, command: str, manager: str) -> None:
+        """Take a command back, as far as possible."""
+
+
+class Fleet(Protocol):
+    """EC2."""
+
+    def census(self) -> tuple[Sighting, ...]:
+        """All tagged instances of all clusters."""
+
+
+class Clock(Protocol):
+    """Time, in seconds since the epoch."""
+
+    def now(self) -> float:
+        """The time."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class WallClock:
+    """The real time."""
+
+    def now(self) -> float:
+        """The time."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside; ``holder`` names this invocation wherever only one may act."""
+
+    store: Store
+    hosts: Hosts
+    fleet: Fleet
+    clock: Clock = field(default_factory=WallClock)
+    policy: Policy = field(default_factory=Policy)
+    holder: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+def connected() -> World:
+    """The real world, for one invocation. Raises SettingError."""
+    settings = from_environment(os.environ)
+    store, hosts, fleet = _adapters(settings.table)
+    return World(store, hosts, fleet, policy=Policy(notice=settings.notice))
+
+
+@cache
+def _adapters(table: str) -> tuple[DynamoStore, SsmHosts, Ec2Fleet]:
+    """Made at the first event, as deploying imports the app too; kept while the container lives."""
+    signed = PATIENCE.merge(Config(signature_version="s3v4"))  # older signatures are refused in newer regions
+    long = PATIENCE.merge(Config(read_timeout=20))  # a page of the census is a thousand instances
+    return (
+        DynamoStore(boto3.client("dynamodb", config=PATIENCE), table),
+        SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
+        Ec2Fleet(boto3.client("ec2", config=long)),
+    )

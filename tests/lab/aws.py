@@ -1,0 +1,143 @@
+"""A lab's AWS: ministack, and before it the endpoint that everybody of the lab speaks to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.lab import deploy, events, processes, programs, state
+from tests.lab.account import Session, session
+from tests.lab.state import Host, Lab, LabError
+
+PORT = 4566  # at the lab's own gateway address, so that every lab can have it
+RETRY_SECONDS = 60  # Lambda's pause before it retries an asynchronous event; a shorter one would hide faults
+SPOT_NOTICE = 120.0  # what EC2 gives, as a best effort
+_START_SECONDS = 30
+
+
+def start(lab: Lab) -> Lab:
+    """Start ministack and the endpoint, deploy the app; answers the lab with its endpoint."""
+    lab = start_services(lab)
+    deploy.deploy(lab)
+    return state.load(lab.name)
+
+
+def start_services(lab: Lab) -> Lab:
+    """Start ministack and the endpoint and wait until both answer, without deploying anything."""
+    port = _free_port()
+    directory = lab.directory / "ministack"
+    directory.mkdir(exist_ok=True)
+    programs.start(lab, "ministack", [str(ministack())], _ministack_environment(port, directory))
+    _await(f"http://127.0.0.1:{port}/_ministack/health", lab, "ministack")
+    serve = [sys.executable, "-m", "tests.lab.endpoint", "--name", lab.name, "--ministack", str(port)]
+    programs.start(lab, "endpoint", [*serve, "--port", str(PORT)])
+    endpoint = f"http://{lab.gateway}:{PORT}"
+    _await(f"{endpoint}/_lab/health", lab, "endpoint")
+    return state.change(lab.name, lambda now: replace(now, endpoint=endpoint))
+
+
+def stop(lab: Lab) -> None:
+    """End the endpoint, ministack and the handlers' processes; nothing where none runs."""
+    workers = processes.children(lab.processes.get("ministack", 0))
+    programs.stop(lab, "endpoint")
+    programs.stop(lab, "ministack")
+    programs.end(lab.name, workers)
+    shutil.rmtree(lab.directory / "ministack", ignore_errors=True)
+    state.change(lab.name, lambda now: replace(now, endpoint=""))
+
+
+def instance_changed(lab: Lab, host: Host, now: str) -> list[str]:
+    """Deliver EC2's notice that the host entered a state; answers the functions that it went to."""
+    return deliver(lab, events.instance_state(host, now, time.time()))
+
+
+def warn(lab: Lab, host: Host, notice: float = SPOT_NOTICE) -> list[str]:
+    """Deliver EC2's warning that it takes the host in so many seconds; answers the functions that it went to.
+
+    A product counts 120 s from the event's own ``time``, so a shorter notice is a warning that comes late.
+    """
+    return deliver(lab, events.interruption_warning(host, time.time() - (SPOT_NOTICE - notice)))
+
+
+def deliver(lab: Lab, event: events.Event) -> list[str]:
+    """Deliver an event as EventBridge would; answers the functions that it went to, LabError if malformed."""
+    functions: list[str] = ask(lab, "POST", "/_lab/events", events.check(event))["functions"]
+    return functions
+
+
+def connect(lab: Lab) -> Session:
+    """Clients for the lab's AWS; LabError where it has none or it does not answer."""
+    ask(lab, "GET", "/_lab/health")
+    return session(lab)
+
+
+def ask(lab: Lab, method: str, path: str, message: Any = None) -> Any:
+    """Ask the endpoint for something of the lab's own; LabError with its words where it refuses."""
+    session(lab)  # the same clear error where the lab has no AWS
+    body = None if message is None else json.dumps(message).encode()
+    request = urllib.request.Request(f"{lab.endpoint}{path}", body, method=method)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        raise LabError(json.loads(error.read())["error"]) from None
+    except urllib.error.URLError as error:
+        raise LabError(f"the endpoint of lab {lab.name!r} does not answer: {error.reason}") from None
+
+
+def ministack() -> Path:
+    """The program, which has a virtual environment of its own; LabError where it is missing."""
+    place = os.environ.get("SWARMKEEPER_MINISTACK", programs.PROJECT / ".venv-ministack/bin/ministack")
+    if not Path(place).exists():
+        raise LabError(f"{place} is missing; run: make .venv-ministack")
+    return Path(place)
+
+
+def _ministack_environment(port: int, directory: Path) -> dict[str, str]:
+    """Clean, because handlers inherit it: nothing of the caller's may change what they do."""
+    return {
+        "PATH": programs.PATH,
+        "HOME": str(directory),
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(directory),
+        "STATE_DIR": str(directory / "state"),
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+        "AUTH": "true",
+        "MINISTACK_ACCOUNT_ID": events.ACCOUNT,
+        "MINISTACK_REGION": events.REGION,
+        "LAMBDA_ASYNC_RETRY_BASE_SECONDS": str(RETRY_SECONDS),
+        "LAMBDA_ASYNC_RETRY_MAX_SECONDS": "300",
+    }
+
+
+def _await(url: str, lab: Lab, key: str) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until:
+        if not programs.ours(lab.name, state.load(lab.name).processes[key]):
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.05)
+    log = lab.directory / f"{key}.log"
+    lines = log.read_text(errors="replace").splitlines()
+    raise LabError(f"{key} does not come up: {lines[-1] if lines else 'it says nothing'} (see {log})")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

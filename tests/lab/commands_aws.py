@@ -1,0 +1,132 @@
+"""The lab's commands about AWS: events, interruptions, logs, records, the schedule."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.text import Text
+
+from tests.lab import aws, lifecycle, state, timeline
+from tests.lab.answers import answer, as_json, console, named, table
+from tests.lab.commands_faults import fault
+from tests.lab.deploy import STAGE
+from tests.lab.state import LabError
+from tests.lab.timeline import Line, Source
+
+TABLE = f"swarmkeeper-{STAGE}"
+_COLORS = {
+    Source.EVENT: "cyan",
+    Source.HANDLER: "green",
+    Source.COMMAND: "yellow",
+    Source.AGENT: "magenta",
+    Source.FAULT: "bold red",
+    Source.TROUBLE: "bold red",
+}
+
+
+@click.command("event")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option(
+    "--raw", metavar="FUNCTION", default="", help="Send it to this function as it is, well-formed or not."
+)
+@named
+@as_json
+def event_command(*, file: str, raw: str, name: str, as_json: bool) -> None:
+    """Deliver an EventBridge event (a file, or - for stdin) through the deployed rules."""
+    with click.open_file(file) as source:
+        text = source.read()
+    lab = state.load(name)
+    if raw:
+        found = aws.ask(lab, "POST", "/_lab/raw", {"function": raw, "payload": text})["functions"]
+    else:
+        found = aws.deliver(lab, _parse(text))
+    answer({"functions": found}, "\n".join(found) or "no rule matches: no function ran", as_json=as_json)
+
+
+@click.command()
+@click.argument("host")
+@click.option("--notice", default=aws.SPOT_NOTICE, show_default=True, help="Seconds until the power goes.")
+@click.option("--no-cut", is_flag=True, help="Warn only: many warnings are never followed by a cut.")
+@named
+@as_json
+def interrupt(*, host: str, notice: float, no_cut: bool, name: str, as_json: bool) -> None:
+    """Deliver EC2's Spot interruption warning for a host, and cut its power when the notice is over."""
+    lab = state.load(name)
+    target, until = lab.host(host), time.monotonic() + notice
+    functions = aws.warn(lab, target, notice)
+    warned = (
+        f"warned {target.name} ({target.instance}), {notice:g} s to go: {', '.join(functions) or 'nobody'}"
+    )
+    if not as_json:
+        click.echo(warned)
+    if not no_cut:
+        time.sleep(max(0.0, until - time.monotonic()))
+        lifecycle.kill(name, target.instance)
+    found = {"host": target.name, "instance": target.instance, "functions": functions, "cut": not no_cut}
+    answer(found, f"{target.name} {'keeps its power' if no_cut else 'has no power'}", as_json=as_json)
+
+
+@click.command()
+@click.option("--follow", is_flag=True, help="Go on as things happen, until Ctrl-C.")
+@click.option(
+    "--since", type=float, metavar="SECONDS", help="Only what happened in the last so many seconds."
+)
+@named
+@as_json
+def logs(*, follow: bool, since: float | None, name: str, as_json: bool) -> None:
+    """Show events, handlers, commands and agents in the order of time."""
+    lab = state.load(name)
+    start = time.time() - since if since is not None else 0.0
+    found = timeline.follow(lab, start) if follow else timeline.lines(lab, start)
+    try:
+        for line in found:
+            _print(line, as_json=as_json)
+    except KeyboardInterrupt:
+        return
+
+
+@click.command()
+@named
+@as_json
+def records(*, name: str, as_json: bool) -> None:
+    """Show the product's table of records."""
+    dynamodb = aws.connect(state.load(name)).resource("dynamodb")
+    try:
+        pages = dynamodb.meta.client.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
+        items: list[dict[str, Any]] = [item for page in pages for item in page["Items"]]
+    except dynamodb.meta.client.exceptions.ResourceNotFoundException:
+        raise LabError(f"there is no table {TABLE!r}; deploy the app first") from None
+    table(sorted(items, key=lambda item: [str(value) for value in item.values()]), TABLE, as_json=as_json)
+
+
+@click.command()
+@named
+@as_json
+def tick(*, name: str, as_json: bool) -> None:
+    """Fire the deployed schedules now."""
+    found = aws.ask(state.load(name), "POST", "/_lab/tick")["functions"]
+    answer({"functions": found}, "\n".join(found), as_json=as_json)
+
+
+COMMANDS = [event_command, interrupt, logs, records, tick, fault]
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise LabError(f"the event is not JSON: {error}") from error
+
+
+def _print(line: Line, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(line)))
+        return
+    moment = datetime.fromtimestamp(line.time).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    head = Text.assemble((moment, "dim"), " ", (f"{line.source:<8}", _COLORS[line.source]), f"{line.who}  ")
+    console().print(head.append(line.text), soft_wrap=True)

@@ -1,0 +1,96 @@
+"""Deploys the app into a lab with the product's own tools: publish the agent, then ``chalice deploy``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.lab import account, programs
+from tests.lab.state import ROOT, Lab, LabError
+
+STAGE = "lab"
+_PARTS = ("app.py", "chalicelib", "bootstrap", ".chalice", "requirements.txt", "requirements-agent.txt")
+_TIMES_OUT = 300
+
+
+def deploy(lab: Lab, project: Path = programs.PROJECT) -> None:
+    """Copy the project, add the lab's stage, publish, deploy; LabError with the tool's words if one fails."""
+    app = copy(lab, project)
+    environment = {**account.environment(lab), "PYTHONPATH": ""}
+    if (app / "bootstrap" / "publish.py").exists():
+        _run([sys.executable, "-m", "bootstrap.publish", "--stage", STAGE], app, environment)
+    chalice = Path(sys.executable).with_name("chalice")
+    _run([str(chalice), "deploy", "--stage", STAGE], app, {**environment, **_offline(app)})
+
+
+def copy(lab: Lab, project: Path) -> Path:
+    """The project's deployable parts in the lab's own directory, with a stage for the lab."""
+    app = lab.directory / "app"
+    shutil.rmtree(app, ignore_errors=True)
+    app.mkdir()
+    skip = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
+    for name in _PARTS:
+        if (project / name).is_dir():
+            shutil.copytree(project / name, app / name, ignore=skip)
+        elif (project / name).exists():
+            shutil.copy(project / name, app / name)
+    _add_stage(app / ".chalice", lab)
+    return app
+
+
+def _add_stage(folder: Path, lab: Lab) -> None:
+    """The lab's stage is ``dev`` under another name, with the handlers pointed at the lab's endpoint."""
+    config = json.loads((folder / "config.json").read_text())
+    stage: dict[str, Any] = json.loads(_renamed(json.dumps(config["stages"]["dev"])))
+    stage.setdefault("environment_variables", {})["AWS_ENDPOINT_URL"] = lab.endpoint
+    if policy := config["stages"]["dev"].get("iam_policy_file"):
+        stage["iam_policy_file"] = f"policy-{STAGE}.json"
+        (folder / stage["iam_policy_file"]).write_text(_renamed((folder / policy).read_text()))
+    config["stages"][STAGE] = stage
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+
+
+def _renamed(text: str) -> str:
+    return text.replace("swarmkeeper-dev", f"swarmkeeper-{STAGE}")
+
+
+def _offline(app: Path) -> dict[str, str]:
+    """Lets chalice's pip take wheels from a directory that is filled once per requirements."""
+    requirements = app / "requirements.txt"
+    if not requirements.exists() or not requirements.read_text().strip():
+        return {}
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+    wheels = ROOT / "cache" / f"wheels-{digest}"
+    if not wheels.exists():
+        _download(requirements, wheels)
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+
+
+def _download(requirements: Path, wheels: Path) -> None:
+    part = wheels.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    what = ["--requirement", str(requirements), "--dest", str(part), "--only-binary", ":all:"]
+    _run([sys.executable, "-m", "pip", "download", "--quiet", *what], part, None)
+    part.rename(wheels)
+
+
+def _run(argv: list[str], directory: Path, environment: dict[str, str] | None) -> None:
+    done = subprocess.run(
+        argv,
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMES_OUT,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise LabError(f"`{' '.join(argv[-4:])}` failed: {' | '.join(said[-4:])}")

@@ -1,0 +1,184 @@
+"""A lab's life: up, a host more, a host less, down. Whatever is broken off, `down` leaves nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+from tests.lab import cgroups, images, machine, names, network, preflight, programs, state, swarm
+from tests.lab.state import Host, Lab, LabError
+
+try:
+    from tests.lab import aws
+except ImportError:  # TEMPORARY
+    aws = None
+
+Say = Callable[[str], None]
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+
+
+def quiet(_: str) -> None:
+    """Says nothing."""
+
+
+def up(name: str, managers: int = 3, workers: int = 3, *, bare: bool = False, say: Say = quiet) -> Lab:
+    """Start a lab; nothing of it is left where that fails. ``bare`` leaves out AWS."""
+    preflight.check()
+    _check_shape(name, managers, workers)
+    with _alone(name):
+        _bury(name)
+        lab = state.create(name, cluster=name)
+        try:
+            return _raise(lab, ["manager"] * managers + ["worker"] * workers, bare=bare, say=say)
+        except BaseException:
+            say("taking down what was started")
+            _dismantle(state.load(name))
+            raise
+
+
+def down(name: str, say: Say = quiet) -> bool:
+    """Take a lab down completely; answers False where there was nothing to take down."""
+    with _alone(name):
+        try:
+            lab = state.load(name)
+        except LabError:
+            return _sweep_remains(name)
+        say("ending what runs")
+        _dismantle(lab)
+        return True
+
+
+def add(name: str, role: str = "worker", say: Say = quiet) -> Host:
+    """Boot a fresh host with a running engine, not in the swarm, and deliver the events of its launch."""
+    host = new_host(state.load(name), role)
+    lab = state.change(name, lambda lab: lab.with_host(host))
+    say(f"booting {host.name}")
+    if lab.endpoint:
+        aws.instance_changed(lab, host, "pending")
+    host = _boot(lab, host)
+    if lab.endpoint:
+        aws.instance_changed(state.load(name), host, "running")
+    return host
+
+
+def kill(name: str, host: str) -> Host:
+    """Cut a host's power, then deliver the events that EC2 sends when an instance is gone."""
+    lab = state.load(name)
+    dead = replace(machine.power_cut(lab, lab.host(host)), state="shutting-down")
+    for now in ("shutting-down", "terminated"):
+        dead = replace(dead, state=now)
+        changed = state.change(name, lambda lab, dead=dead: lab.with_host(dead))  # type: ignore[misc]
+        if changed.endpoint:
+            aws.instance_changed(changed, dead, now)
+    return dead
+
+
+def new_host(lab: Lab, role: str) -> Host:
+    """A host that was never in this lab: its address, and so its name, is the next free one."""
+    count = len(lab.hosts)
+    number = 10 + count
+    third, fourth = 16 * lab.slot + number // 250, number % 250 + 1
+    return Host(
+        name=f"ip-172-31-{third}-{fourth}",
+        role=role,
+        instance=f"i-{secrets.token_hex(9)[:17]}",
+        address=f"172.31.{third}.{fourth}",
+        zone=ZONES[count % len(ZONES)],
+        lifecycle="on-demand" if role == "manager" else "spot",
+        launched=max([time.time(), *(host.launched + 0.001 for host in lab.hosts)]),
+    )
+
+
+def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
+    say("bridging the hosts")
+    network.raise_bridge(lab)
+    for role in roles:
+        lab = state.change(lab.name, lambda lab, role=role: lab.with_host(new_host(lab, role)))  # type: ignore[misc]
+    say(f"booting {len(roles)} hosts and the image registry")
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        registry = pool.submit(images.start_registry, names.start(lab))
+        list(pool.map(lambda host: _boot(lab, host), lab.hosts))
+        registry.result()
+    lab = state.load(lab.name)
+    say("forming the swarm")
+    swarm.form(lab)
+    if bare:
+        return lab
+    say("starting AWS and deploying the app")
+    return aws.start(lab)
+
+
+def _boot(lab: Lab, host: Host) -> Host:
+    booted = machine.boot(lab, host)
+    state.change(lab.name, lambda lab: lab.with_host(booted))
+    return booted
+
+
+def _dismantle(lab: Lab) -> None:
+    """Take everything down, whatever state it is in; what fails is raised after the rest is done."""
+    failures: list[Exception] = []
+
+    def attempt(step: Callable[[], object]) -> None:
+        try:
+            step()
+        except (LabError, OSError) as error:
+            failures.append(error)
+
+    if aws:  # TEMPORARY
+        attempt(lambda: aws.stop(lab))
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        list(pool.map(lambda host: attempt(lambda: machine.power_cut(lab, host)), lab.hosts))
+    attempt(lambda: programs.sweep(lab.name))
+    attempt(lambda: network.remove(lab))
+    attempt(lambda: cgroups.clear(lab))
+    if failures:
+        raise LabError("; ".join(map(str, failures)))
+    state.forget(lab.name)
+
+
+def _bury(name: str) -> None:
+    """Take down what a run that died has left; LabError where that lab is alive."""
+    try:
+        lab = state.load(name)
+    except LabError:
+        _sweep_remains(name)
+        return
+    if not programs.alive(name):
+        _dismantle(lab)
+
+
+def _sweep_remains(name: str) -> bool:
+    """Programs and files without a state to tell of them."""
+    found = programs.alive(name) or (state.ROOT / name).exists()
+    programs.sweep(name)
+    shutil.rmtree(state.ROOT / name, ignore_errors=True)
+    return found
+
+
+def _check_shape(name: str, managers: int, workers: int) -> None:
+    if not name.replace("-", "").isalnum() or name in ("lock", "cache"):
+        raise LabError(f"a lab's name is made of letters, digits and dashes, not {name!r}")
+    if managers < 1 or workers < 0 or managers + workers > 200:
+        raise LabError("a lab has at least one manager and at most 200 hosts")
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Only one up or down of a lab at a time; the lock goes with the process that holds it."""
+    state.ROOT.mkdir(parents=True, exist_ok=True)
+    path = state.ROOT / f".{name}.busy"
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(f"lab {name!r} is being started or taken down by another process") from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,134 @@
+"""A lab's network: one bridge on the machine and one network namespace per host, plugged into it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.lab.programs import run
+from tests.lab.state import Host, Lab, LabError
+
+# The neighbour table is the machine's, not the namespace's: some 30 hosts overflow the default of 1024.
+NEIGHBOURS = {"gc_thresh1": 4096, "gc_thresh2": 16384, "gc_thresh3": 32768}
+
+
+def bridge(lab: Lab) -> str:
+    """The name of the lab's bridge."""
+    return f"skl{lab.slot}"
+
+
+def namespace(lab: Lab, host: Host) -> str:
+    """The name of the host's network namespace, unlike any other lab's."""
+    return f"{bridge(lab)}-{_number(host)}"
+
+
+def raise_bridge(lab: Lab) -> None:
+    """Make the bridge with the gateway's address and let its traffic pass; a stale one goes first."""
+    remove(lab)
+    name = bridge(lab)
+    run(["ip", "link", "add", name, "type", "bridge"])
+    run(["ip", "address", "add", f"{lab.gateway}/20", "dev", name])
+    run(["ip", "link", "set", name, "up"])
+    for direction in _rules(name):
+        run(["iptables", "-w", "-I", *direction])
+    _write_sysctl("ipv4/ip_forward", "1")
+    _let_bridged_frames_pass()
+    _widen_neighbour_table()
+
+
+def plug_in(lab: Lab, host: Host) -> None:
+    """Make the host's namespace and connect it to the bridge."""
+    space, veth = namespace(lab, host), _veth(lab, host)
+    run(["ip", "netns", "add", space])
+    run(["ip", "link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", space])
+    run(["ip", "link", "set", veth, "master", bridge(lab), "up"])
+    inside = ["ip", "-n", space]
+    run([*inside, "address", "add", f"{host.address}/20", "dev", "eth0"])
+    run([*inside, "link", "set", "eth0", "up"])
+    run([*inside, "link", "set", "lo", "up"])
+    run([*inside, "route", "add", "default", "via", lab.gateway])
+
+
+def unplug(lab: Lab, host: Host) -> None:
+    """Take the host off the network for good; nothing happens where it is off already."""
+    _delete_link(_veth(lab, host))
+    _delete_namespace(namespace(lab, host))
+
+
+def remove(lab: Lab) -> None:
+    """Take away everything that carries the lab's slot in its name; nothing happens where nothing does."""
+    name = bridge(lab)
+    for space in _namespaces():
+        if space.startswith(f"{name}-"):
+            _delete_namespace(space)
+    for link in _links():
+        if link == name or link.startswith(f"{name}v"):
+            _delete_link(link)
+    for direction in _rules(name):
+        _delete_rule(direction)
+
+
+def _number(host: Host) -> int:
+    third, fourth = host.address.split(".")[2:]
+    return int(third) % 16 * 256 + int(fourth)
+
+
+def _veth(lab: Lab, host: Host) -> str:
+    return f"{bridge(lab)}v{_number(host)}"  # 11 characters at most; the kernel takes 15
+
+
+def _rules(name: str) -> list[list[str]]:
+    """Hosts may reach one another and the machine, whatever else its firewall refuses."""
+    inward, outward = ["-i", name, "-j", "ACCEPT"], ["-o", name, "-j", "ACCEPT"]
+    return [["FORWARD", *inward], ["FORWARD", *outward], ["INPUT", *inward]]
+
+
+def _delete_rule(rule: list[str]) -> None:
+    listed = run(["iptables", "-w", "-S", rule[0]]).splitlines()
+    for _ in range(listed.count(" ".join(["-A", *rule]))):
+        run(["iptables", "-w", "-D", *rule])
+
+
+def _namespaces() -> set[str]:
+    return {row["name"] for row in json.loads(run(["ip", "-json", "netns", "list"]) or "[]")}
+
+
+def _links() -> set[str]:
+    return {path.name for path in Path("/sys/class/net").iterdir()}
+
+
+def _delete_namespace(space: str) -> None:
+    if space in _namespaces():
+        _delete(["ip", "netns", "delete", space], lambda: space in _namespaces())
+
+
+def _delete_link(link: str) -> None:
+    if link in _links():
+        _delete(["ip", "link", "delete", link], lambda: link in _links())
+
+
+def _delete(argv: list[str], present: Callable[[], bool]) -> None:
+    """A namespace that dies takes its links along, so what is to be deleted may go by itself in between."""
+    try:
+        run(argv)
+    except LabError:
+        if present():
+            raise
+
+
+def _let_bridged_frames_pass() -> None:
+    """Without this, swarm traffic between hosts meets the machine's FORWARD rules, and joins time out."""
+    if Path("/proc/sys/net/bridge").exists():
+        _write_sysctl("bridge/bridge-nf-call-iptables", "0")
+
+
+def _widen_neighbour_table() -> None:
+    for name, wanted in NEIGHBOURS.items():
+        path = Path("/proc/sys/net/ipv4/neigh/default", name)
+        if int(path.read_text()) < wanted:
+            path.write_text(str(wanted))
+
+
+def _write_sysctl(name: str, value: str) -> None:
+    Path("/proc/sys/net", name).write_text(value)

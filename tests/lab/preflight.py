@@ -1,0 +1,77 @@
+"""Tells in one line why a lab cannot run here, before anything is started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.lab import images
+from tests.lab.state import ROOT, LabError
+
+PACKAGES = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "docker-registry": "docker-registry",
+    "busybox": "busybox-static",
+    "tini": "tini",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "mount": "mount",
+}
+# Each is tried for real, in namespaces that vanish again: a kernel does not reliably tell what it has.
+FEATURES = {
+    "namespaces (run the lab in a privileged container or on a real machine)": "true",
+    "network bridges": "ip link add b0 type bridge",
+    "virtual Ethernet pairs": "ip link add v0 type veth peer name v1",
+    "VXLAN, which overlay networks need": "ip link add x0 type vxlan id 7 dstport 4789",
+    f"an overlay file system with {ROOT} as its upper layer (put a plain disk there)": (
+        f"mkdir -p {ROOT}/.try/u {ROOT}/.try/w {ROOT}/.try/m && mount -t overlay"
+        f" -o lowerdir=/,upperdir={ROOT}/.try/u,workdir={ROOT}/.try/w overlay {ROOT}/.try/m"
+    ),
+}
+
+
+def check() -> None:
+    """LabError with what is missing and how to mend it."""
+    if sys.platform != "linux":
+        raise LabError(
+            f"the lab runs on Linux only: its hosts are namespaces of the kernel; this is {sys.platform}"
+        )
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root: it makes network namespaces and mounts; try sudo")
+    _check_programs()
+    _check_kernel()
+
+
+def _check_programs() -> None:
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = {package for program, package in PACKAGES.items() if not shutil.which(program, path=path)}
+    if not _static(images.BUSYBOX):
+        missing.add("busybox-static")
+    if missing:
+        names = " ".join(sorted(missing))
+        raise LabError(f"programs are missing; apt-get install -y --no-install-recommends {names}")
+
+
+def _static(program: Path) -> bool:
+    """Whether a program needs no loader, so that it runs in an image that holds nothing else."""
+    try:
+        with program.open("rb") as file:
+            return b"/ld-" not in file.read(4096)
+    except FileNotFoundError:
+        return False
+
+
+def _check_kernel() -> None:
+    apart = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "sh", "-c"]
+    try:
+        for feature, trial in FEATURES.items():
+            if subprocess.run([*apart, trial], capture_output=True, check=False).returncode:
+                raise LabError(f"this machine's kernel refuses {feature}")
+    finally:
+        shutil.rmtree(ROOT / ".try", ignore_errors=True)

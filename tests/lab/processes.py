@@ -1,0 +1,71 @@
+"""Looks at this machine's processes; tells one from a later one that was given the same number."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+MARK = "SWARMKEEPER_LAB"  # every process that a lab starts carries the lab's name in this variable
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process; ``started`` tells it from a later one that was given the same number."""
+
+    pid: int
+    started: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process still runs."""
+        return started(self.pid) == self.started
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal this very process; nothing where it has ended."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def started(pid: int) -> int:
+    """When a process began, in clock ticks since boot; 0 where there is none or only its corpse."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields and fields[0] not in "ZX" else 0
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started and that still run."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, task.read_text().split())
+    return found
+
+
+def environment(pid: int) -> dict[str, str]:
+    """The environment a process was started with; empty where it has ended."""
+    try:
+        rows = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return {}
+    return dict(row.split("=", 1) for row in rows if "=" in row)
+
+
+def peak_memory(pid: int) -> int:
+    """The most memory (KiB, resident) a process has used so far; 0 where it has ended."""
+    try:
+        rows = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(row.split()[1]) for row in rows if row.startswith("VmHWM:")), 0)
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.rpartition(")")[2].split()

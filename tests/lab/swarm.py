@@ -1,0 +1,105 @@
+"""Forms the lab's swarm and waits for what it promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from docker import DockerClient
+from docker.errors import NotFound
+
+from tests.lab import engine, machine
+from tests.lab.engine import Node
+from tests.lab.state import Host, Lab, LabError
+
+PORT = 2377
+JOIN_SECONDS = 60
+
+
+def form(lab: Lab) -> None:
+    """Make a swarm of all the lab's hosts: the first manager starts it, then managers join, then workers."""
+    managers = [host for host in lab.hosts if host.role == "manager"]
+    workers = [host for host in lab.hosts if host.role == "worker"]
+    first, *others = managers
+    client = engine.connect(first, timeout=JOIN_SECONDS)
+    client.swarm.init(advertise_addr=first.address, listen_addr=f"0.0.0.0:{PORT}")
+    _join_together(lab, others, first)
+    mesh(managers)
+    _join_together(lab, workers, first)
+    mesh([*managers, *workers])
+    wait_ready(lab, len(lab.hosts))
+
+
+def join(lab: Lab, host: Host, via: Host | None = None) -> None:
+    """Let a host join in its role. The token goes from engine to engine and is never shown."""
+    guide = engine.connect(via) if via else engine.manager(lab)
+    address = next(node.address for node in engine.nodes(guide) if node.leader)
+    engine.connect(host, timeout=JOIN_SECONDS).swarm.join(
+        remote_addrs=[f"{address}:{PORT}"],
+        join_token=_token(guide, host.role),
+        advertise_addr=host.address,
+        listen_addr=f"0.0.0.0:{PORT}",
+    )
+
+
+def wait_ready(lab: Lab, count: int, timeout: float = JOIN_SECONDS) -> list[Node]:
+    """Wait until that many nodes are Ready and no manager is unreachable."""
+
+    def ready() -> list[Node] | None:
+        listed = engine.nodes(engine.manager(lab))
+        good = [node for node in listed if node.state == "ready" and node.reachability != "unreachable"]
+        return listed if len(good) >= count else None
+
+    return engine.wait_until(ready, timeout, f"{count} nodes are Ready")
+
+
+def mesh(hosts: Sequence[Host]) -> None:
+    """Wait until the engines of all the hosts know one another.
+
+    When several join at once, some engine misses another in the gossip now and then. Their tasks then cannot reach
+    one another, and starting one hangs for 30 s, until the engines compare their lists. Starting the engine anew
+    makes it ask at once.
+    """
+    for _ in range(3):
+        try:
+            engine.wait_until(lambda: not _lacking(hosts), 4, "all engines know one another")
+        except LabError:
+            for host in _lacking(hosts):
+                machine.restart_engine(host)
+        else:
+            return
+    lacking = ", ".join(host.name for host in _lacking(hosts))
+    raise LabError(
+        f"these engines do not find their peers: {lacking or 'none any more, but it took too long'}"
+    )
+
+
+def node_of(lab: Lab, host: Host) -> Node:
+    """The node that runs on a host; LabError where the swarm lists none."""
+    for node in engine.nodes(engine.manager(lab)):
+        if node.instance == host.instance:
+            return node
+    raise LabError(f"host {host.name} is not in the swarm")
+
+
+def _join_together(lab: Lab, hosts: Sequence[Host], via: Host) -> None:
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        list(pool.map(lambda host: join(lab, host, via), hosts))
+
+
+def _lacking(hosts: Sequence[Host]) -> list[Host]:
+    """Those whose engine does not know all the others."""
+    return [host for host in hosts if _peers(host) < len(hosts)]
+
+
+def _peers(host: Host) -> int:
+    """How many engines, itself included, this one knows; the ingress network is on all of them."""
+    try:
+        return len(engine.connect(host).api.inspect_network("ingress").get("Peers") or ())
+    except NotFound:
+        return 0
+
+
+def _token(client: DockerClient, role: str) -> str:
+    client.swarm.reload()
+    return str(client.swarm.attrs["JoinTokens"]["Manager" if role == "manager" else "Worker"])

@@ -1,0 +1,262 @@
+"""The outside world in memory: a table, manager hosts with a swarm behind them, EC2 and a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from chalicelib.cluster import Breaker, Census, Cluster, Host, InstanceState, Node, NodeState, Role, Sighting
+from chalicelib.errors import ThrottledError, UnreachableError
+from chalicelib.events import UNKNOWN, Answer
+from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task, encode_result
+from chalicelib.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+START = 1_800_000_000.0
+WORKER, WORKER_2 = "i-0000000000000000a", "i-0000000000000000b"
+MANAGERS = ("i-00000000000000001", "i-00000000000000002", "i-00000000000000003")
+
+
+def instance(number: int) -> str:
+    """The id of the n-th instance."""
+    return f"i-{number:017x}"
+
+
+def a_node(**changes: object) -> Node:
+    """A worker in service, but for the changes."""
+    plain = Node(
+        cluster="blue", instance=WORKER, role=Role.WORKER, address="10.0.0.10", launched=START - 3600
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def a_cluster(*nodes: Node, now: float = START, managers: tuple[str, ...] = MANAGERS) -> Cluster:
+    """A cluster with these nodes in sight."""
+    return Cluster("blue", now, nodes, managers)
+
+
+def a_sighting(name: str = WORKER, **changes: object) -> Sighting:
+    """A running worker, but for the changes."""
+    plain = Sighting("blue", name, Role.WORKER, "10.0.0.10", InstanceState.RUNNING, START - 3600)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeClock:
+    """A clock that moves when somebody sleeps."""
+
+    time: float = START
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@dataclass
+class MemoryStore:
+    """What DynamoStore does, in dictionaries behind one lock."""
+
+    records: dict[tuple[str, str], Node] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)
+    breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+    known_managers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    leases: dict[str, tuple[str, float]] = field(default_factory=dict)
+    last_census: Census = field(default_factory=Census)
+    lock: RLock = field(default_factory=RLock)
+
+    def home(self, instance: str) -> str | None:
+        return self.homes.get(instance)
+
+    def node(self, cluster: str, instance: str) -> Node | None:
+        return self.records.get((cluster, instance))
+
+    def nodes(self, cluster: str) -> tuple[Node, ...]:
+        with self.lock:
+            return tuple(node for key, node in sorted(self.records.items()) if key[0] == cluster)
+
+    def open(self, cluster: str, until: float) -> tuple[Node, ...]:
+        due = [node for node in self.nodes(cluster) if node.due is not None and node.due <= until]
+        return tuple(sorted(due, key=lambda node: node.due or 0))
+
+    def enrol(self, nodes: Iterable[Node]) -> None:
+        with self.lock:
+            for node in nodes:
+                self.homes[node.instance] = node.cluster
+                self.records.setdefault((node.cluster, node.instance), node)
+
+    def move(self, before: Node, after: Node) -> bool:
+        with self.lock:
+            found = self.records.get((before.cluster, before.instance))
+            if found is None or (found.version, found.state) != (before.version, before.state):
+                return False
+            self.records[before.cluster, before.instance] = after
+            return True
+
+    def managers(self, cluster: str) -> tuple[str, ...]:
+        return self.known_managers.get(cluster, ())
+
+    def record_managers(self, cluster: str, managers: Iterable[str]) -> None:
+        self.known_managers[cluster] = tuple(managers)
+
+    def hosts(self, cluster: str) -> tuple[Host, ...]:
+        nodes = [(manager, self.node(cluster, manager)) for manager in self.managers(cluster)]
+        return tuple(
+            Host(manager, node.state if node else NodeState.GONE, self.breaker(cluster, manager))
+            for manager, node in nodes
+        )
+
+    def breaker(self, cluster: str, manager: str) -> Breaker:
+        return self.breakers.get((cluster, manager), Breaker())
+
+    def record_breaker(self, cluster: str, manager: str, breaker: Breaker, now: float) -> None:  # noqa: ARG002
+        self.breakers[cluster, manager] = breaker
+
+    def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> bool:
+        with self.lock:
+            owner, until = self.leases.get(cluster, (holder, 0.0))
+            if owner != holder and until > now:
+                return False
+            self.leases[cluster] = (holder, now + seconds)
+            return True
+
+    def release(self, cluster: str, holder: str) -> None:
+        with self.lock:
+            if self.leases.get(cluster, ("", 0.0))[0] == holder:
+                del self.leases[cluster]
+
+    def census(self) -> Census:
+        return self.last_census
+
+    def begin_census(self, seen: Census, now: float, seconds: float) -> bool:
+        with self.lock:
+            if self.last_census.taken != seen.taken or self.last_census.busy_until > now:
+                return False
+            self.last_census = replace(self.last_census, busy_until=now + seconds)
+            return True
+
+    def end_census(self, taken: float, clusters: Iterable[str]) -> None:
+        self.last_census = Census(taken, clusters=tuple(clusters))
+
+
+@dataclass
+class Sent:
+    """One command that a host was given."""
+
+    id: str
+    manager: str
+    cluster: str
+    task: Task
+    arguments: Arguments
+    seconds: int
+    at: float
+
+
+@dataclass
+class FakeHosts:
+    """Manager hosts. A healthy one runs a task in ``takes`` seconds, as ``fates`` says for each instance."""
+
+    clock: FakeClock
+    takes: float = 5.0
+    frozen: set[str] = field(default_factory=set)  # accept commands, never start them
+    unreachable: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)  # run commands, but the agent does not come to an answer
+    throttled: int = 0  # so many of the next calls are refused
+    fates: dict[str, Fate] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
+    cancelled: set[str] = field(default_factory=set)
+    pause: Callable[[], None] = lambda: None
+
+    def send(self, manager: str, cluster: str, task: Task, arguments: Arguments, seconds: int) -> str:
+        self._throttle()
+        self.pause()
+        if manager in self.unreachable:
+            raise UnreachableError(f"Run Command cannot reach {manager}")
+        command = f"command-{len(self.sent) + 1}"
+        self.sent.append(Sent(command, manager, cluster, task, arguments, seconds, self.clock.now()))
+        return command
+
+    def answer(self, command: str, manager: str) -> Answer:
+        self._throttle()
+        found = next((sent for sent in self.sent if (sent.id, sent.manager) == (command, manager)), None)
+        if found is None:
+            return Answer(UNKNOWN)
+        comment = f"{found.task.value} {found.cluster}"
+        if command in self.cancelled:
+            return Answer("Cancelled", comment)
+        if manager in self.frozen:
+            return Answer("Pending", comment)
+        if self.clock.now() < found.at + self.takes:
+            return Answer("InProgress", comment)
+        if manager in self.broken:
+            return Answer("Failed", comment, "", "swarmkeeper: the engine does not answer\n")
+        return Answer("Success", comment, encode_result(self._result(found)))
+
+    def cancel(self, command: str, manager: str) -> None:  # noqa: ARG002
+        self.cancelled.add(command)
+
+    def _result(self, sent: Sent) -> Result:
+        usual = Fate.REMOVED if sent.task is Task.LEAVE else Fate.SAFE
+        reports = tuple(
+            NodeReport(
+                subject.instance, f"node{subject.instance[-3:]}", self.fates.get(subject.instance, usual)
+            )
+            for subject in sent.arguments.subjects
+        )
+        return Result(sent.task, ok=True, nodes=reports)
+
+    def _throttle(self) -> None:
+        if self.throttled:
+            self.throttled -= 1
+            raise ThrottledError("Rate exceeded")
+
+
+@dataclass
+class FakeFleet:
+    """EC2 with these instances; counts how often it is asked."""
+
+    instances: dict[str, Sighting] = field(default_factory=dict)
+    asked: int = 0
+
+    def census(self) -> tuple[Sighting, ...]:
+        self.asked += 1
+        return tuple(self.instances.values())
+
+    def turn(self, name: str, state: InstanceState) -> None:
+        """An instance goes into another state."""
+        self.instances[name] = replace(self.instances[name], state=state)
+
+
+@dataclass
+class Lab:
+    """A cluster ``blue`` of three managers and some workers, all in memory."""
+
+    workers: int = 2
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    fleet: FakeFleet = field(default_factory=FakeFleet)
+    hosts: FakeHosts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hosts = FakeHosts(self.clock)
+        for number, name in enumerate(MANAGERS):
+            sighting = a_sighting(name, role=Role.MANAGER, address=f"10.0.0.{number + 1}")
+            self.fleet.instances[name] = sighting
+        for number in range(self.workers):
+            name = instance(number + 10)
+            address = f"10.0.{1 + number // 200}.{number % 200 + 1}"
+            self.fleet.instances[name] = a_sighting(name, address=address)
+
+    def world(self, **others: object) -> World:
+        """For one invocation."""
+        return replace(World(self.store, self.hosts, self.fleet, self.clock), **others)  # type: ignore[arg-type]
+
+    def node(self, name: str = WORKER) -> Node:
+        """The record of an instance, which must exist."""
+        node = self.store.node("blue", name)
+        assert node is not None
+        return node
