@@ -21,7 +21,7 @@ _ROLLING = UpdateConfig(parallelism=2, delay=SECOND, failure_action="pause", ord
 def deploy(lab: Lab, timeout: float = 120) -> None:
     """Create the network and the five services, and wait until all their tasks run."""
     client = engine.manager(lab)
-    client.networks.create(NETWORK, driver="overlay", attachable=True)
+    create_network(lab)
     _label_workers(client)
     create(lab, "web", "web:1", 6, update_config=_ROLLING)
     create(lab, "single", "web:1", 1, constraints=["node.role==worker"])
@@ -31,15 +31,21 @@ def deploy(lab: Lab, timeout: float = 120) -> None:
     wait_running(lab, timeout=timeout)
 
 
+def create_network(lab: Lab) -> None:
+    """Create the overlay network on which services and their clients find one another."""
+    engine.manager(lab).networks.create(NETWORK, driver="overlay", attachable=True)
+
+
 def create(lab: Lab, name: str, image: str, replicas: int | None, **settings: Any) -> None:
     """Create one service on the network; ``replicas`` None makes it global, settings are the docker SDK's."""
     mode = ServiceMode("global") if replicas is None else ServiceMode("replicated", replicas)
+    # The docker command line always sends a Placement, if an empty one; the SDK only with constraints.
+    settings = {"constraints": [], "endpoint_spec": EndpointSpec(mode="dnsrr"), **settings}
     engine.manager(lab).services.create(
         images.reference(lab, image),
         name=name,
         mode=mode,
         networks=[NETWORK],
-        endpoint_spec=EndpointSpec(mode="dnsrr"),
         hostname="{{.Service.Name}}-{{.Task.Slot}}-{{.Node.Hostname}}",
         stop_grace_period=4 * SECOND,
         **settings,
