@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from tests.lab import lifecycle, machine, show, state
+from tests.lab import commands_aws, engine, lifecycle, machine, show, state
+from tests.lab.answers import answer, as_json, console, named
 from tests.lab.state import Host, LabError
 
 
@@ -27,8 +28,11 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except LabError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(1)
+            trouble = str(error)
+        except engine.UNREACHABLE as error:
+            trouble = f"an engine refuses or does not answer: {error}"
+        click.echo(f"error: {trouble}", err=True)
+        return ctx.exit(1)
 
 
 @click.group(cls=Group)
@@ -36,10 +40,6 @@ def cli() -> None:
     """A real Docker Swarm of several hosts on this machine, with AWS around it."""
     # So that a SIGTERM, as from a CI runner's time-out, cleans up like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-
-
-named = click.option("--name", default="lab", show_default=True, help="Which lab.")
-as_json = click.option("--json", "as_json", is_flag=True, help="Answer with JSON on stdout.")
 
 
 def say(text: str) -> None:
@@ -69,7 +69,7 @@ def up(*, managers: int, workers: int, bare: bool, name: str, as_json: bool) -> 
 def down(*, name: str, as_json: bool) -> None:
     """Take a lab down; nothing of it is left."""
     found = lifecycle.down(name, say=say)
-    _answer(
+    answer(
         {"name": name, "was_up": found},
         f"lab {name!r} {'is down' if found else 'was not up'}",
         as_json=as_json,
@@ -91,7 +91,7 @@ def status(*, name: str, as_json: bool) -> None:
 def kill(*, host: str, name: str, as_json: bool) -> None:
     """Cut a host's power (by name, instance id or address)."""
     dead = lifecycle.kill(name, host)
-    _answer(asdict(dead), f"{dead.name} ({dead.instance}) has no power", as_json=as_json)
+    answer(asdict(dead), f"{dead.name} ({dead.instance}) has no power", as_json=as_json)
 
 
 @cli.command()
@@ -101,7 +101,7 @@ def kill(*, host: str, name: str, as_json: bool) -> None:
 def add(*, role: str, name: str, as_json: bool) -> None:
     """Boot a fresh host, which is not in the swarm yet, and deliver its launch events."""
     host = lifecycle.add(name, role, say=say)
-    _answer(asdict(host), f"{host.name} ({host.instance}) is up, socket {host.socket}", as_json=as_json)
+    answer(asdict(host), f"{host.name} ({host.instance}) is up, socket {host.socket}", as_json=as_json)
 
 
 @cli.command("docker")
@@ -148,25 +148,14 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    console = Console()
-    wide = console if console.is_terminal else Console(width=140)  # a pipe has no width of its own
     for part in show.tables(found):
-        wide.print(part, highlight=False)
+        console().print(part, highlight=False)
     if found["trouble"]:
         click.echo(f"the swarm does not answer: {found['trouble']}", err=True)
 
 
-def _answer(found: dict[str, Any], sentence: str, *, as_json: bool) -> None:
-    click.echo(json.dumps(found) if as_json else sentence)
-
-
-try:
-    from tests.lab import commands_aws
-except ImportError:  # TEMPORARY
-    pass
-else:
-    for command in commands_aws.COMMANDS:
-        cli.add_command(command)
+for command in commands_aws.COMMANDS:
+    cli.add_command(command)
 
 if __name__ == "__main__":
     cli(prog_name="python -m tests.lab")

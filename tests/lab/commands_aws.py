@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from tests.lab import aws, lifecycle, state, timeline
-from tests.lab.answers import answer, as_json, console, named, table
+from tests.lab.answers import answer, as_json, console, dumps, named, table
 from tests.lab.commands_faults import fault
 from tests.lab.deploy import STAGE
 from tests.lab.state import LabError
@@ -95,13 +95,16 @@ def logs(*, follow: bool, since: float | None, name: str, as_json: bool) -> None
 @as_json
 def records(*, name: str, as_json: bool) -> None:
     """Show the product's table of records."""
-    dynamodb = aws.connect(state.load(name)).resource("dynamodb")
+    dynamodb = aws.connect(state.load(name)).resource("dynamodb").meta.client
     try:
-        pages = dynamodb.meta.client.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
+        schema = dynamodb.describe_table(TableName=TABLE)["Table"]["KeySchema"]
+        pages = dynamodb.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
         items: list[dict[str, Any]] = [item for page in pages for item in page["Items"]]
-    except dynamodb.meta.client.exceptions.ResourceNotFoundException:
+    except dynamodb.exceptions.ResourceNotFoundException:
         raise LabError(f"there is no table {TABLE!r}; deploy the app first") from None
-    table(sorted(items, key=lambda item: [str(value) for value in item.values()]), TABLE, as_json=as_json)
+    keys = [key["AttributeName"] for key in schema]
+    items.sort(key=lambda item: [str(item[key]) for key in keys])
+    table(items if as_json else [_shown(item, keys) for item in items], TABLE, as_json=as_json)
 
 
 @click.command()
@@ -114,6 +117,14 @@ def tick(*, name: str, as_json: bool) -> None:
 
 
 COMMANDS = [event_command, interrupt, logs, records, tick, fault]
+
+
+def _shown(item: dict[str, Any], keys: list[str]) -> dict[str, str]:
+    rest = {name: value for name, value in sorted(item.items()) if name not in keys}
+    text = "  ".join(
+        f"{name}={value if isinstance(value, str) else dumps(value)}" for name, value in rest.items()
+    )
+    return {**{key: str(item[key]) for key in keys}, "attributes": text}
 
 
 def _parse(text: str) -> Any:

@@ -48,15 +48,16 @@ def _add_stage(folder: Path, lab: Lab) -> None:
     config = json.loads((folder / "config.json").read_text())
     stage: dict[str, Any] = json.loads(_renamed(json.dumps(config["stages"]["dev"])))
     stage.setdefault("environment_variables", {})["AWS_ENDPOINT_URL"] = lab.endpoint
-    if policy := config["stages"]["dev"].get("iam_policy_file"):
-        stage["iam_policy_file"] = f"policy-{STAGE}.json"
-        (folder / stage["iam_policy_file"]).write_text(_renamed((folder / policy).read_text()))
+    for policy in folder.glob("policy-dev*.json"):
+        (folder / _renamed(policy.name)).write_text(_renamed(policy.read_text()))
     config["stages"][STAGE] = stage
     (folder / "config.json").write_text(json.dumps(config, indent=1))
 
 
 def _renamed(text: str) -> str:
-    return text.replace("swarmkeeper-dev", f"swarmkeeper-{STAGE}")
+    for kind in ("swarmkeeper", "policy"):
+        text = text.replace(f"{kind}-dev", f"{kind}-{STAGE}")
+    return text
 
 
 def _offline(app: Path) -> dict[str, str]:

@@ -45,7 +45,7 @@ def runs(lab: Lab, since: float = 0.0) -> list[Run]:
     logs = aws.connect(lab).client("logs")
     pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=_GROUP)
     names = [group["logGroupName"] for page in pages for group in page["logGroups"]]
-    found = [run for name in names for run in _runs(name, _streams(logs, name, since))]
+    found = [run for name in names for run in parse(name, _streams(logs, name, since))]
     return sorted(found, key=lambda run: run.began)
 
 
@@ -58,7 +58,8 @@ def _streams(logs: Any, group: str, since: float) -> Iterable[list[dict[str, Any
     return streams.values()
 
 
-def _runs(group: str, streams: Iterable[list[dict[str, Any]]]) -> Iterator[Run]:
+def parse(group: str, streams: Iterable[list[dict[str, Any]]]) -> Iterator[Run]:
+    """The runs in a function's log streams, each of which ministack writes at the end of one run."""
     for events in streams:
         report = _REPORT.match(events[-1]["message"])
         if report is None:

@@ -11,15 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tests.lab import cgroups, images, machine, names, network, preflight, programs, state, swarm
+from tests.lab import aws, cgroups, images, machine, names, network, preflight, programs, state, swarm
 from tests.lab.state import Host, Lab, LabError
 
-try:
-    from tests.lab import aws
-except ImportError:  # TEMPORARY
-    aws = None
-
 Say = Callable[[str], None]
+AGE = 3600.0  # seconds for which EC2 says the first hosts have run, so that a warning can come late
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 
 
@@ -61,7 +57,11 @@ def add(name: str, role: str = "worker", say: Say = quiet) -> Host:
     say(f"booting {host.name}")
     if lab.endpoint:
         aws.instance_changed(lab, host, "pending")
-    host = _boot(lab, host)
+    try:
+        host = _boot(lab, host)
+    except BaseException:
+        kill(name, host.instance)
+        raise
     if lab.endpoint:
         aws.instance_changed(state.load(name), host, "running")
     return host
@@ -79,8 +79,8 @@ def kill(name: str, host: str) -> Host:
     return dead
 
 
-def new_host(lab: Lab, role: str) -> Host:
-    """A host that was never in this lab: its address, and so its name, is the next free one."""
+def new_host(lab: Lab, role: str, age: float = 0.0) -> Host:
+    """A host that was never in this lab, launched ``age`` seconds ago; its address is the next free one."""
     count = len(lab.hosts)
     number = 10 + count
     third, fourth = 16 * lab.slot + number // 250, number % 250 + 1
@@ -91,7 +91,7 @@ def new_host(lab: Lab, role: str) -> Host:
         address=f"172.31.{third}.{fourth}",
         zone=ZONES[count % len(ZONES)],
         lifecycle="on-demand" if role == "manager" else "spot",
-        launched=max([time.time(), *(host.launched + 0.001 for host in lab.hosts)]),
+        launched=max([time.time() - age, *(host.launched + 0.001 for host in lab.hosts)]),
     )
 
 
@@ -99,7 +99,7 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
     say("bridging the hosts")
     network.raise_bridge(lab)
     for role in roles:
-        lab = state.change(lab.name, lambda lab, role=role: lab.with_host(new_host(lab, role)))  # type: ignore[misc]
+        lab = state.change(lab.name, lambda lab, role=role: lab.with_host(new_host(lab, role, AGE)))  # type: ignore[misc]
     say(f"booting {len(roles)} hosts and the image registry")
     with ThreadPoolExecutor(max_workers=16) as pool:
         registry = pool.submit(images.start_registry, names.start(lab))
@@ -130,8 +130,7 @@ def _dismantle(lab: Lab) -> None:
         except (LabError, OSError) as error:
             failures.append(error)
 
-    if aws:  # TEMPORARY
-        attempt(lambda: aws.stop(lab))
+    attempt(lambda: aws.stop(lab))
     with ThreadPoolExecutor(max_workers=16) as pool:
         list(pool.map(lambda host: attempt(lambda: machine.power_cut(lab, host)), lab.hosts))
     attempt(lambda: programs.sweep(lab.name))

@@ -20,7 +20,7 @@ from tests.lab.state import Host, Lab, LabError
 
 KEY = "load"
 CLIENT = "load-client"
-PATIENCE = 1.0  # seconds that a request, the look-up of its address included, may take
+PATIENCE = 3.0  # seconds that a request, the look-up of its address included, may take
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The name server of a lab's network. As in a VPC it knows the hosts, and says at once what it does not know.
 
-Without it an engine asked for a name that is none, such as a service without a running task, never answers at all.
+Without it an engine that is asked for a name it does not know, as of a service without a task, never answers.
 """
 
 from __future__ import annotations

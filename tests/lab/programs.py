@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.lab.processes import MARK, Process, environment, started
-from tests.lab.state import Lab, LabError, change
+from tests.lab.state import Lab, LabError, change, load
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROJECT = Path(__file__).parents[2]
@@ -56,7 +56,8 @@ def start(lab: Lab, key: str, argv: Sequence[str], env: Mapping[str, str] | None
 
 def stop(lab: Lab, key: str) -> Lab:
     """End a recorded program and forget it; nothing happens where there is none."""
-    end(lab.name, [lab.processes[key]] if key in lab.processes else [])
+    recorded = load(lab.name).processes
+    end(lab.name, [recorded[key]] if key in recorded else [])
     return change(lab.name, lambda now: replace(now, processes=_without(now.processes, key)))
 
 

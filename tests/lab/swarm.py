@@ -56,22 +56,19 @@ def wait_ready(lab: Lab, count: int, timeout: float = JOIN_SECONDS) -> list[Node
 def mesh(hosts: Sequence[Host]) -> None:
     """Wait until the engines of all the hosts know one another.
 
-    When several join at once, some engine misses another in the gossip now and then. Their tasks then cannot reach
-    one another, and starting one hangs for 30 s, until the engines compare their lists. Starting the engine anew
-    makes it ask at once.
+    When several join at once, one misses another in the gossip now and then. Their tasks then cannot reach
+    each other, and starting one hangs for 30 s, until the engines compare lists. Restarted, one does at once.
     """
     for _ in range(3):
         try:
-            engine.wait_until(lambda: not _lacking(hosts), 4, "all engines know one another")
+            engine.wait_until(lambda: not _strangers(hosts), 4, "all engines know one another")
         except LabError:
-            for host in _lacking(hosts):
+            for host in {_lesser(*pair) for pair in _strangers(hosts)}:
                 machine.restart_engine(host)
         else:
             return
-    lacking = ", ".join(host.name for host in _lacking(hosts))
-    raise LabError(
-        f"these engines do not find their peers: {lacking or 'none any more, but it took too long'}"
-    )
+    pairs = ", ".join(f"{one.name} not {other.name}" for one, other in _strangers(hosts))
+    raise LabError(f"the swarm's engines do not find one another: {pairs or 'only after too long'}")
 
 
 def node_of(lab: Lab, host: Host) -> Node:
@@ -87,17 +84,24 @@ def _join_together(lab: Lab, hosts: Sequence[Host], via: Host) -> None:
         list(pool.map(lambda host: join(lab, host, via), hosts))
 
 
-def _lacking(hosts: Sequence[Host]) -> list[Host]:
-    """Those whose engine does not know all the others."""
-    return [host for host in hosts if _peers(host) < len(hosts)]
+def _strangers(hosts: Sequence[Host]) -> list[tuple[Host, Host]]:
+    """Pairs of which the first's engine does not know the second's."""
+    known = {host: _peers(host) for host in hosts}
+    return [(one, other) for one in hosts for other in hosts if other.address not in known[one]]
 
 
-def _peers(host: Host) -> int:
-    """How many engines, itself included, this one knows; the ingress network is on all of them."""
+def _lesser(one: Host, other: Host) -> Host:
+    """Which of the two to start anew: rather not a manager, as that can cost an election."""
+    return other if one.role == "manager" else one
+
+
+def _peers(host: Host) -> set[str]:
+    """The addresses that the host's engine knows, its own included; the ingress network is on all of them."""
     try:
-        return len(engine.connect(host).api.inspect_network("ingress").get("Peers") or ())
+        found = engine.connect(host).api.inspect_network("ingress")
     except NotFound:
-        return 0
+        return set()
+    return {peer["IP"] for peer in found.get("Peers") or ()}
 
 
 def _token(client: DockerClient, role: str) -> str:

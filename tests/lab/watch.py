@@ -11,7 +11,7 @@ from itertools import pairwise
 from docker import DockerClient
 
 from tests.lab import engine, machine, state
-from tests.lab.engine import Task
+from tests.lab.engine import Node, Task
 from tests.lab.state import Lab, LabError
 
 PERIOD = 0.1
@@ -50,11 +50,13 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Listing:
+class Listing:
+    """What a manager answered when asked at ``time``; ``wanted`` is None for global services."""
+
     time: float
     tasks: tuple[Task, ...]
     wanted: dict[str, int | None]
-    hosts: dict[str, str]  # node id -> instance id
+    nodes: tuple[Node, ...]
 
 
 class Watch:
@@ -62,11 +64,13 @@ class Watch:
 
     def __init__(self, lab: Lab) -> None:
         self.samples: list[Sample] = []
+        self.listings: list[Listing] = []
         self.seen: dict[str, set[str]] = {}
         self._lab = lab
         self._over = threading.Event()
         self._client: DockerClient | None = None
         self._listing = engine.wait_until(self._list, 10, "a manager lists the tasks")
+        self.listings.append(self._listing)
         self.first = {service: frozenset(ids) for service, ids in self._see().items()}
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._sample)]
         for thread in self._threads:
@@ -93,13 +97,14 @@ class Watch:
         while not self._over.wait(PERIOD):
             if listing := self._list():
                 self._listing = listing
+                self.listings.append(listing)
                 self._see()
 
     def _sample(self) -> None:
         while not self._over.wait(PERIOD):
             self.samples.append(self._now())
 
-    def _list(self) -> _Listing | None:
+    def _list(self) -> Listing | None:
         """What a manager says now, None where none answers; asks the next one next time."""
         try:
             self._lab = state.load(self._lab.name)
@@ -118,9 +123,10 @@ class Watch:
     def _now(self) -> Sample:
         listing, lab = self._listing, self._lab
         powered = {host.instance: host.name for host in lab.hosts if machine.powered(lab, host)}
+        hosts = {node.id: powered.get(node.instance) for node in listing.nodes}
         counts: dict[str, Counter[str]] = {service: Counter() for service in listing.wanted}
         for task in listing.tasks:
-            host = powered.get(listing.hosts.get(task.node, ""))
+            host = hosts.get(task.node)
             if task.running and host:
                 counts[task.service][host] += 1
         running = {service: dict(counter) for service, counter in counts.items()}
@@ -151,8 +157,8 @@ def _seconds(samples: list[Sample], which: list[bool]) -> float:
     return round(sum(span for span, true in zip(spans, which, strict=False) if true), 2)
 
 
-def _listing(client: DockerClient) -> _Listing:
+def _listing(client: DockerClient) -> Listing:
     moment = time.time()
     wanted = {service.name: service.wanted for service in engine.services(client)}
     found = tuple(task for task in engine.tasks(client) if task.service in wanted)
-    return _Listing(moment, found, wanted, {node.id: node.instance for node in engine.nodes(client)})
+    return Listing(moment, found, wanted, tuple(engine.nodes(client)))

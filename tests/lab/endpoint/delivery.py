@@ -85,7 +85,9 @@ class EventBus:
     def _send(self, event: events.Event, arns: tuple[str, ...], fault: Fault | None) -> dict[str, Any]:
         kind = fault.kind if fault else None
         if fault and kind is Kind.DELAY:
-            threading.Timer(fault.seconds, self._invoke_all, (event, arns, "delay")).start()
+            timer = threading.Timer(fault.seconds, self._invoke_all, (event, arns, "delay"))
+            timer.daemon = True
+            timer.start()
         elif kind is Kind.DROP:
             self.journal.write(Delivery(time.time(), event, (), "drop"))
         else:

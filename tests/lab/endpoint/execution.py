@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from tests.lab.state import Host
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DIRECTORY = "/usr/bin"
 KILLED = 137  # what the agent reports when it had to kill the script
+_LOOK = 500  # milliseconds between two looks whether a host died with a stopped script
 _ORCHESTRATION = "var/lib/amazon/ssm/{instance}/document/orchestration/{command}/awsrunShellScript"
 
 
@@ -55,7 +57,9 @@ class Running:
     def wait(self) -> Ending:
         """Wait for the end of the script, or of its time."""
         timer = threading.Timer(self.script.seconds, self.kill, ("timed_out",))
+        timer.daemon = True
         timer.start()
+        self._await_end()
         code = self.process.wait()
         timer.cancel()
         if not powered(self.host):
@@ -70,9 +74,24 @@ class Running:
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the script and all that it started."""
+        # nsenter stops itself when the script is stopped, and resumes the script when it is resumed itself:
+        # so it must be stopped first, resumed last, and resumed to see that the script is dead.
+        if number is signal.SIGSTOP:
+            self.process.send_signal(number)
         for pid in processes.children(self.process.pid):
             with suppress(ProcessLookupError):  # it ended by itself meanwhile
                 os.killpg(pid, number)
+        if number is not signal.SIGSTOP:
+            self.process.send_signal(signal.SIGCONT)
+
+    def _await_end(self) -> None:
+        end = select.poll()
+        handle = os.pidfd_open(self.process.pid)
+        end.register(handle, select.POLLIN)
+        while not end.poll(_LOOK):
+            if not powered(self.host):
+                self.process.send_signal(signal.SIGCONT)
+        os.close(handle)
 
 
 def powered(host: Host) -> bool:

@@ -90,7 +90,7 @@ class Response:
 
 
 def _s3_operation(request: Request) -> str:
-    verb = {"GET": "Get", "PUT": "Put", "HEAD": "Head", "DELETE": "Delete", "POST": "Post"}[request.method]
+    verb = request.method.title()
     return f"{verb}Object" if request.path.count("/") > 1 and len(request.path) > 1 else f"{verb}Bucket"
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -135,8 +136,13 @@ class Handler(BaseHTTPRequestHandler):
     def _respond(self) -> None:
         headers = tuple(self.headers.items())
         request = Request(self.command, self.path, headers, self._body())
-        peer, own = self.client_address, self.connection.getsockname()
-        response = self.endpoint.answer(request, (peer[0], peer[1]), (own[0], own[1]))
+        try:
+            response = self.endpoint.answer(
+                request, self.client_address[:2], self.connection.getsockname()[:2]
+            )
+        except Exception as error:  # noqa: BLE001  whatever goes wrong, the client must get an answer
+            traceback.print_exc()  # to the endpoint's log
+            response = refusal(request, AwsError("InternalFailure", f"the lab's endpoint: {error!r}", 500))
         if response is None:
             self.close_connection = True
         else:
@@ -160,8 +166,9 @@ class Handler(BaseHTTPRequestHandler):
     def _chunk(self) -> bytes:
         size = int(self.rfile.readline().split(b";")[0], 16)
         data = self.rfile.read(size)
-        self.rfile.readline()
-        while not size and self.rfile.readline().strip():  # trailers, up to an empty line
+        while (
+            self.rfile.readline().strip()
+        ):  # the line's end; after the last chunk trailers and an empty line
             pass
         return data
 

@@ -1,0 +1,200 @@
+"""The product's main job, played for real on one machine: ``python -m tests.lab.demo``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tests.lab import aws, guarantees, lifecycle, programs, report, state
+from tests.lab.facts import Facts, facts
+from tests.lab.lifecycle import Say
+from tests.lab.live import Stage
+from tests.lab.observation import Method
+from tests.lab.scenario import Scenario
+from tests.lab.state import Lab, LabError
+from tests.lab.story import Story
+
+NOT_HELD, CANNOT_RUN = 1, 2
+POLL = 1.0  # seconds between two looks at logs and commands; more often would disturb what is measured
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TALK = """\
+The lab is up. Talk to it:
+  python -m tests.lab status --name {name}
+  python -m tests.lab logs --name {name}
+  python -m tests.lab records --name {name}
+  python -m tests.lab docker {host} --name {name} -- service ps web
+  python -m tests.lab interrupt {worker} --name {name}
+  python -m tests.lab down --name {name}"""
+
+
+@click.command()
+@click.option(
+    "--notice", default=aws.SPOT_NOTICE, show_default=True, type=click.FloatRange(5, aws.SPOT_NOTICE)
+)
+@click.option("--keep", is_flag=True, help="Leave the lab up and say how to talk to it.")
+@click.option("--name", default="demo", show_default=True, help="The lab's name.")
+@click.option(
+    "--report",
+    "directory",
+    default="demo-report",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where index.html and report.json go.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+def main(*, notice: float, keep: bool, name: str, directory: Path, as_json: bool) -> None:
+    """Interrupt a Spot host under load and see that nobody notices.
+
+    Exit status: 0 every guarantee held, 1 one did not, 2 the demo could not run, 130 after Ctrl-C.
+    """
+    console = Console(stderr=True)
+    stage = Stage(console, f"Swarmkeeper demo, lab {name}")
+    try:
+        with interruptible(), stage.up():
+            found = play(stage, name, notice, directory, keep=keep)
+    except LabError as error:
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(CANNOT_RUN)
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing of the lab is left")
+        sys.exit(128 + signal.SIGINT)
+    _conclude(found, directory, console, as_json=as_json)
+    if keep:
+        _say_how_to_talk(name, console)
+    sys.exit(0 if guarantees.held(found) else NOT_HELD)
+
+
+def play(stage: Stage, name: str, notice: float, directory: Path, *, keep: bool) -> Facts:
+    """The whole story, the report included; answers what was measured."""
+    with lab_of_our_own(name, stage.say, keep=keep) as lab:
+        story = Story(lab, time.time())
+        scenario = Scenario(lab, Method.OURS, notice, stage.say)
+        stage.follow(scenario, story)
+        with _following(story, stage):
+            scenario.prepare()
+            seen = scenario.run()
+        stage.tell(story.poll())
+        stage.say("writing the report")
+        found = facts(seen)
+        report.write(directory, seen, found, story.beats)
+        return found
+
+
+@contextmanager
+def lab_of_our_own(name: str, say: Say, *, keep: bool = False, bare: bool = False) -> Iterator[Lab]:
+    """A lab that is taken down afterwards, come what may; kept only where all went well.
+
+    A lab of that name that is up already is somebody's: it stays untouched, and LabError says so.
+    """
+    if programs.alive(name):
+        raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
+    try:
+        yield lifecycle.up(name, bare=bare, say=say)
+    except BaseException:
+        _take_down(name, say)
+        raise
+    if not keep:
+        _take_down(name, say)
+
+
+def _take_down(name: str, say: Say) -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    lifecycle.down(name, say)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """The first signal to end is obeyed; the next ones do not disturb the taking down."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)
+
+    before = {each: signal.signal(each, end) for each in SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _following(story: Story, stage: Stage) -> Iterator[None]:
+    """While it lasts, the story is told as it happens."""
+    over = threading.Event()
+    thread = threading.Thread(target=_follow, args=(story, stage, over.wait), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _follow(story: Story, stage: Stage, over: Callable[[float], bool]) -> None:
+    while not over(POLL):
+        try:
+            stage.tell(story.poll())
+        except LabError as error:
+            story.tell(f"cannot look: {error}")
+
+
+def verdict(found: Facts) -> Table:
+    """Every guarantee, what was measured, whether it held."""
+    held = guarantees.held(found)
+    title = "[bold green]every guarantee held[/]" if held else "[bold red]a guarantee did not hold[/]"
+    table = Table(
+        "guarantee", "wanted", "measured", "", box=box.SIMPLE_HEAD, title=title, title_justify="left"
+    )
+    for check in guarantees.checks(found):
+        mark = "[green]✓ held[/]" if check.held else "[bold red]✗ not held[/]"
+        table.add_row(check.name, f"[dim]{escape(check.wanted)}[/]", escape(check.measured), mark)
+    return table
+
+
+def moves(found: Facts) -> Table:
+    """What moved where."""
+    table = Table("task", "from", "to", "way", "after", box=box.SIMPLE_HEAD)
+    for move in found.moves:
+        task = f"{move.service}.{move.slot}"
+        table.add_row(task, move.origin, move.target, move.way, f"{move.seconds:.1f} s")
+    return table
+
+
+def _conclude(found: Facts, directory: Path, console: Console, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(json.loads((directory / "report.json").read_text())))
+        return
+    out = Console()
+    wide = out if out.is_terminal else Console(width=130)
+    wide.print(verdict(found), moves(found))
+    console.print(f"report: {directory / 'index.html'}", highlight=False)
+
+
+def _say_how_to_talk(name: str, console: Console) -> None:
+    lab = state.load(name)
+    manager = next(host.name for host in lab.hosts if host.role == "manager")
+    worker = next(host.name for host in lab.hosts if host.role == "worker" and host.pid)
+    console.print(TALK.format(name=name, host=manager, worker=worker), highlight=False)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m tests.lab.demo")

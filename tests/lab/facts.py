@@ -1,0 +1,243 @@
+"""From what was seen to what it means: requests, dips, moves, and how soon everything was safe. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tests.lab import watch
+from tests.lab.engine import Task
+from tests.lab.observation import Doomed, Method, Moments, Observation
+from tests.lab.split import Handler, Split, handlers, split
+from tests.lab.watch import Listing
+
+SINGLE = "single"
+OVER = frozenset({"shutdown", "remove", "complete", "orphaned"})  # desired states of tasks that are to end
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What clients of one service saw; ``slowest`` is the longest wait for a good answer, in seconds."""
+
+    service: str
+    sent: int
+    failed: int
+    slowest: float
+    errors: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Move:
+    """One task replaced by another: ``seconds`` from the event until that ran.
+
+    ``gap`` is how long neither ran, 0 where the new one ran first; ``doomed`` tells of tasks of the doomed
+    node.
+    """
+
+    service: str
+    slot: int
+    origin: str
+    target: str
+    way: str
+    seconds: float
+    gap: float
+    doomed: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one disturbance did. ``safe`` is in seconds from the event, None where that never came.
+
+    ``stood`` counts the replicated tasks that ran on the doomed node, ``replaced`` the new ones since then.
+    ``blind`` is the longest time without a fresh look at the swarm.
+    """
+
+    method: Method
+    notice: float
+    doomed: Doomed
+    moments: Moments
+    requests: tuple[Requests, ...]
+    services: tuple[watch.Verdict, ...]
+    outage: float
+    safe: float | None
+    stood: int
+    replaced: int
+    moves: tuple[Move, ...]
+    changed: tuple[str, ...]
+    record: str
+    strays: tuple[str, ...]
+    looks: int
+    blind: float
+    split: Split | None
+    handlers: tuple[Handler, ...]
+
+    @property
+    def sent(self) -> int:
+        """Requests sent to all services."""
+        return sum(row.sent for row in self.requests)
+
+    @property
+    def failed(self) -> int:
+        """Requests failed of all services."""
+        return sum(row.failed for row in self.requests)
+
+    @property
+    def dip(self) -> int:
+        """The deepest that any replicated service fell below its wanted number."""
+        return max((row.dip for row in self.services), default=0)
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """A task as it was when it was first seen to run."""
+
+    task: Task
+    since: float
+
+    def of(self, old: Task) -> bool:
+        """Whether it stands in the place of another."""
+        return (self.task.service, self.task.slot) == (old.service, old.slot)
+
+
+def facts(seen: Observation) -> Facts:
+    """Everything that can be said about it."""
+    safe = safe_after(seen)
+    services = tuple(_service(seen, name) for name in sorted(seen.replicated))
+    single = [row.seconds_without for row in services if row.service == SINGLE]
+    return Facts(
+        method=seen.method,
+        notice=seen.notice,
+        doomed=seen.doomed,
+        moments=seen.moments,
+        requests=requests(seen),
+        services=services,
+        outage=single[0] if single else 0.0,
+        safe=safe,
+        stood=len(seen.standing()),
+        replaced=sum(map(len, _new(seen).values())),
+        moves=moves(seen),
+        changed=changed(seen),
+        record=seen.left.record,
+        strays=seen.left.strays,
+        looks=len(seen.samples),
+        blind=round(max((one.time - one.listed for one in seen.samples), default=0.0), 2),
+        split=split(seen, safe),
+        handlers=handlers(seen),
+    )
+
+
+def requests(seen: Observation) -> tuple[Requests, ...]:
+    """What became of the requests, by service."""
+    rows = []
+    for name in sorted({answer.service for answer in seen.answers}):
+        mine = [answer for answer in seen.answers if answer.service == name]
+        good = [answer.seconds for answer in mine if answer.ok]
+        errors = Counter(answer.error for answer in mine if not answer.ok)
+        rows.append(
+            Requests(name, len(mine), len(mine) - len(good), round(max(good, default=0.0), 3), dict(errors))
+        )
+    return tuple(rows)
+
+
+def safe_after(seen: Observation) -> float | None:
+    """Seconds from the event until all was safe and stayed so; None where it was not at the end.
+
+    Safe: no task of a replicated service is wanted on the doomed node any more, and each of these services
+    has its number running elsewhere.
+    """
+    looks = [(one.time, is_safe(one, seen.doomed.node)) for one in seen.since]
+    last_bad = max((index for index, (_, safe) in enumerate(looks) if not safe), default=-1)
+    if last_bad + 1 >= len(looks):
+        return None
+    return round(looks[last_bad + 1][0] - seen.moments.event, 2)
+
+
+def is_safe(listing: Listing, doomed: str) -> bool:
+    """Whether one look shows all to be safe without the doomed node."""
+    replicated = {name: wanted for name, wanted in listing.wanted.items() if wanted is not None}
+    mine = [task for task in listing.tasks if task.service in replicated]
+    running = Counter(task.service for task in mine if task.running and task.node != doomed)
+    stuck = any(task.node == doomed and task.desired not in OVER for task in mine)
+    return not stuck and all(running[name] >= wanted for name, wanted in replicated.items())
+
+
+def changed(seen: Observation) -> tuple[str, ...]:
+    """The services whose spec is not byte for byte what it was."""
+    names = {*seen.specs_before, *seen.specs_after}
+    return tuple(sorted(n for n in names if seen.specs_before.get(n) != seen.specs_after.get(n)))
+
+
+def moves(seen: Observation) -> tuple[Move, ...]:
+    """Every task that ran at the event and was replaced, with the first task that ran in its place."""
+    began = _first_running(seen)
+    new = {task.id for tasks in _new(seen).values() for task in tasks}
+    names = {node.id: node.name for listing in seen.listings for node in listing.nodes}
+    found = []
+    for old in (task for task in seen.before.tasks if task.running):
+        mine = [ran for ran in began.values() if ran.task.id in new and ran.of(old)]
+        if mine:
+            found.append(_move(seen, old, min(mine, key=lambda ran: ran.since), names))
+    return tuple(sorted(found, key=lambda move: (move.seconds, move.service, move.slot)))
+
+
+def _move(seen: Observation, old: Task, ran: _Ran, names: Mapping[str, str]) -> Move:
+    gap = max(0.0, ran.since - _end(seen, old))
+    return Move(
+        service=old.service,
+        slot=old.slot,
+        origin=names.get(old.node, ""),
+        target=names.get(ran.task.node, ""),
+        way=_way(seen, old.service, gap),
+        seconds=round(ran.since - seen.moments.event, 2),
+        gap=round(gap, 2),
+        doomed=old.node == seen.doomed.node,
+    )
+
+
+def _service(seen: Observation, name: str) -> watch.Verdict:
+    started = sum(len(ids) for (service, _), ids in _new(seen).items() if service == name)
+    return watch.verdict(name, list(seen.samples), started)
+
+
+def _new(seen: Observation) -> dict[tuple[str, int], list[Task]]:
+    """The tasks of replicated services that came after the event, by service and slot, oldest first."""
+    known = {task.id for task in seen.before.tasks}
+    found: dict[tuple[str, int], list[Task]] = {}
+    for listing in seen.since:
+        for task in listing.tasks:
+            if task.id not in known and task.service in seen.replicated:
+                known.add(task.id)
+                found.setdefault((task.service, task.slot), []).append(task)
+    return found
+
+
+def _first_running(seen: Observation) -> dict[str, _Ran]:
+    """Every task that ran after the event, by id."""
+    found: dict[str, _Ran] = {}
+    for listing in seen.since:
+        for task in listing.tasks:
+            if task.running:
+                found.setdefault(task.id, _Ran(task, listing.time))
+    return found
+
+
+def _end(seen: Observation, task: Task) -> float:
+    """When a task was first seen not to run any more; a power cut ends it whatever managers still believe."""
+    ended = [one.time for one in seen.since if not any(t.id == task.id and t.running for t in one.tasks)]
+    cut = seen.moments.cut if task.node == seen.doomed.node else 0.0
+    return min([*ended[:1], *([cut] if cut else []), seen.moments.ended])
+
+
+def _way(seen: Observation, service: str, gap: float) -> str:
+    if seen.ways and service in seen.ways:
+        return seen.ways[service]
+    return "stopped first" if gap else "replacement first"
+
+
+def course(seen: Observation, service: str) -> list[tuple[float, int]]:
+    """How many tasks of a service ran, as (seconds from the event, count) wherever that changed."""
+    rows = [(round(one.time - seen.moments.event, 2), one.count(service)) for one in seen.samples]
+    ends = rows[:1] + [after for before, after in pairwise(rows) if before[1] != after[1]] + rows[-1:]
+    return list(dict.fromkeys(ends))

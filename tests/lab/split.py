@@ -1,0 +1,106 @@
+"""Where our time goes: from the event over handler, command and agent to safety. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from tests.lab.handlers import Run
+from tests.lab.journal import Call, CommandChange
+from tests.lab.observation import Observation
+
+WARNED = "on_spot_interruption_warning"
+SEND = "ssm:SendCommand"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Seconds from the event to each step; None for what was not seen."""
+
+    handler: float | None  # invoked
+    awake: float | None  # its process has started and makes its first AWS call
+    sent: float | None
+    agent: float | None
+    safe: float | None
+    answered: float | None
+
+
+@dataclass(frozen=True)
+class Handler:
+    """One deployed function: its runs, cold and median warm time (s), peak memory of its process (MiB).
+
+    The times are those of the REPORT lines, in which a cold run includes the start of the process. There is
+    no memory in these lines here: it is the most that the kernel counts for the process at an AWS call.
+    """
+
+    function: str
+    runs: int
+    cold: float | None
+    warm: float | None
+    memory: float
+
+
+def split(seen: Observation, safe: float | None) -> Split | None:
+    """The way of this event; None where no handler had part in it."""
+    event = seen.moments.event
+    began = next((run.began for run in _runs(seen) if run.function.endswith(WARNED)), None)
+    if began is None:
+        return None
+    calls = [call for call in _calls(seen) if call.who.endswith(WARNED)]
+    sent = [call.time for call in calls if call.action == SEND and call.status == 200]
+    changes = [entry for entry in seen.journal if isinstance(entry, CommandChange)]
+    mine = [entry for entry in changes if entry.time >= event and entry.comment.startswith("evacuate ")]
+    agent = [entry.time for entry in mine if entry.status == "InProgress"]
+    ended = [entry.time for entry in mine if entry.status == "Success"]
+    steps = ([began], [call.time for call in calls], sent, agent, ended)
+    handler, awake, sending, start, answered = (_first(times, event) for times in steps)
+    return Split(handler, awake, sending, start, safe, answered)
+
+
+def _first(times: list[float], event: float) -> float | None:
+    return round(min(times) - event, 2) if times else None
+
+
+def handlers(seen: Observation) -> tuple[Handler, ...]:
+    """Times and memory of every function that ran, since the lab was started."""
+    names = sorted({run.function for run in seen.runs})
+    return tuple(_handler(seen, name) for name in names)
+
+
+def _handler(seen: Observation, function: str) -> Handler:
+    mine = [run for run in seen.runs if run.function == function]
+    cold = [run for run in mine if _cold(seen, run)]
+    spans = [run.ended - run.began for run in mine if run not in cold]
+    memory = max((c.memory for c in seen.journal if isinstance(c, Call) and c.who == function), default=0)
+    return Handler(
+        function=function.split("-", 2)[-1],
+        runs=len(mine),
+        cold=round(cold[0].ended - cold[0].began, 3) if cold else None,
+        warm=round(median(spans), 3) if spans else None,
+        memory=round(memory / 1024, 1),
+    )
+
+
+def _cold(seen: Observation, run: Run) -> bool:
+    """Whether the run was the first of its process: no call of that process came before it."""
+    workers = _workers(seen, run)
+    return bool(workers) and not any(
+        workers & _workers(seen, other)
+        for other in seen.runs
+        if other.function == run.function and other.ended < run.ended
+    )
+
+
+def _workers(seen: Observation, run: Run) -> set[int]:
+    calls = (c for c in seen.journal if isinstance(c, Call) and c.who == run.function)
+    return {call.worker for call in calls if call.worker and run.began <= call.time <= run.ended}
+
+
+def _runs(seen: Observation) -> Iterator[Run]:
+    return (run for run in seen.runs if run.ended >= seen.moments.event)
+
+
+def _calls(seen: Observation) -> Iterator[Call]:
+    calls = (entry for entry in seen.journal if isinstance(entry, Call))
+    return (call for call in calls if call.time >= seen.moments.event)

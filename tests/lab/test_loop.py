@@ -1,0 +1,250 @@
+"""The whole loop for real: events, deployed handlers, agents on hosts and back, each failing once."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.lab import aws, engine, events, handlers, lifecycle, machine, services, state, swarm
+from tests.lab.endpoint.faults import Kind
+from tests.lab.endpoint.instances import put_foreign
+from tests.lab.state import Host, Lab
+from tests.lab.watch import Watch
+
+NAME = "loop"
+TABLE = "swarmkeeper-lab"
+INVOCATION = "EC2 Command Invocation Status-change Notification"
+STATE_CHANGE = "EC2 Instance State-change Notification"
+Record = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lifecycle.down(NAME)
+    lab = lifecycle.up(NAME, managers=3, workers=8)
+    try:
+        services.deploy(lab)
+        tick(lab)
+        engine.wait_until(lambda: len(records(lab)) == len(lab.hosts), 30, "the census enrols every host")
+        yield lab
+    finally:
+        lifecycle.down(NAME)
+
+
+@pytest.fixture(autouse=True)
+def mended(lab: Lab) -> Iterator[None]:
+    """No fault of one test reaches the next."""
+    yield
+    aws.ask(lab, "DELETE", "/_lab/faults", {"kind": ""})
+
+
+def tick(lab: Lab) -> None:
+    aws.ask(lab, "POST", "/_lab/tick")
+
+
+def items(lab: Lab) -> list[dict[str, Any]]:
+    table = aws.connect(lab).resource("dynamodb").Table(TABLE)
+    return sorted(table.scan()["Items"], key=lambda item: (item["cluster"], item["item"]))
+
+
+def records(lab: Lab, cluster: str = NAME) -> dict[str, Record]:
+    return {
+        item["instance"]: item for item in items(lab) if item["cluster"] == cluster and "instance" in item
+    }
+
+
+def reaches(lab: Lab, host: Host, wanted: str, seconds: float = 45.0) -> Record:
+    """Wait until the record of a host is in a state."""
+
+    def there() -> Record | None:
+        found = records(lab)[host.instance]
+        return found if found["state"] == wanted else None
+
+    return engine.wait_until(there, seconds, f"{host.name} is {wanted}")
+
+
+def arm(lab: Lab, kind: Kind, match: str, **fault: Any) -> None:
+    aws.ask(lab, "POST", "/_lab/faults", {"kind": kind, "match": match, **fault})
+
+
+def commands(lab: Lab, task: str) -> list[dict[str, Any]]:
+    found = aws.ask(lab, "GET", "/_lab/commands")
+    return [row for row in found if str(row["comment"]).startswith(task)]
+
+
+def fresh_worker(lab: Lab) -> Host:
+    """A worker that no test has used yet."""
+    found = records(lab)
+    hosts = state.load(NAME).hosts
+    return next(h for h in hosts if h.role == "worker" and found[h.instance]["state"] == "in-service")
+
+
+def listed() -> set[str]:
+    return {node.instance for node in engine.nodes(engine.manager(state.load(NAME)))}
+
+
+def test_a_warned_worker_is_evacuated_then_dies_is_removed_and_its_record_ends_as_gone(lab: Lab) -> None:
+    doomed, watch = fresh_worker(lab), Watch(lab)
+    node = swarm.node_of(lab, doomed)
+    aws.warn(lab, doomed)
+    record = reaches(lab, doomed, "evacuated")
+    lifecycle.kill(NAME, doomed.name)
+    last = reaches(lab, doomed, "gone", 60)
+    watch.stop()
+    assert record["fate"] == "safe"
+    assert record["node"] == node.id
+    assert "expires" in last
+    assert doomed.instance not in listed()
+    assert [verdict.dip for verdict in watch.verdicts()] == [0] * 4
+
+
+def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
+    doomed = fresh_worker(lab)
+    arm(lab, Kind.DOUBLE, "", left=-1)
+    aws.warn(lab, doomed)
+    reaches(lab, doomed, "evacuated")
+    sent = len(commands(lab, "evacuate"))
+    time.sleep(3)
+    aws.ask(lab, "DELETE", "/_lab/faults", {"kind": ""})
+    before = items(lab)
+    stranger = replace(doomed, instance="i-0badc0ffee0badc0f", address="10.9.9.9")
+    put_foreign(lab, stranger, {"Name": "somebody-elses"})
+    aws.warn(lab, doomed)
+    aws.warn(lab, stranger)
+    aws.deliver(
+        lab, events.invocation_status(command_of(before, doomed), manager(lab), "Failed", 0, time.time())
+    )
+    time.sleep(6)
+    assert settled(items(lab)) == settled(before)
+    assert len(commands(lab, "evacuate")) == sent
+
+
+def command_of(found: list[dict[str, Any]], host: Host) -> str:
+    return str(next(item["command"] for item in found if item.get("instance") == host.instance))
+
+
+def manager(lab: Lab) -> str:
+    return next(host.instance for host in lab.hosts if host.role == "manager")
+
+
+def settled(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the census, which takes place every minute."""
+    return [item for item in found if item["item"] != "census"]
+
+
+def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab) -> None:
+    doomed = fresh_worker(lab)
+    arm(lab, Kind.DROP, INVOCATION, left=-1)
+    arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
+    aws.warn(lab, doomed)
+    ticked(lab, doomed, "evacuated")
+    lifecycle.kill(NAME, doomed.name)
+    ticked(lab, doomed, "gone", 150)
+    assert doomed.instance not in listed()
+
+
+def ticked(lab: Lab, host: Host, wanted: str, seconds: float = 90.0) -> Record:
+    """Deliver ticks until the record of a host is in a state."""
+
+    def there() -> Record | None:
+        tick(lab)
+        found = records(lab)[host.instance]
+        return found if found["state"] == wanted else None
+
+    return engine.wait_until(there, seconds, f"{host.name} is {wanted} by ticks alone", pause=5)
+
+
+@pytest.mark.parametrize("error", ["InvalidInstanceId", "ThrottlingException"])
+def test_a_manager_that_cannot_be_reached_or_a_throttled_call_is_got_round(lab: Lab, error: str) -> None:
+    doomed = fresh_worker(lab)
+    arm(lab, Kind.REFUSE, "ssm:SendCommand", error=REFUSED[error], left=1)
+    aws.warn(lab, doomed)
+    assert reaches(lab, doomed, "evacuated")["fate"] == "safe"
+    failures = [int(item["failures"]) for item in items(lab) if item["item"].startswith("breaker#")]
+    assert (max(failures) == 1) is (error == "InvalidInstanceId")
+
+
+REFUSED = {"InvalidInstanceId": "invalid-instance", "ThrottlingException": "throttling"}
+
+
+def test_a_frozen_manager_is_given_up_within_seconds_and_the_next_one_does_the_work(lab: Lab) -> None:
+    doomed = fresh_worker(lab)
+    good = {item["item"]: float(item["good"]) for item in items(lab) if item["item"].startswith("breaker#")}
+    favourite = max(good, key=good.__getitem__).removeprefix("breaker#")
+    arm(lab, Kind.FREEZE, favourite, left=-1)
+    aws.warn(lab, doomed)
+    record = reaches(lab, doomed, "evacuated")
+    assert record["manager"] != favourite
+    assert [int(i["failures"]) for i in items(lab) if i["item"] == f"breaker#{favourite}"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "action"),
+    [
+        (Kind.KILL_BEFORE, "ssm:SendCommand"),
+        (Kind.KILL_AFTER, "ssm:SendCommand"),
+    ],
+)
+def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
+    lab: Lab, kind: Kind, action: str
+) -> None:
+    doomed = fresh_worker(lab)
+    arm(lab, kind, action)
+    aws.warn(lab, doomed)
+    engine.wait_until(lambda: not aws.ask(lab, "GET", "/_lab/faults"), 20, "the handler was killed")
+    assert records(lab)[doomed.instance]["state"] == "evacuating"
+    assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
+
+
+def test_a_malformed_event_is_one_clear_line_and_changes_nothing(lab: Lab) -> None:
+    before = settled(items(lab))
+    since = time.time()
+    event = events.interruption_warning(lab.hosts[0], time.time())
+    event["detail"] = {"instance-id": "i-nonsense", "instance-action": "terminate"}
+    aws.deliver(lab, event)
+    engine.wait_until(lambda: said(lab, "i-nonsense", since), 20, "the handler says what is wrong")
+    assert settled(items(lab)) == before
+
+
+def said(lab: Lab, words: str, since: float) -> list[str]:
+    return [line.text for run in handlers.runs(lab, since) for line in run.lines if words in line.text]
+
+
+def test_an_agent_that_was_tampered_with_does_not_run_and_the_error_says_so(lab: Lab) -> None:
+    doomed = fresh_worker(lab)
+    pin = tampered(lab)
+    for host in lab.hosts:
+        if host.role == "manager":
+            machine_run(host, "rm -rf /var/cache/swarmkeeper")
+    aws.warn(lab, doomed)
+
+    def refused() -> bool:
+        return any("65" in str(row.get("code", row)) for row in commands(lab, "evacuate")[-3:])
+
+    engine.wait_until(refused, 30, "the host refuses the agent")
+    assert records(lab)[doomed.instance]["state"] == "evacuating"
+    restore(lab, pin)
+    assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
+
+
+def tampered(lab: Lab) -> tuple[str, str, bytes]:
+    s3 = aws.connect(lab).client("s3")
+    bucket = next(b["Name"] for b in s3.list_buckets()["Buckets"] if b["Name"].startswith("swarmkeeper-lab"))
+    key = s3.list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    s3.put_object(Bucket=bucket, Key=key, Body=body + b"#")
+    return bucket, key, body
+
+
+def restore(lab: Lab, pin: tuple[str, str, bytes]) -> None:
+    bucket, key, body = pin
+    aws.connect(lab).client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def machine_run(host: Host, script: str) -> None:
+    subprocess.run([*machine.enter(host), "sh", "-c", script], check=True)
