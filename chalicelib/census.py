@@ -27,6 +27,8 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
     An unknown instance is foreign if a census from after the event does not have it; until there is one, this
     takes it or waits for who does. Raises CensusLateError if that takes too long.
     """
+    if home := world.store.home(instance):
+        return home
     now = world.clock.now()
     wanted, until = min(time, now), now + PATIENCE
     while True:
@@ -49,14 +51,22 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
 
 
 def take(world: World, follow: Follow) -> list[str]:
-    """Take a census and bring the records of every cluster in line with it; answers the clusters' names."""
+    """Take a census and bring the records of every cluster in line with it; answers the clusters' names.
+
+    Failures of single clusters are raised together at the end; the census then does not count as taken.
+    """
     began = world.clock.now()
     sightings = world.fleet.census()
     found = {sighting.cluster for sighting in sightings}
     clusters = sorted(found | set(world.store.census().clusters))
+    failures: list[Exception] = []
     for cluster in clusters:
         mine = tuple(sighting for sighting in sightings if sighting.cluster == cluster)
-        for _ in follow(CensusTaken(began, mine), cluster, world):
-            pass
+        try:
+            list(follow(CensusTaken(began, mine), cluster, world))
+        except Exception as error:  # noqa: BLE001 - raised below, after the other clusters had their turn
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("the census could not be recorded in some clusters", failures)
     world.store.end_census(began, clusters)
     return clusters

@@ -63,9 +63,9 @@ class Node:
 
     ``launched``: when the instance was last started. ``since``: when the state began.
     ``deadline``: until when the state's work is of use. ``due``: when somebody has to look again; None while
-    no work is open. ``command`` and ``manager``: what was sent last and where to ("" before). ``attempts``:
-    commands sent in this state. ``node``: the Swarm node id, once known. ``fate``: the agent's last word on
-    the node. ``expires``: end of a gone record.
+    no work is open. ``command`` and ``manager``: what was sent last and where to ("" before).
+    ``attempts``: commands that ran in this state. ``node``: the Swarm node id, once known. ``fate``: the
+    agent's last word on the node. ``expires``: end of a gone record.
     """
 
     cluster: str

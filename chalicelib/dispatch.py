@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Code, Measure, Metric, Outcome
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LEASE = 15.0  # seconds; longer than one try of one manager takes, and renewed before each
 PICK_UP = 5.0  # seconds for a host to start a command; measured on healthy ones: under one
+TRIES = 100  # commands of one handler, however much there is to send
 LOOK = 0.3  # seconds between two looks at a command
 
 
@@ -58,21 +59,25 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
     a pause comes first. What is still not sent when the time is over stays open for the tick.
     """
     state = Round()
-    while batch := next_batch(world.store.open(cluster, world.clock.now()), world.clock.now()):
+    for _ in range(TRIES):
+        batch = next_batch(world.store.open(cluster, world.clock.now()), world.clock.now())
+        if batch is None:
+            return Outcome(detail=f"nodes sent: {state.sent}")
         world.store.acquire(cluster, world.holder, world.clock.now(), LEASE)
         avoid = state.failed | {node.manager for node in batch.nodes}
         host = choose(world.store.hosts(cluster), world.clock.now(), avoid)
         if host is None:
             return Outcome(Code.LEFT_OPEN, "no manager is known: tag one with swarmkeeper:role=manager")
         if problem := _try(cluster, host.instance, batch, state, world):
+            measure(cluster, [Measure(Metric.COMMAND_FAILURES)])
             warn(problem, cluster=cluster, manager=host.instance, task=batch.task.value)
             if not _go_on(cluster, state, world, until):
                 return Outcome(Code.LEFT_OPEN, _left(batch, problem))
-    return Outcome(detail=f"{state.sent} nodes sent")
+    return Outcome(Code.LEFT_OPEN, f"more to send after {TRIES} commands, the tick goes on")
 
 
 def _left(batch: Batch, problem: str) -> str:
-    return f"{batch.task.value} of {len(batch.nodes)} nodes is not sent, the tick tries again: {problem}"
+    return f"{batch.task.value} is not sent, nodes: {len(batch.nodes)}, the tick tries again: {problem}"
 
 
 def _go_on(cluster: str, state: Round, world: World, until: float) -> bool:
@@ -112,8 +117,9 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
     if not _picked_up(command, manager, world):
         world.hosts.cancel(command, manager)
         problem = f"{manager} did not start {command} within {PICK_UP:.0f} s"
-        for node in marked:
-            world.store.move(node, node.reopened(due=world.clock.now(), reason=problem))
+        for node in marked:  # as if it had not been sent: only what ran counts as an attempt
+            open_again = node.reopened(due=world.clock.now(), reason=problem)
+            world.store.move(node, replace(open_again, attempts=node.attempts - 1))
         return _failed(cluster, manager, problem, state, world)
     note_host(cluster, manager, world, healthy=True)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])

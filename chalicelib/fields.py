@@ -1,4 +1,4 @@
-"""The fields of an event from outside, each checked; what is wrong is told in one line that names the field."""
+"""The fields of an event from outside, each checked; an error is one line that names the field."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from chalicelib.cluster import NAME, InstanceState, Role, Sighting
 from chalicelib.protocol import ADDRESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
@@ -21,9 +21,9 @@ PAGE = 1000  # EC2's maximum
 
 @dataclass(frozen=True, slots=True)
 class Ec2Fleet:
-    """EC2 through its client."""
+    """EC2 through its client, which is made when it is first needed: most events never ask."""
 
-    client: EC2Client
+    connect: Callable[[], EC2Client]
 
     def census(self) -> tuple[Sighting, ...]:
         """All tagged instances of all clusters, ended ones too while EC2 lists them.
@@ -33,8 +33,12 @@ class Ec2Fleet:
         return tuple(filter(None, map(_sighting, self._instances())))
 
     def _instances(self) -> Iterator[InstanceTypeDef]:
-        pages = self.client.get_paginator("describe_instances").paginate(
-            Filters=[{"Name": "tag-key", "Values": [CLUSTER_TAG]}], PaginationConfig={"PageSize": PAGE}
+        pages = (
+            self.connect()
+            .get_paginator("describe_instances")
+            .paginate(
+                Filters=[{"Name": "tag-key", "Values": [CLUSTER_TAG]}], PaginationConfig={"PageSize": PAGE}
+            )
         )
         for page in pages:
             for reservation in page["Reservations"]:

@@ -75,7 +75,7 @@ class SsmHosts:
             found = self.ssm.get_command_invocation(CommandId=command, InstanceId=manager)
         except ClientError as error:
             if error.response["Error"]["Code"] in NO_SUCH:
-                return Answer(UNKNOWN)
+                return Answer(UNKNOWN, error="Run Command does not know this command on this host")
             raise _named(error, manager) from error
         return Answer(
             found["Status"],

@@ -21,6 +21,8 @@ from chalicelib.store import DynamoStore
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mypy_boto3_ec2 import EC2Client
+
     from chalicelib.cluster import Breaker, Census, Host, Node, Sighting
     from chalicelib.events import Answer
     from chalicelib.protocol import Arguments, Task
@@ -147,9 +149,14 @@ def connected() -> World:
 def _adapters(table: str) -> tuple[DynamoStore, SsmHosts, Ec2Fleet]:
     """Made at the first event, as deploying imports the app too; kept while the container lives."""
     signed = PATIENCE.merge(Config(signature_version="s3v4"))  # older signatures are refused in newer regions
-    long = PATIENCE.merge(Config(read_timeout=20))  # a page of the census is a thousand instances
     return (
         DynamoStore(boto3.client("dynamodb", config=PATIENCE), table),
         SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
-        Ec2Fleet(boto3.client("ec2", config=long)),
+        Ec2Fleet(_ec2),
     )
+
+
+@cache
+def _ec2() -> EC2Client:
+    """The largest of the clients: 0.1 s of a cold start. A page of its census is a thousand instances."""
+    return boto3.client("ec2", config=PATIENCE.merge(Config(read_timeout=20)))

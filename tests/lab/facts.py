@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.lab import watch
-from tests.lab.engine import Task
+from tests.lab.moves import Move, moves, new
 from tests.lab.observation import Doomed, Method, Moments, Observation
 from tests.lab.split import Handler, Split, handlers, split
 from tests.lab.watch import Listing
@@ -26,24 +25,6 @@ class Requests:
     failed: int
     slowest: float
     errors: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Move:
-    """One task replaced by another: ``seconds`` from the event until that ran.
-
-    ``gap`` is how long neither ran, 0 where the new one ran first; ``doomed`` tells of tasks of the doomed
-    node.
-    """
-
-    service: str
-    slot: int
-    origin: str
-    target: str
-    way: str
-    seconds: float
-    gap: float
-    doomed: bool
 
 
 @dataclass(frozen=True)
@@ -89,18 +70,6 @@ class Facts:
         return max((row.dip for row in self.services), default=0)
 
 
-@dataclass(frozen=True)
-class _Ran:
-    """A task as it was when it was first seen to run."""
-
-    task: Task
-    since: float
-
-    def of(self, old: Task) -> bool:
-        """Whether it stands in the place of another."""
-        return (self.task.service, self.task.slot) == (old.service, old.slot)
-
-
 def facts(seen: Observation) -> Facts:
     """Everything that can be said about it."""
     safe = safe_after(seen)
@@ -116,7 +85,7 @@ def facts(seen: Observation) -> Facts:
         outage=single[0] if single else 0.0,
         safe=safe,
         stood=len(seen.standing()),
-        replaced=sum(map(len, _new(seen).values())),
+        replaced=len(new(seen)),
         moves=moves(seen),
         changed=changed(seen),
         record=seen.left.record,
@@ -169,75 +138,20 @@ def changed(seen: Observation) -> tuple[str, ...]:
     return tuple(sorted(n for n in names if seen.specs_before.get(n) != seen.specs_after.get(n)))
 
 
-def moves(seen: Observation) -> tuple[Move, ...]:
-    """Every task that ran at the event and was replaced, with the first task that ran in its place."""
-    began = _first_running(seen)
-    new = {task.id for tasks in _new(seen).values() for task in tasks}
-    names = {node.id: node.name for listing in seen.listings for node in listing.nodes}
-    found = []
-    for old in (task for task in seen.before.tasks if task.running):
-        mine = [ran for ran in began.values() if ran.task.id in new and ran.of(old)]
-        if mine:
-            found.append(_move(seen, old, min(mine, key=lambda ran: ran.since), names))
-    return tuple(sorted(found, key=lambda move: (move.seconds, move.service, move.slot)))
-
-
-def _move(seen: Observation, old: Task, ran: _Ran, names: Mapping[str, str]) -> Move:
-    gap = max(0.0, ran.since - _end(seen, old))
-    return Move(
-        service=old.service,
-        slot=old.slot,
-        origin=names.get(old.node, ""),
-        target=names.get(ran.task.node, ""),
-        way=_way(seen, old.service, gap),
-        seconds=round(ran.since - seen.moments.event, 2),
-        gap=round(gap, 2),
-        doomed=old.node == seen.doomed.node,
-    )
-
-
 def _service(seen: Observation, name: str) -> watch.Verdict:
-    started = sum(len(ids) for (service, _), ids in _new(seen).items() if service == name)
+    started = sum(task.service == name for task in new(seen))
     return watch.verdict(name, list(seen.samples), started)
 
 
-def _new(seen: Observation) -> dict[tuple[str, int], list[Task]]:
-    """The tasks of replicated services that came after the event, by service and slot, oldest first."""
-    known = {task.id for task in seen.before.tasks}
-    found: dict[tuple[str, int], list[Task]] = {}
-    for listing in seen.since:
-        for task in listing.tasks:
-            if task.id not in known and task.service in seen.replicated:
-                known.add(task.id)
-                found.setdefault((task.service, task.slot), []).append(task)
-    return found
-
-
-def _first_running(seen: Observation) -> dict[str, _Ran]:
-    """Every task that ran after the event, by id."""
-    found: dict[str, _Ran] = {}
-    for listing in seen.since:
-        for task in listing.tasks:
-            if task.running:
-                found.setdefault(task.id, _Ran(task, listing.time))
-    return found
-
-
-def _end(seen: Observation, task: Task) -> float:
-    """When a task was first seen not to run any more; a power cut ends it whatever managers still believe."""
-    ended = [one.time for one in seen.since if not any(t.id == task.id and t.running for t in one.tasks)]
-    cut = seen.moments.cut if task.node == seen.doomed.node else 0.0
-    return min([*ended[:1], *([cut] if cut else []), seen.moments.ended])
-
-
-def _way(seen: Observation, service: str, gap: float) -> str:
-    if seen.ways and service in seen.ways:
-        return seen.ways[service]
-    return "stopped first" if gap else "replacement first"
-
-
-def course(seen: Observation, service: str) -> list[tuple[float, int]]:
-    """How many tasks of a service ran, as (seconds from the event, count) wherever that changed."""
-    rows = [(round(one.time - seen.moments.event, 2), one.count(service)) for one in seen.samples]
-    ends = rows[:1] + [after for before, after in pairwise(rows) if before[1] != after[1]] + rows[-1:]
+def course(seen: Observation, service: str) -> list[tuple[float, int, int]]:
+    """Tasks that ran, wherever that changed: (seconds from the event, all, those on the doomed host)."""
+    rows = [
+        (
+            round(one.time - seen.moments.event, 2),
+            one.count(service),
+            one.running.get(service, {}).get(seen.doomed.host, 0),
+        )
+        for one in seen.samples
+    ]
+    ends = rows[:1] + [after for before, after in pairwise(rows) if before[1:] != after[1:]] + rows[-1:]
     return list(dict.fromkeys(ends))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from tests.lab.facts import SINGLE, Facts
+from tests.lab.services import ANSWERING
 
-MOST_BLIND = 2.0  # seconds without a look after which "no dip" would be a guess
+MOST_BLIND = 5.0  # seconds without a look after which "no dip" would be a guess: Swarm's own dips last longer
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,12 @@ def held(facts: Facts) -> bool:
 def _requests(facts: Facts) -> Check:
     asked = " and ".join(row.service for row in facts.requests)
     measured = f"{facts.failed} of {facts.sent:,} failed"
-    why = ", ".join(f"{n} {kind}" for row in facts.requests for kind, n in row.errors.items())
-    good = facts.failed == 0 and all(row.sent for row in facts.requests) and facts.sent > 0
+    errors = sum((Counter(row.errors) for row in facts.requests), Counter[str]())
+    why = ", ".join(f"{n} {kind}" for kind, n in errors.most_common())
+    complete = {row.service for row in facts.requests if row.sent} >= set(ANSWERING)
+    name = f"requests to {asked or 'the services'}"
     return Check(
-        f"requests to {asked or 'the services'}",
-        "none failed",
-        f"{measured} ({why})" if why else measured,
-        good,
+        name, "none failed", f"{measured} ({why})" if why else measured, complete and not facts.failed
     )
 
 
@@ -72,9 +73,9 @@ def _single(facts: Facts) -> Check:
 def _safe(facts: Facts) -> Check:
     lead = facts.moments.cut - facts.moments.event
     if facts.safe is None:
-        return Check("safe before the power cut", f"within {lead:.0f} s", "never", held=False)
+        return Check("safe before the power cut", f"within {facts.notice:.0f} s", "never", held=False)
     measured = f"{facts.safe:.1f} s after the event, {lead - facts.safe:.1f} s to spare"
-    return Check("safe before the power cut", f"within {lead:.0f} s", measured, facts.safe < lead)
+    return Check("safe before the power cut", f"within {facts.notice:.0f} s", measured, facts.safe < lead)
 
 
 def _replaced(facts: Facts) -> Check:

@@ -93,9 +93,9 @@ class Stage:
 
     def _steps(self) -> Table:
         table = Table.grid(padding=(0, 1))
-        last = len(self.steps) - 1
-        for index, (moment, text) in enumerate(self.steps):
-            mark = Text("✓", "green") if index < last else Spinner("dots", style="cyan")
+        shown = self.steps[-max(4, self.console.size.height - 4) :]
+        for moment, text in shown:
+            mark = Spinner("dots", style="cyan") if (moment, text) == shown[-1] else Text("✓", "green")
             table.add_row(mark, Text(f"{moment:5.1f} s", "dim"), text)
         return table
 
@@ -148,8 +148,8 @@ class Stage:
 
     def _timeline(self, room: int) -> Table:
         table = Table.grid(padding=(0, 1))
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(no_wrap=True)
+        table.add_column(justify="right", no_wrap=True, min_width=9)
+        table.add_column(no_wrap=True, min_width=8)
         table.add_column(no_wrap=True, overflow="ellipsis")
         for beat in in_order(self.story.beats if self.story else [])[-room:]:
             color = COLORS[beat.kind]

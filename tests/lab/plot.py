@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from tests.lab.facts import Facts, course
 from tests.lab.observation import Observation
 
-GOOD, BAD, WANTED, MARK = "#2f7d5b", "#c8372d", "#8a8f98", "#4a5160"
+GOOD, BAD, DOOMED, WANTED, MARK = "#2f7d5b", "#c8372d", "#e0a526", "#8a8f98", "#4a5160"
 WIDTH, ROW = 11.0, 0.95  # inches
 
 
@@ -69,16 +69,19 @@ def per_second(seen: Observation) -> list[tuple[int, int, int]]:
 
 
 def _tasks(axis: Axes, seen: Observation, service: str) -> None:
+    """Tasks on the doomed host stand on top of those elsewhere."""
     rows = course(seen, service)
-    times, counts = [time for time, _ in rows], [count for _, count in rows]
+    times, counts, there = zip(*rows, strict=True)
+    elsewhere = [count - doomed for count, doomed in zip(counts, there, strict=True)]
     wanted = seen.listings[0].wanted[service] or 0
+    axis.fill_between(times, 0, elsewhere, step="post", color=GOOD, alpha=0.22, linewidth=0)
+    axis.fill_between(times, elsewhere, counts, step="post", color=DOOMED, alpha=0.45, linewidth=0)
     axis.step(times, counts, where="post", color=GOOD, linewidth=1.8, zorder=3)
-    for (begin, count), (end, _) in pairwise(rows):
+    for (begin, count, _), (end, _, _) in pairwise(rows):
         if count < wanted:
-            axis.fill_between([begin, end], count, wanted, color=BAD, alpha=0.28, linewidth=0)
+            axis.fill_between([begin, end], count, wanted, color=BAD, alpha=0.5, linewidth=0)
     axis.axhline(wanted, color=WANTED, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
-    most = max(*counts, wanted)
-    axis.set_ylim(-0.15 * most, most * 1.25)
+    axis.set_ylim(0, max(*counts, wanted) * 1.25)
     axis.set_yticks(sorted({0, wanted}))
     _name(axis, service)
 
@@ -102,24 +105,30 @@ def _name(axis: Axes, name: str) -> None:
 
 
 def _mark(axis: Axes, found: list[Mark], begin: float, end: float, *, named: bool) -> None:
-    room, level, last = (end - begin) * 0.075, 0, -1e9
+    free: list[float] = []  # where each line of labels is free from
     for mark in sorted(found, key=lambda mark: mark.seconds):
         if not begin <= mark.seconds <= end:
             continue
         axis.axvline(mark.seconds, color=mark.color, linewidth=1.1, zorder=1)
         if named:
-            level = (level + 1) % 3 if mark.seconds - last < room else 0
-            last = mark.seconds
-            axis.annotate(
-                f"{mark.name} {mark.seconds:.1f} s" if mark.seconds else mark.name,
-                (mark.seconds, 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(0, 3 + 11 * level),
-                textcoords="offset points",
-                color=mark.color,
-                fontsize=8.5,
-                ha="left" if mark.seconds < begin + 0.9 * (end - begin) else "right",
-            )
+            label = f"{mark.name} {mark.seconds:.1f} s" if mark.seconds else mark.name
+            width = len(label) * 0.0085 * (end - begin)
+            left = min(mark.seconds, end - width)
+            level = next((n for n, edge in enumerate(free) if edge <= left), len(free))
+            free[level : level + 1] = [left + width]
+            _label(axis, label, left, level, mark.color)
+
+
+def _label(axis: Axes, text: str, left: float, level: int, color: str) -> None:
+    axis.annotate(
+        text,
+        (left, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3 + 11 * level),
+        textcoords="offset points",
+        color=color,
+        fontsize=8.5,
+    )
 
 
 def _svg(figure: Figure) -> str:

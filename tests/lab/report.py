@@ -55,6 +55,7 @@ def as_page(seen: Observation, facts: Facts, beats: list[Beat]) -> str:
     )
     return environment.get_template(TEMPLATE.name).render(
         facts=facts,
+        hosts=len(seen.listings[0].nodes),
         checks=guarantees.checks(facts),
         held=guarantees.held(facts),
         steps=_steps(facts),

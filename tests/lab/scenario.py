@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chalicelib.protocol import ProtocolError, decode_result
-from tests.lab import aws, engine, handlers, journal, lifecycle, machine, records, services, swarm
+from tests.lab import aws, engine, handlers, journal, lifecycle, machine, records, services, state, swarm
 from tests.lab.facts import is_safe
 from tests.lab.lifecycle import Say, quiet
 from tests.lab.load import Answer, Load, start_load
@@ -59,12 +59,11 @@ class Scenario:
             host = self._choose()
             self.say("watching in calm")
             time.sleep(CALM)
-            self._disturb(host)
+            self._disturb(host, watch)
             self._await_end(watch)
             time.sleep(SETTLED)
             answers = load.stop()
-        seen = self._observe(watch, answers)
-        return replace(seen, specs_before=before, specs_after=specs(self.lab))
+        return self._observe(watch, answers, before)
 
     @contextmanager
     def _watching(self) -> Iterator[Watch]:
@@ -92,25 +91,34 @@ class Scenario:
         self.doomed = Doomed(known[node].name, known[node].instance, node)
         return known[node]
 
-    def _disturb(self, host: Host) -> None:
+    def _disturb(self, host: Host, watch: Watch) -> None:
         """The event, and the power cut when its notice is over."""
-        now = time.time()
-        self.moments = replace(self.moments, event=now)
+        self.moments = replace(self.moments, event=time.time())
         match self.method:
             case Method.OURS:
                 self.say(f"EC2 warns of the end of {host.name} in {self.notice:g} s")
                 aws.warn(self.lab, host, self.notice)
             case Method.DRAIN:
                 self.say(f"draining {host.name}, {self.notice:g} s to go")
-                _drain(self.lab, self.doomed.node if self.doomed else "")
+                _drain(self.lab, self._node)
             case Method.NOTHING:
                 self.say(f"nobody warns of the end of {host.name}")
-        notice = 0.0 if self.method is Method.NOTHING else self.notice
-        time.sleep(max(0.0, now + notice - time.time()))
+        if self.method is not Method.NOTHING:
+            self._await_cut(watch)
         self.moments = replace(self.moments, cut=time.time())
         self.say(f"cutting the power of {host.name}")
         lifecycle.kill(self.lab.name, host.instance)
-        self.lab = replace(self.lab, hosts=tuple(h for h in self.lab.hosts if h.instance != host.instance))
+        self.lab = state.load(self.lab.name)
+
+    def _await_cut(self, watch: Watch) -> None:
+        """Until the notice is over; says when nothing that counts is left on the host."""
+        safe = False
+        while (left := self.moments.event + self.notice - time.time()) > 0:
+            last = watch.listings[-1]
+            if not safe and last.time > self.moments.event and is_safe(last, self._node):
+                safe = True
+                self.say("safe: all that it held runs elsewhere")
+            time.sleep(min(0.2, left))
 
     def _await_end(self, watch: Watch) -> None:
         """Until the dead node is gone from swarm and records or, without us, its tasks run elsewhere."""
@@ -119,24 +127,27 @@ class Scenario:
             time.sleep(0.2)
 
     def _over(self, watch: Watch) -> bool:
-        node = self.doomed.node if self.doomed else ""
-        down, removed = fate(watch.listings, node, self.moments.cut)
+        down, removed = fate(watch.listings, self._node, self.moments.cut)
         if down and not self.moments.down:
             self.say("the swarm calls it Down")
         if removed and not self.moments.removed:
-            self.say("removed from the swarm")
+            self.say("it is removed from the swarm")
         self.moments = replace(self.moments, down=down, removed=removed)
         if self.method is not Method.OURS:
-            return bool(down) and is_safe(watch.listings[-1], node)
-        return (
-            bool(removed)
-            and records.state_of(self.lab, self.doomed.instance if self.doomed else "") == "gone"
-        )
+            return bool(down) and is_safe(watch.listings[-1], self._node)
+        return bool(removed) and self._record() == "gone"
 
-    def _observe(self, watch: Watch, answers: list[Answer]) -> Observation:
+    @property
+    def _node(self) -> str:
+        return self.doomed.node if self.doomed else ""
+
+    def _record(self) -> str:
+        """What the handlers have recorded of the host."""
+        return records.state_of(self.lab, self.doomed.instance) if self.lab.endpoint and self.doomed else ""
+
+    def _observe(self, watch: Watch, answers: list[Answer], before: dict[str, str]) -> Observation:
         if self.doomed is None:
             raise LabError("no host was taken away")
-        record = records.state_of(self.lab, self.doomed.instance) if self.lab.endpoint else ""
         return Observation(
             method=self.method,
             notice=self.notice,
@@ -145,9 +156,9 @@ class Scenario:
             listings=tuple(watch.listings),
             samples=tuple(watch.samples),
             answers=tuple(answers),
-            specs_before={},
-            specs_after={},
-            left=Left(record, strays(self.lab)),
+            specs_before=before,
+            specs_after=specs(self.lab),
+            left=Left(self._record(), strays(self.lab)),
             runs=tuple(handlers.runs(self.lab)) if self.lab.endpoint else (),
             journal=tuple(journal.read(self.lab)) if self.lab.endpoint else (),
             ways=ways(self.lab) if self.lab.endpoint else None,

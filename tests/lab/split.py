@@ -28,7 +28,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Handler:
-    """One deployed function: its runs, cold and median warm time (s), peak memory of its process (MiB).
+    """One deployed function: its runs, median cold and warm time (s), peak memory of its process (MiB).
 
     The times are those of the REPORT lines, in which a cold run includes the start of the process. There is
     no memory in these lines here: it is the most that the kernel counts for the process at an AWS call.
@@ -70,31 +70,34 @@ def handlers(seen: Observation) -> tuple[Handler, ...]:
 
 def _handler(seen: Observation, function: str) -> Handler:
     mine = [run for run in seen.runs if run.function == function]
-    cold = [run for run in mine if _cold(seen, run)]
-    spans = [run.ended - run.began for run in mine if run not in cold]
-    memory = max((c.memory for c in seen.journal if isinstance(c, Call) and c.who == function), default=0)
+    calls = [entry for entry in seen.journal if isinstance(entry, Call) and entry.who == function]
+    cold = _cold(mine, calls)
     return Handler(
         function=function.split("-", 2)[-1],
         runs=len(mine),
-        cold=round(cold[0].ended - cold[0].began, 3) if cold else None,
-        warm=round(median(spans), 3) if spans else None,
-        memory=round(memory / 1024, 1),
+        cold=_median(cold),
+        warm=_median([run for run in mine if run not in cold]),
+        memory=round(max((call.memory for call in calls), default=0) / 1024, 1),
     )
 
 
-def _cold(seen: Observation, run: Run) -> bool:
-    """Whether the run was the first of its process: no call of that process came before it."""
-    workers = _workers(seen, run)
-    return bool(workers) and not any(
-        workers & _workers(seen, other)
-        for other in seen.runs
-        if other.function == run.function and other.ended < run.ended
-    )
+def _cold(runs: list[Run], calls: list[Call]) -> list[Run]:
+    """The first run of each process, which is told by the first call that the process made.
+
+    Of several runs at that moment it is the one that had been at it for longest without a call.
+    """
+    firsts: dict[int, float] = {}
+    for call in sorted((call for call in calls if call.worker), key=lambda call: call.time):
+        firsts.setdefault(call.worker, call.time)
+    found: list[Run] = []
+    for first in firsts.values():
+        under_way = [run for run in runs if run.began <= first <= run.ended and run not in found]
+        found += sorted(under_way, key=lambda run: run.began)[:1]
+    return found
 
 
-def _workers(seen: Observation, run: Run) -> set[int]:
-    calls = (c for c in seen.journal if isinstance(c, Call) and c.who == run.function)
-    return {call.worker for call in calls if call.worker and run.began <= call.time <= run.ended}
+def _median(runs: list[Run]) -> float | None:
+    return round(median(run.ended - run.began for run in runs), 3) if runs else None
 
 
 def _runs(seen: Observation) -> Iterator[Run]:

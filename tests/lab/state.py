@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,7 +100,7 @@ def create(name: str, cluster: str) -> Lab:
     with _locked():
         labs = [_parse(path.read_text()) for path in ROOT.glob("*/state.json")]
         if any(lab.name == name for lab in labs):
-            raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
+            raise LabError(f"lab {name!r} is up; take it down: python -m tests.lab down --name {name}")
         free = sorted(set(SLOTS) - {lab.slot for lab in labs})
         if not free:
             raise LabError("16 labs are up already; take one down: python -m tests.lab down --name NAME")
@@ -121,7 +120,7 @@ def _write(lab: Lab) -> None:
     path = lab.directory / "state.json"
     new = path.with_suffix(".new")
     new.write_text(json.dumps(asdict(lab), indent=1))
-    os.replace(new, path)
+    new.replace(path)
 
 
 def _parse(text: str) -> Lab:

@@ -16,6 +16,7 @@ from tests.lab.state import Lab
 from tests.lab.timeline import Line, Source
 
 QUIET = frozenset({"Tick", "CensusTaken"})  # of these only what leads to something is told
+NODE_ID = re.compile(r" \([a-z0-9]{25}\)")
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 _STEP = re.compile(r"(?P<status>\w+)(?:, exit \d+)?: (?P<task>\S+)")
 
@@ -170,4 +171,5 @@ def _short(functions: str) -> str:
 
 
 def _named(text: str, names: Mapping[str, str]) -> str:
-    return INSTANCE.sub(lambda found: names.get(found[0], found[0]), text)
+    """The text with host names for instance ids, and without the ids that Swarm gives."""
+    return NODE_ID.sub("", INSTANCE.sub(lambda found: names.get(found[0], found[0]), text))

@@ -1,0 +1,1 @@
+"""Tests of the Lambda side; the files mirror chalicelib."""

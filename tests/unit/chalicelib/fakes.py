@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -55,6 +56,18 @@ class FakeClock:
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
+
+
+class RushingClock(FakeClock):
+    """The real time, five times as fast: for threads that wait for each other."""
+
+    began = time.monotonic()
+
+    def now(self) -> float:
+        return self.time + (time.monotonic() - self.began) * 5
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds / 5)
 
 
 @dataclass
@@ -166,6 +179,7 @@ class FakeHosts:
     unreachable: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)  # run commands, but the agent does not come to an answer
     throttled: int = 0  # so many of the next calls are refused
+    lagging: int = 0  # so many of the next answers are not up to date
     fates: dict[str, Fate] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)
@@ -186,15 +200,21 @@ class FakeHosts:
         if found is None:
             return Answer(UNKNOWN)
         comment = f"{found.task.value} {found.cluster}"
-        if command in self.cancelled:
-            return Answer("Cancelled", comment)
-        if manager in self.frozen:
-            return Answer("Pending", comment)
-        if self.clock.now() < found.at + self.takes:
-            return Answer("InProgress", comment)
+        if status := self._unfinished(found):
+            return Answer(status, comment)
         if manager in self.broken:
             return Answer("Failed", comment, "", "swarmkeeper: the engine does not answer\n")
         return Answer("Success", comment, encode_result(self._result(found)))
+
+    def _unfinished(self, sent: Sent) -> str:
+        if sent.id in self.cancelled:
+            return "Cancelled"
+        if sent.manager in self.frozen:
+            return "Pending"
+        if self.clock.now() < sent.at + self.takes:
+            return "InProgress"
+        self.lagging -= 1
+        return "InProgress" if self.lagging >= 0 else ""
 
     def cancel(self, command: str, manager: str) -> None:  # noqa: ARG002
         self.cancelled.add(command)

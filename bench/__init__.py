@@ -1,0 +1,1 @@
+"""Measurements on the lab, each against what users would do without Swarmkeeper."""

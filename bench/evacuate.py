@@ -1,0 +1,89 @@
+"""Three ways for a Spot host to end, under the same load: ours, the plain drain, nothing.
+
+Each has a fresh lab. Were the app deployed, its handlers would hear of the end in the other two ways
+too and help; so those run on labs without AWS.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from bench.tables import NAMES, tables
+from bench.targets import targets
+from tests.lab import aws
+from tests.lab.demo import interruptible, lab_of_our_own
+from tests.lab.facts import Facts, facts
+from tests.lab.live import Stage
+from tests.lab.observation import Method
+from tests.lab.scenario import Scenario
+from tests.lab.state import LabError
+
+MISSED, CANNOT_RUN = 1, 2
+
+
+@click.command()
+@click.option("--notice", default=30.0, show_default=True, type=click.FloatRange(15, aws.SPOT_NOTICE))
+@click.option("--name", default="bench", show_default=True, help="The lab's name.")
+@click.option(
+    "--report",
+    "directory",
+    default="bench-report",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where evacuate.json goes.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout instead of tables.")
+def main(*, notice: float, name: str, directory: Path, as_json: bool) -> None:
+    """Measure an evacuation against the plain drain and against doing nothing.
+
+    Exit status: 0 every target met, 1 one missed, 2 the bench could not run, 130 after Ctrl-C.
+    """
+    console = Console(stderr=True)
+    stage = Stage(console, f"Evacuation bench, lab {name}")
+    try:
+        with interruptible(), stage.up():
+            found = {method: measure(stage, name, method, notice) for method in Method}
+    except LabError as error:
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(CANNOT_RUN)
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing of the lab is left")
+        sys.exit(128 + signal.SIGINT)
+    _conclude(found, directory, as_json=as_json)
+    sys.exit(0 if all(target.met for target in targets(found)) else MISSED)
+
+
+def measure(stage: Stage, name: str, method: Method, notice: float) -> Facts:
+    """Take a host away in one of the ways, on a lab of its own."""
+    stage.say(f"{NAMES[method]}: a fresh lab")
+    with lab_of_our_own(name, stage.say, bare=method is not Method.OURS) as lab:
+        scenario = Scenario(lab, method, notice, stage.say)
+        scenario.prepare()
+        return facts(scenario.run())
+
+
+def _conclude(found: dict[Method, Facts], directory: Path, *, as_json: bool) -> None:
+    data = {
+        "targets": [asdict(target) for target in targets(found)],
+        "ways": {method.value: asdict(one) for method, one in found.items()},
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "evacuate.json").write_text(json.dumps(data, indent=1))
+    if as_json:
+        click.echo(json.dumps(data))
+        return
+    out = Console()
+    wide = out if out.is_terminal else Console(width=150)
+    wide.print(*tables(found))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench.evacuate")

@@ -1,0 +1,66 @@
+"""A warning begins one evacuation; its command ends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
+from chalicelib.cluster import NodeState, Policy
+from chalicelib.events import Ending, SpotInterruptionWarning
+from chalicelib.rules import decide
+from tests.unit.chalicelib.fakes import START, WORKER, a_cluster, a_node
+
+WARNING = SpotInterruptionWarning(START, WORKER)
+TWICE = (Measure(Metric.DUPLICATES, instance=WORKER),)
+
+
+@pytest.mark.parametrize(
+    ("ending", "lead", "reason"),
+    [
+        (Ending.TERMINATE, 120.0, "EC2 will terminate it, 118 s are left"),
+        (Ending.STOP, 120.0, "EC2 will stop it, 118 s are left"),
+        (Ending.HIBERNATE, 0.0, "EC2 will hibernate it, 0 s are left"),
+    ],
+)
+def test_the_first_warning_begins_the_evacuation(ending: Ending, lead: float, reason: str) -> None:
+    node = a_node()
+    plan = decide(SpotInterruptionWarning(START, WORKER, ending), a_cluster(node, now=START + 2))
+    after = a_node(
+        state=NodeState.EVACUATING,
+        version=2,
+        since=START,
+        deadline=START + lead,
+        due=START + 2,
+        reason=reason,
+    )
+    interrupted = (Measure(Metric.INTERRUPTIONS, instance=WORKER),)
+    assert plan == Plan(reason, (Move(node, after), Dispatch(WORKER)), interrupted)
+
+
+def test_the_notice_is_the_clusters_policy() -> None:
+    cluster = replace(a_cluster(a_node()), policy=Policy(notice=30))
+    move = decide(WARNING, cluster).actions[0]
+    assert isinstance(move, Move)
+    assert move.after.deadline == START + 30
+
+
+@pytest.mark.parametrize("state", [state for state in NodeState if state is not NodeState.IN_SERVICE])
+def test_another_warning_changes_nothing(state: NodeState) -> None:
+    node = a_node(state=state, command="out", manager="i-1")
+    assert decide(WARNING, a_cluster(node)) == Plan(f"already {state}", (), TWICE)
+
+
+def test_another_warning_sends_what_the_first_only_recorded() -> None:
+    node = a_node(state=NodeState.EVACUATING)
+    assert decide(WARNING, a_cluster(node)) == Plan("already evacuating", (Dispatch(WORKER),), TWICE)
+
+
+def test_a_warning_from_before_the_last_start_is_not_for_this_life() -> None:
+    plan = decide(WARNING, a_cluster(a_node(launched=START + 1)))
+    assert plan == Plan("the warning is older than the instance's last start", (), TWICE)
+
+
+def test_an_instance_without_a_record_is_left_alone() -> None:
+    assert decide(WARNING, a_cluster()) == Plan(f"{WORKER} has no record in blue")

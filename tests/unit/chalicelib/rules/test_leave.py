@@ -1,0 +1,72 @@
+"""What an instance's state means for its node."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.cluster import InstanceState, NodeState
+from chalicelib.events import InstanceStateChanged
+from chalicelib.rules import decide
+from tests.unit.chalicelib.fakes import START, WORKER, a_cluster, a_node
+
+GOING = ["stopping", "shutting-down"]
+OVER = ["stopped", "terminated"]
+
+
+def changed(state: str, time: float = START) -> InstanceStateChanged:
+    return InstanceStateChanged(time, WORKER, InstanceState(state))
+
+
+@pytest.mark.parametrize("state", GOING)
+def test_an_unannounced_shutdown_is_evacuated_in_what_is_left(state: str) -> None:
+    node, reason = a_node(), f"the instance is {state} without a warning"
+    after = a_node(
+        state=NodeState.EVACUATING, version=2, since=START, deadline=START + 30, due=START + 1, reason=reason
+    )
+    plan = decide(changed(state), a_cluster(node, now=START + 1))
+    assert plan == Plan(reason, (Move(node, after), Dispatch(WORKER)))
+
+
+@pytest.mark.parametrize("state", OVER)
+@pytest.mark.parametrize("before", [NodeState.IN_SERVICE, NodeState.EVACUATING, NodeState.EVACUATED])
+def test_an_ended_instance_leaves_wherever_its_node_stood(before: NodeState, state: str) -> None:
+    node = a_node(state=before, node="abc", command="out", manager="i-1", fate="safe")
+    after = a_node(
+        state=NodeState.LEAVING,
+        version=2,
+        since=START,
+        due=START,
+        node="abc",
+        reason=f"the instance is {state}",
+    )
+    plan = decide(changed(state), a_cluster(node))
+    assert plan == Plan(after.reason, (Move(node, after), Dispatch(WORKER)))
+
+
+NOTHING = [
+    *[(before, state) for before in (NodeState.LEAVING, NodeState.GONE) for state in [*GOING, *OVER]],
+    *[(before, state) for before in (NodeState.EVACUATING, NodeState.EVACUATED) for state in GOING],
+    *[(before, state) for before in NodeState for state in ["pending", "running"]],
+]
+
+
+@pytest.mark.parametrize(("before", "state"), NOTHING)
+def test_other_changes_begin_nothing(before: NodeState, state: str) -> None:
+    node = a_node(state=before, command="out")
+    expected = f"the instance is {state}, the node is {before}: nothing to begin"
+    assert decide(changed(state), a_cluster(node)) == Plan(expected)
+
+
+def test_a_repeated_end_sends_what_the_first_only_recorded() -> None:
+    plan = decide(changed("terminated"), a_cluster(a_node(state=NodeState.LEAVING)))
+    assert plan.actions == (Dispatch(WORKER),)
+
+
+def test_an_end_from_before_the_last_start_is_not_for_this_life() -> None:
+    plan = decide(changed("stopped"), a_cluster(a_node(launched=START + 1)))
+    assert plan == Plan("stopped, but that was before the instance's last start")
+
+
+def test_an_instance_without_a_record_is_left_alone() -> None:
+    assert decide(changed("stopped"), a_cluster()) == Plan(f"{WORKER} has no record in blue")

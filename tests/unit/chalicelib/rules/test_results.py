@@ -1,0 +1,149 @@
+"""Each node ends by its own report, and only by one that it waits for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan
+from chalicelib.cluster import NodeState
+from chalicelib.events import CommandFinished
+from chalicelib.protocol import Fate, NodeReport, Result, Task
+from chalicelib.rules import decide
+from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, a_cluster, a_node
+
+NOW = START + 20
+EVACUATING = a_node(
+    state=NodeState.EVACUATING,
+    since=START,
+    deadline=START + 120,
+    due=START + 30,
+    command="c-1",
+    manager=MANAGERS[0],
+)
+EVACUATING = replace(EVACUATING, attempts=1)
+LEAVING = replace(EVACUATING, state=NodeState.LEAVING, deadline=0.0)
+
+
+def ended(task: Task, *reports: NodeReport, **changes: object) -> CommandFinished:
+    result = Result(task, ok=True, nodes=reports)
+    event = CommandFinished(START + 10, "c-1", MANAGERS[0], task, "Success", result)
+    return replace(event, **changes)  # type: ignore[arg-type]
+
+
+def report(fate: Fate, instance: str = WORKER, detail: str = "") -> NodeReport:
+    return NodeReport(instance, "abc", fate, detail)
+
+
+@pytest.mark.parametrize("fate", [Fate.SAFE, Fate.DRAINED, Fate.DOWN, Fate.ABSENT])
+def test_an_emptied_node_is_evacuated(fate: Fate) -> None:
+    after = replace(
+        EVACUATING,
+        state=NodeState.EVACUATED,
+        version=2,
+        since=START + 10,
+        reason=f"{fate.value}: 3 tasks",
+        fate=fate.value,
+        node="abc",
+        deadline=0.0,
+        due=None,
+        attempts=0,
+    )
+    plan = decide(ended(Task.EVACUATE, report(fate, detail="3 tasks")), a_cluster(EVACUATING, now=NOW))
+    measures = (
+        Measure(Metric.NODES_EVACUATED, instance=WORKER),
+        Measure(Metric.SECONDS_TO_SAFE, 10.0, WORKER),
+    )
+    reason = f"Success: {WORKER} evacuated: {fate.value}: 3 tasks"
+    assert plan == Plan(reason, (Move(EVACUATING, after), NoteHost(MANAGERS[0], healthy=True)), measures)
+
+
+@pytest.mark.parametrize("fate", [Fate.REMOVED, Fate.ABSENT])
+def test_a_removed_node_is_gone_and_its_record_ends(fate: Fate) -> None:
+    plan = decide(ended(Task.LEAVE, report(fate)), a_cluster(LEAVING, now=NOW))
+    move = plan.actions[0]
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.due, move.after.node) == (NodeState.GONE, None, "abc")
+    assert move.after.expires == START + 10 + 7 * 86_400
+    assert plan.measures == (Measure(Metric.NODES_GONE, instance=WORKER),)
+
+
+@pytest.mark.parametrize(
+    ("task", "fate"), [(Task.EVACUATE, Fate.UNFINISHED), (Task.LEAVE, Fate.ALIVE), (Task.LEAVE, Fate.KEPT)]
+)
+def test_what_the_swarm_itself_puts_off_is_tried_later(task: Task, fate: Fate) -> None:
+    node = EVACUATING if task is Task.EVACUATE else LEAVING
+    plan = decide(ended(task, report(fate)), a_cluster(node, now=NOW))
+    after = replace(node, version=2, command="", due=NOW + 15, reason=fate.value, fate=fate.value)
+    assert plan.actions == (Move(node, after), NoteHost(MANAGERS[0], healthy=True))
+
+
+FAILURES = [
+    ({"result": None, "status": "TimedOut", "failure": "TimedOut: nothing"}, "TimedOut: nothing", False),
+    ({"result": Result(Task.EVACUATE, ok=False, error="no manager")}, "no manager", False),
+    ({"result": Result(Task.EVACUATE, ok=True)}, "the agent did not report on this node", True),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason", "healthy"), FAILURES)
+def test_a_failed_command_is_followed_by_another_at_once(
+    changes: dict[str, object], reason: str, *, healthy: bool
+) -> None:
+    plan = decide(ended(Task.EVACUATE, **changes), a_cluster(EVACUATING, now=NOW))
+    after = replace(EVACUATING, version=2, command="", due=NOW, reason=reason)
+    expected = (Move(EVACUATING, after), NoteHost(MANAGERS[0], healthy=healthy), Dispatch(WORKER))
+    assert plan.actions == expected
+    assert plan.measures == (Measure(Metric.COMMAND_FAILURES, instance=WORKER),)
+
+
+def test_a_cancelled_command_opens_the_work_again_and_says_nothing_of_the_host() -> None:
+    event = ended(Task.EVACUATE, result=None, status="Cancelled", failure="Cancelled")
+    plan = decide(event, a_cluster(EVACUATING, now=NOW))
+    assert [type(action) for action in plan.actions] == [Move, Dispatch]
+
+
+@pytest.mark.parametrize(("attempts", "pause"), [(4, 120), (5, 240), (6, 300), (60, 300)])
+def test_after_four_failures_the_pauses_grow(attempts: int, pause: float) -> None:
+    node = replace(EVACUATING, attempts=attempts)
+    event = ended(Task.EVACUATE, result=None, status="Failed", failure="Failed: broken")
+    plan = decide(event, a_cluster(node, now=NOW))
+    move = plan.actions[0]
+    assert isinstance(move, Move)
+    assert move.after.due == NOW + pause
+    assert len(plan.actions) == 2
+
+
+def test_a_failed_node_in_a_good_command_keeps_only_its_own_work_open() -> None:
+    other = replace(EVACUATING, instance=WORKER_2)
+    event = ended(Task.EVACUATE, report(Fate.SAFE), report(Fate.UNFINISHED, WORKER_2))
+    moves = [
+        action for action in decide(event, a_cluster(EVACUATING, other)).actions if isinstance(action, Move)
+    ]
+    assert [move.after.state for move in moves] == [NodeState.EVACUATED, NodeState.EVACUATING]
+    assert [move.after.due is None for move in moves] == [True, False]
+
+
+LATE = [
+    replace(EVACUATING, command="c-2"),
+    replace(EVACUATING, command=""),
+]
+
+
+@pytest.mark.parametrize("node", LATE)
+def test_a_success_is_believed_from_a_command_that_was_given_up_on(node: object) -> None:
+    plan = decide(ended(Task.EVACUATE, report(Fate.SAFE)), a_cluster(node))  # type: ignore[arg-type]
+    move = plan.actions[0]
+    assert isinstance(move, Move)
+    assert move.after.state is NodeState.EVACUATED
+
+
+@pytest.mark.parametrize("node", [*LATE, replace(LEAVING), replace(EVACUATING, since=START + 60)])
+def test_other_late_results_change_nothing(node: object) -> None:
+    fate = Fate.UNFINISHED if getattr(node, "since", 0) == START else Fate.SAFE
+    plan = decide(ended(Task.EVACUATE, report(fate)), a_cluster(node))  # type: ignore[arg-type]
+    assert plan == Plan("c-1: nothing waits for this evacuate any more, or yet")
+
+
+def test_a_result_without_any_waiting_node_changes_nothing() -> None:
+    assert decide(ended(Task.LEAVE, report(Fate.REMOVED)), a_cluster()).actions == ()

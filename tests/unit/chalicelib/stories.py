@@ -1,0 +1,40 @@
+"""The steps of a story, told to a lab in memory; each answers the reasons of the plans that it led to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.events import InstanceStateChanged, InvocationEnded, SpotInterruptionWarning, Tick
+from chalicelib.pipeline import handle
+from tests.unit.chalicelib.fakes import START, WORKER
+from tests.unit.chalicelib.samples import sample
+
+if TYPE_CHECKING:
+    from chalicelib.cluster import NodeState
+    from tests.unit.chalicelib.fakes import Lab, Sent
+
+
+def warn(lab: Lab, name: str = WORKER, time: float = START, action: str = "terminate") -> list[str]:
+    payload = sample("spot_interruption_warning", time, instance_id=name, instance_action=action)
+    return handle(SpotInterruptionWarning, payload, lab.world())
+
+
+def change(lab: Lab, state: str, name: str = WORKER, time: float | None = None) -> list[str]:
+    payload = sample("instance_terminated", time or lab.clock.time, instance_id=name, state=state)
+    return handle(InstanceStateChanged, payload, lab.world())
+
+
+def end(lab: Lab, sent: Sent) -> list[str]:
+    """The command ends now, and its event arrives."""
+    lab.clock.time = max(lab.clock.time, sent.at + lab.hosts.takes)
+    payload = sample("ssm_invocation_success", lab.clock.time, command_id=sent.id, instance_id=sent.manager)
+    return handle(InvocationEnded, payload, lab.world())
+
+
+def tick(lab: Lab) -> list[str]:
+    lab.clock.sleep(60)
+    return handle(Tick, {}, lab.world())
+
+
+def state(lab: Lab, name: str = WORKER) -> NodeState:
+    return lab.node(name).state

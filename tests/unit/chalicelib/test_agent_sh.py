@@ -1,0 +1,104 @@
+"""The script that hosts run, run: the agent comes from where it is told, is checked, and is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.hosts import Agent, script
+from chalicelib.protocol import Arguments, Subject, Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAIN = "import json, sys\nprint(json.dumps(sys.argv[1:]))\nsys.exit(3)\n"
+ARGUMENTS = Arguments((Subject("i-0123456789abcdef0", "10.0.0.1"),), 5.0)
+SENT = '{"deadline":5.0,"subjects":[{"address":"10.0.0.1","instance":"i-0123456789abcdef0","node":""}]}'
+
+
+@dataclass
+class Place:
+    """A published agent and a host's cache."""
+
+    published: Path
+    cache: Path
+    agent: Agent
+
+    def run(self, agent: Agent | None = None, url: str | None = None) -> subprocess.CompletedProcess[str]:
+        text = script(agent or self.agent, url or self.published.as_uri(), Task.EVACUATE, ARGUMENTS)
+        environment = {"PATH": "/usr/bin:/bin:/usr/local/bin", "SWARMKEEPER_CACHE": str(self.cache)}
+        return subprocess.run(
+            ["/bin/sh", "-c", text], capture_output=True, text=True, check=False, env=environment, timeout=30
+        )
+
+    @property
+    def kept(self) -> list[str]:
+        return sorted(path.name for path in self.cache.iterdir())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    published = tmp_path / "published.pyz"
+    with zipfile.ZipFile(published, "w") as archive:
+        archive.writestr("__main__.py", MAIN)
+    digest = hashlib.sha256(published.read_bytes()).hexdigest()
+    return Place(published, tmp_path / "cache", Agent("bucket", f"agent-{digest[:16]}.pyz", digest))
+
+
+def test_the_agent_is_fetched_and_run_with_task_and_arguments_and_its_own_exit_status(place: Place) -> None:
+    done = place.run()
+    assert (json.loads(done.stdout), done.returncode, done.stderr) == (["evacuate", SENT], 3, "")
+    assert place.kept == [place.agent.key]
+
+
+def test_the_second_time_it_comes_from_the_cache(place: Place) -> None:
+    place.run()
+    place.published.unlink()
+    assert place.run().returncode == 3
+
+
+def test_an_agent_that_was_tampered_with_is_fetched_again(place: Place) -> None:
+    place.run()
+    (place.cache / place.agent.key).write_text("print('evil')")
+    done = place.run()
+    assert (done.returncode, "evil" in done.stdout) == (3, False)
+
+
+def test_a_wrong_hash_is_not_run_and_leaves_nothing(place: Place) -> None:
+    done = place.run(Agent("bucket", "agent-0.pyz", "0" * 64))
+    assert (done.returncode, done.stdout, place.kept) == (65, "", [])
+    assert done.stderr.startswith(f"swarmkeeper: the fetched agent has SHA-256 {place.agent.sha256}, not 000")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/agent.pyz?X-Amz-Signature=hush", "file:///no/such/file"])
+def test_an_agent_that_cannot_be_fetched_is_one_clear_line(place: Place, url: str) -> None:
+    done = place.run(url=url)
+    assert (done.returncode, done.stdout, place.kept) == (69, "", [])
+    assert done.stderr.startswith(f"swarmkeeper: no agent from {url.partition('?')[0]} (")
+    assert len(done.stderr.splitlines()) == 1
+    assert "hush" not in done.stderr
+
+
+def test_a_host_without_python_says_so(place: Place) -> None:
+    text = script(place.agent, place.published.as_uri(), Task.LEAVE, Arguments())
+    done = subprocess.run(
+        ["/bin/sh", "-c", text], capture_output=True, text=True, check=False, env={"PATH": "/none"}
+    )
+    assert (done.returncode, done.stderr) == (
+        69,
+        "swarmkeeper: python3 is not installed on this host: install it\n",
+    )
+
+
+def test_arguments_cannot_break_out_of_their_quotes(place: Place) -> None:
+    evil = Agent("bucket", "agent-x'; echo broken out; '.pyz", place.agent.sha256)
+    done = place.run(evil)
+    assert (done.returncode, done.stderr, place.kept) == (3, "", [evil.key])
+    assert "broken out" not in done.stdout

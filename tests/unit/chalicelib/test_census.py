@@ -1,0 +1,92 @@
+"""Whose instance it is, is found out with few calls to EC2."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chalicelib.census import find
+from chalicelib.cluster import Census, Node
+from chalicelib.errors import CensusLateError
+from chalicelib.pipeline import follow
+from tests.unit.chalicelib.fakes import START, WORKER, Lab, RushingClock, a_node, a_sighting, instance
+
+FOREIGN = instance(999)
+
+
+def test_a_known_instance_costs_no_call_to_ec2() -> None:
+    lab = Lab()
+    lab.store.enrol([a_node()])
+    assert find(WORKER, START, lab.world(), follow) == "blue"
+    assert lab.fleet.asked == 0
+
+
+def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
+    lab = Lab(workers=3)
+    assert find(WORKER, START, lab.world(), follow) == "blue"
+    assert lab.fleet.asked == 1
+    assert len(lab.store.nodes("blue")) == 6
+    assert lab.store.census() == Census(START, 0.0, ("blue",))
+
+
+def test_an_instance_that_a_later_census_did_not_see_is_foreign_without_a_call() -> None:
+    lab = Lab()
+    lab.store.end_census(START, ["blue"])
+    assert find(FOREIGN, START, lab.world(), follow) is None
+    assert lab.fleet.asked == 0
+
+
+def test_a_foreign_instance_after_the_last_census_waits_for_the_next() -> None:
+    lab = Lab()
+    lab.store.end_census(START - 1, [])
+    assert find(FOREIGN, START, lab.world(), follow) is None
+    assert lab.fleet.asked == 1
+    assert START + 1 <= lab.clock.time < START + 2
+
+
+def test_an_event_from_the_future_does_not_wait_for_it() -> None:
+    lab = Lab()
+    assert find(FOREIGN, START + 1000, lab.world(), follow) is None
+    assert lab.clock.time == START
+
+
+def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_is_open() -> None:
+    lab = Lab()
+    lab.store.begin_census(Census(), START - 20, 30)
+    assert find(WORKER, START, lab.world(), follow) == "blue"
+    assert lab.fleet.asked == 1
+    lab = Lab()
+    lab.store.begin_census(Census(), START, 30)
+    with pytest.raises(CensusLateError, match=f"open whose {WORKER} is"):
+        find(WORKER, START, lab.world(), follow)
+
+
+def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count() -> None:
+    lab = Lab()
+    lab.fleet.instances[FOREIGN] = a_sighting(FOREIGN, cluster="amber")
+    nodes = lab.store.nodes
+
+    def broken(cluster: str) -> tuple[Node, ...]:
+        if cluster == "amber":
+            raise ZeroDivisionError
+        return nodes(cluster)
+
+    lab.store.nodes = broken  # type: ignore[method-assign]
+    with pytest.raises(ExceptionGroup, match="could not be recorded in some clusters"):
+        find(WORKER, START, lab.world(), follow)
+    assert lab.store.home(WORKER) == "blue"
+    assert lab.store.census().taken == 0
+
+
+def test_a_storm_of_foreign_instances_brings_few_calls() -> None:
+    lab = Lab(clock=RushingClock())
+    began = lab.clock.now()
+
+    def seek(number: int) -> str | None:
+        return find(instance(number), began, lab.world(), follow)
+
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(seek, range(500, 700))) == {None}
+    elapsed = lab.clock.now() - began
+    assert lab.fleet.asked <= 2 + elapsed / 2

@@ -1,0 +1,185 @@
+"""The app as it is deployed: each handler with the genuine payload that its own rule selects."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from chalice.test import Client
+
+import app as deployed
+from chalicelib import hosts, world
+from chalicelib.cluster import NodeState
+from chalicelib.errors import SettingError
+from chalicelib.hosts import Agent
+from chalicelib.store import DynamoStore
+from tests.unit.chalicelib.conftest import TABLE, aws, table
+from tests.unit.chalicelib.fakes import a_node
+from tests.unit.chalicelib.samples import sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ec2.type_defs import TagTypeDef
+
+__all__ = ["aws", "table"]  # fixtures
+
+SAMPLES = {
+    "on_spot_interruption_warning": ["spot_interruption_warning"],
+    "on_instance_state_changed": ["instance_terminated"],
+    "on_command_finished": ["ssm_invocation_success", "ssm_invocation_failed"],
+    "tick": [],
+}
+OTHERS = [path.stem for path in (Path(__file__).parent / "events").glob("*.json")]
+ROOT = Path(__file__).parent.parent.parent
+INSTANCE = "i-0123456789abcdef0"
+NOW = 1_795_168_800.0
+
+
+@pytest.fixture
+def store(table: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> DynamoStore:
+    monkeypatch.setattr(hosts, "published", lambda: Agent("bucket", "agent-0.pyz", "0" * 64))
+    for made in (world._adapters, world._ec2):  # noqa: SLF001
+        made.cache_clear()  # clients of an earlier test
+    return DynamoStore(table, TABLE)
+
+
+@pytest.fixture
+def lambdas() -> Iterator[Client]:
+    with Client(deployed.app, stage_name="dev", project_dir=str(ROOT)) as client:
+        yield client
+
+
+def run_manager() -> str:
+    """A manager instance of cluster blue, as moto's EC2 has it."""
+    tags: list[TagTypeDef] = [
+        {"Key": "swarmkeeper:cluster", "Value": "blue"},
+        {"Key": "swarmkeeper:role", "Value": "manager"},
+    ]
+    answer = boto3.client("ec2").run_instances(
+        ImageId="ami-12c6146b",
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )
+    return answer["Instances"][0]["InstanceId"]
+
+
+def matches(pattern: Any, event: Any) -> bool:
+    """EventBridge's rule for patterns of exact values."""
+    if isinstance(pattern, dict):
+        return all(matches(pattern[name], event.get(name)) for name in pattern)
+    return event in pattern
+
+
+def invoke(lambdas: Client, name: str, payload: object) -> Any:
+    return lambdas.lambda_.invoke(name, payload).payload
+
+
+def test_there_is_one_function_for_each_event_a_schedule_and_a_status_call() -> None:
+    assert set(deployed.app.handler_map) == {*SAMPLES, "status"}
+
+
+def source(name: str) -> Any:
+    """The event source of a handler, as Chalice will deploy it."""
+    return next(source for source in deployed.app.event_sources if source.name == name)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name != "tick"])
+def test_the_deployed_pattern_selects_the_genuine_payloads_and_no_others(name: str) -> None:
+    pattern = json.loads(json.dumps(source(name).event_pattern))
+    assert sorted(other for other in OTHERS if matches(pattern, sample(other))) == sorted(SAMPLES[name])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("status", "InProgress"), ("status", "Pending"), ("document-name", "AWS-RunPatchBaseline")],
+)
+def test_commands_still_running_and_other_documents_are_not_selected(field: str, value: str) -> None:
+    payload = sample("ssm_invocation_success")
+    payload["detail"][field] = value
+    assert not matches(source("on_command_finished").event_pattern, payload)
+
+
+def test_the_tick_comes_every_minute() -> None:
+    assert source("tick").schedule_expression.to_string() == "rate(1 minute)"
+
+
+def test_a_warning_is_recorded_and_sent(store: DynamoStore, lambdas: Client) -> None:
+    manager = run_manager()
+    store.enrol([a_node(instance=INSTANCE, launched=0.0)])
+    store.record_managers("blue", [manager])
+    reasons = invoke(lambdas, "on_spot_interruption_warning", sample("spot_interruption_warning"))
+    node = store.node("blue", INSTANCE)
+    assert node is not None
+    assert (node.state, node.manager, node.deadline) == (NodeState.EVACUATING, manager, NOW + 120)
+    assert reasons == [node.reason]
+    command = boto3.client("ssm").list_commands()["Commands"][0]
+    assert (command["CommandId"], command["Comment"]) == (node.command, "evacuate blue")
+
+
+def test_an_ended_instance_leaves(store: DynamoStore, lambdas: Client) -> None:
+    store.enrol([a_node(instance=INSTANCE, launched=0.0)])
+    store.record_managers("blue", [run_manager()])
+    assert invoke(lambdas, "on_instance_state_changed", sample("instance_terminated")) == [
+        "the instance is terminated"
+    ]
+    node = store.node("blue", INSTANCE)
+    assert node is not None
+    assert node.state is NodeState.LEAVING
+
+
+def test_the_end_of_a_command_is_fetched(store: DynamoStore, lambdas: Client) -> None:
+    manager = run_manager()
+    sent = boto3.client("ssm").send_command(
+        InstanceIds=[manager],
+        DocumentName="AWS-RunShellScript",
+        Comment="leave blue",
+        Parameters={"commands": ["true"]},
+    )
+    command = sent["Command"]["CommandId"]
+    leaving = a_node(
+        state=NodeState.LEAVING, launched=0.0, command=command, manager=manager, due=NOW, attempts=9
+    )
+    store.enrol([leaving])
+    payload = sample("ssm_invocation_success", instance_id=manager, command_id=command)
+    (reason,) = invoke(lambdas, "on_command_finished", payload)
+    assert "leaving: Success: " in reason, "moto's output is not an agent's"
+    node = store.node("blue", leaving.instance)
+    assert node is not None
+    assert node.unsent
+
+
+def test_a_tick_takes_the_census(store: DynamoStore, lambdas: Client) -> None:
+    manager = run_manager()
+    event = lambdas.events.generate_cw_event("aws.events", "Scheduled Event", {}, ["arn:aws:events:rule"])
+    assert invoke(lambdas, "tick", event) == ["nothing is overdue"]
+    assert store.managers("blue") == (manager,)
+    assert store.home(manager) == "blue"
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name != "tick"])
+def test_a_malformed_event_does_not_fail_the_function(store: DynamoStore, lambdas: Client, name: str) -> None:
+    payload = sample("spot_fleet_error")
+    assert invoke(lambdas, name, payload) == []
+    assert store.census().taken == 0
+
+
+def test_status_shows_what_is_recorded(store: DynamoStore, lambdas: Client) -> None:
+    assert invoke(lambdas, "status", None) == {"census": 0.0, "clusters": {}}
+    store.enrol([a_node()])
+    store.end_census(5.0, ["blue", "green"])
+    shown = {"managers": [], "nodes": [json.loads(json.dumps(asdict(a_node())))]}
+    assert invoke(lambdas, "status", {"cluster": "blue"}) == {"census": 5.0, "clusters": {"blue": shown}}
+    assert set(invoke(lambdas, "status", {})["clusters"]) == {"blue", "green"}
+
+
+def test_a_function_without_its_table_setting_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TABLE", raising=False)
+    with pytest.raises(SettingError, match="TABLE is not set"):
+        world.connected()
