@@ -76,6 +76,7 @@ class Metric(StrEnum):
     COMMANDS_SENT = "CommandsSent"
     COMMAND_FAILURES = "CommandFailures"
     BREAKERS_OPENED = "BreakersOpened"
+    NODES_JOINED = "NodesJoined"
     NODES_EVACUATED = "NodesEvacuated"
     SECONDS_TO_SAFE = "SecondsToSafe"
     NODES_GONE = "NodesGone"

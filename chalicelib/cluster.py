@@ -39,22 +39,59 @@ OVER = frozenset({InstanceState.STOPPED, InstanceState.TERMINATED})
 class NodeState(StrEnum):
     """Where an instance stands in its life as a node."""
 
+    JOINING = "joining"
+    ACTIVATING = "activating"
     IN_SERVICE = "in-service"
     EVACUATING = "evacuating"
     EVACUATED = "evacuated"
+    RETURNING = "returning"
     LEAVING = "leaving"
     GONE = "gone"
 
 
-# The way back to in-service is only for an instance that was started again, or that turned out to live.
+# Every legal change. The way back to joining is for an instance that was started again, or that turned out to
+# live: it joins anew, which finds what is there already. Only what is evacuated for a while returns.
 LEGAL: dict[NodeState, frozenset[NodeState]] = {
-    NodeState.IN_SERVICE: frozenset({NodeState.EVACUATING, NodeState.LEAVING}),
-    NodeState.EVACUATING: frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.IN_SERVICE}),
-    NodeState.EVACUATED: frozenset({NodeState.LEAVING, NodeState.IN_SERVICE}),
-    NodeState.LEAVING: frozenset({NodeState.GONE, NodeState.IN_SERVICE}),
-    NodeState.GONE: frozenset({NodeState.IN_SERVICE}),
+    NodeState.JOINING: frozenset(
+        {NodeState.JOINING, NodeState.ACTIVATING, NodeState.EVACUATING, NodeState.LEAVING}
+    ),
+    NodeState.ACTIVATING: frozenset(
+        {NodeState.IN_SERVICE, NodeState.JOINING, NodeState.EVACUATING, NodeState.LEAVING}
+    ),
+    NodeState.IN_SERVICE: frozenset({NodeState.JOINING, NodeState.EVACUATING, NodeState.LEAVING}),
+    NodeState.EVACUATING: frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.JOINING}),
+    NodeState.EVACUATED: frozenset({NodeState.RETURNING, NodeState.LEAVING, NodeState.JOINING}),
+    NodeState.RETURNING: frozenset(
+        {NodeState.IN_SERVICE, NodeState.EVACUATING, NodeState.LEAVING, NodeState.JOINING}
+    ),
+    NodeState.LEAVING: frozenset({NodeState.GONE, NodeState.JOINING}),
+    NodeState.GONE: frozenset({NodeState.JOINING}),
 }
-WORK = {NodeState.EVACUATING: Task.EVACUATE, NodeState.LEAVING: Task.LEAVE}
+
+
+class Place(StrEnum):
+    """Where a task runs."""
+
+    INSTANCE = "instance"  # on the very instances it is about
+    MANAGER = "manager"  # on any manager of their swarm
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a state waits for: a task, and where it runs."""
+
+    task: Task
+    place: Place = Place.MANAGER
+
+
+WORK = {
+    NodeState.JOINING: Work(Task.JOIN, Place.INSTANCE),
+    NodeState.ACTIVATING: Work(Task.ACTIVATE),
+    NodeState.EVACUATING: Work(Task.EVACUATE),
+    NodeState.RETURNING: Work(Task.GIVE_BACK),
+    NodeState.LEAVING: Work(Task.LEAVE),
+}
+PLACES = {work.task: work.place for work in WORK.values()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +100,9 @@ class Node:
 
     ``launched``: when the instance was last started. ``since``: when the state began.
     ``deadline``: until when the state's work is of use. ``due``: when somebody has to look again; None while
-    no work is open. ``command`` and ``manager``: what was sent last and where to ("" before).
-    ``attempts``: commands that ran in this state. ``node``: the Swarm node id, once known. ``fate``: the
-    agent's last word on the node. ``expires``: end of a gone record.
+    no work is open. ``command`` and ``manager``: what was sent last and the host it runs on ("" before): a
+    manager, or for a join the instance itself. ``attempts``: commands that ran in this state. ``node``: the
+    Swarm node id, once known. ``fate``: the agent's last word on the node. ``expires``: end of a gone record.
     """
 
     cluster: str
@@ -89,7 +126,8 @@ class Node:
     @property
     def task(self) -> Task | None:
         """The task whose work is open in this state."""
-        return WORK.get(self.state)
+        work = WORK.get(self.state)
+        return work.task if work else None
 
     @property
     def unsent(self) -> bool:
@@ -157,11 +195,12 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A manager as a place to run commands: the state of its own node, and how it has behaved."""
+    """A manager as a place to run commands: the state of its own node, how it has behaved, its address."""
 
     instance: str
     state: NodeState = NodeState.IN_SERVICE
     breaker: Breaker = field(default_factory=Breaker)
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

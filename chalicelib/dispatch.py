@@ -7,14 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Code, Measure, Metric, Outcome
+from chalicelib.cluster import Place
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
 from chalicelib.observability import measure, warn
-from chalicelib.rules.batch import next_batch
+from chalicelib.rules.again import pause
+from chalicelib.rules.batch import next_batch, next_joins
 from chalicelib.rules.managers import after_failure, after_success, choose
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chalicelib.actions import Dispatch
+    from chalicelib.cluster import Node
     from chalicelib.rules.batch import Batch
     from chalicelib.world import World
 
@@ -60,10 +65,16 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
     """
     state = Round()
     for _ in range(TRIES):
-        batch = next_batch(world.store.open(cluster, world.clock.now()), world.clock.now())
+        now = world.clock.now()
+        nodes = world.store.open(cluster, now)
+        batch = next_batch(nodes, now) or next_joins(nodes, now, world.store.hosts(cluster))
         if batch is None:
             return Outcome(detail=f"nodes sent: {state.sent}")
         world.store.acquire(cluster, world.holder, world.clock.now(), LEASE)
+        if batch.place is Place.INSTANCE and batch.managers:
+            if problem := _invite(cluster, batch, state, world):
+                return Outcome(Code.LEFT_OPEN, _left(batch, problem))
+            continue
         avoid = state.failed | {node.manager for node in batch.nodes}
         host = choose(world.store.hosts(cluster), world.clock.now(), avoid)
         if host is None:
@@ -105,7 +116,7 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
     """Have one manager run the batch; answers "" or why it does not."""
     now = world.clock.now()
     try:
-        command = world.hosts.send(manager, cluster, batch.task, batch.arguments, batch.seconds(now))
+        command = world.hosts.send((manager,), cluster, batch.task, batch.arguments, batch.seconds(now))
     except ThrottledError as error:
         state.throttled = True
         return str(error)  # not the manager's fault: the same one again, after a pause
@@ -126,6 +137,42 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
     state.failed.clear()
     state.pauses, state.sent = 0, state.sent + len(marked)
     return ""
+
+
+def _invite(cluster: str, batch: Batch, state: Round, world: World) -> str:
+    """Have the subjects themselves run the batch, those that Run Command reaches; answers "" or a problem.
+
+    An instance needs a while after its start until it is reached. It is not waited for here, where
+    evacuations would wait too: each look that misses it is an attempt, and makes the next later.
+    """
+    now = world.clock.now()
+    try:
+        reached = world.hosts.reachable(tuple(node.instance for node in batch.nodes))
+        there = tuple(node for node in batch.nodes if node.instance in reached)
+        _postpone(
+            [node for node in batch.nodes if node not in there], "Run Command cannot reach it yet", world
+        )
+        if not there:
+            return ""
+        batch = replace(batch, nodes=there)
+        command = world.hosts.send(
+            tuple(node.instance for node in there), cluster, batch.task, batch.arguments, batch.seconds(now)
+        )
+    except ThrottledError as error:
+        return str(error)
+    except UnreachableError as error:
+        _postpone(batch.nodes, str(error), world)
+        return ""
+    due = now + world.policy.patience
+    state.sent += sum(world.store.move(node, node.sent(command, node.instance, due=due)) for node in there)
+    measure(cluster, [Measure(Metric.COMMANDS_SENT)])
+    return ""
+
+
+def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
+    for node in nodes:
+        due = world.clock.now() + pause(node.attempts + 1)
+        world.store.move(node, replace(node.reopened(due=due, reason=reason), attempts=node.attempts + 1))
 
 
 def _failed(cluster: str, manager: str, problem: str, state: Round, world: World) -> str:

@@ -18,6 +18,7 @@ from chalicelib.protocol import encode_arguments
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_ssm.type_defs import InstanceInformationStringFilterTypeDef
 
     from chalicelib.protocol import Arguments, Task
 
@@ -48,15 +49,27 @@ class SsmHosts:
     ssm: SSMClient
     s3: S3Client
 
-    def send(self, manager: str, cluster: str, task: Task, arguments: Arguments, seconds: int) -> str:
-        """Start a task on a host and answer the command's id."""
+    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+        """Those of the instances whose SSM agent is registered and answers."""
+        wanted: InstanceInformationStringFilterTypeDef = {"Key": "InstanceIds", "Values": list(instances)}
+        pages = self.ssm.get_paginator("describe_instance_information").paginate(Filters=[wanted])
+        try:
+            rows = [row for page in pages for row in page["InstanceInformationList"]]
+        except ClientError as error:
+            raise _named(error, "the instances") from error
+        return frozenset(row["InstanceId"] for row in rows if row["PingStatus"] == "Online")
+
+    def send(
+        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+    ) -> str:
+        """Start a task on hosts and answer the command's id."""
         agent = published()
         url = self.s3.generate_presigned_url(
             "get_object", {"Bucket": agent.bucket, "Key": agent.key}, ExpiresIn=URL_LASTS
         )
         try:
             command = self.ssm.send_command(
-                InstanceIds=[manager],
+                InstanceIds=list(hosts),
                 DocumentName=DOCUMENT,
                 Comment=f"{task.value} {cluster}",
                 TimeoutSeconds=DELIVERY,
@@ -66,7 +79,7 @@ class SsmHosts:
                 },
             )
         except ClientError as error:
-            raise _named(error, manager) from error
+            raise _named(error, ", ".join(hosts)) from error
         return command["Command"]["CommandId"]
 
     def answer(self, command: str, manager: str) -> Answer:

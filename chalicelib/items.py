@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.cluster import Breaker, Census, Node, NodeState, Role
+from chalicelib.cluster import Breaker, Census, Host, Node, NodeState, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,6 +61,13 @@ def breaker_from(item: Item | None) -> Breaker:
     if not item:
         return Breaker()
     return Breaker(int(item["failures"]["N"]), float(item["open_until"]["N"]), float(item["good"]["N"]))
+
+
+def host_from(manager: str, record: Item | None, breaker: Item | None) -> Host:
+    """A manager as a place to run commands; gone if it has no record."""
+    node = node_from(record) if record else None
+    state, address = (node.state, node.address) if node else (NodeState.GONE, "")
+    return Host(manager, state, breaker_from(breaker), address)
 
 
 def census_item(census: Census) -> Item:

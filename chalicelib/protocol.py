@@ -27,14 +27,26 @@ class ProtocolError(ValueError):
 class Task(str, Enum):
     """What an agent can be asked to do."""
 
+    INIT = "init"  # make the first manager's swarm and store its join tokens
+    JOIN = "join"  # runs on the instances themselves: into the swarm, drained, labelled
+    ACTIVATE = "activate"  # let joined nodes have tasks
     EVACUATE = "evacuate"
+    GIVE_BACK = "give-back"  # let evacuated nodes that live on have tasks again
     LEAVE = "leave"
+    PROMOTE = "promote"
+    DEMOTE = "demote"
+    ROTATE_TOKENS = "rotate-tokens"
+    RECOVER = "recover"  # a new swarm from one manager's state, where the quorum is lost for good
     INSPECT = "inspect"
 
 
 class Fate(str, Enum):
     """What became of one node."""
 
+    JOINED = "joined"  # the instance is a node of the swarm, drained and labelled
+    ACTIVE = "active"  # the node may have tasks
+    PROMOTED = "promoted"  # the node is a manager, and answers as one
+    DEMOTED = "demoted"  # the node is a worker
     SAFE = "safe"  # every task was replaced before it was stopped
     DRAINED = "drained"  # the node is empty, but some tasks were stopped before they were replaced
     DOWN = "down"  # the node had died before the work began: Swarm itself replaces its tasks
@@ -45,7 +57,12 @@ class Fate(str, Enum):
     UNFINISHED = "unfinished"  # the time budget ended with tasks still on the node
 
 
-DONE = frozenset({Fate.SAFE, Fate.DRAINED, Fate.DOWN, Fate.ABSENT, Fate.REMOVED})
+DONE = frozenset(
+    {
+        *(Fate.JOINED, Fate.ACTIVE, Fate.PROMOTED, Fate.DEMOTED),
+        *(Fate.SAFE, Fate.DRAINED, Fate.DOWN, Fate.ABSENT, Fate.REMOVED),
+    }
+)
 
 
 class Way(str, Enum):
@@ -68,10 +85,18 @@ class Subject:
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a task works on. ``deadline`` is in seconds since the epoch; 0 where the task has none."""
+    """What a task works on. ``deadline`` is in seconds since the epoch; 0 where the task has none.
+
+    ``managers`` are the addresses to join at, the best first; ``role`` is what the subjects shall be
+    ("manager", "worker"); ``labels`` are the node labels they shall have. Never a token: arguments travel in
+    clear.
+    """
 
     subjects: tuple[Subject, ...] = ()
     deadline: float = 0.0
+    managers: tuple[str, ...] = ()
+    role: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,18 +138,26 @@ class Result:
 
 
 def encode_arguments(arguments: Arguments) -> str:
-    """Arguments as one line of JSON."""
-    return json.dumps(asdict(arguments), separators=(",", ":"), sort_keys=True)
+    """Arguments as one line of JSON; what only some tasks have is left out where it is empty."""
+    optional = {"managers", "role", "labels"}
+    given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
+    return json.dumps(given, separators=(",", ":"), sort_keys=True)
 
 
 def decode_arguments(text: str) -> Arguments:
     """Arguments from JSON; raises ProtocolError naming the field that is wrong."""
     message = _object(text, "arguments")
-    _known(message, {"subjects", "deadline"}, "arguments")
+    _known(message, {"subjects", "deadline", "managers", "role", "labels"}, "arguments")
     deadline = message.get("deadline", 0.0)
     if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 <= deadline < FAR:
         raise ProtocolError(f"deadline must be seconds since the epoch, not {deadline!r}")
-    return Arguments(tuple(map(_subject, _list(message, "subjects"))), float(deadline))
+    return Arguments(
+        tuple(map(_subject, _list(message, "subjects"))),
+        float(deadline),
+        tuple(map(_address, _list(message, "managers"))),
+        _role(message.get("role", "")),
+        _labels(message.get("labels", {})),
+    )
 
 
 def encode_result(result: Result) -> str:
@@ -177,6 +210,24 @@ def _subject(row: Any) -> Subject:
     if not NODE.match(subject.node):
         raise ProtocolError(f"node must be a Swarm node id, not {subject.node!r}")
     return subject
+
+
+def _address(value: Any) -> str:
+    if not isinstance(value, str) or not ADDRESS.match(value):
+        raise ProtocolError(f"managers must be private IPv4 addresses, not {value!r}")
+    return value
+
+
+def _role(value: Any) -> str:
+    if value not in ("", "manager", "worker"):
+        raise ProtocolError(f"role must be manager or worker, not {value!r}")
+    return str(value)
+
+
+def _labels(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ProtocolError(f"labels must be an object of strings, not {value!r}")
+    return value
 
 
 def _object(text: str, what: str) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.cluster import Census, Host, NodeState
+from chalicelib.cluster import Census
 from chalicelib.items import (
     breaker_attributes,
     breaker_from,
     census_from,
     census_item,
+    host_from,
     key,
     node_from,
     node_item,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from chalicelib.cluster import Breaker, Node
+    from chalicelib.cluster import Breaker, Host, Node
     from chalicelib.items import Item
 
 WRITERS = 16  # at once, when a census enrols a whole cluster
@@ -101,11 +102,7 @@ class DynamoStore:
         keys = [key(cluster, kind + manager) for manager in managers for kind in ("node#", "breaker#")]
         items = {item["item"]["S"]: item for item in self._batch(keys)}
         return tuple(
-            Host(
-                manager,
-                node_from(items[f"node#{manager}"]).state if f"node#{manager}" in items else NodeState.GONE,
-                breaker_from(items.get(f"breaker#{manager}")),
-            )
+            host_from(manager, items.get(f"node#{manager}"), items.get(f"breaker#{manager}"))
             for manager in managers
         )
 

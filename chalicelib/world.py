@@ -85,10 +85,15 @@ class Store(Protocol):
 
 
 class Hosts(Protocol):
-    """The manager hosts. Calls raise ThrottledError and UnreachableError."""
+    """The hosts. Calls raise ThrottledError and UnreachableError."""
 
-    def send(self, manager: str, cluster: str, task: Task, arguments: Arguments, seconds: int) -> str:
-        """Start a task that may run for some seconds; answers the command's id."""
+    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+        """Those of at most 50 instances that Run Command can reach now."""
+
+    def send(
+        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+    ) -> str:
+        """Start a task that may run for some seconds on at most 50 hosts; answers the command's id."""
 
     def answer(self, command: str, manager: str) -> Answer:
         """What has become of a command."""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from chalicelib.cluster import PLACES, NodeState, Place
 from chalicelib.protocol import Arguments, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from chalicelib.cluster import Node
+    from chalicelib.cluster import Host, Node, Role
 
 SUBJECTS = 100  # reports of more would not fit into protocol.MAX_LINE
+TARGETS = 50  # instances of one command, Run Command's maximum
 TOGETHER = 15.0  # seconds; later deadlines are not cut down to the most urgent one
 LEAST = 5.0  # seconds; enough for a plain drain, the agent does nothing once its deadline is long over
-OVERTIME = {Task.EVACUATE: 60.0, Task.LEAVE: 150.0}  # seconds that the agent may need beyond the deadline
+# Seconds that the agent may need: beyond the deadline, where there is one.
+LASTS = {Task.EVACUATE: 60.0, Task.LEAVE: 150.0, Task.JOIN: 180.0}
+# After evacuations: what makes room for them, then what only tidies up.
+ORDER = (Task.ACTIVATE, Task.GIVE_BACK, Task.LEAVE)
+SEATS = (NodeState.IN_SERVICE, NodeState.ACTIVATING, NodeState.RETURNING, NodeState.JOINING)  # best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +31,64 @@ class Batch:
     task: Task
     nodes: tuple[Node, ...]
     deadline: float = 0.0
+    managers: tuple[str, ...] = ()
+    role: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """Where it runs: on the subjects themselves, or on a manager."""
+        return PLACES[self.task]
 
     @property
     def arguments(self) -> Arguments:
         """What the agent is told."""
-        return Arguments(tuple(node.subject for node in self.nodes), self.deadline)
+        subjects = tuple(node.subject for node in self.nodes)
+        return Arguments(subjects, self.deadline, self.managers, self.role, self.labels)
 
     def seconds(self, now: float) -> int:
         """How long the command may run."""
-        return round(max(self.deadline - now, 0.0) + OVERTIME.get(self.task, 60.0))
+        return round(max(self.deadline - now, 0.0) + LASTS.get(self.task, 60.0))
 
 
 def next_batch(nodes: Iterable[Node], now: float) -> Batch | None:
-    """The most valuable command among open work: evacuations before removals, the nearest deadline first.
+    """The most valuable command that a manager can run: evacuations first, the nearest deadline first.
 
     Deadlines that are over come after those that can still be kept. None when nothing is to be sent now.
     """
-    ready = [node for node in nodes if node.unsent and node.due is not None and node.due <= now]
-    doomed = [node for node in ready if node.task is Task.EVACUATE]
-    if not doomed:
-        dead = sorted((node for node in ready if node.task is Task.LEAVE), key=lambda node: node.instance)
-        return Batch(Task.LEAVE, tuple(dead[:SUBJECTS])) if dead else None
+    ready = _ready(nodes, now)
+    if doomed := [node for node in ready if node.task is Task.EVACUATE]:
+        return _evacuation(doomed, now)
+    for task in ORDER:
+        if mine := sorted((node for node in ready if node.task is task), key=lambda node: node.instance):
+            return Batch(task, tuple(mine[:SUBJECTS]))
+    return None
+
+
+def next_joins(nodes: Iterable[Node], now: float, hosts: Sequence[Host]) -> Batch | None:
+    """The next instances to join, all of one role: they are told the same, where the managers are."""
+    ready = [node for node in _ready(nodes, now) if node.task is Task.JOIN]
+    if not ready:
+        return None
+    ready.sort(key=lambda node: (node.role, node.instance))  # managers first
+    role: Role = ready[0].role
+    mine = tuple(node for node in ready if node.role is role)[:TARGETS]
+    labels = {"swarmkeeper.cluster": mine[0].cluster, "swarmkeeper.role": role.value}
+    return Batch(Task.JOIN, mine, 0.0, entrances(hosts), role.value, labels)
+
+
+def entrances(hosts: Sequence[Host]) -> tuple[str, ...]:
+    """The managers' addresses to join at, the best first. A manager that is going is none."""
+    usable = [host for host in hosts if host.address and host.state in SEATS]
+    usable.sort(key=lambda host: (SEATS.index(host.state), host.breaker.failures > 0, host.instance))
+    return tuple(host.address for host in usable)
+
+
+def _ready(nodes: Iterable[Node], now: float) -> list[Node]:
+    return [node for node in nodes if node.unsent and node.due is not None and node.due <= now]
+
+
+def _evacuation(doomed: list[Node], now: float) -> Batch:
     late = all(node.deadline < now for node in doomed)
     first = min(node.deadline for node in doomed if late or node.deadline >= now)
     mates = [node for node in doomed if late or first <= node.deadline <= first + TOGETHER]

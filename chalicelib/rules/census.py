@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.cluster import Cluster, Sighting
     from chalicelib.events import CensusTaken
 
+STANDING = frozenset({NodeState.JOINING, NodeState.ACTIVATING, NodeState.IN_SERVICE, NodeState.RETURNING})
 SETTLED = 300.0  # seconds after which EC2's listing, which lags behind, is trusted to know of a change
 
 
@@ -22,7 +23,7 @@ def on_census_taken(event: CensusTaken, cluster: Cluster) -> Plan:
     seen = {sighting.instance: sighting for sighting in event.sightings}
     known = {node.instance for node in cluster.nodes}
     fresh = tuple(
-        _enrolled(sighting)
+        _enrolled(sighting, event.time)
         for sighting in seen.values()
         if sighting.instance not in known and sighting.state in UP
     )
@@ -41,14 +42,16 @@ def _managers(event: CensusTaken) -> tuple[str, ...]:
     return tuple(sorted(sighting.instance for sighting in up if sighting.role is Role.MANAGER))
 
 
-def _enrolled(sighting: Sighting) -> Node:
+def _enrolled(sighting: Sighting, time: float) -> Node:
     return Node(
         cluster=sighting.cluster,
         instance=sighting.instance,
         role=sighting.role,
         address=sighting.address,
         launched=sighting.launched,
+        state=NodeState.JOINING,
         since=sighting.launched,
+        due=time,
         reason="seen by the census",
     )
 
@@ -59,16 +62,17 @@ def _after(node: Node, sighting: Sighting | None, time: float, cluster: Cluster)
         return following(node, None, time, cluster) if time > node.launched + SETTLED else None
     if sighting.state not in UP:
         return following(node, sighting.state, time, cluster)
-    if node.state is not NodeState.IN_SERVICE:
-        reason = _why_back(node, sighting, time)
-        return _back(node, sighting, reason) if reason else None
+    if reason := _why_back(node, sighting, time):
+        return _back(node, sighting, reason, cluster.now)
+    if node.state not in STANDING:
+        return None
     shown = {"role": sighting.role, "address": sighting.address, "launched": sighting.launched}
     same = all(getattr(node, name) == value for name, value in shown.items())
     return None if same else node.but(**shown)
 
 
 def _why_back(node: Node, sighting: Sighting, time: float) -> str:
-    """Why a running instance is in service again whatever its record says; "" if it is not."""
+    """Why a running instance has to join again whatever its record says; "" if it has not."""
     if sighting.launched > node.launched:
         return "the instance was started again"
     if node.state is NodeState.GONE and time > node.since + SETTLED:
@@ -79,7 +83,7 @@ def _why_back(node: Node, sighting: Sighting, time: float) -> str:
     return ""
 
 
-def _back(node: Node, sighting: Sighting, reason: str) -> Node:
+def _back(node: Node, sighting: Sighting, reason: str, now: float) -> Node:
     launched = sighting.launched
     now_at = {"role": sighting.role, "address": sighting.address, "launched": launched}
-    return node.to(NodeState.IN_SERVICE, since=launched, reason=reason, **now_at)
+    return node.to(NodeState.JOINING, since=launched, due=now, reason=reason, **now_at)

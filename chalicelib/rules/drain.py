@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
 from chalicelib.cluster import NodeState
 from chalicelib.events import Ending
-from chalicelib.protocol import DONE
+from chalicelib.protocol import DONE, Fate
 from chalicelib.rules import again
 
 if TYPE_CHECKING:
@@ -57,6 +57,13 @@ def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now
         command=event.command,
         manager=event.manager,
     )
+
+
+def returned(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+    """The node after a give-back command: in service again, or open again."""
+    if report is None or report.fate is not Fate.ACTIVE:
+        return again.after_failure(node, report, event, now)
+    return node.to(NodeState.IN_SERVICE, since=event.time, reason="given back", fate=report.fate.value)
 
 
 def _twice(node: Node) -> Measure:

@@ -12,19 +12,25 @@ if TYPE_CHECKING:
 TOLERATED = 1  # failures in a row that leave the breaker closed
 FIRST_PAUSE = 30.0  # seconds; doubled with each further failure
 LONGEST_PAUSE = 300.0
+STANDING = {  # the less a manager's node is disturbed by anything, the better
+    state: rank
+    for rank, state in enumerate(
+        (NodeState.IN_SERVICE, NodeState.ACTIVATING, NodeState.RETURNING, NodeState.JOINING)
+    )
+}
 
 
 def choose(hosts: Collection[Host], now: float, avoid: Collection[str] = ()) -> Host | None:
-    """The manager to send to: none to avoid, not doomed itself, no failure last time, last good first.
+    """The manager to send to: none to avoid, not doomed, in the swarm, no failure last time, last good first.
 
     Hosts whose breaker is open are left out. Where all are open, the one that closes first is it: inside a
     two-minute notice a doubtful manager is better than none. None without managers.
     """
 
-    def rank(host: Host) -> tuple[bool, bool, bool, float, str]:
-        doomed = host.state is not NodeState.IN_SERVICE
+    def rank(host: Host) -> tuple[bool, int, bool, float, str]:
+        standing = STANDING.get(host.state, len(STANDING))
         failed = host.breaker.failures > 0
-        return host.instance in avoid, doomed, failed, -host.breaker.good, host.instance
+        return host.instance in avoid, standing, failed, -host.breaker.good, host.instance
 
     closed = [host for host in hosts if host.breaker.open_until <= now]
     if closed:

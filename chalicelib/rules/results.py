@@ -5,16 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan
-from chalicelib.cluster import NodeState
+from chalicelib.cluster import PLACES, NodeState, Place
 from chalicelib.protocol import DONE, Task
-from chalicelib.rules import drain, leave
+from chalicelib.rules import drain, join, leave
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chalicelib.actions import Action
     from chalicelib.cluster import Cluster, Node
     from chalicelib.events import CommandFinished
     from chalicelib.protocol import NodeReport
 
+CONCLUDE: dict[Task, Callable[[Node, NodeReport | None, CommandFinished, float], Node]] = {
+    Task.JOIN: join.joined,
+    Task.ACTIVATE: join.activated,
+    Task.EVACUATE: drain.concluded,
+    Task.GIVE_BACK: drain.returned,
+    Task.LEAVE: leave.concluded,
+}
 RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 
 
@@ -29,7 +38,7 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     if not moves:
         return Plan(f"{event.command}: nothing waits for this {event.task.value} any more, or yet")
     actions: list[Action] = [*moves]
-    if event.host_failed or event.result:
+    if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
         actions.append(NoteHost(event.manager, healthy=not event.host_failed))
     ready = [move.after for move in moves if move.after.unsent and (move.after.due or 0) <= cluster.now]
     if ready:
@@ -43,12 +52,14 @@ def _concerns(event: CommandFinished, node: Node, report: NodeReport | None) -> 
     """The node waits for this command, or hears that its work is done from one that was given up on."""
     if node.task is not event.task or event.time + RESOLUTION < node.since:
         return False
-    return node.command == event.command or (report is not None and report.fate in DONE)
+    # One join command runs on many hosts: each end speaks for its own host only.
+    return (node.command, node.manager) == (event.command, event.manager) or (
+        report is not None and report.fate in DONE
+    )
 
 
 def _after(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
-    conclude = drain.concluded if event.task is Task.EVACUATE else leave.concluded
-    return conclude(node, report, event, now)
+    return CONCLUDE[event.task](node, report, event, now)
 
 
 def _measures(move: Move) -> tuple[Measure, ...]:
@@ -61,4 +72,8 @@ def _measures(move: Move) -> tuple[Measure, ...]:
         )
     if node.state is NodeState.GONE:
         return (leave.gone(node),)
+    if node.state is NodeState.IN_SERVICE:
+        return (Measure(Metric.NODES_JOINED, instance=node.instance),)
+    if node.state is not move.before.state:
+        return ()
     return (Measure(Metric.COMMAND_FAILURES, instance=node.instance),)

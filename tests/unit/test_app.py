@@ -15,7 +15,7 @@ import app as deployed
 from chalicelib import hosts, world
 from chalicelib.cluster import NodeState
 from chalicelib.errors import SettingError
-from chalicelib.hosts import Agent
+from chalicelib.hosts import Agent, SsmHosts
 from chalicelib.store import DynamoStore
 from tests.unit.chalicelib.conftest import TABLE, aws, table
 from tests.unit.chalicelib.fakes import a_node
@@ -155,10 +155,13 @@ def test_the_end_of_a_command_is_fetched(store: DynamoStore, lambdas: Client) ->
     assert node.unsent
 
 
-def test_a_tick_takes_the_census(store: DynamoStore, lambdas: Client) -> None:
+def test_a_tick_takes_the_census(
+    store: DynamoStore, lambdas: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SsmHosts, "reachable", lambda *_: frozenset())  # moto has no such call
     manager = run_manager()
     event = lambdas.events.generate_cw_event("aws.events", "Scheduled Event", {}, ["arn:aws:events:rule"])
-    assert invoke(lambdas, "tick", event) == ["nothing is overdue"]
+    assert invoke(lambdas, "tick", event) == ["1 overdue: 1 to send, 0 commands to ask for"]
     assert store.managers("blue") == (manager,)
     assert store.home(manager) == "blue"
 

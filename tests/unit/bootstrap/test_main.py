@@ -19,10 +19,10 @@ SUBJECT = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["dance", "{}"], "unknown task 'dance'; the tasks are evacuate, leave, inspect"),
+        (["dance", "{}"], "unknown task 'dance'; the tasks are init, join"),
         (["evacuate", "{"], "arguments must be JSON"),
         (["evacuate", "[]"], "arguments must be a JSON object, not list"),
-        (["evacuate", '{"subject": []}'], "unknown field 'subject'; known are deadline, subjects"),
+        (["evacuate", '{"subject": []}'], "unknown field 'subject'; known are deadline, labels"),
         (["evacuate", '{"subjects": {}}'], "subjects must be a list"),
         (["evacuate", json.dumps({"subjects": [SUBJECT]})], "evacuate needs a deadline"),
         (["evacuate", json.dumps({"deadline": 1e13})], "deadline must be seconds since the epoch"),

@@ -119,7 +119,12 @@ class MemoryStore:
     def hosts(self, cluster: str) -> tuple[Host, ...]:
         nodes = [(manager, self.node(cluster, manager)) for manager in self.managers(cluster)]
         return tuple(
-            Host(manager, node.state if node else NodeState.GONE, self.breaker(cluster, manager))
+            Host(
+                manager,
+                node.state if node else NodeState.GONE,
+                self.breaker(cluster, manager),
+                node.address if node else "",
+            )
             for manager, node in nodes
         )
 
@@ -158,7 +163,7 @@ class MemoryStore:
 
 @dataclass
 class Sent:
-    """One command that a host was given."""
+    """One command that a host was given: a manager, or for a join the instance itself."""
 
     id: str
     manager: str
@@ -169,9 +174,18 @@ class Sent:
     at: float
 
 
+USUAL = {
+    Task.JOIN: Fate.JOINED,
+    Task.ACTIVATE: Fate.ACTIVE,
+    Task.EVACUATE: Fate.SAFE,
+    Task.GIVE_BACK: Fate.ACTIVE,
+    Task.LEAVE: Fate.REMOVED,
+}
+
+
 @dataclass
 class FakeHosts:
-    """Manager hosts. A healthy one runs a task in ``takes`` seconds, as ``fates`` says for each instance."""
+    """The hosts. A healthy one runs a task in ``takes`` seconds, as ``fates`` says for each instance."""
 
     clock: FakeClock
     takes: float = 5.0
@@ -182,16 +196,26 @@ class FakeHosts:
     lagging: int = 0  # so many of the next answers are not up to date
     fates: dict[str, Fate] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
+    count: int = 0
     cancelled: set[str] = field(default_factory=set)
     pause: Callable[[], None] = lambda: None
 
-    def send(self, manager: str, cluster: str, task: Task, arguments: Arguments, seconds: int) -> str:
+    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+        self._throttle()
+        return frozenset(instances) - self.unreachable
+
+    def send(
+        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+    ) -> str:
         self._throttle()
         self.pause()
-        if manager in self.unreachable:
-            raise UnreachableError(f"Run Command cannot reach {manager}")
-        command = f"command-{len(self.sent) + 1}"
-        self.sent.append(Sent(command, manager, cluster, task, arguments, seconds, self.clock.now()))
+        for host in hosts:
+            if host in self.unreachable:
+                raise UnreachableError(f"Run Command cannot reach {host}")
+        self.count += 1
+        command = f"command-{self.count}"
+        now = self.clock.now()
+        self.sent += [Sent(command, host, cluster, task, arguments, seconds, now) for host in hosts]
         return command
 
     def answer(self, command: str, manager: str) -> Answer:
@@ -220,12 +244,13 @@ class FakeHosts:
         self.cancelled.add(command)
 
     def _result(self, sent: Sent) -> Result:
-        usual = Fate.REMOVED if sent.task is Task.LEAVE else Fate.SAFE
+        usual = USUAL[sent.task]
         reports = tuple(
             NodeReport(
                 subject.instance, f"node{subject.instance[-3:]}", self.fates.get(subject.instance, usual)
             )
             for subject in sent.arguments.subjects
+            if sent.task is not Task.JOIN or subject.instance == sent.manager
         )
         return Result(sent.task, ok=True, nodes=reports)
 
@@ -251,11 +276,25 @@ class FakeFleet:
         self.instances[name] = replace(self.instances[name], state=state)
 
 
+def _in_service(sighting: Sighting) -> Node:
+    return a_node(
+        instance=sighting.instance,
+        role=sighting.role,
+        address=sighting.address,
+        launched=sighting.launched,
+        since=sighting.launched,
+    )
+
+
 @dataclass
 class Lab:
-    """A cluster ``blue`` of three managers and some workers, all in memory."""
+    """A cluster ``blue`` of three managers and some workers, all in memory.
+
+    ``settled``: all of them are in service already; otherwise nothing is recorded yet.
+    """
 
     workers: int = 2
+    settled: bool = True
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     fleet: FakeFleet = field(default_factory=FakeFleet)
@@ -270,6 +309,10 @@ class Lab:
             name = instance(number + 10)
             address = f"10.0.{1 + number // 200}.{number % 200 + 1}"
             self.fleet.instances[name] = a_sighting(name, address=address)
+        if self.settled:
+            self.store.enrol(map(_in_service, self.fleet.instances.values()))
+            self.store.record_managers("blue", MANAGERS)
+            self.store.end_census(START - 60, ["blue"])
 
     def world(self, **others: object) -> World:
         """For one invocation."""

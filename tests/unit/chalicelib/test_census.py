@@ -16,14 +16,14 @@ FOREIGN = instance(999)
 
 
 def test_a_known_instance_costs_no_call_to_ec2() -> None:
-    lab = Lab()
+    lab = Lab(settled=False)
     lab.store.enrol([a_node()])
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 0
 
 
 def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
-    lab = Lab(workers=3)
+    lab = Lab(workers=3, settled=False)
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 1
     assert len(lab.store.nodes("blue")) == 6
@@ -31,14 +31,14 @@ def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
 
 
 def test_an_instance_that_a_later_census_did_not_see_is_foreign_without_a_call() -> None:
-    lab = Lab()
+    lab = Lab(settled=False)
     lab.store.end_census(START, ["blue"])
     assert find(FOREIGN, START, lab.world(), follow) is None
     assert lab.fleet.asked == 0
 
 
 def test_a_foreign_instance_after_the_last_census_waits_for_the_next() -> None:
-    lab = Lab()
+    lab = Lab(settled=False)
     lab.store.end_census(START - 1, [])
     assert find(FOREIGN, START, lab.world(), follow) is None
     assert lab.fleet.asked == 1
@@ -46,24 +46,24 @@ def test_a_foreign_instance_after_the_last_census_waits_for_the_next() -> None:
 
 
 def test_an_event_from_the_future_does_not_wait_for_it() -> None:
-    lab = Lab()
+    lab = Lab(settled=False)
     assert find(FOREIGN, START + 1000, lab.world(), follow) is None
     assert lab.clock.time == START
 
 
 def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_is_open() -> None:
-    lab = Lab()
+    lab = Lab(settled=False)
     lab.store.begin_census(Census(), START - 20, 30)
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 1
-    lab = Lab()
+    lab = Lab(settled=False)
     lab.store.begin_census(Census(), START, 30)
     with pytest.raises(CensusLateError, match=f"open whose {WORKER} is"):
         find(WORKER, START, lab.world(), follow)
 
 
 def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count() -> None:
-    lab = Lab()
+    lab = Lab(settled=False)
     lab.fleet.instances[FOREIGN] = a_sighting(FOREIGN, cluster="amber")
     nodes = lab.store.nodes
 
@@ -80,7 +80,7 @@ def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count
 
 
 def test_a_storm_of_foreign_instances_brings_few_calls() -> None:
-    lab = Lab(clock=RushingClock())
+    lab = Lab(clock=RushingClock(), settled=False)
     began = lab.clock.now()
 
     def seek(number: int) -> str | None:

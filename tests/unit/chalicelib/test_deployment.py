@@ -40,12 +40,12 @@ def test_every_statement_says_why_and_no_action_is_a_pattern(name: str) -> None:
     assert not any("*" in action for action in actions(name))
 
 
-def test_commands_go_to_the_shell_document_on_tagged_managers_only() -> None:
-    document, managers = (
+def test_commands_go_to_the_shell_document_on_instances_of_a_cluster_only() -> None:
+    document, instances = (
         item for item in statements("policy-dev.json") if item["Action"] == "ssm:SendCommand"
     )
     assert document["Resource"].endswith("document/AWS-RunShellScript")
-    assert managers["Condition"] == {"StringEquals": {"ssm:resourceTag/swarmkeeper:role": "manager"}}
+    assert instances["Condition"] == {"StringLike": {"ssm:resourceTag/swarmkeeper:cluster": "*"}}
 
 
 def test_the_status_call_only_reads() -> None:

@@ -17,7 +17,7 @@ M1, M2, M3 = MANAGERS
 
 @pytest.fixture
 def lab() -> Lab:
-    lab = Lab()
+    lab = Lab(settled=False)
     lab.store.record_managers("blue", MANAGERS)
     lab.store.enrol([a_node(instance=name, role=Role.MANAGER) for name in MANAGERS])
     return lab
@@ -221,3 +221,39 @@ def test_a_look_that_is_throttled_leaves_the_command_to_the_tick(lab: Lab) -> No
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.DONE
     assert lab.hosts.cancelled == set()
     assert replace(lab.node(), version=0).command == "command-1"
+
+
+def test_joins_run_on_the_instances_themselves_in_one_command_for_fifty_of_a_role(lab: Lab) -> None:
+    names = [instance(number) for number in range(100, 170)]
+    open_work(lab, *names, state=NodeState.JOINING)
+    dispatch("blue", Dispatch(names[0]), lab.world())
+    commands = {sent.id: sent.arguments for sent in lab.hosts.sent}
+    assert [len(arguments.subjects) for arguments in commands.values()] == [50, 20]
+    assert {arguments.role for arguments in commands.values()} == {"worker"}
+    assert commands["command-1"].managers == ("10.0.0.10",) * 3
+    assert (lab.node(names[60]).command, lab.node(names[60]).manager) == ("command-2", names[60])
+
+
+def test_an_instance_that_is_not_reached_yet_is_tried_later_and_keeps_no_other_waiting(lab: Lab) -> None:
+    open_work(lab, WORKER, WORKER_2, state=NodeState.JOINING)
+    lab.hosts.unreachable = {WORKER}
+    assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.DONE
+    assert sent_to(lab) == [WORKER_2]
+    node = lab.node()
+    assert (node.attempts, node.due, node.reason) == (1, START + 15, "Run Command cannot reach it yet")
+    assert lab.store.breakers == {}
+
+
+def test_evacuations_go_before_joins(lab: Lab) -> None:
+    open_work(lab, WORKER, state=NodeState.JOINING)
+    open_work(lab, WORKER_2)
+    dispatch("blue", Dispatch(WORKER), lab.world())
+    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, Task.JOIN]
+
+
+def test_joins_that_are_throttled_stay_open(lab: Lab) -> None:
+    open_work(lab, WORKER, state=NodeState.JOINING)
+    lab.hosts.throttled = 1
+    outcome = dispatch("blue", Dispatch(WORKER), lab.world())
+    assert (outcome.code, outcome.detail.partition(":")[0]) == (Code.LEFT_OPEN, "join is not sent, nodes")
+    assert (lab.node().unsent, lab.node().attempts) == (True, 0)

@@ -41,7 +41,7 @@ def on(stub: Stubber) -> SsmHosts:
 
 
 def send(stub: Stubber) -> str:
-    return on(stub).send(MANAGER, "blue", Task.EVACUATE, Arguments((), 5.0), 90)
+    return on(stub).send((MANAGER,), "blue", Task.EVACUATE, Arguments((), 5.0), 90)
 
 
 def test_a_command_says_what_it_is_for_and_has_every_time_out(aws: None, stub: Stubber) -> None:  # noqa: ARG001
@@ -51,7 +51,7 @@ def test_a_command_says_what_it_is_for_and_has_every_time_out(aws: None, stub: S
         "provide-client-params.ssm.SendCommand", lambda params, **_: seen.update(params)
     )
     command = SsmHosts(client, boto3.client("s3", config=Config(signature_version="s3v4"))).send(
-        MANAGER, "blue", Task.EVACUATE, Arguments((), 5.0), 90
+        (MANAGER,), "blue", Task.EVACUATE, Arguments((), 5.0), 90
     )
     (script,) = seen["Parameters"].pop("commands")
     assert seen == {
@@ -69,6 +69,16 @@ def test_a_command_says_what_it_is_for_and_has_every_time_out(aws: None, stub: S
     url = script.partition("URL=")[2].partition("\n")[0].strip("'")
     assert urlparse(url).path.endswith("/agent-0123456789abcdef.pyz")
     assert parse_qs(urlparse(url).query)["X-Amz-Expires"] == ["900"]
+
+
+def test_only_hosts_whose_agent_answers_are_reachable(stub: Stubber) -> None:
+    rows = [
+        {"InstanceId": MANAGER, "PingStatus": "Online"},
+        {"InstanceId": "i-2", "PingStatus": "ConnectionLost"},
+    ]
+    wanted = {"Filters": [{"Key": "InstanceIds", "Values": [MANAGER, "i-2", "i-3"]}]}
+    stub.add_response("describe_instance_information", {"InstanceInformationList": rows}, wanted)
+    assert on(stub).reachable((MANAGER, "i-2", "i-3")) == {MANAGER}
 
 
 @pytest.mark.parametrize(

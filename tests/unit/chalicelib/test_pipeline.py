@@ -91,7 +91,7 @@ def test_an_answer_that_lags_behind_its_event_is_waited_for_or_left_to_the_tick(
 def test_a_malformed_event_is_one_error_line_and_a_count(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], kind: type[SpotInterruptionWarning]
 ) -> None:
-    lab = Lab()
+    lab = Lab(settled=False)
     assert handle(kind, {"source": "nonsense"}, lab.world()) == []
     wanted = kind.PATTERN["source"][0]
     text = f"source must be {wanted!r}, not 'nonsense': nothing was changed; look at what sent the event"
@@ -163,6 +163,10 @@ def test_a_stopped_instance_that_is_started_again_is_warned_again() -> None:
     running = replace(lab.fleet.instances[WORKER], launched=lab.clock.time)
     lab.fleet.instances[WORKER] = running
     tick(lab)
+    assert state(lab) is NodeState.JOINING
+    end(lab, lab.hosts.sent[-1])
+    assert state(lab) is NodeState.ACTIVATING
+    end(lab, lab.hosts.sent[-1])
     assert state(lab) is NodeState.IN_SERVICE
     warn(lab)
     assert state(lab) is NodeState.IN_SERVICE, "the old warning came once more"

@@ -110,8 +110,8 @@ def test_managers_are_hosts_with_their_state_and_breaker(store: Store) -> None:
     store.record_breaker("blue", MANAGERS[1], Breaker(2, START + 30, START - 5.5), START)
     assert store.managers("blue") == MANAGERS
     assert store.hosts("blue") == (
-        Host(MANAGERS[0], NodeState.EVACUATING),
-        Host(MANAGERS[1], breaker=Breaker(2, START + 30, START - 5.5)),
+        Host(MANAGERS[0], NodeState.EVACUATING, address="10.0.0.10"),
+        Host(MANAGERS[1], breaker=Breaker(2, START + 30, START - 5.5), address="10.0.0.10"),
         Host(MANAGERS[2], NodeState.GONE),
     )
     store.record_managers("blue", ())

@@ -33,9 +33,9 @@ def test_what_is_in_line_stays() -> None:
     assert plan == Plan("4 instances seen: 0 new, 0 changed, 3 managers")
 
 
-def test_new_running_instances_are_enrolled_in_service() -> None:
+def test_new_running_instances_are_enrolled_to_join() -> None:
     plan = decide(census(a_sighting()), a_cluster(*KNOWN))
-    fresh = a_node(since=START - 3600, reason="seen by the census")
+    fresh = a_node(state=NodeState.JOINING, since=START - 3600, due=START, reason="seen by the census")
     assert plan == Plan("4 instances seen: 1 new, 0 changed, 3 managers", (Enrol((fresh,)),))
 
 
@@ -77,11 +77,12 @@ def test_an_instance_that_is_not_listed_leaves_unless_it_is_brand_new(
     assert getattr(moved(a_node(launched=launched)), "state", None) is after
 
 
-@pytest.mark.parametrize("state", [state for state in NodeState if state is not NodeState.IN_SERVICE])
-def test_an_instance_that_was_started_again_is_in_service(state: NodeState) -> None:
+@pytest.mark.parametrize("state", list(NodeState))
+def test_an_instance_that_was_started_again_joins_again(state: NodeState) -> None:
     node = a_node(state=state, since=START - 60, node="abc", command="c", due=START, expires=START)
     after = moved(node, a_sighting(launched=START - 10, address="10.0.0.99"))
     expected = a_node(version=2, since=START - 10, launched=START - 10, address="10.0.0.99", node="abc")
+    expected = replace(expected, state=NodeState.JOINING, due=START)
     assert after == replace(expected, reason="the instance was started again")
 
 
