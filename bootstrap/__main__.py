@@ -7,28 +7,61 @@ import sys
 from collections.abc import Callable, Sequence
 
 from bootstrap.clock import Clock
-from bootstrap.swarm import SOCKET, Engine, EngineError
-from bootstrap.tasks import evacuate, inspect, leave
+from bootstrap.errors import AgentError
+from bootstrap.swarm import SOCKET, Engine
+from bootstrap.tasks import (
+    activate,
+    evacuate,
+    give_back,
+    init,
+    inspect,
+    join,
+    leave,
+    recover,
+    roles,
+    rotate_tokens,
+)
 from chalicelib.protocol import Arguments, ProtocolError, Result, Task, decode_arguments, encode_result
 
 RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
+    Task.INIT: init.run,
+    Task.JOIN: join.run,
+    Task.ACTIVATE: activate.run,
     Task.EVACUATE: evacuate.run,
+    Task.GIVE_BACK: give_back.run,
     Task.LEAVE: leave.run,
+    Task.PROMOTE: roles.promote,
+    Task.DEMOTE: roles.demote,
+    Task.ROTATE_TOKENS: rotate_tokens.run,
+    Task.RECOVER: recover.run,
     Task.INSPECT: inspect.run,
 }
-NOT_DONE, BAD_INPUT, NO_ENGINE = 1, 64, 69  # after sysexits.h: EX_USAGE, EX_UNAVAILABLE
+ALONE = frozenset({Task.INSPECT, Task.ROTATE_TOKENS})  # need no subject
+NOT_DONE, BAD_INPUT, UNAVAILABLE = 1, 64, 69  # after sysexits.h: EX_USAGE, EX_UNAVAILABLE
 HELP = """\
-tasks:
-  evacuate  move the tasks off the nodes of instances that are going, replacements first
-  leave     remove the nodes of instances that are gone from the swarm
-  inspect   show the nodes as this manager sees them; changes nothing
+tasks, on a manager unless they say otherwise:
+  init           make this host, the subject, the first manager of a swarm; store the join tokens
+  join           make this host, one of the subjects, a member of the swarm, drained
+  activate       let joined nodes have tasks, once they are labelled, Ready and known to all
+  evacuate       move the tasks off the nodes of instances that are going, replacements first
+  give-back      let evacuated nodes have tasks again
+  leave          remove the nodes of instances that are gone from the swarm
+  promote        make nodes managers
+  demote         make managers workers, as far as the quorum allows
+  rotate-tokens  make new join tokens and store them
+  recover        force a new swarm from the state of this host, the subject, where the quorum is lost for good
+  inspect        show the nodes as this manager sees them; changes nothing
 
 arguments, as JSON:
   {"subjects": [{"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}], "deadline": 1764237600}
   subjects  EC2 instance id and private IPv4 address; "node" with the Swarm node id where it is known
   deadline  seconds since the epoch at which the instances are gone; evacuate needs it
+  managers  addresses to join at
+  role      what joins: manager or worker
+  labels    of the engines that join; swarmkeeper.cluster names the cluster: for init, join, rotate-tokens
+            and recover
 
-exit status: 0 done, 1 not (all) done, 64 bad input, 69 the engine did not answer or is no manager
+exit status: 0 done, 1 not (all) done, 64 bad input, 69 something that is needed did not answer or refused
 What is done, and why, is told on stderr. The last line of stdout is the result as JSON.
 """
 
@@ -40,15 +73,15 @@ def main(words: Sequence[str]) -> int:
         task, arguments = _task(options.task), decode_arguments(options.arguments)
         if task is Task.EVACUATE and not arguments.deadline:
             raise ProtocolError("evacuate needs a deadline, in seconds since the epoch")
-        if task is not Task.INSPECT and not arguments.subjects:
+        if task not in ALONE and not arguments.subjects:
             raise ProtocolError(f"{task.value} needs at least one subject")
     except ProtocolError as error:
         return _fail(f"{error}; nothing was changed (see --help)", BAD_INPUT)
     try:
         result = RUN[task](Engine(options.engine), arguments, Clock())
-    except EngineError as error:
+    except AgentError as error:
         print(encode_result(Result(task, ok=False, error=str(error))))
-        return _fail(str(error), NO_ENGINE)
+        return _fail(str(error), UNAVAILABLE)
     print(encode_result(result))
     for node in result.nodes:
         print(f"{node.instance}: {node.fate.value} {node.detail}".rstrip(), file=sys.stderr)
@@ -58,11 +91,11 @@ def main(words: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "agent",
-        description="Does one task of Swarmkeeper on this host, which must be a manager of the swarm.",
+        description="Does one task of Swarmkeeper on this host.",
         epilog=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("task", help="evacuate, leave or inspect")
+    parser.add_argument("task", help="what to do, as listed below")
     parser.add_argument("arguments", nargs="?", default="{}", help="the task's arguments as one JSON object")
     parser.add_argument("--engine", default=SOCKET, help="the engine's socket (default: %(default)s)")
     return parser

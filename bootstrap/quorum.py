@@ -1,4 +1,4 @@
-"""When a manager may be demoted: never so that the managers' quorum is at risk; pure."""
+"""When a manager may be demoted or made: never so that the managers' quorum is at risk; pure."""
 
 from __future__ import annotations
 
@@ -29,6 +29,24 @@ def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[N
     if left < _majority(total - 1):
         return None, f"demoting {first.hostname} would leave {left} of {total - 1} managers: no quorum"
     return first, f"{left} of {total - 1} managers keep the quorum without {first.hostname}"
+
+
+def has_quorum(nodes: Collection[Node]) -> bool:
+    """Whether a majority of those that count as managers answers."""
+    counting = [node for node in nodes if node.reachability]
+    return sum(node.reachability == "reachable" for node in counting) >= _majority(len(counting))
+
+
+def next_promotion(managers: Collection[Node]) -> tuple[bool, str]:
+    """Whether one node more may be made a manager now, and the reason.
+
+    A newcomer that fails at once counts like a dead manager. Two or more that all answer can do without it; a
+    single one cannot, but gets a second one in no other way.
+    """
+    total, reachable = len(managers), sum(node.reachability == "reachable" for node in managers)
+    if reachable < total:
+        return False, f"{total - reachable} of {total} managers do not answer: demote them first"
+    return True, f"all {total} managers answer"
 
 
 def _majority(managers: int) -> int:

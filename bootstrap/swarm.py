@@ -10,17 +10,33 @@ from docker import APIClient
 from docker.errors import APIError, DockerException, create_api_error_from_http_exception
 from requests.exceptions import HTTPError, RequestException
 
+from bootstrap.errors import AgentError
 from bootstrap.shift import Spec
-from bootstrap.view import DOOMED_LABEL, Node, Service, Snapshot, Task, read_node, read_service, read_task
+from bootstrap.view import (
+    DOOMED_LABEL,
+    Membership,
+    Node,
+    Service,
+    Snapshot,
+    Task,
+    read_membership,
+    read_node,
+    read_service,
+    read_task,
+)
 
 SOCKET = "unix:///var/run/docker.sock"
 API_VERSION = "1.41"  # of Docker 20.10, the oldest engine that is supported
 ANSWER_WITHIN = 5  # seconds for one engine call
+SETTLE_WITHIN = (
+    30  # seconds to start, join or leave a swarm; a join that takes 20 s goes on in the background
+)
+PORT = 2377  # of the managers
 Row = TypeVar("Row")
 
 
-class EngineError(Exception):
-    """The engine refused or did not answer; the text says what and what to do."""
+class EngineError(AgentError):
+    """The engine refused or did not answer."""
 
 
 class NotManagerError(EngineError):
@@ -55,6 +71,60 @@ class Engine:
             )
         return str(swarm["NodeID"])
 
+    def membership(self) -> Membership:
+        """How this host stands to a swarm."""
+        return read_membership(self.info())
+
+    def init(self, address: str, *, force: bool = False) -> None:
+        """Start a swarm whose first manager is this host; with force, from this manager's own state."""
+        message = {
+            "ListenAddr": f"0.0.0.0:{PORT}",
+            "AdvertiseAddr": address,
+            "ForceNewCluster": force,
+        }
+        self._order("start a swarm", "/swarm/init", message, timeout=SETTLE_WITHIN)
+
+    def join(self, at: str, token: str, address: str) -> None:
+        """Join the swarm of the manager ``at``, drained. A join that takes long goes on in the background."""
+        # The SDK's own join_swarm knows no availability.
+        message = {
+            "ListenAddr": f"0.0.0.0:{PORT}",
+            "AdvertiseAddr": address,
+            "RemoteAddrs": [f"{at}:{PORT}"],
+            "JoinToken": token,
+            "Availability": "drain",
+        }
+        self._order(f"join the swarm at {at}", "/swarm/join", message, timeout=SETTLE_WITHIN)
+
+    def leave(self) -> None:
+        """Leave the swarm, whatever this host is in it."""
+        self._order("leave its swarm", "/swarm/leave", timeout=SETTLE_WITHIN, force=True)
+
+    def tokens(self) -> dict[str, str]:
+        """The swarm's join tokens by role; never to be shown."""
+        with self._translated("tell the join tokens"):
+            found = self._api.inspect_swarm()["JoinTokens"]
+        return {"worker": str(found["Worker"]), "manager": str(found["Manager"])}
+
+    def rotate_tokens(self) -> None:
+        """Make both join tokens worthless for whoever has not joined yet, and make new ones."""
+        with self._translated("tell its swarm's settings"):
+            found = self._api.inspect_swarm()
+        flags = {"rotateWorkerToken": True, "rotateManagerToken": True}
+        version = found["Version"]["Index"]
+        self._order("rotate the join tokens", "/swarm/update", found["Spec"], version=version, **flags)
+
+    def peers(self, network: str = "ingress") -> frozenset[str] | None:
+        """The addresses that this engine knows on an overlay network; None where it is not on it."""
+        try:
+            with self._translated(f"inspect network {network}"):
+                found = self._api.inspect_network(network)
+        except EngineError as error:
+            if "not found" in str(error):
+                return None
+            raise
+        return frozenset(str(peer["IP"]) for peer in found.get("Peers") or ())
+
     def nodes(self) -> tuple[Node, ...]:
         return self._rows("list nodes", self._api.nodes, read_node)
 
@@ -87,19 +157,25 @@ class Engine:
     def update_service(self, service: Service, spec: Spec) -> None:
         """Give a service this spec, exactly; its registry credentials stay those of the old one."""
         # The SDK's own update_service rebuilds the spec from arguments and loses what it does not know.
-        url = f"{self._api.base_url}/v{API_VERSION}/services/{service.id}/update"
-        parameters = {"version": service.version, "registryAuthFrom": "spec"}
-        with self._translated(f"update service {service.name} ({service.id})"):
-            response = self._api.post(url, json=spec, params=parameters, timeout=ANSWER_WITHIN)
-            try:
-                response.raise_for_status()
-            except HTTPError as error:
-                raise create_api_error_from_http_exception(error) from error
+        what, path = f"update service {service.name} ({service.id})", f"/services/{service.id}/update"
+        self._order(what, path, spec, version=service.version, registryAuthFrom="spec")
 
     def remove_node(self, node: Node) -> None:
         """Remove a node that is down, by its exact id; Swarm refuses live nodes and managers."""
         with self._translated(f"remove node {node.hostname} ({node.id})"):
             self._api.remove_node(node.id)
+
+    def _order(
+        self, what: str, path: str, message: Any = None, timeout: float = ANSWER_WITHIN, **parameters: Any
+    ) -> None:
+        """POST what the SDK has no exact call for."""
+        with self._translated(what, timeout):
+            url = f"{self._api.base_url}/v{API_VERSION}{path}"
+            response = self._api.post(url, json=message, params=parameters, timeout=timeout)
+            try:
+                response.raise_for_status()
+            except HTTPError as error:
+                raise create_api_error_from_http_exception(error) from error
 
     def _tasks_of(self, services: list[Service]) -> tuple[Task, ...]:
         if any(service.host_ports or any(service.reserved) for service in services):
@@ -111,16 +187,17 @@ class Engine:
             return tuple(map(read, fetch()))
 
     @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
+    def _translated(self, what: str, timeout: float = ANSWER_WITHIN) -> Iterator[None]:
+        """Without the cause: its text is the engine's own, and could hold what must not be shown."""
         try:
             yield
         except APIError as error:
-            raise _refusal(what, str(error.explanation or error)) from error
+            raise _refusal(what, str(error.explanation or error)) from None
         except (DockerException, RequestException, OSError) as error:
             raise EngineError(
-                f"the engine at {self._socket} did not {what} within {ANSWER_WITHIN} s "
+                f"the engine at {self._socket} did not {what} within {timeout:g} s "
                 f"({type(error).__name__}): check on this host that dockerd runs (docker info)"
-            ) from error
+            ) from None
 
 
 def _refusal(what: str, why: str) -> EngineError:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 INSTANCE_LABEL = "swarmkeeper.instance"  # engine or node label: the EC2 instance that a node is
+ZONE_LABEL = "swarmkeeper.zone"  # engine or node label: its Availability Zone
+TYPE_LABEL = "swarmkeeper.type"  # engine or node label: its instance type
+LIFECYCLE_LABEL = "swarmkeeper.lifecycle"  # engine or node label: spot or on-demand
 DOOMED_LABEL = "swarmkeeper.evacuate"  # node label: the second since the epoch at which the node is gone
 MARK_LABEL = "swarmkeeper.evacuate.before"  # service label: what an evacuation replaced, as JSON
 SERVICE_LABEL = "swarmkeeper.evacuate"  # service label set by users: "stop-first"
@@ -62,6 +65,26 @@ class Node:
     @property
     def down(self) -> bool:
         return self.state != "ready"
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How a host stands to a swarm, as its own engine sees it.
+
+    ``state`` is Swarm's own word: inactive, pending, active, error or locked. ``managers`` are addresses.
+    """
+
+    state: str
+    node: str = ""
+    manages: bool = False
+    managers: frozenset[str] = frozenset()
+    error: str = ""
+    engine_labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def leaderless(self) -> bool:
+        """A manager says that too few managers answer to agree on anything."""
+        return "does not have a leader" in self.error
 
 
 @dataclass(frozen=True)
@@ -218,6 +241,19 @@ def read_node(row: Mapping[str, Any]) -> Node:
     )
 
 
+def read_membership(info: Mapping[str, Any]) -> Membership:
+    """A membership from what ``GET /info`` answers."""
+    swarm = info.get("Swarm") or {}
+    return Membership(
+        state=str(swarm.get("LocalNodeState") or "inactive"),
+        node=str(swarm.get("NodeID") or ""),
+        manages=bool(swarm.get("ControlAvailable")),
+        managers=frozenset(_host(row["Addr"]) for row in swarm.get("RemoteManagers") or ()),
+        error=str(swarm.get("Error") or ""),
+        engine_labels=dict(_pair(row) for row in info.get("Labels") or ()),
+    )
+
+
 def read_service(row: Mapping[str, Any]) -> Service:
     """A service from one row of ``GET /services``."""
     status = row.get("UpdateStatus") or {}
@@ -238,3 +274,8 @@ def read_task(row: Mapping[str, Any]) -> Task:
 
 def _host(address: str) -> str:
     return address.rpartition(":")[0]
+
+
+def _pair(label: str) -> tuple[str, str]:
+    name, _, value = label.partition("=")
+    return name, value

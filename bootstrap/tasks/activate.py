@@ -1,0 +1,83 @@
+"""Let joined nodes have tasks, each once it is complete: labelled, Ready, known to the managers."""
+
+from __future__ import annotations
+
+from bootstrap.activation import Absent, Change, Look, Next, Ready, Remove, Wait, next_activation
+from bootstrap.clock import Clock
+from bootstrap.swarm import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.tasks.evacuate import say
+from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Subject, Task
+
+LOOK_AGAIN = 0.25  # seconds
+PATIENCE = 45.0  # seconds; engines that missed each other compare their lists every 30
+
+
+def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
+    """Activate the subjects' nodes, and remove what they were before under other node ids.
+
+    One that is not ready stays drained and is reported as unfinished. A subject that is no node of the swarm
+    is reported as absent; both fail the task. Raises EngineError where the engine does not answer at the
+    start, or not until the deadline (0: after 45 s).
+    """
+    engine.node_id()
+    began = clock.now()
+    deadline = arguments.deadline or began + PATIENCE
+    steps: dict[Subject, Next] = {}
+    done: dict[Subject, float] = {}
+    while True:
+        try:
+            look = _look(engine, clock.now())
+            steps = {subject: next_activation(subject, look) for subject in arguments.subjects}
+            for subject, step in steps.items():
+                perform(engine, step)
+                if isinstance(step, Ready):
+                    done.setdefault(subject, clock.now() - began)
+            if _settled(steps) or clock.now() > deadline:
+                return _result(steps, done)
+        except NotManagerError:
+            raise
+        except EngineError as error:
+            if clock.now() > deadline:
+                raise
+            say(f"{error}; trying again")
+        clock.sleep(LOOK_AGAIN)
+
+
+def perform(engine: Engine, step: Next) -> None:
+    """Do what a step says; where somebody else was first, nothing is done. Raises EngineError."""
+    try:
+        match step:
+            case Change(node, changes, reason):
+                told = " ".join(f"{key}={value}" for key, value in changes.items() if key != "Labels")
+                say(f"change node {node.hostname} ({node.id}) {told or 'labels'}: {reason}")
+                engine.update_node(node, **changes)
+            case Remove(node, reason):
+                say(f"remove node {node.hostname} ({node.id}): {reason}")
+                engine.remove_node(node)
+            case _:
+                pass
+    except ConflictError as conflict:
+        say(f"{conflict}; looking again")
+
+
+def _look(engine: Engine, now: float) -> Look:
+    return Look(engine.nodes(), engine.peers(), engine.membership().managers, now)
+
+
+def _settled(steps: dict[Subject, Next]) -> bool:
+    return all(isinstance(step, (Ready, Absent)) for step in steps.values())
+
+
+def _result(steps: dict[Subject, Next], done: dict[Subject, float]) -> Result:
+    reports = tuple(_report(subject, step, done.get(subject, 0.0)) for subject, step in steps.items())
+    return Result(Task.ACTIVATE, all(report.fate is Fate.ACTIVE for report in reports), reports)
+
+
+def _report(subject: Subject, step: Next, seconds: float) -> NodeReport:
+    match step:
+        case Ready(node):
+            return NodeReport(subject.instance, node.id, Fate.ACTIVE, seconds=round(seconds, 2))
+        case Absent(reason):
+            return NodeReport(subject.instance, subject.node, Fate.ABSENT, reason)
+        case Wait(reason) | Change(_, _, reason) | Remove(_, reason):
+            return NodeReport(subject.instance, subject.node, Fate.UNFINISHED, f"not yet: {reason}")

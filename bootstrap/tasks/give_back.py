@@ -1,0 +1,64 @@
+"""Let nodes have tasks again that were evacuated for an interruption which never came."""
+
+from __future__ import annotations
+
+from bootstrap.clock import Clock
+from bootstrap.members import nodes_of, unknown
+from bootstrap.swarm import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.tasks.evacuate import say
+from bootstrap.view import DOOMED_LABEL, Node
+from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Subject, Task
+
+LOOK_AGAIN = 0.5  # seconds
+PATIENCE = 30.0  # seconds
+
+
+def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
+    """Take the doom off the subjects' living nodes and make them active; twice is once.
+
+    Raises EngineError where the engine does not answer at the start, or not until the deadline (0: after
+    30 s).
+    """
+    engine.node_id()
+    deadline = arguments.deadline or clock.now() + PATIENCE
+    while True:
+        try:
+            nodes = engine.nodes()
+            mine = [node for subject in arguments.subjects for node in nodes_of(subject, nodes)[:1]]
+            kept = [node for node in mine if _kept_away(node)]
+            if not kept or clock.now() > deadline:
+                reports = tuple(_report(subject, nodes) for subject in arguments.subjects)
+                return Result(Task.GIVE_BACK, all(row.fate is Fate.ACTIVE for row in reports), reports)
+            for node in kept:
+                _give_back(engine, node)
+        except NotManagerError:
+            raise
+        except EngineError as error:
+            if clock.now() > deadline:
+                raise
+            say(f"{error}; trying again")
+            clock.sleep(LOOK_AGAIN)
+
+
+def _kept_away(node: Node) -> bool:
+    return not node.down and (DOOMED_LABEL in node.labels or node.availability != "active")
+
+
+def _give_back(engine: Engine, node: Node) -> None:
+    labels = {key: value for key, value in node.labels.items() if key != DOOMED_LABEL}
+    say(f"give back node {node.hostname} ({node.id}): its instance lives on")
+    try:
+        engine.update_node(node, Availability="active", Labels=labels)
+    except ConflictError as conflict:
+        say(f"{conflict}; looking again")
+
+
+def _report(subject: Subject, nodes: tuple[Node, ...]) -> NodeReport:
+    found = nodes_of(subject, nodes)
+    if not found:
+        return NodeReport(subject.instance, "", Fate.ABSENT, unknown(subject))
+    node = found[0]
+    if node.down:
+        return NodeReport(subject.instance, node.id, Fate.DOWN, f"node {node.hostname} does not answer")
+    fate = Fate.UNFINISHED if _kept_away(node) else Fate.ACTIVE
+    return NodeReport(subject.instance, node.id, fate)

@@ -1,0 +1,70 @@
+"""Make this host the first manager of its cluster's swarm, and store the join tokens of both roles."""
+
+from __future__ import annotations
+
+from bootstrap.activation import Change, Look, next_activation
+from bootstrap.clock import Clock
+from bootstrap.errors import AgentError
+from bootstrap.host import Host, cluster_of, labels_of
+from bootstrap.metadata import Identity
+from bootstrap.swarm import Engine
+from bootstrap.tasks.activate import perform
+from bootstrap.tasks.evacuate import say
+from bootstrap.tasks.join import THIS, label
+from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Subject, Task
+
+
+def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:
+    """Start the swarm unless this host manages one, label its node, store the tokens unless they are stored.
+
+    Raises AgentError where the cluster has a swarm already, which this host is not a manager of.
+    """
+    began, identity, cluster = clock.now(), named(arguments, host), cluster_of(arguments)
+    label(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
+    seen = engine.membership()
+    if seen.state not in ("inactive", "active") or (seen.state == "active" and not seen.manages):
+        raise AgentError(
+            f"this host is in a swarm, as no manager (its state is {seen.state}): "
+            "run docker swarm leave --force here, if it shall be the first manager"
+        )
+    if seen.state == "inactive":
+        _refuse_a_second_swarm(cluster, host)
+        say(f"start the swarm at {identity.address}")
+        engine.init(identity.address)
+    store(engine, cluster, host)
+    node = engine.node_id()
+    subject = Subject(identity.instance, identity.address, node)
+    while isinstance(step := next_activation(subject, _look(engine, clock.now())), Change):
+        perform(engine, step)
+    report = NodeReport(
+        identity.instance, node, Fate.JOINED, "it is a manager", round(clock.now() - began, 2)
+    )
+    return Result(Task.INIT, ok=True, nodes=(report,))
+
+
+def named(arguments: Arguments, host: Host) -> Identity:
+    """This host, which must be the one that was named: what follows cannot be undone. Raises AgentError."""
+    identity = host.identity()
+    if [subject.instance for subject in arguments.subjects] != [identity.instance]:
+        raise AgentError(f"this host is {identity.instance}, which is not the one that was named")
+    return identity
+
+
+def store(engine: Engine, cluster: str, host: Host) -> None:
+    """Store the swarm's join tokens unless they are what is stored. Raises AgentError."""
+    tokens = engine.tokens()
+    if host.stored_tokens(cluster) != tokens:
+        say(f"store the join tokens of {cluster}, encrypted")
+        host.store_tokens(cluster, tokens)
+
+
+def _refuse_a_second_swarm(cluster: str, host: Host) -> None:
+    if any(host.stored_tokens(cluster).values()):
+        raise AgentError(
+            f"{cluster} has join tokens, so it has a swarm: let this host join that one; if it is gone for "
+            f"good, delete both parameters under /swarmkeeper/{cluster}/join-token/ first"
+        )
+
+
+def _look(engine: Engine, now: float) -> Look:
+    return Look(engine.nodes(), None, engine.membership().managers, now)

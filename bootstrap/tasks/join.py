@@ -1,0 +1,130 @@
+"""Make this host a member of its cluster's swarm: labelled, drained, and never half-ready."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bootstrap.clock import Clock
+from bootstrap.errors import AgentError
+from bootstrap.host import Host, cluster_of, labels_of
+from bootstrap.joining import Step, next_step
+from bootstrap.metadata import Identity
+from bootstrap.swarm import PORT, Engine, EngineError
+from bootstrap.tasks.evacuate import say
+from bootstrap.view import Membership
+from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Subject, Task
+
+LOOK_AGAIN = 1.0  # seconds
+PATIENCE = 120.0  # seconds
+TAKES_OVER = 10.0  # seconds for a running engine to take over new labels
+THIS = Host()
+
+
+@dataclass
+class Attempt:
+    """One run: who this host is, what it shall become, and what was tried so far."""
+
+    identity: Identity
+    subject: Subject
+    arguments: Arguments
+    tried: Counter[str] = field(default_factory=Counter)
+    pending_since: float | None = None
+    refused: str = ""
+
+    @property
+    def role(self) -> str:
+        """What the host shall be."""
+        return self.arguments.role or "worker"
+
+    def waited(self, seen: Membership, now: float) -> float:
+        """For how many seconds a join has been seen under way without a break."""
+        if seen.state != "pending":
+            self.pending_since = None
+        elif self.pending_since is None:
+            self.pending_since = now
+        return now - self.pending_since if self.pending_since is not None else 0.0
+
+
+def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:
+    """Join, or find that it is done; run again after a crash at any point, it goes on from what it finds.
+
+    A subject's ``node`` is one that the swarm's managers no longer list: only then does an active host leave.
+    Raises AgentError, with what keeps it out, where it is no member in time.
+    """
+    began, identity = clock.now(), host.identity()
+    attempt = Attempt(identity, _myself(identity, arguments), arguments)
+    until = arguments.deadline or began + PATIENCE
+    label(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
+    while True:
+        seen = engine.membership()
+        step, why = next_step(seen, attempt.role, attempt.subject.node, attempt.waited(seen, clock.now()))
+        if step is Step.STAY:
+            return _result(attempt, seen, clock.now() - began)
+        if step is Step.STOP or clock.now() > until:
+            raise AgentError(f"this host does not join: {attempt.refused or why}")
+        if step is Step.ENTER:
+            _enter(engine, attempt, host)
+        elif step is Step.QUIT:
+            say(f"leave the swarm: {why}")
+            engine.leave()
+        clock.sleep(LOOK_AGAIN)
+
+
+def label(engine: Engine, labels: Mapping[str, str], clock: Clock, host: Host) -> None:
+    """See to it that the running engine carries these labels, from its settings file. Raises AgentError."""
+    changed = host.daemon.set_labels(labels)
+    if not changed and _carries(engine, labels):
+        return
+    say(f"label the engine: {', '.join(map('='.join, sorted(labels.items())))}")
+    host.daemon.reload()
+    until = clock.now() + TAKES_OVER
+    while not _carries(engine, labels):
+        if clock.now() > until:
+            raise AgentError(
+                "the engine does not take over its labels: it may have some on its command line too; "
+                "remove those (--label), then restart it"
+            )
+        clock.sleep(LOOK_AGAIN)
+
+
+def _carries(engine: Engine, labels: Mapping[str, str]) -> bool:
+    return labels.items() <= engine.membership().engine_labels.items()
+
+
+def _myself(identity: Identity, arguments: Arguments) -> Subject:
+    """The subject that this host is; without subjects, whoever it is."""
+    if not arguments.subjects:
+        return Subject(identity.instance, identity.address)
+    for subject in arguments.subjects:
+        if subject.instance == identity.instance:
+            return subject
+    raise AgentError(f"this host is {identity.instance}, which is none of the instances that shall join")
+
+
+def _enter(engine: Engine, attempt: Attempt, host: Host) -> None:
+    """Join at the manager that was tried least, of those that take connections."""
+    here = attempt.identity.address
+    others = [address for address in attempt.arguments.managers if address != here]
+    open_to_us = [address for address in others if host.reaches(address)]
+    if not open_to_us:
+        said = ", ".join(others) or "none is known"
+        raise AgentError(f"no manager takes connections on port {PORT}: {said}; nothing was joined")
+    address = min(open_to_us, key=lambda one: attempt.tried[one])
+    attempt.tried[address] += 1
+    token = host.token(cluster_of(attempt.arguments), attempt.role)
+    say(f"join as {attempt.role} at {address}")
+    try:
+        engine.join(address, token, here)
+    except EngineError as error:
+        attempt.refused = str(error)
+        say(f"{error}; looking again")
+
+
+def _result(attempt: Attempt, seen: Membership, seconds: float) -> Result:
+    known = f"it knows the managers at {', '.join(sorted(seen.managers)) or 'no address'}"
+    how = "joined" if attempt.tried else "it is a member already"
+    detail = f"{how}; {known}"
+    report = NodeReport(attempt.identity.instance, seen.node, Fate.JOINED, detail, round(seconds, 2))
+    return Result(Task.JOIN, ok=True, nodes=(report,))

@@ -1,0 +1,88 @@
+"""Bring a swarm back whose managers have lost their quorum for good, from the state of one named manager."""
+
+from __future__ import annotations
+
+from bootstrap.clock import Clock
+from bootstrap.errors import AgentError
+from bootstrap.host import Host, cluster_of
+from bootstrap.quorum import has_quorum
+from bootstrap.swarm import ConflictError, Engine, EngineError
+from bootstrap.tasks.evacuate import say
+from bootstrap.tasks.init import named, store
+from bootstrap.tasks.join import THIS
+from bootstrap.view import Node
+from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
+
+LOOK_AGAIN = 1.0  # seconds
+ELECTION = 20.0  # seconds for which the quorum must be seen to be lost; an election takes a few
+PATIENCE = 60.0  # seconds for the new swarm to answer
+
+
+def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:
+    """Force a new swarm of this one manager; services, networks, tokens and workers stay.
+
+    The other managers must be gone for good: they are demoted here, so that they count no longer. Raises
+    AgentError, and changes nothing, where there is a quorum or this host has no manager's state.
+    """
+    began, identity, cluster = clock.now(), named(arguments, host), cluster_of(arguments)
+    seen = engine.membership()
+    if seen.state != "active" or not seen.manages:
+        raise AgentError(f"this host has no manager's state (it is {seen.state}): name one that has")
+    if _quorum_lost(engine, clock):
+        say(f"force a new swarm from the state of {identity.address}: the quorum is lost")
+        engine.init(identity.address, force=True)
+    elif not _begun(engine):
+        raise AgentError("the managers have a quorum, so nothing was changed: demote the dead ones instead")
+    _demote_the_lost(engine, clock)
+    store(engine, cluster, host)
+    node = engine.node_id()
+    seconds = round(clock.now() - began, 2)
+    report = NodeReport(identity.instance, node, Fate.JOINED, "it is the only manager now", seconds)
+    return Result(Task.RECOVER, ok=True, nodes=(report,))
+
+
+def _quorum_lost(engine: Engine, clock: Clock) -> bool:
+    """Whether no majority of the managers answers, for longer than an election takes.
+
+    A leader whose followers died goes on listing nodes for some 15 s, then refuses (measured).
+    """
+    until = clock.now() + ELECTION
+    while clock.now() < until:
+        try:
+            if has_quorum(engine.nodes()):
+                return False
+            say("fewer than a majority of the managers answer; looking again")
+        except EngineError as error:
+            say(f"{error}; looking again")
+        clock.sleep(LOOK_AGAIN)
+    return engine.membership().leaderless
+
+
+def _begun(engine: Engine) -> bool:
+    """Whether an earlier run forced the new swarm: there are managers that count for nothing."""
+    managers = [node for node in engine.nodes() if node.role == "manager"]
+    return sum(bool(node.reachability) for node in managers) == 1 < len(managers)
+
+
+def _demote_the_lost(engine: Engine, clock: Clock) -> None:
+    """The other managers are listed as such, but count for nothing. Raises EngineError."""
+    until = clock.now() + PATIENCE
+    while True:
+        try:
+            lost = [node for node in engine.nodes() if _lost(node)]
+            for node in lost:
+                say(f"demote {node.hostname} ({node.id}): it is a manager no longer")
+                engine.update_node(node, Role="worker")
+            if not lost:
+                return
+        except ConflictError as conflict:
+            say(f"{conflict}; looking again")
+        except EngineError as error:
+            if clock.now() > until:
+                raise
+            say(f"{error}; trying again")
+        clock.sleep(LOOK_AGAIN)
+
+
+def _lost(node: Node) -> bool:
+    return node.role == "manager" and node.reachability == ""

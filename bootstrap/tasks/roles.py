@@ -1,0 +1,102 @@
+"""Make nodes managers or workers, one after the other, never at the cost of the managers' quorum."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+
+from bootstrap.clock import Clock
+from bootstrap.members import nodes_of, unknown
+from bootstrap.quorum import next_demotion, next_promotion
+from bootstrap.swarm import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.tasks.evacuate import say
+from bootstrap.view import Node
+from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
+
+LOOK_AGAIN = 1.0  # seconds
+PATIENCE = 60.0  # seconds
+
+
+def run(task: Task, engine: Engine, arguments: Arguments, clock: Clock) -> Result:
+    """Promote or demote the subjects' nodes; what the quorum forbids is reported as kept, with the reason.
+
+    Raises EngineError where the engine does not answer at the start, or not until the deadline (0: after
+    60 s).
+    """
+    self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + PATIENCE
+    while True:
+        try:
+            nodes = engine.nodes()
+            kept = _step(task, engine, _left(task, arguments.subjects, nodes), nodes, self_id)
+            settled = all(_done(task, subject, nodes) for subject in arguments.subjects)
+            if settled or clock.now() > deadline:
+                reports = tuple(_report(task, one, nodes, kept) for one in arguments.subjects)
+                return Result(task, all(_good(row) for row in reports), reports)
+        except NotManagerError:
+            raise
+        except ConflictError as conflict:
+            say(f"{conflict}; looking again")
+        except EngineError as error:
+            if clock.now() > deadline:
+                raise
+            say(f"{error}; trying again")
+        clock.sleep(LOOK_AGAIN)
+
+
+promote = partial(run, Task.PROMOTE)
+demote = partial(run, Task.DEMOTE)
+
+
+def _left(task: Task, subjects: Collection[Subject], nodes: Collection[Node]) -> list[Node]:
+    """The nodes that do not have their role yet."""
+    role = "manager" if task is Task.PROMOTE else "worker"
+    mine = [node for subject in subjects for node in nodes_of(subject, nodes)[:1]]
+    return [node for node in mine if node.role != role]
+
+
+def _step(task: Task, engine: Engine, left: list[Node], nodes: Collection[Node], self_id: str) -> str:
+    """Change one node's role, if that may be now; answers why not, "" where one was or none is left."""
+    managers = [node for node in nodes if node.role == "manager"]
+    if task is Task.DEMOTE:
+        others = [node for node in left if node.id != self_id]
+        node, reason = next_demotion(managers, [node.id for node in others])
+        if left and not others:
+            return "a manager does not demote itself: run this on another one"
+    else:
+        ready = [node for node in left if not node.down]
+        may, reason = next_promotion(managers)
+        node = ready[0] if ready and may else None
+        reason = "it does not answer" if left and not ready else reason
+    if node is None:
+        return reason if left else ""
+    role = "manager" if task is Task.PROMOTE else "worker"
+    say(f"{task.value} {node.hostname} ({node.id}): {reason}")
+    engine.update_node(node, Role=role)
+    return ""
+
+
+def _done(task: Task, subject: Subject, nodes: Collection[Node]) -> bool:
+    found = nodes_of(subject, nodes)
+    return not found or _fate(task, found[0]) is not None
+
+
+def _fate(task: Task, node: Node) -> Fate | None:
+    """What became of a node; None while it has not become it."""
+    if task is Task.DEMOTE:
+        return Fate.DEMOTED if node.role == "worker" else None
+    return Fate.PROMOTED if node.role == "manager" and node.reachability == "reachable" else None
+
+
+def _good(report: NodeReport) -> bool:
+    return report.fate in DONE - {Fate.ABSENT}
+
+
+def _report(task: Task, subject: Subject, nodes: Collection[Node], kept: str) -> NodeReport:
+    found = nodes_of(subject, nodes)
+    if not found:
+        return NodeReport(subject.instance, "", Fate.ABSENT, unknown(subject))
+    node = found[0]
+    if fate := _fate(task, node):
+        return NodeReport(subject.instance, node.id, fate)
+    detail = kept or f"node {node.hostname} does not answer as a {node.role} yet"
+    return NodeReport(subject.instance, node.id, Fate.KEPT, detail)

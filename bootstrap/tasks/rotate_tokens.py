@@ -1,0 +1,25 @@
+"""Make new join tokens and store them; those that were stolen, or seen by too many, are worthless then."""
+
+from __future__ import annotations
+
+from bootstrap.clock import Clock
+from bootstrap.host import Host, cluster_of
+from bootstrap.swarm import Engine
+from bootstrap.tasks.evacuate import say
+from bootstrap.tasks.init import store
+from bootstrap.tasks.join import THIS
+from chalicelib.protocol import Arguments, Result, Task
+
+
+def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:  # noqa: ARG001 as all
+    """Rotate both tokens, then store the new ones; run again after a crash, it rotates once more.
+
+    Raises AgentError; where only the storing failed, nothing can join until it is run again.
+    """
+    cluster = cluster_of(arguments)
+    engine.node_id()
+    host.stored_tokens(cluster)  # first see that the store answers: tokens that cannot be stored help nobody
+    say(f"rotate both join tokens of {cluster}")
+    engine.rotate_tokens()
+    store(engine, cluster, host)
+    return Result(Task.ROTATE_TOKENS, ok=True)
