@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from chalicelib.errors import TransitionError
 from chalicelib.protocol import Subject, Task
+from chalicelib.states import LEGAL, WORK, NodeState
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of a cluster: it travels in a command's comment
 
@@ -34,64 +35,6 @@ class InstanceState(StrEnum):
 UP = frozenset({InstanceState.PENDING, InstanceState.RUNNING})
 GOING = frozenset({InstanceState.STOPPING, InstanceState.SHUTTING_DOWN})
 OVER = frozenset({InstanceState.STOPPED, InstanceState.TERMINATED})
-
-
-class NodeState(StrEnum):
-    """Where an instance stands in its life as a node."""
-
-    JOINING = "joining"
-    ACTIVATING = "activating"
-    IN_SERVICE = "in-service"
-    EVACUATING = "evacuating"
-    EVACUATED = "evacuated"
-    RETURNING = "returning"
-    LEAVING = "leaving"
-    GONE = "gone"
-
-
-# Every legal change. The way back to joining is for an instance that was started again, or that turned out to
-# live: it joins anew, which finds what is there already. Only what is evacuated for a while returns.
-LEGAL: dict[NodeState, frozenset[NodeState]] = {
-    NodeState.JOINING: frozenset(
-        {NodeState.JOINING, NodeState.ACTIVATING, NodeState.EVACUATING, NodeState.LEAVING}
-    ),
-    NodeState.ACTIVATING: frozenset(
-        {NodeState.IN_SERVICE, NodeState.JOINING, NodeState.EVACUATING, NodeState.LEAVING}
-    ),
-    NodeState.IN_SERVICE: frozenset({NodeState.JOINING, NodeState.EVACUATING, NodeState.LEAVING}),
-    NodeState.EVACUATING: frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.JOINING}),
-    NodeState.EVACUATED: frozenset({NodeState.RETURNING, NodeState.LEAVING, NodeState.JOINING}),
-    NodeState.RETURNING: frozenset(
-        {NodeState.IN_SERVICE, NodeState.EVACUATING, NodeState.LEAVING, NodeState.JOINING}
-    ),
-    NodeState.LEAVING: frozenset({NodeState.GONE, NodeState.JOINING}),
-    NodeState.GONE: frozenset({NodeState.JOINING}),
-}
-
-
-class Place(StrEnum):
-    """Where a task runs."""
-
-    INSTANCE = "instance"  # on the very instances it is about
-    MANAGER = "manager"  # on any manager of their swarm
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a state waits for: a task, and where it runs."""
-
-    task: Task
-    place: Place = Place.MANAGER
-
-
-WORK = {
-    NodeState.JOINING: Work(Task.JOIN, Place.INSTANCE),
-    NodeState.ACTIVATING: Work(Task.ACTIVATE),
-    NodeState.EVACUATING: Work(Task.EVACUATE),
-    NodeState.RETURNING: Work(Task.GIVE_BACK),
-    NodeState.LEAVING: Work(Task.LEAVE),
-}
-PLACES = {work.task: work.place for work in WORK.values()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

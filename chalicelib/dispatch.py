@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Code, Measure, Metric, Outcome
-from chalicelib.cluster import Place
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
 from chalicelib.observability import measure, warn
 from chalicelib.rules.again import pause
 from chalicelib.rules.batch import next_batch, next_joins
 from chalicelib.rules.managers import after_failure, after_success, choose
+from chalicelib.states import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.cluster import Breaker, Census, Host, Node, NodeState, Role
+from chalicelib.cluster import Breaker, Census, Host, Node, Role
+from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chalicelib.cluster import PLACES, NodeState, Place
 from chalicelib.protocol import Arguments, Task
+from chalicelib.states import PLACES, NodeState, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

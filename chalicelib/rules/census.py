@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Enrol, Move, Plan, RecordManagers
-from chalicelib.cluster import UP, Node, NodeState, Role
+from chalicelib.cluster import UP, Node, Role
 from chalicelib.protocol import Fate
 from chalicelib.rules.leave import following
+from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action

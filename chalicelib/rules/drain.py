@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
-from chalicelib.cluster import NodeState
 from chalicelib.events import Ending
 from chalicelib.protocol import DONE, Fate
 from chalicelib.rules import again
+from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.cluster import Cluster, Node, Policy

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.cluster import NodeState
 from chalicelib.protocol import Fate
 from chalicelib.rules import again
+from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.cluster import Node

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
-from chalicelib.cluster import GOING, OVER, NodeState
+from chalicelib.cluster import GOING, OVER
 from chalicelib.protocol import Fate
 from chalicelib.rules import again, drain
+from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.cluster import Cluster, InstanceState, Node

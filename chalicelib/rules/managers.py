@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.cluster import Breaker, Host, NodeState
+from chalicelib.cluster import Breaker, Host
+from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Collection

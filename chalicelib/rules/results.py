@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan
-from chalicelib.cluster import PLACES, NodeState, Place
 from chalicelib.protocol import DONE, Task
 from chalicelib.rules import drain, join, leave
+from chalicelib.states import PLACES, NodeState, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable

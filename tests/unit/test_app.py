@@ -13,9 +13,9 @@ from chalice.test import Client
 
 import app as deployed
 from chalicelib import hosts, world
-from chalicelib.cluster import NodeState
 from chalicelib.errors import SettingError
 from chalicelib.hosts import Agent, SsmHosts
+from chalicelib.states import NodeState
 from chalicelib.store import DynamoStore
 from tests.unit.chalicelib.conftest import TABLE, aws, table
 from tests.unit.chalicelib.fakes import a_node

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from chalicelib.cluster import Breaker, Census, Cluster, Host, InstanceState, Node, NodeState, Role, Sighting
+from chalicelib.cluster import Breaker, Census, Cluster, Host, InstanceState, Node, Role, Sighting
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task, encode_result
+from chalicelib.states import NodeState
 from chalicelib.world import World
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tests.unit.chalicelib.fakes import START, WORKER
 from tests.unit.chalicelib.samples import sample
 
 if TYPE_CHECKING:
-    from chalicelib.cluster import NodeState
+    from chalicelib.states import NodeState
     from tests.unit.chalicelib.fakes import Lab, Sent
 
 

@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from chalicelib.cluster import LEGAL, NodeState
 from chalicelib.errors import TransitionError
 from chalicelib.protocol import Subject, Task
+from chalicelib.states import LEGAL, NodeState
 from tests.unit.chalicelib.fakes import WORKER, a_cluster, a_node
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.cluster import InstanceState, NodeState
+from chalicelib.cluster import InstanceState
 from chalicelib.protocol import Task
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import WORKER, WORKER_2, Lab
 from tests.unit.chalicelib.stories import change, end, tick, warn
 

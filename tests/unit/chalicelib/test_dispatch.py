@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Code, Dispatch
-from chalicelib.cluster import Breaker, NodeState, Role
+from chalicelib.cluster import Breaker, Role
 from chalicelib.dispatch import LEASE, dispatch
 from chalicelib.protocol import Task
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, Lab, a_node, instance
 
 M1, M2, M3 = MANAGERS

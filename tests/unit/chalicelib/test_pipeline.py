@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.cluster import InstanceState, Node, NodeState
+from chalicelib.cluster import InstanceState, Node
 from chalicelib.events import InstanceStateChanged, InvocationEnded, SpotInterruptionWarning, Tick
 from chalicelib.pipeline import handle
 from chalicelib.protocol import Fate, Task
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, Lab, RushingClock, instance
 from tests.unit.chalicelib.samples import sample
 from tests.unit.chalicelib.stories import change, end, state, tick, warn

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.cluster import Breaker, Census, Host, NodeState, Role
+from chalicelib.cluster import Breaker, Census, Host, Role
+from chalicelib.states import NodeState
 from chalicelib.store import DynamoStore
 from tests.unit.chalicelib.conftest import TABLE
 from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, MemoryStore, a_node, instance

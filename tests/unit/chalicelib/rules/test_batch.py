@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.cluster import NodeState
 from chalicelib.protocol import MAX_LINE, Arguments, Fate, NodeReport, Result, Task, encode_result
 from chalicelib.rules.batch import SUBJECTS, Batch, next_batch
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import START, a_node, instance
 
 

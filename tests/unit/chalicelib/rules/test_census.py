@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Enrol, Move, Plan, RecordManagers
-from chalicelib.cluster import InstanceState, NodeState, Role, Sighting
+from chalicelib.cluster import InstanceState, Role, Sighting
 from chalicelib.events import CensusTaken
 from chalicelib.rules import decide
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import MANAGERS, START, a_cluster, a_node, a_sighting
 
 SEEN = [a_sighting(name, role=Role.MANAGER) for name in MANAGERS]

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
-from chalicelib.cluster import NodeState, Policy
+from chalicelib.cluster import Policy
 from chalicelib.events import Ending, SpotInterruptionWarning
 from chalicelib.rules import decide
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import START, WORKER, a_cluster, a_node
 
 WARNING = SpotInterruptionWarning(START, WORKER)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.actions import Dispatch, Move, Plan
-from chalicelib.cluster import InstanceState, NodeState
+from chalicelib.cluster import InstanceState
 from chalicelib.events import InstanceStateChanged
 from chalicelib.rules import decide
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import START, WORKER, a_cluster, a_node
 
 GOING = ["stopping", "shutting-down"]

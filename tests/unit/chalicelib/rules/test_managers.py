@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.cluster import Breaker, Host, NodeState
+from chalicelib.cluster import Breaker, Host
 from chalicelib.rules.managers import after_failure, after_success, choose
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import START
 
 OPEN = Breaker(3, START + 60, START - 1)

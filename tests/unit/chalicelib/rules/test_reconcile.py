@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan
-from chalicelib.cluster import NodeState
 from chalicelib.events import CommandRunning, Tick
 from chalicelib.protocol import Task
 from chalicelib.rules import decide
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER_2, a_cluster, a_node
 
 UNSENT = a_node(state=NodeState.EVACUATING, due=START)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan
-from chalicelib.cluster import NodeState
 from chalicelib.events import CommandFinished
 from chalicelib.protocol import Fate, NodeReport, Result, Task
 from chalicelib.rules import decide
+from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, a_cluster, a_node
 
 NOW = START + 20
