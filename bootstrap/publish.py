@@ -53,7 +53,7 @@ def build() -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         tree = Path(directory)
         _install(tree)
-        skip = shutil.ignore_patterns("__pycache__", "publish.py")
+        skip = shutil.ignore_patterns("__pycache__", "publish.py", "policies")
         shutil.copytree(ROOT / "bootstrap", tree / "bootstrap", ignore=skip)
         (tree / "chalicelib").mkdir()
         for name in ("__init__.py", "protocol.py"):

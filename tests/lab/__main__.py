@@ -54,11 +54,15 @@ STARTED = time.monotonic()
 @click.option("--managers", default=3, show_default=True, help="How many managers.")
 @click.option("--workers", default=3, show_default=True, help="How many workers.")
 @click.option("--bare", is_flag=True, help="Hosts and swarm only, no AWS.")
+@click.option("--unjoined", is_flag=True, help="Leave it to the product to make a swarm of the hosts.")
+@click.option("--fleet", is_flag=True, help="Replace a worker that is gone, as a maintaining fleet does.")
 @named
 @as_json
-def up(*, managers: int, workers: int, bare: bool, name: str, as_json: bool) -> None:
+def up(  # noqa: PLR0913 one for each option
+    *, managers: int, workers: int, bare: bool, unjoined: bool, fleet: bool, name: str, as_json: bool
+) -> None:
     """Start a lab: hosts, swarm, images, and AWS with the app deployed."""
-    lab = lifecycle.up(name, managers, workers, bare=bare, say=say)
+    lab = lifecycle.up(name, managers, workers, bare=bare, unjoined=unjoined, fleet=fleet, say=say)
     say("up")
     _tell(show.status(lab), as_json=as_json)
 

@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bootstrap import publish
 from chalicelib.protocol import Arguments, Result, Subject, Task, decode_result, encode_arguments
@@ -35,10 +36,13 @@ class Said:
 class Agent:
     """One run of the agent on a host."""
 
-    def __init__(self, host: Host, task: Task, *doomed: Host, notice: float = NOTICE) -> None:
-        subjects = tuple(Subject(other.instance, other.address) for other in doomed)
-        arguments = encode_arguments(Arguments(subjects, time.time() + notice))
-        words = [*machine.enter(host), "python3", PLACE, task.value, arguments]
+    def __init__(
+        self, host: Host, task: Task, *about: Host, notice: float = NOTICE, **arguments: Any
+    ) -> None:
+        subjects = tuple(Subject(other.instance, other.address) for other in about)
+        given = Arguments(subjects, time.time() + notice)
+        arguments_json = encode_arguments(replace(given, **arguments))
+        words = [*machine.enter(host), "python3", PLACE, task.value, arguments_json]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
@@ -53,10 +57,9 @@ class Agent:
         self._process.wait()
 
 
-def install(lab: Lab, zipapp: Path) -> None:
-    """Build the agent once and put it onto every manager."""
+def install(lab: Lab, zipapp: Path, *hosts: Host) -> None:
+    """Build the agent once and put it onto these hosts, or onto every manager."""
     if not zipapp.exists():
         zipapp.write_bytes(publish.build())
-    for host in lab.hosts:
-        if host.role == "manager":
-            Path(f"/proc/{host.pid}/root{PLACE}").write_bytes(zipapp.read_bytes())
+    for host in hosts or [host for host in lab.hosts if host.role == "manager"]:
+        Path(f"/proc/{host.pid}/root{PLACE}").write_bytes(zipapp.read_bytes())

@@ -14,19 +14,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.lab import deploy, events, processes, programs, state
+from tests.lab import deploy, events, host_roles, processes, programs, state, tokens
 from tests.lab.account import Session, session
+from tests.lab.machine import AWS_PORT
 from tests.lab.state import Host, Lab, LabError
 
-PORT = 4566  # at the lab's own gateway address, so that every lab can have it
 RETRY_SECONDS = 60  # Lambda's pause before it retries an asynchronous event; a shorter one would hide faults
 SPOT_NOTICE = 120.0  # what EC2 gives, as a best effort
 _START_SECONDS = 30
 
 
 def start(lab: Lab) -> Lab:
-    """Start ministack and the endpoint, deploy the app; answers the lab with its endpoint."""
+    """Start ministack and the endpoint, make the hosts' roles, deploy the app; answers the lab with all."""
     lab = start_services(lab)
+    host_roles.create(session(lab).client("iam"), lab.cluster)
+    if not lab.unjoined:
+        tokens.store(lab, session(lab).client("ssm"))
     deploy.deploy(lab)
     return state.load(lab.name)
 
@@ -39,8 +42,8 @@ def start_services(lab: Lab) -> Lab:
     programs.start(lab, "ministack", [str(ministack())], _ministack_environment(port, directory))
     _await(f"http://127.0.0.1:{port}/_ministack/health", lab, "ministack")
     serve = [sys.executable, "-m", "tests.lab.endpoint", "--name", lab.name, "--ministack", str(port)]
-    programs.start(lab, "endpoint", [*serve, "--port", str(PORT)])
-    endpoint = f"http://{lab.gateway}:{PORT}"
+    programs.start(lab, "endpoint", [*serve, "--port", str(AWS_PORT)])
+    endpoint = f"http://{lab.gateway}:{AWS_PORT}"
     _await(f"{endpoint}/_lab/health", lab, "endpoint")
     return state.change(lab.name, lambda now: replace(now, endpoint=endpoint))
 
@@ -58,6 +61,11 @@ def stop(lab: Lab) -> None:
 def instance_changed(lab: Lab, host: Host, now: str) -> list[str]:
     """Deliver EC2's notice that the host entered a state; answers the functions that it went to."""
     return deliver(lab, events.instance_state(host, now, time.time()))
+
+
+def fleet_changed(lab: Lab, host: Host, change: str) -> list[str]:
+    """Deliver an EC2 Fleet's notice that it launched or terminated the host."""
+    return deliver(lab, events.fleet_instance(host, change, time.time()))
 
 
 def warn(lab: Lab, host: Host, notice: float = SPOT_NOTICE) -> list[str]:

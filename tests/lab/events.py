@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from tests.lab.state import Host, LabError
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+_TRANSITIONS = {"launch": "LAUNCHING", "terminate": "TERMINATING"}
 Event = dict[str, Any]
 
 _FIELDS: Mapping[str, type] = {
@@ -37,6 +39,32 @@ def instance_state(host: Host, state: str, time: float) -> Event:
     """The notice that an instance entered a state, such as ``running`` or ``shutting-down``."""
     detail = {"instance-id": host.instance, "state": state}
     return envelope("aws.ec2", "EC2 Instance State-change Notification", detail, [_arn(host.instance)], time)
+
+
+def fleet_instance(host: Host, change: str, time: float) -> Event:
+    """An EC2 Fleet's notice that an instance of it was ``launched`` or ``terminated``."""
+    about = {"instanceType": host.instance_type, "availabilityZone": host.zone}
+    detail = {"instance-id": host.instance, "description": json.dumps(about), "sub-type": change}
+    return envelope("aws.ec2fleet", "EC2 Fleet Instance Change", detail, [], time)
+
+
+def lifecycle_action(host: Host, transition: str, hook: tuple[str, str, str], time: float) -> Event:
+    """Auto Scaling's notice that a ``launch`` or ``terminate`` waits for whoever the hook is for.
+
+    ``hook`` is the group's name, the hook's, and the action's token.
+    """
+    group, name, token = hook
+    detail = {
+        "LifecycleActionToken": token,
+        "AutoScalingGroupName": group,
+        "LifecycleHookName": name,
+        "EC2InstanceId": host.instance,
+        "LifecycleTransition": f"autoscaling:EC2_INSTANCE_{_TRANSITIONS[transition]}",
+        "NotificationMetadata": "",
+    }
+    place = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:{uuid.uuid4()}"
+    resources = [f"{place}:autoScalingGroupName/{group}"]
+    return envelope("aws.autoscaling", f"EC2 Instance-{transition} Lifecycle Action", detail, resources, time)
 
 
 def invocation_status(command: str, instance: str, status: str, requested: float, time: float) -> Event:

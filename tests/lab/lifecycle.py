@@ -23,15 +23,28 @@ def quiet(_: str) -> None:
     """Says nothing."""
 
 
-def up(name: str, managers: int = 3, workers: int = 3, *, bare: bool = False, say: Say = quiet) -> Lab:
-    """Start a lab; nothing of it is left where that fails. ``bare`` leaves out AWS."""
+def up(  # noqa: PLR0913 a lab's shape in words
+    name: str,
+    managers: int = 3,
+    workers: int = 3,
+    *,
+    bare: bool = False,
+    unjoined: bool = False,
+    fleet: bool = False,
+    say: Say = quiet,
+) -> Lab:
+    """Start a lab; nothing of it is left where that fails.
+
+    ``bare`` leaves out AWS. ``unjoined`` leaves it to the product to make a swarm of the hosts. With
+    ``fleet`` a worker that is gone is replaced by a fresh host.
+    """
     preflight.check()
     _check_shape(name, managers, workers)
     with _alone(name):
         _bury(name)
-        lab = state.create(name, cluster=name)
+        state.create(name, cluster=name, unjoined=unjoined, fleet=fleet)
         try:
-            return _raise(lab, ["manager"] * managers + ["worker"] * workers, bare=bare, say=say)
+            return _raise(state.load(name), ["manager"] * managers + ["worker"] * workers, bare=bare, say=say)
         except BaseException:
             say("taking down what was started")
             _dismantle(state.load(name))
@@ -56,6 +69,8 @@ def add(name: str, role: str = "worker", say: Say = quiet) -> Host:
     lab = state.change(name, lambda lab: lab.with_host(host))
     say(f"booting {host.name}")
     if lab.endpoint:
+        if lab.fleet and role == "worker":
+            aws.fleet_changed(lab, host, "launched")
         aws.instance_changed(lab, host, "pending")
     try:
         host = _boot(lab, host)
@@ -68,7 +83,10 @@ def add(name: str, role: str = "worker", say: Say = quiet) -> Host:
 
 
 def kill(name: str, host: str) -> Host:
-    """Cut a host's power, then deliver the events that EC2 sends when an instance is gone."""
+    """Cut a host's power, then deliver the events that EC2 sends when an instance is gone.
+
+    A fleet that maintains the number of workers then starts another one.
+    """
     lab = state.load(name)
     dead = replace(machine.power_cut(lab, lab.host(host)), state="shutting-down")
     for now in ("shutting-down", "terminated"):
@@ -76,6 +94,9 @@ def kill(name: str, host: str) -> Host:
         changed = state.change(name, lambda lab, dead=dead: lab.with_host(dead))  # type: ignore[misc]
         if changed.endpoint:
             aws.instance_changed(changed, dead, now)
+    if lab.fleet and lab.endpoint and dead.role == "worker":
+        aws.fleet_changed(lab, dead, "terminated")
+        add(name, dead.role)
     return dead
 
 
@@ -106,8 +127,9 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
         list(pool.map(lambda host: _boot(lab, host), lab.hosts))
         registry.result()
     lab = state.load(lab.name)
-    say("forming the swarm")
-    swarm.form(lab)
+    if not lab.unjoined:
+        say("forming the swarm")
+        swarm.form(lab)
     if bare:
         return lab
     say("starting AWS and deploying the app")

@@ -14,6 +14,7 @@ from tests.lab import cgroups, engine, network, programs
 from tests.lab.processes import started
 from tests.lab.state import ROOT, Host, Lab, LabError
 
+AWS_PORT = 4566  # at the lab's own gateway address, so that every lab can have it
 SCRIPT = Path(__file__).with_name("machine.sh")
 LABEL = "swarmkeeper.instance"
 BOOT_SECONDS = 60
@@ -73,9 +74,10 @@ def restart_engine(host: Host) -> None:
 
 
 def engine_settings(lab: Lab, host: Host) -> dict[str, object]:
-    """The host's /etc/docker/daemon.json."""
+    """The host's /etc/docker/daemon.json. Where the product makes it a node, that labels it too."""
+    bare = lab.unjoined or lab.endpoint
     return {
-        "labels": [f"{LABEL}={host.instance}"],
+        **({} if bare else {"labels": [f"{LABEL}={host.instance}"]}),
         "insecure-registries": [f"{lab.gateway}:5000"],
         "storage-driver": "overlay2",
         "cgroup-parent": cgroups.parent(lab, host),
@@ -93,13 +95,14 @@ def _home(lab: Lab, host: Host) -> Path:
 def _furnish(lab: Lab, host: Host) -> Path:
     """The host's directory, with the files in its upper layer that make it another machine than ours."""
     directory = _home(lab, host)
-    for name in ("root", "docker", "upper0/etc/docker"):
+    for name in ("root", "docker", "upper0/etc/docker", "upper0/etc/swarmkeeper"):
         (directory / name).mkdir(parents=True)
     etc = directory / "upper0/etc"
     (etc / "hostname").write_text(f"{host.name}\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n{host.address} {host.name}\n")
     # The lab's own name server (names.py); were it down, a look-up would fail after 1 s instead of 20.
     (etc / "resolv.conf").write_text(f"nameserver {lab.gateway}\noptions timeout:1 attempts:1\n")
+    (etc / "swarmkeeper/environment").write_text(f"AWS_ENDPOINT_URL_SSM=http://{lab.gateway}:{AWS_PORT}\n")
     (etc / "docker/daemon.json").write_text(json.dumps(engine_settings(lab, host), indent=1))
     return directory
 

@@ -10,6 +10,8 @@ from tests.lab.programs import run
 from tests.lab.state import Host, Lab, LabError
 
 # The neighbour table is the machine's, not the namespace's: some 30 hosts overflow the default of 1024.
+METADATA = "169.254.169.254"
+METADATA_PORT = 4569  # of the lab's metadata service, at the gateway's address
 NEIGHBOURS = {"gc_thresh1": 4096, "gc_thresh2": 16384, "gc_thresh3": 32768}
 
 
@@ -48,6 +50,32 @@ def plug_in(lab: Lab, host: Host) -> None:
     run([*inside, "link", "set", "eth0", "up"])
     run([*inside, "link", "set", "lo", "up"])
     run([*inside, "route", "add", "default", "via", lab.gateway])
+    _lead_to_metadata(lab, space)
+
+
+def _lead_to_metadata(lab: Lab, space: str) -> None:
+    """What the host sends to the metadata service goes to the lab's; from its containers, nothing gets there.
+
+    So it is on EC2 too, where the answers may by default go one hop far.
+    """
+    to = f"{lab.gateway}:{METADATA_PORT}"
+    rule = [
+        "-t",
+        "nat",
+        "-A",
+        "OUTPUT",
+        "-d",
+        METADATA,
+        "-p",
+        "tcp",
+        "--dport",
+        "80",
+        "-j",
+        "DNAT",
+        "--to",
+        to,
+    ]
+    run(["nsenter", f"--net=/run/netns/{space}", "iptables", "-w", *rule])
 
 
 def unplug(lab: Lab, host: Host) -> None:

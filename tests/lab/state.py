@@ -41,7 +41,11 @@ class Host:
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab: its subnet is 172.31.<16 * slot>.0/20 and its gateway the subnet's first address."""
+    """One lab: its subnet is 172.31.<16 * slot>.0/20 and its gateway the subnet's first address.
+
+    ``unjoined``: the hosts were left bare, for the product to make a swarm of. ``fleet``: a fleet maintains
+    the number of workers.
+    """
 
     name: str
     slot: int
@@ -49,6 +53,8 @@ class Lab:
     hosts: tuple[Host, ...] = ()
     endpoint: str = ""
     processes: dict[str, int] = field(default_factory=dict)
+    unjoined: bool = False
+    fleet: bool = False
 
     @property
     def gateway(self) -> str:
@@ -95,7 +101,7 @@ def change(name: str, by: Callable[[Lab], Lab]) -> Lab:
         return lab
 
 
-def create(name: str, cluster: str) -> Lab:
+def create(name: str, cluster: str, *, unjoined: bool = False, fleet: bool = False) -> Lab:
     """Reserve a name and a free slot; LabError where the name is taken or 16 labs are up."""
     with _locked():
         labs = [_parse(path.read_text()) for path in ROOT.glob("*/state.json")]
@@ -104,7 +110,7 @@ def create(name: str, cluster: str) -> Lab:
         free = sorted(set(SLOTS) - {lab.slot for lab in labs})
         if not free:
             raise LabError("16 labs are up already; take one down: python -m tests.lab down --name NAME")
-        lab = Lab(name, free[0], cluster)
+        lab = Lab(name, free[0], cluster, unjoined=unjoined, fleet=fleet)
         lab.directory.mkdir(parents=True, exist_ok=True)
         _write(lab)
         return lab

@@ -11,14 +11,18 @@ import click
 
 from tests.lab import journal, lifecycle, state
 from tests.lab.account import Session
+from tests.lab.endpoint import metadata
 from tests.lab.endpoint.admin import Admin
+from tests.lab.endpoint.autoscaling import LifecycleActions
 from tests.lab.endpoint.commands import Commands
 from tests.lab.endpoint.delivery import EventBus
 from tests.lab.endpoint.faults import Faults
+from tests.lab.endpoint.metadata import InstanceMetadata
 from tests.lab.endpoint.passthrough import Passthrough
 from tests.lab.endpoint.permissions import Permissions
 from tests.lab.endpoint.run_command import RunCommand
 from tests.lab.endpoint.server import Endpoint, serve
+from tests.lab.network import METADATA_PORT
 
 
 @click.command()
@@ -28,7 +32,10 @@ from tests.lab.endpoint.server import Endpoint, serve
 def main(name: str, ministack: int, port: int) -> None:
     """Serve until told to end."""
     endpoint = build(name, ministack)
-    server = serve(endpoint, state.load(name).gateway, port)
+    gateway = state.load(name).gateway
+    server = serve(endpoint, gateway, port)
+    sts = Session(f"http://127.0.0.1:{ministack}").client("sts")
+    metadata.serve(InstanceMetadata(lambda: state.load(name), sts), gateway, METADATA_PORT)
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         endpoint.commands.commands.stop()
@@ -47,11 +54,13 @@ def build(name: str, ministack: int) -> Endpoint:
     folder = lab.directory / "commands"
     commands = Commands(folder, lambda i: _find(name, i), faults, bus.deliver_later, log.write)
     api = RunCommand(commands, lambda: state.load(name).hosts)
+    hooks = LifecycleActions(bus.deliver)
     return Endpoint(
         name=name,
         onward=Passthrough(ministack),
-        admin=Admin(api, bus, faults),
+        admin=Admin(api, bus, faults, hooks, lambda: state.load(name)),
         commands=api,
+        hooks=hooks,
         bus=bus,
         permissions=Permissions(onward.client("iam"), onward.client("lambda")),
         faults=faults,

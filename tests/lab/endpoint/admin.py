@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tests.lab.endpoint.autoscaling import LifecycleActions
 from tests.lab.endpoint.delivery import EventBus
 from tests.lab.endpoint.faults import Faults, Kind, parse
 from tests.lab.endpoint.messages import AwsError, Request, Response, json_answer
 from tests.lab.endpoint.run_command import RunCommand
-from tests.lab.state import LabError
+from tests.lab.state import Lab, LabError
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Admin:
     commands: RunCommand
     bus: EventBus
     faults: Faults
+    hooks: LifecycleActions
+    lab: Callable[[], Lab]
 
     def __call__(self, request: Request) -> Response:
         """The answer to one request of the lab itself."""
@@ -35,6 +38,8 @@ class Admin:
             ("DELETE", "/_lab/faults"): self._clear,
             ("PUT", "/_lab/settings"): self._set,
             ("GET", "/_lab/commands"): lambda _: self._all_commands(),
+            ("GET", "/_lab/hooks"): lambda _: self.hooks.rows(),
+            ("POST", "/_lab/hooks"): self._open_hook,
         }
         route = routes.get((request.method, request.path))
         if route is None:
@@ -61,6 +66,9 @@ class Admin:
     def _set(self, row: dict[str, Any]) -> dict[str, Any]:
         self.commands.registration = float(row["registration"])
         return {"registration": self.commands.registration}
+
+    def _open_hook(self, row: dict[str, Any]) -> dict[str, Any]:
+        return asdict(self.hooks.open(self.lab().host(row["host"]), row["transition"]))
 
     def _all_commands(self) -> list[dict[str, Any]]:
         engine = self.commands.commands

@@ -123,6 +123,12 @@ def refusal(request: Request, error: AwsError) -> Response:
             "</Error></Errors><RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>",
             error.status,
         )
+    if request.service == "autoscaling":
+        return xml_answer(
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{error.code}</Code>"
+            f"<Message>{escape(error.message)}</Message></Error></ErrorResponse>",
+            error.status,
+        )
     if request.service == "s3":
         body = f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message></Error>"
         return xml_answer(body, error.status)

@@ -6,6 +6,7 @@ import copy
 import fnmatch
 import json
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from tests.lab.events import ACCOUNT, REGION
 
 _DOCUMENT = f"arn:aws:ssm:{REGION}::document/"
 _INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/"
+_GROUP = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:{uuid.UUID(int=0)}:autoScalingGroupName/"
 _TAG_KEYS = ("ssm:resourceTag/", "ec2:ResourceTag/", "aws:ResourceTag/")
 _ROOT = frozenset({ACCOUNT, "test"})
 _COMPARE: Mapping[str, Callable[[str, str], bool]] = {
@@ -142,6 +144,8 @@ def _targets(request: Request, found: list[Instance]) -> list[Target]:
         return [Target(_DOCUMENT + message.get("DocumentName", ""))] + [_target(by_id, one) for one in ids]
     if request.action == "ec2:TerminateInstances":
         return [_target(by_id, value) for key, value in request.form.items() if key.startswith("InstanceId.")]
+    if request.service == "autoscaling":
+        return [Target(_GROUP + request.form.get("AutoScalingGroupName", ""))]
     return [Target("*")]
 
 

@@ -15,7 +15,8 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.lab import state
-from tests.lab.endpoint import instances
+from tests.lab.endpoint import autoscaling, instances
+from tests.lab.endpoint.autoscaling import LifecycleActions
 from tests.lab.endpoint.callers import Caller, caller
 from tests.lab.endpoint.delivery import EventBus
 from tests.lab.endpoint.faults import Faults, Kind
@@ -47,6 +48,7 @@ class Endpoint:
     onward: Callable[[Request], Response]
     admin: Callable[[Request], Response]
     commands: RunCommand
+    hooks: LifecycleActions
     bus: EventBus
     permissions: Permissions
     faults: Faults
@@ -76,6 +78,9 @@ class Endpoint:
             if request.service == "ec2" and request.operation in _INSTANCES:
                 self.permissions.check(request, who, self._instances())
                 return xml_answer(self._serve_ec2(request))
+            if request.service == "autoscaling" and request.operation in autoscaling.OPERATIONS:
+                self.permissions.check(request, who, self._instances())
+                return xml_answer(self.hooks.answer(request.operation, request.form))
             if request.service == "ec2" and request.operation in _NOT_HERE:
                 raise AwsError("UnsupportedOperation", f"the lab's EC2 does not do {request.operation}")
         except AwsError as error:

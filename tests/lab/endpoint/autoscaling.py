@@ -1,0 +1,100 @@
+"""Auto Scaling's lifecycle actions: a hook is open from its event until somebody completes it."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from tests.lab import events
+from tests.lab.endpoint.messages import AwsError
+from tests.lab.state import Host
+
+OPERATIONS = frozenset({"CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"})
+LASTS = 3600.0  # seconds between heartbeats, Auto Scaling's default
+_NAMESPACE = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
+_KNOWN = frozenset(
+    {
+        *("Action", "Version", "AutoScalingGroupName", "LifecycleHookName", "LifecycleActionToken"),
+        *("InstanceId", "LifecycleActionResult"),
+    }
+)
+
+
+@dataclass
+class Hook:
+    """One lifecycle action; ``result`` is "" while it is open."""
+
+    group: str
+    hook: str
+    transition: str
+    instance: str
+    token: str = field(default_factory=lambda: str(uuid.uuid4()))
+    until: float = field(default_factory=lambda: time.time() + LASTS)
+    beats: int = 0
+    result: str = ""
+
+
+@dataclass
+class LifecycleActions:
+    """All lifecycle actions of a lab; ``deliver`` sends an event."""
+
+    deliver: Callable[[events.Event], Any]
+    _hooks: list[Hook] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self, host: Host, transition: str, group: str = "workers") -> Hook:
+        """Begin an action and tell of it."""
+        name = "swarm-join" if transition == "launch" else "swarm-leave"
+        hook = Hook(group, name, transition, host.instance)
+        with self._lock:
+            self._hooks.append(hook)
+        self.deliver(events.lifecycle_action(host, transition, (group, name, hook.token), time.time()))
+        return hook
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All actions, the oldest first."""
+        with self._lock:
+            return [asdict(hook) for hook in self._hooks]
+
+    def answer(self, operation: str, form: Mapping[str, str]) -> str:
+        """Complete an action or keep it open; anything but exactly an open one is refused."""
+        if unknown := sorted(set(form) - _KNOWN):
+            raise AwsError("ValidationError", f"the lab's Auto Scaling does not know {unknown[0]!r}")
+        with self._lock:
+            hook = self._found(form)
+            if operation == "CompleteLifecycleAction":
+                hook.result = _result(form)
+            else:
+                hook.beats, hook.until = hook.beats + 1, time.time() + LASTS
+        answer = Element(f"{operation}Response", xmlns=_NAMESPACE)
+        SubElement(answer, f"{operation}Result")
+        SubElement(SubElement(answer, "ResponseMetadata"), "RequestId").text = str(uuid.uuid4())
+        return tostring(answer, encoding="unicode")
+
+    def _found(self, form: Mapping[str, str]) -> Hook:
+        token, instance = form.get("LifecycleActionToken", ""), form.get("InstanceId", "")
+        for name in ("AutoScalingGroupName", "LifecycleHookName"):
+            if not form.get(name):
+                raise AwsError("ValidationError", f"1 validation error detected: {name} must not be null")
+        if not token and not instance:
+            raise AwsError("ValidationError", "Either InstanceId or LifecycleActionToken must be provided")
+        for hook in self._hooks:
+            names = (hook.group, hook.hook) == (form["AutoScalingGroupName"], form["LifecycleHookName"])
+            asked = hook.token in (token, hook.token if not token else "")
+            meant = hook.instance in (instance, hook.instance if not instance else "")
+            if names and asked and meant and not hook.result and time.time() < hook.until:
+                return hook
+        what = f"token {token}" if token else f"instance ID {instance}"
+        raise AwsError("ValidationError", f"No active Lifecycle Action found with {what}")
+
+
+def _result(form: Mapping[str, str]) -> str:
+    result = form.get("LifecycleActionResult", "")
+    if result not in ("CONTINUE", "ABANDON"):
+        raise AwsError("ValidationError", f"LifecycleActionResult is CONTINUE or ABANDON, not {result!r}")
+    return result
