@@ -1,0 +1,60 @@
+"""Follows the life of nodes: what the handlers have recorded, and what the swarm shows of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.lab import aws, engine, state
+from tests.lab.commands_aws import TABLE
+from tests.lab.engine import Node
+from tests.lab.state import Host, Lab
+
+Record = dict[str, Any]
+
+
+def tick(lab: Lab) -> None:
+    """Fire the deployed schedule now."""
+    aws.ask(lab, "POST", "/_lab/tick")
+
+
+def items(lab: Lab) -> list[dict[str, Any]]:
+    """Everything in the product's table."""
+    table = aws.connect(lab).resource("dynamodb").Table(TABLE)
+    pages = table.meta.client.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
+    return [item for page in pages for item in page["Items"]]
+
+
+def records(lab: Lab) -> dict[str, Record]:
+    """The records of the lab's nodes by instance."""
+    found = (item for item in items(lab) if item["cluster"] == lab.cluster and "instance" in item)
+    return {item["instance"]: item for item in found}
+
+
+def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.0) -> dict[str, Record]:
+    """Let time pass, with more ticks than the minute's own, until all the hosts' records are in a state."""
+
+    def there() -> dict[str, Record] | None:
+        tick(lab)
+        found = records(lab)
+        states = {found.get(host.instance, {}).get("state", "") for host in hosts}
+        return found if states == {wanted} else None
+
+    names = ", ".join(host.name for host in hosts)
+    return engine.wait_until(there, seconds, f"{names}: {wanted}; {_told(lab)}", pause=3)
+
+
+def node_of(lab: Lab, host: Host) -> Node | None:
+    """The living node of a host, found by what the product has written onto it."""
+    nodes = engine.nodes(engine.manager(state.load(lab.name)))
+    mine = [node for node in nodes if node.labels.get("swarmkeeper.instance") == host.instance]
+    return next((node for node in mine if node.state == "ready"), None)
+
+
+def managers(lab: Lab) -> list[Node]:
+    """The managers that the swarm lists."""
+    nodes = engine.nodes(engine.manager(state.load(lab.name)))
+    return [node for node in nodes if node.role == "manager"]
+
+
+def _told(lab: Lab) -> str:
+    return "see `python -m tests.lab logs` and `records` of " + lab.name

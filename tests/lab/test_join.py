@@ -1,0 +1,186 @@
+"""Hosts become nodes with no human: from nothing, killed in between, lost and found; no token leaks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.protocol import Fate, Subject, Task
+from tests.lab import aws, engine, handlers, life, lifecycle, machine, state
+from tests.lab.agent import PLACE, Agent, install
+from tests.lab.state import Host, Lab
+
+NAME = "join"
+LABELS = {"swarmkeeper.cluster": NAME, "swarmkeeper.role": "worker"}
+
+
+@pytest.fixture(scope="module")
+def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("agent") / "agent.pyz"
+
+
+@pytest.fixture(scope="module")
+def lab(zipapp: Path) -> Iterator[Lab]:
+    """Three managers and a worker, bare: only the first manager's init is called."""
+    lifecycle.down(NAME)
+    lab = lifecycle.up(NAME, managers=3, workers=1, unjoined=True)
+    try:
+        install(lab, zipapp)
+        first = lab.hosts[0]
+        said = Agent(first, Task.INIT, first, labels={**LABELS, "swarmkeeper.role": "manager"}).wait()
+        assert said.result.ok, said.told
+        life.ticked(lab, lab.hosts, "in-service", 240)
+        yield lab
+    finally:
+        lifecycle.down(NAME)
+
+
+def fresh(lab: Lab, zipapp: Path) -> Host:
+    host = lifecycle.add(lab.name)
+    install(lab, zipapp, host)
+    return host
+
+
+def joining(lab: Lab, host: Host, node: str = "") -> Agent:
+    subject = Subject(host.instance, host.address, node)
+    addresses = tuple(other.address for other in lab.hosts if other.role == "manager")
+    return Agent(host, Task.JOIN, subjects=(subject,), managers=addresses, role="worker", labels=LABELS)
+
+
+def info(host: Host) -> dict[str, Any]:
+    found: dict[str, Any] = engine.connect(host).info()
+    return found
+
+
+def listed(lab: Lab, host: Host) -> list[str]:
+    nodes = engine.nodes(engine.manager(lab))
+    return [node.state for node in nodes if node.address == host.address]
+
+
+def test_from_bare_hosts_the_product_makes_a_swarm_of_three_managers(lab: Lab) -> None:
+    nodes = engine.nodes(engine.manager(lab))
+    assert sorted(node.role for node in nodes) == ["manager", "manager", "manager", "worker"]
+    assert {(node.state, node.availability) for node in nodes} == {("ready", "active")}
+    addresses = {host.address for host in lab.hosts if host.role == "manager"}
+    for host in lab.hosts:
+        known = {row["Addr"].partition(":")[0] for row in info(host)["Swarm"]["RemoteManagers"]}
+        assert known == addresses
+
+
+def test_a_bare_host_becomes_an_active_labelled_node(lab: Lab) -> None:
+    host = lifecycle.add(NAME)
+    life.ticked(lab, (host,), "in-service")
+    node = life.node_of(lab, host)
+    assert node is not None
+    assert (node.role, node.availability, node.state) == ("worker", "active", "ready")
+    expected = {
+        "swarmkeeper.cluster": NAME,
+        "swarmkeeper.role": "worker",
+        "swarmkeeper.instance": host.instance,
+        "swarmkeeper.zone": host.zone,
+        "swarmkeeper.type": host.instance_type,
+        "swarmkeeper.lifecycle": "spot",
+    }
+    assert node.labels == expected
+    assert set(info(host)["Labels"]) == {f"{name}={value}" for name, value in expected.items()}
+    settings = json.loads(Path(f"/proc/{host.pid}/root/etc/docker/daemon.json").read_text())
+    assert settings["log-driver"] == "json-file", "what else was set in daemon.json stays"
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.2, 1.8, 2.6])
+def test_a_join_that_is_killed_is_finished_by_the_product(lab: Lab, zipapp: Path, seconds: float) -> None:
+    host = fresh(lab, zipapp)
+    agent = joining(lab, host)
+    time.sleep(seconds)
+    agent.kill()
+    life.ticked(lab, (host,), "in-service")
+    assert listed(lab, host) == ["ready"]
+
+
+def test_joining_twice_says_that_it_is_a_member(lab: Lab, zipapp: Path) -> None:
+    host = fresh(lab, zipapp)
+    first = joining(lab, host).wait().result.nodes[0]
+    again = joining(lab, host).wait().result.nodes[0]
+    assert (first.fate, again.fate, again.node) == (Fate.JOINED, Fate.JOINED, first.node)
+    assert "member already" in again.detail
+    life.ticked(lab, (host,), "in-service")
+
+
+def test_a_host_left_over_from_another_swarm_leaves_it_and_joins(lab: Lab) -> None:
+    host = lifecycle.add(NAME)
+    client = engine.connect(host, timeout=60)
+    client.swarm.init(advertise_addr=host.address)
+    stranger = info(host)["Swarm"]["NodeID"]
+    life.ticked(lab, (host,), "in-service")
+    node = life.node_of(lab, host)
+    assert node is not None
+    assert node.id != stranger
+    assert listed(lab, host) == ["ready"]
+
+
+def test_a_host_whose_node_was_removed_joins_anew_and_its_old_node_stays_away(lab: Lab, zipapp: Path) -> None:
+    host = fresh(lab, zipapp)
+    old = joining(lab, host).wait().result.nodes[0].node
+    engine.manager(lab).api.remove_node(old, force=True)
+    new = joining(lab, host, node=old).wait().result.nodes[0].node
+    assert new not in ("", old)
+    life.ticked(lab, (host,), "in-service")
+    assert listed(lab, host) == ["ready"]
+
+
+def test_a_worker_may_read_its_own_token_and_no_other(lab: Lab, zipapp: Path) -> None:
+    worker = next(host for host in lab.hosts if host.role == "worker")
+    install(lab, zipapp, worker)
+    assert _reads(worker, "worker") == (0, "")
+    status, said = _reads(worker, "manager")
+    assert status != 0
+    assert "let this host's role do ssm:GetParameter on it" in said
+    assert _stores(worker) != 0
+
+
+def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
+    """The last test: it looks through all that the others have left."""
+    assert [path for path in _files() if b"SWMTKN" in path.read_bytes()] == []
+    assert "SWMTKN" not in json.dumps(life.items(lab), default=str)
+    assert "SWMTKN" not in json.dumps(aws.ask(lab, "GET", "/_lab/commands"))
+    logs = [line.text for run in handlers.runs(lab) for line in run.lines]
+    assert logs
+    assert not any("SWMTKN" in text for text in logs)
+
+
+def _files() -> list[Path]:
+    """Logs, journal, outputs of commands, and what hosts wrote; not AWS's and the engines' own stores."""
+    home = state.load(NAME).directory
+    kept = (home / "ministack", home / "app")
+    files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [
+        path
+        for path in files
+        if not any(path.is_relative_to(store) for store in kept)
+        and "docker" not in path.relative_to(home).parts[2:3]
+        and not {"root", "work0"} & set(path.relative_to(home).parts[2:3])
+    ]
+
+
+def _reads(host: Host, role: str) -> tuple[int, str]:
+    code = f"from bootstrap.host import Host; assert Host().token({NAME!r}, {role!r})"
+    return _python(host, code)
+
+
+def _stores(host: Host) -> int:
+    code = f"from bootstrap.host import Host; Host().store_tokens({NAME!r}, dict(worker='x'))"
+    return _python(host, code)[0]
+
+
+def _python(host: Host, code: str) -> tuple[int, str]:
+    words = ["python3", "-c", f"import sys; sys.path.insert(0, {PLACE!r}); {code}"]
+    done = subprocess.run(
+        [*machine.enter(host), *words], capture_output=True, text=True, check=False, timeout=60
+    )
+    return done.returncode, done.stderr
