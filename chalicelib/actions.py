@@ -7,9 +7,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chalicelib.cluster import Node
+    from collections.abc import Mapping
+
+    from chalicelib.cluster import Hook, Incident, Node
     from chalicelib.events import Event
-    from chalicelib.protocol import Task
+    from chalicelib.protocol import Arguments, Task
+
+
+class Verdict(StrEnum):
+    """What Auto Scaling shall do with an instance that it holds."""
+
+    CONTINUE = "CONTINUE"
+    ABANDON = "ABANDON"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,13 @@ class RecordManagers:
     """Remember which instances are the cluster's managers."""
 
     managers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordHomes:
+    """Remember which cluster these fleets work for."""
+
+    fleets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +78,83 @@ class Ask:
     task: Task
 
 
-Action = Enrol | Move | RecordManagers | NoteHost | Dispatch | Ask
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Complete lifecycle actions of an instance, each with its verdict, then take them off the record."""
+
+    verdicts: tuple[tuple[Hook, Verdict], ...]
+    move: Move | None
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Have Auto Scaling wait longer for an instance whose work goes on, and record it."""
+
+    hooks: tuple[Hook, ...]
+    move: Move
+
+    @property
+    def instance(self) -> str:
+        """Whose."""
+        return self.move.after.instance
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """Tell people of an incident, once."""
+
+    incident: Incident
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """An incident is over."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetConduct:
+    """Treat the cluster otherwise from now on: fields of conduct.Conduct and their new values."""
+
+    changes: Mapping[str, str | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Have one named manager do a task now, and wait a while for what it says."""
+
+    manager: str
+    task: Task
+    arguments: Arguments
+
+
+Action = (
+    Enrol
+    | Move
+    | RecordManagers
+    | RecordHomes
+    | NoteHost
+    | Dispatch
+    | Ask
+    | Complete
+    | Beat
+    | Raise
+    | Forget
+    | SetConduct
+    | Run
+)
+# These reach nothing but the records.
+SILENT = (
+    Enrol,
+    Move,
+    RecordManagers,
+    RecordHomes,
+    NoteHost,
+    Forget,
+    SetConduct,
+)
 
 
 class Metric(StrEnum):
@@ -71,6 +163,7 @@ class Metric(StrEnum):
     INTERRUPTIONS = "Interruptions"
     DUPLICATES = "Duplicates"
     FOREIGN_INSTANCES = "ForeignInstances"
+    FOREIGN_FLEETS = "ForeignFleets"
     FOREIGN_COMMANDS = "ForeignCommands"
     MALFORMED_EVENTS = "MalformedEvents"
     COMMANDS_SENT = "CommandsSent"
@@ -81,6 +174,9 @@ class Metric(StrEnum):
     SECONDS_TO_SAFE = "SecondsToSafe"
     NODES_GONE = "NodesGone"
     OVERDUE_INTENTS = "OverdueIntents"
+    RECOMMENDATIONS = "Recommendations"
+    GIVEN_UP = "GivenUp"
+    DRILLS = "Drills"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +203,8 @@ class Code(StrEnum):
     DONE = "done"
     LOST_RACE = "lost-race"
     LEFT_OPEN = "left-open"
+    RAISED = "raised"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

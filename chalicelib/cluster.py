@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from chalicelib.conduct import Conduct, Policy
 from chalicelib.errors import TransitionError
 from chalicelib.protocol import Subject, Task
-from chalicelib.states import LEGAL, WORK, NodeState
+from chalicelib.states import LEGAL, LIMITS, WORK, NodeState
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of a cluster: it travels in a command's comment
 
@@ -32,6 +33,25 @@ class InstanceState(StrEnum):
     TERMINATED = "terminated"
 
 
+class Transition(StrEnum):
+    """At which end of an instance's life an Auto Scaling group holds it."""
+
+    LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
+    TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """An Auto Scaling group waits, with this lifecycle action, since ``opened``; last heartbeat ``beat``."""
+
+    group: str
+    name: str
+    token: str
+    transition: Transition
+    opened: float
+    beat: float = 0.0
+
+
 UP = frozenset({InstanceState.PENDING, InstanceState.RUNNING})
 GOING = frozenset({InstanceState.STOPPING, InstanceState.SHUTTING_DOWN})
 OVER = frozenset({InstanceState.STOPPED, InstanceState.TERMINATED})
@@ -46,6 +66,8 @@ class Node:
     no work is open. ``command`` and ``manager``: what was sent last and the host it runs on ("" before): a
     manager, or for a join the instance itself. ``attempts``: commands that ran in this state. ``node``: the
     Swarm node id, once known. ``fate``: the agent's last word on the node. ``expires``: end of a gone record.
+    ``hooks``: lifecycle actions to complete. ``back``: when an evacuated node is given back (0: never).
+    ``drill``: this is a rehearsal. ``hinted``: the last rebalance recommendation that was heeded.
     """
 
     cluster: str
@@ -65,6 +87,10 @@ class Node:
     manager: str = ""
     attempts: int = 0
     expires: float | None = None
+    hooks: tuple[Hook, ...] = ()
+    back: float = 0.0
+    drill: bool = False
+    hinted: float = 0.0
 
     @property
     def task(self) -> Task | None:
@@ -74,8 +100,18 @@ class Node:
 
     @property
     def unsent(self) -> bool:
-        """Work is open and no command is out for it."""
-        return self.task is not None and not self.command
+        """Work is open, no command is out for it, and it may still be tried."""
+        return self.task is not None and not self.command and not self.exhausted
+
+    @property
+    def exhausted(self) -> bool:
+        """All attempts at the open work were made, and none is under way."""
+        return not self.command and self.task is not None and self.attempts >= LIMITS[self.task]
+
+    @property
+    def given_up(self) -> bool:
+        """The open work is left as it is until a person or the instance's end changes something."""
+        return self.exhausted and self.due is None
 
     @property
     def subject(self) -> Subject:
@@ -91,6 +127,8 @@ class Node:
             raise TransitionError(f"{self.instance} cannot go from {self.state} to {state}")
         fresh: dict[str, Any] = {"fate": "", "deadline": 0.0, "due": None, "command": "", "manager": ""}
         fresh |= {"attempts": 0, "expires": None, "state": state, "since": since, "reason": reason}
+        if state not in (NodeState.EVACUATED, NodeState.RETURNING):
+            fresh |= {"back": 0.0, "drill": False}
         return self.but(**(fresh | phase))
 
     def but(self, **changes: Any) -> Self:
@@ -108,7 +146,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One tagged instance as EC2 shows it; ``launched`` is when it was last started."""
+    """One tagged instance as EC2 shows it; ``launched``: when it was last started, ``fleet``: by what."""
 
     cluster: str
     instance: str
@@ -116,6 +154,7 @@ class Sighting:
     address: str
     state: InstanceState
     launched: float
+    fleet: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,24 +185,53 @@ class Host:
     address: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How patient a cluster is, in seconds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Something that a person has to know, once.
 
-    notice: float = 120.0  # from a Spot warning's time to the end
-    shutdown: float = 30.0  # what an instance that shuts down unannounced may still give
-    patience: float = 30.0  # how long a command may be out before it is asked for
+    ``key`` says what is the same incident. ``what`` happened, what was ``left`` as it was, what to do
+    (``remedy``). ``record``: the node's record as JSON where work was given up, which makes it a dead letter.
+    ``told``: a notification was sent, or the cluster wants none.
+    """
+
+    key: str
+    at: float
+    what: str
+    left: str
+    remedy: str
+    instance: str = ""
+    node: str = ""
+    record: str = ""
+    drill: bool = False
+    told: bool = False
+    expires: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """The last time that a task was ordered by hand, and how far it came."""
+
+    task: Task
+    instance: str
+    at: float
+    command: str = ""
+    status: str = "ordered"
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What is known of a cluster at ``now``: those of its nodes that the event concerns, and its managers."""
+    """What is known of a cluster at ``now``: those of its nodes that the event concerns, and its managers.
+
+    ``untold``: incidents of which nobody has been told yet.
+    """
 
     name: str
     now: float
     nodes: tuple[Node, ...] = ()
     managers: tuple[str, ...] = ()
     policy: Policy = field(default_factory=Policy)
+    conduct: Conduct = field(default_factory=Conduct)
+    untold: tuple[Incident, ...] = ()
 
     def node(self, instance: str) -> Node | None:
         """The node of an instance, if it is known."""

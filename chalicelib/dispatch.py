@@ -65,6 +65,8 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
     """
     state = Round()
     for _ in range(TRIES):
+        if world.store.conduct(cluster).paused:
+            return Outcome(detail=f"paused; nodes sent: {state.sent}")
         now = world.clock.now()
         nodes = world.store.open(cluster, now)
         batch = next_batch(nodes, now) or next_joins(nodes, now, world.store.hosts(cluster))
@@ -171,7 +173,7 @@ def _invite(cluster: str, batch: Batch, state: Round, world: World) -> str:
 
 def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
     for node in nodes:
-        due = world.clock.now() + pause(node.attempts + 1)
+        due = world.clock.now() + pause(node.attempts + 1, node.instance)
         world.store.move(node, replace(node.reopened(due=due, reason=reason), attempts=node.attempts + 1))
 
 

@@ -4,40 +4,87 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from chalicelib.actions import Ask, Code, Dispatch, Enrol, Move, NoteHost, Outcome, RecordManagers
+from chalicelib.actions import (
+    Ask,
+    Beat,
+    Code,
+    Complete,
+    Dispatch,
+    Enrol,
+    Forget,
+    Move,
+    NoteHost,
+    Outcome,
+    Raise,
+    RecordHomes,
+    RecordManagers,
+    Run,
+    SetConduct,
+)
 from chalicelib.dispatch import dispatch, note_host
-from chalicelib.errors import ThrottledError
+from chalicelib.errand import run
+from chalicelib.errors import RefusedError, ThrottledError
 from chalicelib.events import IN_FLIGHT, CommandRunning, InvocationEnded, finished
+from chalicelib.tell import tell
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
-    from chalicelib.cluster import Node
     from chalicelib.world import World
 
 
 def perform(action: Action, cluster: str, world: World) -> Outcome:
     """Do it. Failures that are to be expected are in the outcome, all others are raised."""
     match action:
-        case Enrol(nodes):
-            world.store.enrol(nodes)
-            return Outcome(detail=f"{len(nodes)} enrolled")
-        case Move(before, after):
-            return _move(before, after, world)
-        case RecordManagers(managers):
-            world.store.record_managers(cluster, managers)
-            return Outcome(detail=f"managers are {', '.join(managers) or 'none'}")
-        case NoteHost(manager, healthy):
-            note_host(cluster, manager, world, healthy=healthy)
-            return Outcome(detail=f"{manager} {'did well' if healthy else 'failed'}")
+        case Enrol() | Move() | RecordManagers() | RecordHomes() | NoteHost() | Forget() | SetConduct():
+            return _record(action, cluster, world)
         case Dispatch():
             return dispatch(cluster, action, world)
         case Ask():
             return _ask(action, world)
+        case Complete():
+            return _complete(action, world)
+        case Beat():
+            return _beat(action, world)
+        case Raise(incident):
+            return tell(cluster, incident, world)
+        case Run():
+            return run(cluster, action, world)
         case _:
             assert_never(action)
 
 
-def _move(before: Node, after: Node, world: World) -> Outcome:
+def _record(
+    action: Enrol | Move | RecordManagers | RecordHomes | NoteHost | Forget | SetConduct,
+    cluster: str,
+    world: World,
+) -> Outcome:
+    match action:
+        case Enrol(nodes):
+            world.store.enrol(nodes)
+            return Outcome(detail=f"{len(nodes)} enrolled")
+        case Move():
+            return _move(action, world)
+        case RecordManagers(managers):
+            world.store.record_managers(cluster, managers)
+            return Outcome(detail=f"managers are {', '.join(managers) or 'none'}")
+        case RecordHomes(fleets):
+            world.store.record_homes(cluster, fleets)
+            return Outcome(detail=f"fleets of the cluster: {', '.join(fleets)}")
+        case NoteHost(manager, healthy):
+            note_host(cluster, manager, world, healthy=healthy)
+            return Outcome(detail=f"{manager} {'did well' if healthy else 'failed'}")
+        case Forget(key):
+            world.store.forget(cluster, key)
+            return Outcome(detail=f"{key} is forgotten")
+        case SetConduct(changes):
+            world.store.set_conduct(cluster, changes)
+            return Outcome(detail=f"set: {', '.join(changes)}")
+        case _:
+            assert_never(action)
+
+
+def _move(move: Move, world: World) -> Outcome:
+    before, after = move.before, move.after
     if world.store.move(before, after):
         return Outcome(detail=f"{before.instance}: {before.state} -> {after.state}")
     return Outcome(Code.LOST_RACE, f"{before.instance} was changed meanwhile")
@@ -54,3 +101,24 @@ def _ask(action: Ask, world: World) -> Outcome:
         return Outcome(detail=answer.status, event=CommandRunning(now, action.command, action.manager))
     ended = InvocationEnded(now, action.command, action.manager)
     return Outcome(detail=answer.status, event=finished(ended, action.task, answer))
+
+
+def _complete(action: Complete, world: World) -> Outcome:
+    """First Auto Scaling, then the record: a crash in between completes twice, which is once."""
+    try:
+        for hook, verdict in action.verdicts:
+            world.fleet.complete(action.instance, hook, verdict)
+    except (ThrottledError, RefusedError) as error:
+        return Outcome(Code.LEFT_OPEN, f"the lifecycle action stays open, the tick tries again: {error}")
+    if action.move:
+        return _move(action.move, world)
+    return Outcome(detail=f"{action.instance}: completed")
+
+
+def _beat(action: Beat, world: World) -> Outcome:
+    try:
+        for hook in action.hooks:
+            world.fleet.beat(action.instance, hook)
+    except (ThrottledError, RefusedError) as error:
+        return Outcome(Code.LEFT_OPEN, f"no heartbeat, the next tick tries again: {error}")
+    return _move(action.move, world)

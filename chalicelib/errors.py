@@ -29,5 +29,13 @@ class ThrottledError(SwarmkeeperError):
     """AWS asks for fewer calls (``Rate exceeded``): the same call may succeed a little later."""
 
 
+class RefusedError(SwarmkeeperError):
+    """AWS refuses a call that is good to have but that nothing else waits for; it is tried again later."""
+
+
+class CallError(SwarmkeeperError, ValueError):
+    """A manual call that cannot be done as it was asked for; nothing was changed."""
+
+
 class UnreachableError(SwarmkeeperError):
     """Run Command cannot reach this host (``InvalidInstanceId``): another host may do."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from chalicelib.errors import MalformedError
 from chalicelib.protocol import INSTANCE
 
+DRILL = "swarmkeeper.drill"  # the source of rehearsals
+FLEET = re.compile(r"(?:sfr|fleet)-[0-9a-f-]{8,40}\Z")
 COMMAND = re.compile(r"[A-Za-z0-9-]{1,64}")
+LONGEST = 1024  # characters
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -37,11 +41,16 @@ def _time(value: object) -> float:
     return moment.timestamp()
 
 
-def instance_id(detail: dict[str, Any]) -> str:
+def drilled(payload: object) -> bool:
+    """Whether it is a rehearsal."""
+    return isinstance(payload, dict) and payload.get("source") == DRILL
+
+
+def instance_id(detail: dict[str, Any], field: str = "instance-id") -> str:
     """The EC2 instance of a detail."""
-    instance = detail.get("instance-id")
+    instance = detail.get(field)
     if not isinstance(instance, str) or not INSTANCE.match(instance):
-        raise malformed("detail.instance-id", "an EC2 instance id such as i-0123456789abcdef0", instance)
+        raise malformed(f"detail.{field}", "an EC2 instance id such as i-0123456789abcdef0", instance)
     return instance
 
 
@@ -51,6 +60,53 @@ def command_id(detail: dict[str, Any]) -> str:
     if not isinstance(command, str) or not COMMAND.fullmatch(command):
         raise malformed("detail.command-id", "the id of a command", command)
     return command
+
+
+def fleet_id(payload: object) -> str:
+    """The fleet that an event is about: only ``resources`` names it; "" if nothing does."""
+    resources = payload.get("resources") if isinstance(payload, dict) else None
+    for arn in resources if isinstance(resources, list) else []:
+        name = arn.rpartition("/")[2] if isinstance(arn, str) else ""
+        if FLEET.match(name):
+            return name
+    return ""
+
+
+def text(detail: dict[str, Any], field: str) -> str:
+    """A text that must be there, from a detail."""
+    value = detail.get(field)
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST:
+        raise malformed(f"detail.{field}", f"a text of at most {LONGEST} characters", value)
+    return value
+
+
+def optional_text(detail: dict[str, Any], field: str) -> str:
+    """A text for people, cut where it is very long; "" if there is none."""
+    value = detail.get(field)
+    return value[:LONGEST] if isinstance(value, str) else ""
+
+
+def mail_time(detail: dict[str, Any], field: str) -> float:
+    """A time such as ``Sat, 21 Nov 2026 15:00:00 GMT``, from a detail; 0 if there is none."""
+    value = detail.get(field)
+    if value in (None, ""):
+        return 0.0
+    try:
+        moment = parsedate_to_datetime(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise malformed(f"detail.{field}", "a time such as Sat, 21 Nov 2026 15:00:00 GMT", value)
+    return moment.timestamp()
+
+
+def entities(detail: dict[str, Any]) -> tuple[str, ...]:
+    """The instances among the affected entities of a detail, each once."""
+    rows = detail.get("affectedEntities")
+    if not isinstance(rows, list):
+        raise malformed("detail.affectedEntities", "a list", rows)
+    values = [row.get("entityValue") for row in rows if isinstance(row, dict)]
+    return tuple(dict.fromkeys(name for name in values if isinstance(name, str) and INSTANCE.match(name)))
 
 
 def choice(detail: dict[str, Any], field: str, choices: type[Choice]) -> Choice:

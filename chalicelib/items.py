@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.cluster import Breaker, Census, Host, Node, Role
+from chalicelib.cluster import Breaker, Census, Errand, Hook, Host, Incident, Node, Role, Transition
+from chalicelib.conduct import Conduct, Rebalance
+from chalicelib.protocol import Task
 from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
@@ -13,7 +16,14 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 
-ENUMS = {"role": Role, "state": NodeState}
+ENUMS = {
+    "role": Role,
+    "state": NodeState,
+    "transition": Transition,
+    "rebalance": Rebalance,
+    "task": Task,
+}
+EMPTY = (None, "", (), False)
 WHOLE = frozenset({"version", "attempts"})
 
 
@@ -39,17 +49,67 @@ def texts(attribute: Item) -> tuple[str, ...]:
 
 def node_item(node: Node) -> Item:
     """A node's record."""
-    values = {field.name: getattr(node, field.name) for field in fields(node)}
-    attributes = {name: _attribute(value) for name, value in values.items() if value not in (None, "")}
-    if node.expires is not None:
-        attributes["expires"] = number(int(node.expires))  # time to live wants whole seconds
-    return key(node.cluster, f"node#{node.instance}") | attributes
+    return key(node.cluster, f"node#{node.instance}") | _attributes(node)
 
 
 def node_from(item: Item) -> Node:
     """A node from its record; attributes that this version does not know are passed over."""
-    known = {field.name for field in fields(Node)}
-    return Node(**{name: _value(name, attribute) for name, attribute in item.items() if name in known})
+    return Node(**_values(Node, item))
+
+
+def incident_item(cluster: str, incident: Incident) -> Item:
+    """An incident."""
+    attributes = _attributes(incident)
+    attributes["name"] = attributes.pop("key")
+    return key(cluster, f"incident#{incident.key}") | attributes
+
+
+def incident_from(item: Item) -> Incident:
+    """An incident from its item."""
+    values = _values(Incident, {"key": item["name"], **item})
+    return Incident(**values)
+
+
+def errand_item(cluster: str, errand: Errand) -> Item:
+    """What was ordered."""
+    return key(cluster, f"errand#{errand.task.value}") | _attributes(errand)
+
+
+def errand_from(item: Item) -> Errand:
+    """What was ordered, from its item."""
+    return Errand(**_values(Errand, item))
+
+
+def conduct_from(item: Item | None) -> Conduct:
+    """How a cluster is to be treated; as usual if nothing is recorded."""
+    return Conduct(**_values(Conduct, item)) if item else Conduct()
+
+
+def attribute(value: Any) -> Item:
+    """A value as an attribute."""
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, tuple):
+        return {"L": [{"M": _attributes(part)} for part in value]}
+    return (
+        {"S": str(value.value if isinstance(value, Enum) else value)}
+        if isinstance(value, str)
+        else number(value)
+    )
+
+
+def _attributes(record: Any) -> Item:
+    """The fields of a dataclass that are not empty."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    found = {name: attribute(value) for name, value in values.items() if value not in EMPTY}
+    if "expires" in found:
+        found["expires"] = number(int(values["expires"]))  # time to live wants whole seconds
+    return found
+
+
+def _values(kind: Any, item: Item) -> dict[str, Any]:
+    known = {field.name for field in fields(kind)}
+    return {name: _value(name, found) for name, found in item.items() if name in known}
 
 
 def breaker_attributes(breaker: Breaker) -> Item:
@@ -84,11 +144,11 @@ def census_from(item: Item | None) -> Census:
     return Census(float(item["taken"]["N"]), float(item["busy_until"]["N"]), texts(item["clusters"]))
 
 
-def _attribute(value: str | float) -> Item:
-    return {"S": str(value)} if isinstance(value, str) else number(value)
-
-
-def _value(name: str, attribute: Item) -> Any:
-    if "N" in attribute:
-        return int(attribute["N"]) if name in WHOLE else float(attribute["N"])
-    return ENUMS.get(name, str)(attribute["S"])
+def _value(name: str, found: Item) -> Any:
+    if "BOOL" in found:
+        return found["BOOL"]
+    if "L" in found:
+        return tuple(Hook(**_values(Hook, part["M"])) for part in found["L"])
+    if "N" in found:
+        return int(found["N"]) if name in WHOLE else float(found["N"])
+    return ENUMS.get(name, str)(found["S"])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 logger = Logger(service="swarmkeeper", use_rfc3339=True, location=None)
 
 NAMESPACE = "Swarmkeeper"
+LOUD = frozenset({Code.LEFT_OPEN, Code.RAISED, Code.FAILED})
 SECONDS = frozenset({Metric.SECONDS_TO_SAFE})
 
 
@@ -30,6 +31,7 @@ def decided(event: object, cluster: str, plan: Plan) -> None:
             "cluster": cluster,
             "instance": getattr(event, "instance", ""),
             "command": getattr(event, "command", ""),
+            "drill": getattr(event, "drill", False),
             "actions": [type(action).__name__ for action in plan.actions],
         },
     )
@@ -37,7 +39,7 @@ def decided(event: object, cluster: str, plan: Plan) -> None:
 
 def done(cluster: str, action: Action, outcome: Outcome) -> None:
     """An action was performed; one that left work open is an error that says what to do."""
-    tell = logger.error if outcome.code is Code.LEFT_OPEN else logger.info
+    tell = logger.error if outcome.code in LOUD else logger.info
     known = {"cluster": cluster, "action": type(action).__name__, "outcome": outcome.code.value}
     tell(outcome.detail or outcome.code.value, extra=known | {"instance": getattr(action, "instance", "")})
 

@@ -2,8 +2,9 @@
 
 An event comes in as JSON and is parsed (events.py). What is malformed is told, counted and dropped.
 Then it is found out which cluster it concerns:
-    a warning or a state change     the home of its instance; an instance that no census saw is not ours, and
-                                    for a warning, which cannot wait, a census is taken now if need be
+    an instance                     its home; an instance that no census saw is not ours, and for what cannot
+                                    wait (a warning, a launch, a hook) a census is taken now if need be
+    a fleet                         its home; it has one once an instance of it was seen
     the end of a command            the command's comment; the output is fetched and becomes the event
     the tick                        every cluster, after a census of EC2 has brought the records in line
 For each such cluster, `follow` loads what is known of it (cluster.py), lets the pure rules decide on a plan
@@ -18,22 +19,31 @@ A crash at any point leaves a record with open work, due at a time: the tick fin
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from chalicelib import observability
 from chalicelib.actions import Code, Metric
 from chalicelib.census import find, take
-from chalicelib.cluster import Cluster
+from chalicelib.cluster import Cluster, InstanceState
 from chalicelib.effects import perform
 from chalicelib.errors import MalformedError
 from chalicelib.events import (
     IN_FLIGHT,
     CensusTaken,
+    Change,
     CommandFinished,
     CommandRunning,
+    ConductOrdered,
+    FleetFailed,
+    FleetInstanceChanged,
+    FleetNoted,
+    HealthNotice,
     InstanceStateChanged,
     InvocationEnded,
+    LaunchHeld,
+    RedriveOrdered,
     SpotInterruptionWarning,
+    TerminationHeld,
     Tick,
     finished,
     task_and_cluster,
@@ -45,9 +55,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chalicelib.actions import Outcome, Plan
-    from chalicelib.cluster import Node
-    from chalicelib.events import Answer, Event, Incoming
+    from chalicelib.cluster import Incident, Node
+    from chalicelib.events import Answer, Event, FleetEvent, Incoming, InstanceEvent
 
+NOBODYS = "*"  # in place of a cluster, where none can be named
 RACES = 5  # lost in a row before it is left to the tick
 LAG = 3.0  # seconds that Run Command may need to show what its event said
 
@@ -61,23 +72,47 @@ def handle(kind: type[Incoming], payload: object, world: World | None = None) ->
         return []
     world = world or connected()
     match event:
-        case SpotInterruptionWarning():
-            return _handle_instance(event, find(event.instance, event.time, world, follow), world)
-        case InstanceStateChanged():
-            return _handle_instance(event, world.store.home(event.instance), world)
         case InvocationEnded():
             return _handle_invocation(event, world)
         case Tick():
             return _handle_tick(world)
+        case FleetNoted() | FleetFailed():
+            return _handle_fleet(event, world)
+        case HealthNotice(changes):
+            return [reason for change in changes for reason in _handle_instance(change, world)]
         case _:
-            assert_never(event)
+            return _handle_instance(event, world)
 
 
-def _handle_instance(
-    event: SpotInterruptionWarning | InstanceStateChanged, cluster: str | None, world: World
-) -> list[str]:
+def _handle_instance(event: InstanceEvent, world: World) -> list[str]:
+    cluster = _home(event, world)
     if cluster is None:
         observability.foreign(Metric.FOREIGN_INSTANCES, event.instance)
+        return []
+    return list(follow(event, cluster, world))
+
+
+def _home(event: InstanceEvent, world: World) -> str | None:
+    """The cluster of the event's instance. What is new or hurries does not wait for the tick's census."""
+    match event:
+        case SpotInterruptionWarning() | LaunchHeld() | TerminationHeld():
+            hurries = True
+        case InstanceStateChanged():
+            hurries = event.state is InstanceState.RUNNING
+        case FleetInstanceChanged():
+            hurries = event.change is not Change.TERMINATED
+        case _:
+            hurries = False
+    if hurries and not event.drill:
+        return find(event.instance, event.time, world, follow)
+    return world.store.home(event.instance)
+
+
+def _handle_fleet(event: FleetEvent, world: World) -> list[str]:
+    """A failure that names no fleet may be anybody's: it is told, as nobody else could tell."""
+    cluster = world.store.home(event.fleet) if event.fleet else NOBODYS
+    if cluster is None:
+        observability.foreign(Metric.FOREIGN_FLEETS, event.fleet)
         return []
     return list(follow(event, cluster, world))
 
@@ -163,19 +198,22 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
     """What is known of the cluster now, as far as the event concerns it."""
     now = world.clock.now()
     managers = world.store.managers(cluster)
-    return Cluster(cluster, now, _nodes(event, cluster, world, now), managers, world.policy)
+    conduct = world.store.conduct(cluster)
+    untold: tuple[Incident, ...] = ()
+    if isinstance(event, Tick):
+        untold = tuple(incident for incident in world.store.incidents(cluster) if not incident.told)
+    nodes = _nodes(event, cluster, world, now)
+    return Cluster(cluster, now, nodes, managers, world.policy, conduct, untold)
 
 
 def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:
     match event:
-        case SpotInterruptionWarning() | InstanceStateChanged():
+        case CommandFinished() | CommandRunning() | Tick():
+            return world.store.open(cluster, until=now + 86_400)  # a tick beats for what is not due, too
+        case CensusTaken() | RedriveOrdered():
+            return world.store.nodes(cluster)
+        case FleetNoted() | FleetFailed() | ConductOrdered():
+            return ()
+        case _:
             node = world.store.node(cluster, event.instance)
             return (node,) if node else ()
-        case CommandFinished() | CommandRunning():
-            return world.store.open(cluster, until=now + 86_400)
-        case CensusTaken():
-            return world.store.nodes(cluster)
-        case Tick():
-            return world.store.open(cluster, until=now)
-        case _:
-            assert_never(event)

@@ -13,18 +13,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``table``: the DynamoDB table; ``notice``: seconds between a Spot warning's time and the end."""
+    """What each function is told.
+
+    ``table``: the DynamoDB table; ``notice``: seconds between a Spot warning's time and the end;
+    ``topic``: the SNS topic that tells people of incidents, its name or ARN ("": only the log tells them).
+    """
 
     table: str
     notice: float = 120.0
+    topic: str = ""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Settings from TABLE and NOTICE_SECONDS; raises SettingError naming the variable."""
+    """Settings from TABLE, NOTICE_SECONDS and TOPIC; raises SettingError naming the variable."""
     table = environment.get("TABLE", "")
     if not table:
         raise SettingError("TABLE is not set: give the table's name under environment_variables of the stage")
-    return Settings(table, _seconds(environment.get("NOTICE_SECONDS", "120")))
+    return Settings(table, _seconds(environment.get("NOTICE_SECONDS", "120")), environment.get("TOPIC", ""))
 
 
 def _seconds(text: str) -> float:

@@ -4,9 +4,12 @@ Items (partition key ``cluster``, sort key ``item``):
     (cluster, ``node#i-…``)      the record of an instance; in the local index ``open`` while it has ``due``
     (cluster, ``cluster``)       ``managers``
     (cluster, ``breaker#i-…``)   how a manager host has behaved
+    (cluster, ``settings``)      how the cluster is to be treated, as far as people have set it
+    (cluster, ``incident#…``)    what people have to know; with ``record`` it is a dead letter
+    (cluster, ``errand#task``)   what was ordered by hand last
     (cluster, ``lease``)         ``holder``, ``until``: who may send commands
-    (``i-…``, ``home``)          ``name``: which cluster the instance belongs to. Never changes, never
-                                 ends: a hundred bytes are cheaper than a node taken for somebody else's
+    (``i-…``, ``home``)          ``name``: which cluster the instance or fleet belongs to. Never changes,
+                                 never ends: a hundred bytes are cheaper than a node taken for somebody else's
     (``*``, ``census``)          ``taken``, ``busy_until``, ``clusters``
 """
 
@@ -14,17 +17,23 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from chalicelib.cluster import Census
 from chalicelib.items import (
+    attribute,
     breaker_attributes,
     breaker_from,
     census_from,
     census_item,
+    conduct_from,
+    errand_from,
+    errand_item,
     host_from,
+    incident_from,
+    incident_item,
     key,
     node_from,
     node_item,
@@ -32,49 +41,42 @@ from chalicelib.items import (
     strings,
     texts,
 )
+from chalicelib.table import Table, raise_unless_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-    from chalicelib.cluster import Breaker, Host, Node
-    from chalicelib.items import Item
+    from chalicelib.cluster import Breaker, Errand, Host, Incident, Node
+    from chalicelib.conduct import Conduct
 
 WRITERS = 16  # at once, when a census enrols a whole cluster
 BREAKER_KEPT = 86_400.0  # seconds without news after which a breaker is forgotten
 
 
 @dataclass(frozen=True, slots=True)
-class DynamoStore:
-    """The table through a DynamoDB client; the methods are told in world.Store."""
-
-    client: DynamoDBClient
-    table: str
+class DynamoStore(Table):
+    """The records by their meaning; the methods are told in world.Store."""
 
     def home(self, instance: str) -> str | None:
         """The cluster of an instance."""
-        item = self._get(instance, "home")
+        item = self.get(instance, "home")
         return item["name"]["S"] if item else None
 
     def node(self, cluster: str, instance: str) -> Node | None:
         """The record of an instance."""
-        item = self._get(cluster, f"node#{instance}")
+        item = self.get(cluster, f"node#{instance}")
         return node_from(item) if item else None
 
     def nodes(self, cluster: str) -> tuple[Node, ...]:
         """All records of a cluster."""
-        condition = "#cluster = :cluster AND begins_with(#item, :prefix)"
-        values = {":cluster": {"S": cluster}, ":prefix": {"S": "node#"}}
-        names = {"#cluster": "cluster", "#item": "item"}
-        return tuple(map(node_from, self._query(condition, names, values)))
+        return tuple(map(node_from, self.all(cluster, "node#")))
 
     def open(self, cluster: str, until: float) -> tuple[Node, ...]:
         """The records with open work that is due by then, in order of ``due``."""
         condition = "#cluster = :cluster AND #due <= :until"
         values = {":cluster": {"S": cluster}, ":until": number(until)}
         names = {"#cluster": "cluster", "#due": "due"}
-        return tuple(map(node_from, self._query(condition, names, values, IndexName="open")))
+        return tuple(map(node_from, self.query(condition, names, values, IndexName="open")))
 
     def enrol(self, nodes: Iterable[Node]) -> None:
         """Begin records, and note where the instances are at home; existing records stay."""
@@ -85,35 +87,85 @@ class DynamoStore:
         """Replace a record; False if it is no longer the one that was read."""
         values = {":version": number(before.version), ":state": {"S": before.state.value}}
         names = {"#version": "version", "#state": "state"}
-        return self._put(node_item(after), "#version = :version AND #state = :state", names, values)
+        return self.put(node_item(after), "#version = :version AND #state = :state", names, values)
+
+    def record_homes(self, cluster: str, fleets: Iterable[str]) -> None:
+        """Note which cluster fleets work for: their own events name no instance."""
+        for fleet in fleets:
+            self.put(key(fleet, "home") | {"name": {"S": cluster}})
 
     def managers(self, cluster: str) -> tuple[str, ...]:
         """The instances that are the cluster's managers."""
-        item = self._get(cluster, "cluster")
+        item = self.get(cluster, "cluster")
         return texts(item["managers"]) if item else ()
 
     def record_managers(self, cluster: str, managers: Iterable[str]) -> None:
         """Remember the managers."""
-        self._put(key(cluster, "cluster") | {"managers": strings(managers)})
+        self.put(key(cluster, "cluster") | {"managers": strings(managers)})
 
     def hosts(self, cluster: str) -> tuple[Host, ...]:
         """The managers as places to run commands."""
         managers = self.managers(cluster)
         keys = [key(cluster, kind + manager) for manager in managers for kind in ("node#", "breaker#")]
-        items = {item["item"]["S"]: item for item in self._batch(keys)}
+        items = {item["item"]["S"]: item for item in self.batch(keys)}
         return tuple(
             host_from(manager, items.get(f"node#{manager}"), items.get(f"breaker#{manager}"))
             for manager in managers
         )
 
+    def conduct(self, cluster: str) -> Conduct:
+        """How the cluster is to be treated."""
+        return conduct_from(self.get(cluster, "settings"))
+
+    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool]) -> None:
+        """Treat it otherwise; what is not named stays as it is."""
+        self.client.update_item(
+            TableName=self.table,
+            Key=key(cluster, "settings"),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+            ExpressionAttributeNames={f"#{name}": name for name in changes},
+            ExpressionAttributeValues={f":{name}": attribute(value) for name, value in changes.items()},
+        )
+
+    def incidents(self, cluster: str) -> tuple[Incident, ...]:
+        """All incidents that are not forgotten."""
+        return tuple(map(incident_from, self.all(cluster, "incident#")))
+
+    def open_incident(self, cluster: str, incident: Incident, now: float) -> bool:
+        """Record an incident; False where it is known and has not expired."""
+        names, values = {"#expires": "expires"}, {":now": number(now)}
+        free = "attribute_not_exists(#expires) OR #expires <= :now"
+        return self.put(incident_item(cluster, incident), free, names, values)
+
+    def told(self, cluster: str, name: str) -> None:
+        """Somebody was told of the incident."""
+        self.client.update_item(
+            TableName=self.table,
+            Key=key(cluster, f"incident#{name}"),
+            UpdateExpression="SET told = :true",
+            ExpressionAttributeValues={":true": {"BOOL": True}},
+        )
+
+    def forget(self, cluster: str, name: str) -> None:
+        """The incident is over."""
+        self.client.delete_item(TableName=self.table, Key=key(cluster, f"incident#{name}"))
+
+    def record_errand(self, cluster: str, errand: Errand) -> None:
+        """Remember the last time that a task was ordered."""
+        self.put(errand_item(cluster, errand))
+
+    def errands(self, cluster: str) -> tuple[Errand, ...]:
+        """What was ordered last, one for each task."""
+        return tuple(map(errand_from, self.all(cluster, "errand#")))
+
     def breaker(self, cluster: str, manager: str) -> Breaker:
         """How a manager has behaved; closed if nothing is known."""
-        return breaker_from(self._get(cluster, f"breaker#{manager}"))
+        return breaker_from(self.get(cluster, f"breaker#{manager}"))
 
     def record_breaker(self, cluster: str, manager: str, breaker: Breaker, now: float) -> None:
         """Remember how a manager has behaved. The last writer wins: it is advice, not truth."""
         expires = {"expires": number(int(now + BREAKER_KEPT))}
-        self._put(key(cluster, f"breaker#{manager}") | breaker_attributes(breaker) | expires)
+        self.put(key(cluster, f"breaker#{manager}") | breaker_attributes(breaker) | expires)
 
     def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> bool:
         """Take or renew the lease; False while another holder's lasts."""
@@ -121,7 +173,7 @@ class DynamoStore:
         values = {":holder": {"S": holder}, ":now": number(now)}
         names = {"#holder": "holder", "#until": "until"}
         free = "attribute_not_exists(#holder) OR #until <= :now OR #holder = :holder"
-        return self._put(item, free, names, values)
+        return self.put(item, free, names, values)
 
     def release(self, cluster: str, holder: str) -> None:
         """Let the lease go, if it is still the holder's."""
@@ -134,11 +186,11 @@ class DynamoStore:
                 ExpressionAttributeValues={":holder": {"S": holder}},
             )
         except ClientError as error:
-            _raise_unless_refused(error)
+            raise_unless_refused(error)
 
     def census(self) -> Census:
         """When the last census was taken, and which clusters there are."""
-        return census_from(self._get("*", "census"))
+        return census_from(self.get("*", "census"))
 
     def begin_census(self, seen: Census, now: float, seconds: float) -> bool:
         """Claim the next census for some seconds; False if somebody else was faster."""
@@ -146,63 +198,13 @@ class DynamoStore:
         values = {":taken": number(seen.taken), ":now": number(now)}
         names = {"#taken": "taken", "#busy": "busy_until"}
         free = "attribute_not_exists(#taken) OR (#taken = :taken AND #busy <= :now)"
-        return self._put(item, free, names, values)
+        return self.put(item, free, names, values)
 
     def end_census(self, taken: float, clusters: Iterable[str]) -> None:
         """The census that began at ``taken`` is recorded completely."""
-        self._put(census_item(Census(taken, clusters=tuple(clusters))))
+        self.put(census_item(Census(taken, clusters=tuple(clusters))))
 
     def _enrol(self, node: Node) -> None:
         # Home first: a home without a record is completed by the next census, the reverse would not be.
-        self._put(key(node.instance, "home") | {"name": {"S": node.cluster}})
-        self._put(node_item(node), "attribute_not_exists(#item)", {"#item": "item"})
-
-    def _get(self, cluster: str, item: str) -> Item | None:
-        found = self.client.get_item(TableName=self.table, Key=key(cluster, item), ConsistentRead=True)
-        return found.get("Item")
-
-    def _batch(self, keys: list[Item]) -> list[Item]:
-        if not keys:
-            return []
-        items: list[Item] = []
-        wanted: dict[str, Any] = {self.table: {"Keys": keys, "ConsistentRead": True}}
-        while wanted:
-            page = self.client.batch_get_item(RequestItems=wanted)
-            items += page["Responses"].get(self.table, [])
-            wanted = page["UnprocessedKeys"]
-        return items
-
-    def _query(self, condition: str, names: Mapping[str, str], values: Item, **more: Any) -> Iterator[Item]:
-        pages = self.client.get_paginator("query").paginate(
-            TableName=self.table,
-            KeyConditionExpression=condition,
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values,
-            ConsistentRead=True,
-            **more,
-        )
-        for page in pages:
-            yield from page["Items"]
-
-    def _put(
-        self,
-        item: Item,
-        condition: str = "",
-        names: Mapping[str, str] | None = None,
-        values: Item | None = None,
-    ) -> bool:
-        """Write an item; False if the condition refused it."""
-        more: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
-        more |= {"ExpressionAttributeNames": names} if names else {}
-        more |= {"ExpressionAttributeValues": values} if values else {}
-        try:
-            self.client.put_item(TableName=self.table, Item=item, **more)
-        except ClientError as error:
-            _raise_unless_refused(error)
-            return False
-        return True
-
-
-def _raise_unless_refused(error: ClientError) -> None:
-    if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-        raise error
+        self.put(key(node.instance, "home") | {"name": {"S": node.cluster}})
+        self.put(node_item(node), "attribute_not_exists(#item)", {"#item": "item"})

@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING, Protocol
 import boto3
 from botocore.config import Config
 
-from chalicelib.cluster import Policy
-from chalicelib.fleet import Ec2Fleet
+from chalicelib.conduct import Policy
+from chalicelib.fleet import AwsFleet
 from chalicelib.hosts import SsmHosts
 from chalicelib.settings import from_environment
 from chalicelib.store import DynamoStore
+from chalicelib.topic import SnsTopic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_sns import SNSClient
 
-    from chalicelib.cluster import Breaker, Census, Host, Node, Sighting
+    from chalicelib.actions import Verdict
+    from chalicelib.cluster import Breaker, Census, Errand, Hook, Host, Incident, Node, Sighting
+    from chalicelib.conduct import Conduct
     from chalicelib.events import Answer
     from chalicelib.protocol import Arguments, Task
 
@@ -53,6 +58,9 @@ class Store(Protocol):
     def move(self, before: Node, after: Node) -> bool:
         """Replace a record; False if it is no longer the one that was read."""
 
+    def record_homes(self, cluster: str, fleets: Iterable[str]) -> None:
+        """Note which cluster fleets work for; ``home`` then answers for them too."""
+
     def managers(self, cluster: str) -> tuple[str, ...]:
         """The instances that are the cluster's managers."""
 
@@ -61,6 +69,30 @@ class Store(Protocol):
 
     def hosts(self, cluster: str) -> tuple[Host, ...]:
         """The managers as places to run commands."""
+
+    def conduct(self, cluster: str) -> Conduct:
+        """How the cluster is to be treated."""
+
+    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool]) -> None:
+        """Treat it otherwise; what is not named stays as it is."""
+
+    def incidents(self, cluster: str) -> tuple[Incident, ...]:
+        """All incidents that are not forgotten, dead letters among them."""
+
+    def open_incident(self, cluster: str, incident: Incident, now: float) -> bool:
+        """Record an incident; False where it is known and has not expired."""
+
+    def told(self, cluster: str, name: str) -> None:
+        """Somebody was told of the incident."""
+
+    def forget(self, cluster: str, name: str) -> None:
+        """The incident is over."""
+
+    def record_errand(self, cluster: str, errand: Errand) -> None:
+        """Remember the last time that a task was ordered."""
+
+    def errands(self, cluster: str) -> tuple[Errand, ...]:
+        """What was ordered last, one for each task."""
 
     def breaker(self, cluster: str, manager: str) -> Breaker:
         """How a manager has behaved."""
@@ -102,8 +134,21 @@ class Hosts(Protocol):
         """Take a command back, as far as possible."""
 
 
+class Messages(Protocol):
+    """Where people hear of incidents. Raises RefusedError."""
+
+    def publish(self, subject: str, text: str) -> None:
+        """Tell them."""
+
+
 class Fleet(Protocol):
-    """EC2."""
+    """EC2 and Auto Scaling. Calls to the latter raise ThrottledError and RefusedError."""
+
+    def complete(self, instance: str, hook: Hook, verdict: Verdict) -> None:
+        """Complete a lifecycle action; one that is over already stays so."""
+
+    def beat(self, instance: str, hook: Hook) -> None:
+        """Have a lifecycle action wait longer; nothing happens to one that is over."""
 
     def census(self) -> tuple[Sighting, ...]:
         """All tagged instances of all clusters."""
@@ -138,6 +183,7 @@ class World:
     store: Store
     hosts: Hosts
     fleet: Fleet
+    messages: Messages
     clock: Clock = field(default_factory=WallClock)
     policy: Policy = field(default_factory=Policy)
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -146,19 +192,30 @@ class World:
 def connected() -> World:
     """The real world, for one invocation. Raises SettingError."""
     settings = from_environment(os.environ)
-    store, hosts, fleet = _adapters(settings.table)
-    return World(store, hosts, fleet, policy=Policy(notice=settings.notice))
+    store, hosts, fleet, messages = _adapters(settings.table, settings.topic)
+    return World(store, hosts, fleet, messages, policy=Policy(notice=settings.notice))
 
 
 @cache
-def _adapters(table: str) -> tuple[DynamoStore, SsmHosts, Ec2Fleet]:
+def _adapters(table: str, topic: str) -> tuple[DynamoStore, SsmHosts, AwsFleet, SnsTopic]:
     """Made at the first event, as deploying imports the app too; kept while the container lives."""
     signed = PATIENCE.merge(Config(signature_version="s3v4"))  # older signatures are refused in newer regions
     return (
         DynamoStore(boto3.client("dynamodb", config=PATIENCE), table),
         SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
-        Ec2Fleet(_ec2),
+        AwsFleet(_ec2, _autoscaling),
+        SnsTopic(_sns, topic),
     )
+
+
+@cache
+def _autoscaling() -> AutoScalingClient:
+    return boto3.client("autoscaling", config=PATIENCE)
+
+
+@cache
+def _sns() -> SNSClient:
+    return boto3.client("sns", config=PATIENCE)
 
 
 @cache

@@ -1,18 +1,16 @@
-"""What happened: typed events, each with the EventBridge pattern that selects it and its parser.
+"""Run Command: the end of a command on a host, and what the host said.
 
-An event from outside has ``PATTERN`` and ``parse(payload)``, which raises MalformedError with one line that
-names the field. The instance is taken from ``detail`` only: the ARNs in ``resources`` come in several shapes.
+The events that tell of a command as a whole name no instance, so only those of its invocations are used.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from chalicelib.cluster import NAME, InstanceState, Sighting
-from chalicelib.fields import choice, command_id, envelope, instance_id
+from chalicelib.cluster import NAME
+from chalicelib.fields import command_id, envelope, instance_id
 from chalicelib.protocol import ProtocolError, Result, Task, decode_result
 
 COMMENT = re.compile(rf"({'|'.join(task.value for task in Task)}) ({NAME.pattern})")
@@ -34,53 +32,6 @@ ENDED = [
 ]
 
 
-class Ending(StrEnum):
-    """What EC2 does to an interrupted Spot instance."""
-
-    TERMINATE = "terminate"
-    STOP = "stop"
-    HIBERNATE = "hibernate"
-
-
-@dataclass(frozen=True, slots=True)
-class SpotInterruptionWarning:
-    """EC2 takes a Spot instance back about two minutes after ``time``."""
-
-    PATTERN: ClassVar[dict[str, Any]] = {
-        "source": ["aws.ec2"],
-        "detail-type": ["EC2 Spot Instance Interruption Warning"],
-    }
-    time: float
-    instance: str
-    ending: Ending = Ending.TERMINATE
-
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        time, detail = envelope(payload, cls.PATTERN)
-        return cls(time, instance_id(detail), choice(detail, "instance-action", Ending))
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceStateChanged:
-    """An EC2 instance has entered another state."""
-
-    PATTERN: ClassVar[dict[str, Any]] = {
-        "source": ["aws.ec2"],
-        "detail-type": ["EC2 Instance State-change Notification"],
-        "detail": {"state": ["stopping", "stopped", "shutting-down", "terminated"]},
-    }
-    time: float
-    instance: str
-    state: InstanceState
-
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        time, detail = envelope(payload, cls.PATTERN)
-        return cls(time, instance_id(detail), choice(detail, "state", InstanceState))
-
-
 @dataclass(frozen=True, slots=True)
 class InvocationEnded:
     """A command has ended on a host; what it said has still to be fetched."""
@@ -99,16 +50,6 @@ class InvocationEnded:
         """From an EventBridge event."""
         time, detail = envelope(payload, cls.PATTERN)
         return cls(time, command_id(detail), instance_id(detail))
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A minute has passed, or somebody wants what is overdue to be looked at now."""
-
-    @classmethod
-    def parse(cls, _: object) -> Self:
-        """From whatever starts it: nothing in it matters."""
-        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +92,6 @@ class CommandRunning:
     time: float
     command: str
     manager: str
-
-
-@dataclass(frozen=True, slots=True)
-class CensusTaken:
-    """EC2 was asked for all tagged instances at ``time``; these are the ones of the cluster."""
-
-    time: float
-    sightings: tuple[Sighting, ...]
-
-
-Incoming = SpotInterruptionWarning | InstanceStateChanged | InvocationEnded | Tick
-Event = SpotInterruptionWarning | InstanceStateChanged | CommandFinished | CommandRunning | CensusTaken | Tick
 
 
 def task_and_cluster(comment: str) -> tuple[Task, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from chalicelib.protocol import Fate
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 AT_ONCE = 4  # commands that may follow each other without a pause: each manager once, and one more
 FIRST_PAUSE = 15.0  # seconds; doubled with each further attempt
 LONGEST_PAUSE = 300.0
+JITTER = 0.3  # the part of a pause that chance may take away
 
 # The swarm itself said "not now": another manager would say the same.
 NOT_NOW = frozenset({Fate.ALIVE, Fate.KEPT, Fate.UNFINISHED})
@@ -27,7 +29,7 @@ def after_failure(node: Node, report: NodeReport | None, event: CommandFinished,
     fate = report.fate.value if report else ""
     if report and report.fate not in NOT_NOW and node.attempts < AT_ONCE:
         return node.reopened(due=now, reason=reason, fate=fate)
-    return node.reopened(due=now + pause(node.attempts), reason=reason, fate=fate)
+    return node.reopened(due=now + pause(node.attempts, node.instance), reason=reason, fate=fate)
 
 
 def why(report: NodeReport | None, event: CommandFinished) -> str:
@@ -39,6 +41,10 @@ def why(report: NodeReport | None, event: CommandFinished) -> str:
     return event.result.error or "the agent did not report on this node"
 
 
-def pause(attempts: int) -> float:
-    """Seconds until the next attempt."""
-    return min(FIRST_PAUSE * 2.0 ** min(max(attempts - 1, 0), 10), LONGEST_PAUSE)
+def pause(attempts: int, instance: str) -> float:
+    """Seconds until the next attempt: exponential, with jitter so that what failed together comes apart.
+
+    The jitter is the same for the same attempt, so that rules stay pure.
+    """
+    longest = min(FIRST_PAUSE * 2.0 ** min(max(attempts - 1, 0), 10), LONGEST_PAUSE)
+    return longest * (1.0 - JITTER * (crc32(f"{instance} {attempts}".encode()) % 1000) / 1000)

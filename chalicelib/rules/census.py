@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Enrol, Move, Plan, RecordManagers
+from chalicelib.actions import Enrol, Move, Plan, RecordHomes, RecordManagers
 from chalicelib.cluster import UP, Node, Role
 from chalicelib.protocol import Fate
-from chalicelib.rules.leave import following
-from chalicelib.states import NodeState
+from chalicelib.rules.leave import KEEP_GONE, following
+from chalicelib.states import STANDING, NodeState
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
     from chalicelib.cluster import Cluster, Sighting
     from chalicelib.events import CensusTaken
 
-STANDING = frozenset({NodeState.JOINING, NodeState.ACTIVATING, NodeState.IN_SERVICE, NodeState.RETURNING})
 SETTLED = 300.0  # seconds after which EC2's listing, which lags behind, is trusted to know of a change
 
 
@@ -24,14 +24,15 @@ def on_census_taken(event: CensusTaken, cluster: Cluster) -> Plan:
     seen = {sighting.instance: sighting for sighting in event.sightings}
     known = {node.instance for node in cluster.nodes}
     fresh = tuple(
-        _enrolled(sighting, event.time)
-        for sighting in seen.values()
-        if sighting.instance not in known and sighting.state in UP
+        _enrolled(sighting, event.time) for sighting in seen.values() if sighting.instance not in known
     )
     afters = [(node, _after(node, seen.get(node.instance), event.time, cluster)) for node in cluster.nodes]
     moves = tuple(Move(node, after) for node, after in afters if after)
     managers = _managers(event)
+    new = {node.instance for node in fresh}
+    fleets = sorted({one.fleet for one in seen.values() if one.fleet and one.instance in new})
     actions: list[Action] = [Enrol(fresh)] if fresh else []
+    actions += [RecordHomes(tuple(fleets))] if fleets else []
     actions += [RecordManagers(managers)] if managers != cluster.managers else []
     actions += moves
     reason = f"{len(seen)} instances seen: {len(fresh)} new, {len(moves)} changed, {len(managers)} managers"
@@ -44,7 +45,7 @@ def _managers(event: CensusTaken) -> tuple[str, ...]:
 
 
 def _enrolled(sighting: Sighting, time: float) -> Node:
-    return Node(
+    node = Node(
         cluster=sighting.cluster,
         instance=sighting.instance,
         role=sighting.role,
@@ -55,10 +56,17 @@ def _enrolled(sighting: Sighting, time: float) -> Node:
         due=time,
         reason="seen by the census",
     )
+    if sighting.state in UP:
+        return node
+    # Its group may still wait for it, so it has to be known; the swarm it never met.
+    why = f"was {sighting.state} before it was seen"
+    return replace(node, state=NodeState.GONE, since=time, due=None, reason=why, expires=time + KEEP_GONE)
 
 
 def _after(node: Node, sighting: Sighting | None, time: float, cluster: Cluster) -> Node | None:
-    """The node as the census wants it; None for no change."""
+    """The node as the census wants it; None for no change. What began after the census looked stays."""
+    if node.since > time:
+        return None
     if sighting is None:
         return following(node, None, time, cluster) if time > node.launched + SETTLED else None
     if sighting.state not in UP:
@@ -86,5 +94,6 @@ def _why_back(node: Node, sighting: Sighting, time: float) -> str:
 
 def _back(node: Node, sighting: Sighting, reason: str, now: float) -> Node:
     launched = sighting.launched
-    now_at = {"role": sighting.role, "address": sighting.address, "launched": launched}
+    # Without a node id: in a join, one means that the managers do not list it, and that the host must leave.
+    now_at = {"role": sighting.role, "address": sighting.address, "launched": launched, "node": ""}
     return node.to(NodeState.JOINING, since=launched, due=now, reason=reason, **now_at)

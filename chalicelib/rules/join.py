@@ -23,12 +23,20 @@ def joined(node: Node, report: NodeReport | None, event: CommandFinished, now: f
 
 
 def activated(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
-    """The node after an activate command: in service, joined anew if the swarm lost it, else open again."""
+    """The node after an activate command: in service, joined anew if the swarm lost it, else open again.
+
+    A record that joins anew keeps its node id: so the agent on the host knows that its managers do not list
+    it, and leaves what it still believes to be its swarm. All others join without a node id.
+    """
     if report is not None and report.fate is Fate.ABSENT:
-        return node.to(NodeState.JOINING, since=event.time, due=now, reason="the swarm has no such node")
+        reason = f"{report.detail}: it joins anew"
+        return node.to(NodeState.JOINING, since=event.time, due=now, reason=reason)
     if report is None or report.fate is not Fate.ACTIVE:
         return again.after_failure(node, report, event, now)
-    found = report.node or node.node
     return node.to(
-        NodeState.IN_SERVICE, since=event.time, reason="activated", fate=report.fate.value, node=found
+        NodeState.IN_SERVICE,
+        since=event.time,
+        reason="activated",
+        fate=report.fate.value,
+        node=report.node or node.node,
     )

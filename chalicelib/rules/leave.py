@@ -5,41 +5,60 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
-from chalicelib.cluster import GOING, OVER
+from chalicelib.cluster import GOING, OVER, InstanceState
 from chalicelib.protocol import Fate
 from chalicelib.rules import again, drain
 from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
-    from chalicelib.cluster import Cluster, InstanceState, Node
+    from chalicelib.cluster import Cluster, Node
     from chalicelib.events import CommandFinished, InstanceStateChanged
     from chalicelib.protocol import NodeReport
 
 REMOVED = frozenset({Fate.REMOVED, Fate.ABSENT})
+RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 KEEP_GONE = 7 * 86_400.0  # seconds that the record of a gone node stays readable
 
 
 def on_instance_state_changed(event: InstanceStateChanged, cluster: Cluster) -> Plan:
-    """An ending instance is evacuated if nobody warned of it, an ended one is removed."""
+    """A running instance joins, one that ends unwarned is evacuated, one that has ended is removed."""
     node = cluster.node(event.instance)
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}")
-    if event.time < node.launched:
-        return Plan(f"{event.state}, but that was before the instance's last start")
-    after = following(node, event.state, event.time, cluster)
+    return changed(node, event.state, event.time, cluster)
+
+
+def changed(node: Node, state: InstanceState, time: float, cluster: Cluster) -> Plan:
+    """The instance has entered a state at ``time``."""
+    if time < node.launched and state is not InstanceState.RUNNING:
+        return Plan(f"{state}, but that was before the instance's last start")
+    if state is InstanceState.RUNNING:
+        after = started(node, time, cluster.now)
+    else:
+        after = following(node, state, time, cluster)
     if after is None:
         actions = (Dispatch(node.instance),) if node.unsent else ()
-        return Plan(f"the instance is {event.state}, the node is {node.state}: nothing to begin", actions)
+        return Plan(f"the instance is {state}, the node is {node.state}: nothing to begin", actions)
     return Plan(after.reason, (Move(node, after), Dispatch(node.instance)))
+
+
+def started(node: Node, time: float, now: float) -> Node | None:
+    """The node of an instance that runs: it joins again if it had ended before; None for no change."""
+    ended = node.state in (NodeState.LEAVING, NodeState.GONE)
+    # Evacuated for its stop, and the event of the stop was lost. What is given back never stopped.
+    stopped = node.state is NodeState.EVACUATED and not node.back
+    if not (ended or stopped) or time <= node.since + RESOLUTION:
+        return None
+    reason = "the instance was started again"
+    return node.to(NodeState.JOINING, since=time, launched=time, due=now, reason=reason)
 
 
 def following(node: Node, state: InstanceState | None, time: float, cluster: Cluster) -> Node | None:
     """The node after its instance was found in a state (None: EC2 does not list it); None for no change."""
-    if state in GOING and node.state is NodeState.IN_SERVICE:
+    if state in GOING:
         reason = f"the instance is {state} without a warning"
-        return drain.begun(
-            node, cluster.now, since=time, deadline=time + cluster.policy.shutdown, reason=reason
-        )
+        threat = drain.Threat(time, time + cluster.policy.shutdown, reason)
+        return drain.threatened(node, cluster.now, threat)
     if (state in OVER or state is None) and node.state not in (NodeState.LEAVING, NodeState.GONE):
         reason = f"the instance is {state}" if state else "EC2 no longer lists the instance"
         return node.to(NodeState.LEAVING, since=time, due=cluster.now, reason=reason)

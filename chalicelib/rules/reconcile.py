@@ -1,36 +1,85 @@
-"""The backstop: whatever no event finished is found overdue, asked for, and sent again."""
+"""The backstop: whatever no event finished is found overdue, asked for, sent again, and finally closed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan
+from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan, Raise
+from chalicelib.cluster import Incident
 from chalicelib.protocol import Task
-from chalicelib.rules import again
+from chalicelib.rules import again, ahead, closing, hooks
+from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
     from chalicelib.cluster import Cluster, Node
     from chalicelib.events import CommandRunning, Tick
 
+STUCK = 300.0  # seconds that work may wait for a host that takes it, before people are told
+AGAIN = 3600.0  # seconds after which they are told again
+
 
 def on_tick(_: Tick, cluster: Cluster) -> Plan:
-    """Ask for the commands that are out too long, send what is not out."""
+    """Ask for the commands that are out too long, send what is not out, begin what was planned for now."""
     overdue = [node for node in cluster.nodes if node.due is not None and node.due <= cluster.now]
-    if not overdue:
+    if cluster.conduct.paused:
+        return Plan(f"paused: {len(overdue)} wait" if overdue else "nothing is overdue")
+    changes = [action for node in cluster.nodes for action in _changes(node, cluster)]
+    changes += [Raise(incident) for incident in cluster.untold]
+    changes += _stuck([node for node in overdue if node.unsent], cluster)
+    work = [node for node in overdue if node.unsent or node.command]
+    if not work and not changes:
         return Plan("nothing is overdue")
     out = sorted({(node.command, node.manager, node.task) for node in overdue if node.command and node.task})
-    actions: list[Action] = [Ask(*command) for command in out]
     unsent = sum(node.unsent for node in overdue)
-    if unsent:
-        actions.append(Dispatch(seconds=0))
-    reason = f"{len(overdue)} overdue: {unsent} to send, {len(out)} commands to ask for"
-    return Plan(reason, tuple(actions), (Measure(Metric.OVERDUE_INTENTS, len(overdue)),))
+    opened = any(isinstance(change, Move) and change.after.unsent for change in changes)
+    sending: list[Action] = [Dispatch(seconds=0)] if unsent or opened else []
+    reason = f"{len(work)} overdue: {unsent} to send, {len(out)} commands to ask for"
+    reason += f"; {len(changes)} other steps" if changes else ""
+    measures = (Measure(Metric.OVERDUE_INTENTS, len(work)),) if work else ()
+    return Plan(reason, (*changes, *(Ask(*command) for command in out), *sending), measures)
+
+
+def _changes(node: Node, cluster: Cluster) -> tuple[Action, ...]:
+    """What is to be done about a record besides its commands; at most one change."""
+    if node.due is not None and node.due <= cluster.now:
+        if closing_steps := closing.ends(node, cluster):
+            return closing_steps
+        if after := _planned(node, cluster):
+            return (Move(node, after),)
+    beat = hooks.heartbeat(node, cluster.now)
+    return (beat,) if beat else ()
+
+
+def _planned(node: Node, cluster: Cluster) -> Node | None:
+    """What was put off until now: a node that is given back, or one whose scheduled change comes near."""
+    if node.state is NodeState.EVACUATED and node.back:
+        reason = "the drill is over" if node.drill else "nothing followed"
+        return node.to(NodeState.RETURNING, since=cluster.now, due=cluster.now, reason=reason)
+    return ahead.begun(node, cluster)
+
+
+def _stuck(waiting: list[Node], cluster: Cluster) -> list[Action]:
+    late = [node for node in waiting if cluster.now - (node.due or 0) > STUCK]
+    if not late:
+        return []
+    incident = Incident(
+        key="stuck",
+        at=cluster.now,
+        what=f"no host of {cluster.name} has taken commands for {STUCK / 60:.0f} min: {late[0].reason}",
+        left=f"{len(late)} nodes wait, {late[0].instance} among them; every tick tries again",
+        remedy="see to the SSM agents of the managers; where the quorum is lost for good: recover (README)",
+        instance=late[0].instance,
+        expires=cluster.now + AGAIN,
+    )
+    return [Raise(incident)]
 
 
 def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
     """Send an evacuation that takes too long through another manager too: the agents join the running one."""
-    waiting = [node for node in cluster.nodes if node.command == event.command]
+    waiting = [
+        node for node in cluster.nodes if (node.command, node.manager) == (event.command, event.manager)
+    ]
     others = set(cluster.managers) - {event.manager}
     moves = tuple(Move(node, _after(node, cluster, elsewhere=bool(others))) for node in waiting)
     if not moves:

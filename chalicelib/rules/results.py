@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan
+from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan, Raise
+from chalicelib.cluster import Incident
 from chalicelib.protocol import DONE, Task
-from chalicelib.rules import drain, join, leave
+from chalicelib.rules import again, drain, join, leave
 from chalicelib.states import PLACES, NodeState, Place
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ CONCLUDE: dict[Task, Callable[[Node, NodeReport | None, CommandFinished, float],
     Task.GIVE_BACK: drain.returned,
     Task.LEAVE: leave.concluded,
 }
+AGAIN = 3600.0  # seconds after which the same alarm is news again
 RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 
 
 def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     """Each node by its own report: one that failed stays open, whatever became of the others."""
+    if event.task not in CONCLUDE:
+        return Plan(f"{event.task.value}: {event.status}: {_said(event)}")
     reports = {report.instance: report for report in event.result.nodes} if event.result else {}
     moves = tuple(
         Move(node, _after(node, reports.get(node.instance), event, cluster.now))
@@ -37,7 +41,7 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     )
     if not moves:
         return Plan(f"{event.command}: nothing waits for this {event.task.value} any more, or yet")
-    actions: list[Action] = [*moves]
+    actions: list[Action] = [*moves, *_alarm(event, moves, cluster)]
     if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
         actions.append(NoteHost(event.manager, healthy=not event.host_failed))
     ready = [move.after for move in moves if move.after.unsent and (move.after.due or 0) <= cluster.now]
@@ -46,6 +50,32 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     reason = "; ".join(f"{move.after.instance} {move.after.state}: {move.after.reason}" for move in moves[:5])
     measures = tuple(measure for move in moves for measure in _measures(move))
     return Plan(f"{event.status}: {reason}", tuple(actions), measures)
+
+
+def _said(event: CommandFinished) -> str:
+    """What a task answered that no record waits for."""
+    if event.result is None:
+        return event.failure
+    told = [f"{report.instance} {again.why(report, event)}" for report in event.result.nodes]
+    return event.result.error or "; ".join(told) or ("done" if event.result.ok else "not done")
+
+
+def _alarm(event: CommandFinished, moves: tuple[Move, ...], cluster: Cluster) -> tuple[Action, ...]:
+    """Every manager was tried, and the swarm answers none: the quorum may be lost."""
+    tried = max((move.after.attempts for move in moves), default=0)
+    if not event.host_failed or PLACES[event.task] is Place.INSTANCE or tried < again.AT_ONCE:
+        return ()
+    said = event.result.error if event.result else event.failure
+    incident = Incident(
+        key="managers",
+        at=cluster.now,
+        what=f"no manager of {cluster.name} could {event.task.value}: {said}",
+        left="nothing destructive is done; the work is tried again, ever more rarely",
+        remedy="bring managers back; where their quorum is lost for good: recover (README)",
+        instance=event.manager,
+        expires=cluster.now + AGAIN,
+    )
+    return (Raise(incident),)
 
 
 def _concerns(event: CommandFinished, node: Node, report: NodeReport | None) -> bool:

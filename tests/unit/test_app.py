@@ -31,10 +31,33 @@ __all__ = ["aws", "table"]  # fixtures
 
 SAMPLES = {
     "on_spot_interruption_warning": ["spot_interruption_warning"],
-    "on_instance_state_changed": ["instance_terminated"],
+    "on_rebalance_recommended": ["rebalance_recommendation"],
+    "on_instance_state_changed": ["instance_running", "instance_terminated"],
+    "on_spot_request_fulfilled": ["spot_request_fulfillment"],
+    "on_fleet_instance_changed": [
+        "ec2_fleet_instance_launched",
+        "spot_fleet_instance_launched",
+        "spot_fleet_instance_terminated",
+    ],
+    "on_fleet_noted": [],
+    "on_fleet_failed": ["spot_fleet_error"],
+    "on_launch_held": ["asg_launch_lifecycle"],
+    "on_termination_held": ["asg_terminate_lifecycle"],
+    "on_health_notice": ["health_scheduled_change"],
     "on_command_finished": ["ssm_invocation_success", "ssm_invocation_failed"],
     "tick": [],
 }
+CALLS = [
+    "status",
+    "evacuate",
+    "configure",
+    "pause",
+    "resume",
+    "redrive",
+    "init",
+    "rotate_tokens",
+    "recover",
+]
 OTHERS = [path.stem for path in (Path(__file__).parent / "events").glob("*.json")]
 ROOT = Path(__file__).parent.parent.parent
 INSTANCE = "i-0123456789abcdef0"
@@ -81,8 +104,8 @@ def invoke(lambdas: Client, name: str, payload: object) -> Any:
     return lambdas.lambda_.invoke(name, payload).payload
 
 
-def test_there_is_one_function_for_each_event_a_schedule_and_a_status_call() -> None:
-    assert set(deployed.app.handler_map) == {*SAMPLES, "status"}
+def test_there_is_one_function_for_each_event_the_schedule_and_each_manual_call() -> None:
+    assert set(deployed.app.handler_map) == {*SAMPLES, *CALLS}
 
 
 def source(name: str) -> Any:
@@ -168,7 +191,7 @@ def test_a_tick_takes_the_census(
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name != "tick"])
 def test_a_malformed_event_does_not_fail_the_function(store: DynamoStore, lambdas: Client, name: str) -> None:
-    payload = sample("spot_fleet_error")
+    payload = sample("spot_fleet_error") | {"detail-type": "nonsense"}
     assert invoke(lambdas, name, payload) == []
     assert store.census().taken == 0
 
@@ -177,8 +200,16 @@ def test_status_shows_what_is_recorded(store: DynamoStore, lambdas: Client) -> N
     assert invoke(lambdas, "status", None) == {"census": 0.0, "clusters": {}}
     store.enrol([a_node()])
     store.end_census(5.0, ["blue", "green"])
-    shown = {"managers": [], "nodes": [json.loads(json.dumps(asdict(a_node())))]}
-    assert invoke(lambdas, "status", {"cluster": "blue"}) == {"census": 5.0, "clusters": {"blue": shown}}
+    shown = json.loads(json.dumps(invoke(lambdas, "status", {"cluster": "blue"})["clusters"]))
+    assert shown == {
+        "blue": {
+            "settings": {"rebalance": "note", "drills": False, "notify": True, "paused": False},
+            "managers": [],
+            "nodes": [json.loads(json.dumps(asdict(a_node())))],
+            "incidents": [],
+            "errands": [],
+        }
+    }
     assert set(invoke(lambdas, "status", {})["clusters"]) == {"blue", "green"}
 
 

@@ -7,15 +7,30 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from chalicelib.cluster import Breaker, Census, Cluster, Host, InstanceState, Node, Role, Sighting
-from chalicelib.errors import ThrottledError, UnreachableError
+from chalicelib.cluster import (
+    Breaker,
+    Census,
+    Cluster,
+    Errand,
+    Hook,
+    Host,
+    Incident,
+    InstanceState,
+    Node,
+    Role,
+    Sighting,
+)
+from chalicelib.conduct import Conduct
+from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task, encode_result
 from chalicelib.states import NodeState
 from chalicelib.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
+
+    from chalicelib.actions import Verdict
 
 START = 1_800_000_000.0
 WORKER, WORKER_2 = "i-0000000000000000a", "i-0000000000000000b"
@@ -80,6 +95,9 @@ class MemoryStore:
     breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
     known_managers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     leases: dict[str, tuple[str, float]] = field(default_factory=dict)
+    conducts: dict[str, Conduct] = field(default_factory=dict)
+    known_incidents: dict[tuple[str, str], Incident] = field(default_factory=dict)
+    known_errands: dict[tuple[str, str], Errand] = field(default_factory=dict)
     last_census: Census = field(default_factory=Census)
     lock: RLock = field(default_factory=RLock)
 
@@ -110,6 +128,38 @@ class MemoryStore:
                 return False
             self.records[before.cluster, before.instance] = after
             return True
+
+    def record_homes(self, cluster: str, fleets: Iterable[str]) -> None:
+        self.homes |= dict.fromkeys(fleets, cluster)
+
+    def conduct(self, cluster: str) -> Conduct:
+        return self.conducts.get(cluster, Conduct())
+
+    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool]) -> None:
+        self.conducts[cluster] = replace(self.conduct(cluster), **changes)  # type: ignore[arg-type]
+
+    def incidents(self, cluster: str) -> tuple[Incident, ...]:
+        return tuple(one for key, one in sorted(self.known_incidents.items()) if key[0] == cluster)
+
+    def open_incident(self, cluster: str, incident: Incident, now: float) -> bool:
+        with self.lock:
+            known = self.known_incidents.get((cluster, incident.key))
+            if known and known.expires > now:
+                return False
+            self.known_incidents[cluster, incident.key] = incident
+            return True
+
+    def told(self, cluster: str, name: str) -> None:
+        self.known_incidents[cluster, name] = replace(self.known_incidents[cluster, name], told=True)
+
+    def forget(self, cluster: str, name: str) -> None:
+        self.known_incidents.pop((cluster, name), None)
+
+    def record_errand(self, cluster: str, errand: Errand) -> None:
+        self.known_errands[cluster, errand.task.value] = errand
+
+    def errands(self, cluster: str) -> tuple[Errand, ...]:
+        return tuple(one for key, one in sorted(self.known_errands.items()) if key[0] == cluster)
 
     def managers(self, cluster: str) -> tuple[str, ...]:
         return self.known_managers.get(cluster, ())
@@ -176,6 +226,9 @@ class Sent:
 
 
 USUAL = {
+    Task.INIT: Fate.JOINED,
+    Task.ROTATE_TOKENS: Fate.ACTIVE,
+    Task.RECOVER: Fate.JOINED,
     Task.JOIN: Fate.JOINED,
     Task.ACTIVATE: Fate.ACTIVE,
     Task.EVACUATE: Fate.SAFE,
@@ -263,10 +316,23 @@ class FakeHosts:
 
 @dataclass
 class FakeFleet:
-    """EC2 with these instances; counts how often it is asked."""
+    """EC2 with these instances, counting how often it is asked; Auto Scaling, with what it was told."""
 
     instances: dict[str, Sighting] = field(default_factory=dict)
     asked: int = 0
+    completed: list[tuple[str, str, Verdict]] = field(default_factory=list)
+    beats: list[str] = field(default_factory=list)
+    refuses: bool = False  # lifecycle calls
+
+    def complete(self, instance: str, hook: Hook, verdict: Verdict) -> None:
+        if self.refuses:
+            raise RefusedError("Auto Scaling refuses")
+        self.completed.append((instance, hook.token, verdict))
+
+    def beat(self, instance: str, hook: Hook) -> None:  # noqa: ARG002
+        if self.refuses:
+            raise RefusedError("Auto Scaling refuses")
+        self.beats.append(instance)
 
     def census(self) -> tuple[Sighting, ...]:
         self.asked += 1
@@ -275,6 +341,19 @@ class FakeFleet:
     def turn(self, name: str, state: InstanceState) -> None:
         """An instance goes into another state."""
         self.instances[name] = replace(self.instances[name], state=state)
+
+
+@dataclass
+class FakeMessages:
+    """What people were told."""
+
+    told: list[tuple[str, str]] = field(default_factory=list)
+    refuses: bool = False
+
+    def publish(self, subject: str, text: str) -> None:
+        if self.refuses:
+            raise RefusedError("SNS did not take it")
+        self.told.append((subject, text))
 
 
 def _in_service(sighting: Sighting) -> Node:
@@ -299,6 +378,7 @@ class Lab:
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     fleet: FakeFleet = field(default_factory=FakeFleet)
+    messages: FakeMessages = field(default_factory=FakeMessages)
     hosts: FakeHosts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -317,7 +397,8 @@ class Lab:
 
     def world(self, **others: object) -> World:
         """For one invocation."""
-        return replace(World(self.store, self.hosts, self.fleet, self.clock), **others)  # type: ignore[arg-type]
+        world = World(self.store, self.hosts, self.fleet, self.messages, self.clock)
+        return replace(world, **others)  # type: ignore[arg-type]
 
     def node(self, name: str = WORKER) -> Node:
         """The record of an instance, which must exist."""

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
+from app import app
+
 CHALICE = Path(__file__).parent.parent.parent.parent / ".chalice"
 CONFIG = json.loads((CHALICE / "config.json").read_text())
+
+
+GROUPS = ["", "-status", "-notes", "-settings", "-managers"]
 
 
 def statements(name: str) -> list[dict[str, Any]]:
@@ -25,14 +30,14 @@ def actions(name: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["policy-{}.json", "policy-{}-status.json"])
+@pytest.mark.parametrize("name", [f"policy-{{}}{group}.json" for group in GROUPS])
 def test_the_stages_differ_only_in_their_name(name: str) -> None:
     dev, prod = ((CHALICE / name.format(stage)).read_text() for stage in ("dev", "prod"))
     assert dev.replace("-dev", "-prod") == prod
     assert json.loads(json.dumps(CONFIG["stages"]["dev"]).replace("dev", "prod")) == CONFIG["stages"]["prod"]
 
 
-@pytest.mark.parametrize("name", ["policy-dev.json", "policy-dev-status.json"])
+@pytest.mark.parametrize("name", [f"policy-dev{group}.json" for group in GROUPS])
 def test_every_statement_says_why_and_no_action_is_a_pattern(name: str) -> None:
     for statement in statements(name):
         assert statement["Sid"].isalnum()
@@ -48,8 +53,32 @@ def test_commands_go_to_the_shell_document_on_instances_of_a_cluster_only() -> N
     assert instances["Condition"] == {"StringLike": {"ssm:resourceTag/swarmkeeper:cluster": "*"}}
 
 
-def test_the_status_call_only_reads() -> None:
-    reading = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
-    assert {
-        action for action in actions("policy-dev-status.json") if not action.startswith("logs:")
-    } == reading
+READING = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
+
+
+@pytest.mark.parametrize(
+    ("group", "more"),
+    [
+        ("-status", set()),
+        ("-notes", {"dynamodb:PutItem", "dynamodb:UpdateItem", "sns:Publish"}),
+        ("-settings", {"dynamodb:UpdateItem"}),
+        ("-managers", {"dynamodb:PutItem", "s3:GetObject", "ssm:SendCommand", "ssm:GetCommandInvocation"}),
+    ],
+)
+def test_who_only_notes_or_orders_may_do_no_more_than_that(group: str, more: set[str]) -> None:
+    allowed = {action for action in actions(f"policy-dev{group}.json") if not action.startswith("logs:")}
+    assert allowed == READING | more
+
+
+def test_orders_to_managers_reach_managers_only() -> None:
+    _, managers = (
+        item for item in statements("policy-dev-managers.json") if item["Action"] == "ssm:SendCommand"
+    )
+    assert managers["Condition"] == {"StringEquals": {"ssm:resourceTag/swarmkeeper:role": "manager"}}
+
+
+def test_every_function_with_its_own_setting_is_deployed_and_every_policy_is_used() -> None:
+    functions = CONFIG["stages"]["dev"]["lambda_functions"]
+    assert set(functions) <= set(app.handler_map)
+    used = {function.get("iam_policy_file") for function in functions.values()} - {None}
+    assert used | {"policy-dev.json"} == {path.name for path in CHALICE.glob("policy-dev*.json")}

@@ -10,6 +10,7 @@ from chalicelib.actions import Code, Dispatch
 from chalicelib.cluster import Breaker, Role
 from chalicelib.dispatch import LEASE, dispatch
 from chalicelib.protocol import Task
+from chalicelib.rules.again import pause
 from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, Lab, a_node, instance
 
@@ -241,7 +242,11 @@ def test_an_instance_that_is_not_reached_yet_is_tried_later_and_keeps_no_other_w
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.DONE
     assert sent_to(lab) == [WORKER_2]
     node = lab.node()
-    assert (node.attempts, node.due, node.reason) == (1, START + 15, "Run Command cannot reach it yet")
+    assert (node.attempts, node.due, node.reason) == (
+        1,
+        START + pause(1, WORKER),
+        "Run Command cannot reach it yet",
+    )
     assert lab.store.breakers == {}
 
 

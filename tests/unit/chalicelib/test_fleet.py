@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import boto3
 import pytest
+from botocore.stub import Stubber
 
-from chalicelib.cluster import InstanceState, Role
-from chalicelib.fleet import Ec2Fleet
+from chalicelib.actions import Verdict
+from chalicelib.cluster import Hook, InstanceState, Role, Transition
+from chalicelib.errors import RefusedError, ThrottledError
+from chalicelib.fleet import AwsFleet
 
 pytestmark = pytest.mark.usefixtures("aws")
+
+
+HOOK = Hook("workers", "leave", "token-1-0123456789-0123456789-0123456789", Transition.TERMINATING, 0.0)
+ACTION = {
+    "AutoScalingGroupName": "workers",
+    "LifecycleHookName": "leave",
+    "LifecycleActionToken": "token-1-0123456789-0123456789-0123456789",
+    "InstanceId": "i-0123456789abcdef0",
+}
+
+
+def fleet(groups: Any = None) -> AwsFleet:
+    return AwsFleet(lambda: boto3.client("ec2"), lambda: groups)
 
 
 def run(**tags: str) -> str:
@@ -30,7 +48,7 @@ def test_tagged_instances_of_all_clusters_are_seen() -> None:
         run(cluster="x"),
     )
     run()
-    seen = {sighting.instance: sighting for sighting in Ec2Fleet(lambda: boto3.client("ec2")).census()}
+    seen = {sighting.instance: sighting for sighting in fleet().census()}
     assert set(seen) == {manager, worker, plain}
     assert (seen[manager].cluster, seen[manager].role) == ("blue", Role.MANAGER)
     assert (seen[worker].cluster, seen[worker].role) == ("green", Role.WORKER)
@@ -43,11 +61,48 @@ def test_tagged_instances_of_all_clusters_are_seen() -> None:
 def test_ended_instances_are_seen_as_such() -> None:
     worker = run(cluster="blue")
     boto3.client("ec2").terminate_instances(InstanceIds=[worker])
-    (sighting,) = Ec2Fleet(lambda: boto3.client("ec2")).census()
+    (sighting,) = fleet().census()
     assert sighting.state is InstanceState.TERMINATED
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a/b"])
 def test_a_cluster_name_that_is_none_is_left_out(name: str) -> None:
     run(cluster=name)
-    assert Ec2Fleet(lambda: boto3.client("ec2")).census() == ()
+    assert fleet().census() == ()
+
+
+def test_what_an_instance_was_launched_by_is_its_fleet() -> None:
+    instance = run(cluster="blue")
+    boto3.client("ec2").create_tags(
+        Resources=[instance], Tags=[{"Key": "aws:ec2:fleet-id", "Value": "fleet-12345678"}]
+    )
+    (sighting,) = fleet().census()
+    assert sighting.fleet == "fleet-12345678"
+
+
+def test_a_lifecycle_action_is_completed_or_held_longer_by_its_token() -> None:
+    client = boto3.client("autoscaling")
+    with Stubber(client) as stub:
+        stub.add_response("complete_lifecycle_action", {}, ACTION | {"LifecycleActionResult": "ABANDON"})
+        stub.add_response("record_lifecycle_action_heartbeat", {}, ACTION)
+        fleet(client).complete(ACTION["InstanceId"], HOOK, Verdict.ABANDON)
+        fleet(client).beat(ACTION["InstanceId"], HOOK)
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("ValidationError", None), ("Throttling", ThrottledError), ("AccessDenied", RefusedError)],
+)
+def test_an_action_that_is_over_is_no_error_and_others_have_a_name(
+    code: str, error: type[Exception] | None
+) -> None:
+    client = boto3.client("autoscaling")
+    with Stubber(client) as stub:
+        for _ in range(5):
+            stub.add_client_error("complete_lifecycle_action", code, "No active Lifecycle Action found")
+        if error is None:
+            fleet(client).complete(ACTION["InstanceId"], HOOK, Verdict.CONTINUE)
+            return
+        with pytest.raises(error):
+            fleet(client).complete(ACTION["InstanceId"], HOOK, Verdict.CONTINUE)

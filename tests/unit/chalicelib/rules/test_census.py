@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Enrol, Move, Plan, RecordManagers
+from chalicelib.actions import Enrol, Move, Plan, RecordHomes, RecordManagers
 from chalicelib.cluster import InstanceState, Role, Sighting
 from chalicelib.events import CensusTaken
 from chalicelib.rules import decide
@@ -41,8 +41,21 @@ def test_new_running_instances_are_enrolled_to_join() -> None:
 
 
 @pytest.mark.parametrize("state", ["stopping", "shutting-down", "stopped", "terminated"])
-def test_new_instances_that_end_already_are_not(state: str) -> None:
-    assert decide(census(a_sighting(state=InstanceState(state))), a_cluster(*KNOWN)).actions == ()
+def test_new_instances_that_end_already_are_known_but_never_join(state: str) -> None:
+    (enrol,) = decide(census(a_sighting(state=InstanceState(state))), a_cluster(*KNOWN)).actions
+    assert isinstance(enrol, Enrol)
+    (node,) = enrol.nodes
+    assert (node.state, node.due, node.reason) == (NodeState.GONE, None, f"was {state} before it was seen")
+
+
+def test_the_fleets_of_new_instances_are_noted() -> None:
+    plan = decide(census(a_sighting(fleet="fleet-12345678")), a_cluster(*KNOWN))
+    assert RecordHomes(("fleet-12345678",)) in plan.actions
+
+
+def test_what_began_after_the_census_looked_stays() -> None:
+    node = a_node(state=NodeState.JOINING, since=START + 1, launched=START + 1)
+    assert moved(node, a_sighting(state=InstanceState.STOPPED)) is None
 
 
 def test_the_managers_are_those_that_run() -> None:
@@ -82,7 +95,7 @@ def test_an_instance_that_is_not_listed_leaves_unless_it_is_brand_new(
 def test_an_instance_that_was_started_again_joins_again(state: NodeState) -> None:
     node = a_node(state=state, since=START - 60, node="abc", command="c", due=START, expires=START)
     after = moved(node, a_sighting(launched=START - 10, address="10.0.0.99"))
-    expected = a_node(version=2, since=START - 10, launched=START - 10, address="10.0.0.99", node="abc")
+    expected = a_node(version=2, since=START - 10, launched=START - 10, address="10.0.0.99")
     expected = replace(expected, state=NodeState.JOINING, due=START)
     assert after == replace(expected, reason="the instance was started again")
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
-from chalicelib.cluster import Policy
+from chalicelib.conduct import Policy
 from chalicelib.events import Ending, SpotInterruptionWarning
 from chalicelib.rules import decide
-from chalicelib.states import NodeState
+from chalicelib.states import STANDING, NodeState
 from tests.unit.chalicelib.fakes import START, WORKER, a_cluster, a_node
 
 WARNING = SpotInterruptionWarning(START, WORKER)
@@ -47,7 +47,15 @@ def test_the_notice_is_the_clusters_policy() -> None:
     assert move.after.deadline == START + 30
 
 
-@pytest.mark.parametrize("state", [state for state in NodeState if state is not NodeState.IN_SERVICE])
+@pytest.mark.parametrize("state", STANDING)
+def test_a_node_that_is_not_in_service_yet_or_again_is_evacuated_too(state: NodeState) -> None:
+    move, dispatch = decide(WARNING, a_cluster(a_node(state=state, command="out"))).actions
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.command) == (NodeState.EVACUATING, "")
+    assert dispatch == Dispatch(WORKER)
+
+
+@pytest.mark.parametrize("state", [state for state in NodeState if state not in STANDING])
 def test_another_warning_changes_nothing(state: NodeState) -> None:
     node = a_node(state=state, command="out", manager="i-1")
     assert decide(WARNING, a_cluster(node)) == Plan(f"already {state}", (), TWICE)

@@ -45,10 +45,41 @@ def test_an_ended_instance_leaves_wherever_its_node_stood(before: NodeState, sta
     assert plan == Plan(after.reason, (Move(node, after), Dispatch(WORKER)))
 
 
+AFTER_A_STOP = [NodeState.EVACUATED, NodeState.LEAVING, NodeState.GONE]
+
+
+@pytest.mark.parametrize("before", AFTER_A_STOP)
+def test_an_instance_that_was_stopped_and_runs_joins_again(before: NodeState) -> None:
+    node = a_node(state=before, since=START - 60, node="abc", expires=START)
+    after = a_node(
+        state=NodeState.JOINING,
+        version=2,
+        since=START,
+        launched=START,
+        due=START + 1,
+        node="abc",
+        reason="the instance was started again",
+    )
+    plan = decide(changed("running"), a_cluster(node, now=START + 1))
+    assert plan == Plan(after.reason, (Move(node, after), Dispatch(WORKER)))
+
+
+@pytest.mark.parametrize("before", AFTER_A_STOP)
+def test_news_of_the_first_start_that_come_late_change_nothing(before: NodeState) -> None:
+    node = a_node(state=before, since=START, command="out")
+    assert decide(changed("running", START - 1000), a_cluster(node)).actions == ()
+
+
+def test_an_evacuated_node_that_is_to_be_given_back_was_never_stopped() -> None:
+    node = a_node(state=NodeState.EVACUATED, since=START - 60, back=START + 60)
+    assert decide(changed("running"), a_cluster(node)).actions == ()
+
+
 NOTHING = [
     *[(before, state) for before in (NodeState.LEAVING, NodeState.GONE) for state in [*GOING, *OVER]],
     *[(before, state) for before in (NodeState.EVACUATING, NodeState.EVACUATED) for state in GOING],
-    *[(before, state) for before in NodeState for state in ["pending", "running"]],
+    *[(before, "pending") for before in NodeState],
+    *[(before, "running") for before in NodeState if before not in AFTER_A_STOP],
 ]
 
 

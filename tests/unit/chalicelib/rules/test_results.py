@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan
+from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan, Raise
 from chalicelib.events import CommandFinished
 from chalicelib.protocol import Fate, NodeReport, Result, Task
 from chalicelib.rules import decide
+from chalicelib.rules.again import pause
 from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, a_cluster, a_node
 
@@ -75,7 +76,9 @@ def test_a_removed_node_is_gone_and_its_record_ends(fate: Fate) -> None:
 def test_what_the_swarm_itself_puts_off_is_tried_later(task: Task, fate: Fate) -> None:
     node = EVACUATING if task is Task.EVACUATE else LEAVING
     plan = decide(ended(task, report(fate)), a_cluster(node, now=NOW))
-    after = replace(node, version=2, command="", due=NOW + 15, reason=fate.value, fate=fate.value)
+    after = replace(
+        node, version=2, command="", due=NOW + pause(1, WORKER), reason=fate.value, fate=fate.value
+    )
     assert plan.actions == (Move(node, after), NoteHost(MANAGERS[0], healthy=True))
 
 
@@ -103,15 +106,18 @@ def test_a_cancelled_command_opens_the_work_again_and_says_nothing_of_the_host()
     assert [type(action) for action in plan.actions] == [Move, Dispatch]
 
 
-@pytest.mark.parametrize(("attempts", "pause"), [(4, 120), (5, 240), (6, 300), (60, 300)])
-def test_after_four_failures_the_pauses_grow(attempts: int, pause: float) -> None:
+@pytest.mark.parametrize(("attempts", "longest"), [(4, 120), (5, 240), (6, 300), (11, 300)])
+def test_after_four_failures_the_pauses_grow_and_people_are_told(attempts: int, longest: float) -> None:
     node = replace(EVACUATING, attempts=attempts)
     event = ended(Task.EVACUATE, result=None, status="Failed", failure="Failed: broken")
     plan = decide(event, a_cluster(node, now=NOW))
     move = plan.actions[0]
     assert isinstance(move, Move)
-    assert move.after.due == NOW + pause
-    assert len(plan.actions) == 2
+    assert NOW + longest * 0.7 <= (move.after.due or 0) <= NOW + longest
+    alarm, noted = plan.actions[1:]
+    assert isinstance(alarm, Raise)
+    assert (alarm.incident.key, "could evacuate: Failed: broken" in alarm.incident.what) == ("managers", True)
+    assert isinstance(noted, NoteHost)
 
 
 def test_a_failed_node_in_a_good_command_keeps_only_its_own_work_open() -> None:

@@ -1,0 +1,39 @@
+"""How a cluster is to be treated: what people may set for each, and how patient the handlers are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Rebalance(StrEnum):
+    """What a rebalance recommendation leads to."""
+
+    IGNORE = "ignore"
+    NOTE = "note"
+    EVACUATE = "evacuate"
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a cluster is to be treated; set with the manual calls configure, pause and resume."""
+
+    rebalance: Rebalance = Rebalance.NOTE
+    drills: bool = False
+    notify: bool = True
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How patient a cluster is, in seconds."""
+
+    notice: float = 120.0  # from a Spot warning's time to the end
+    shutdown: float = 30.0  # what an instance that shuts down unannounced may still give
+    patience: float = 30.0  # how long a command may be out before it is asked for
+    gentle: float = 600.0  # what an evacuation may take that nothing hurries
+    hint: float = (
+        3600.0  # after a recommendation that nothing followed, the node is given back; no other counts
+    )
+    ahead: float = 3600.0  # how long before a scheduled change the node is evacuated
+    rehearsal: float = 30.0  # how long a drilled node stays out once its end would have come

@@ -1,0 +1,95 @@
+"""What happened: typed events, by source, each with the EventBridge pattern that selects it and its parser.
+
+An event from outside has ``PATTERN`` and ``parse(payload)``, which raises MalformedError with one line that
+names the field. The instance is taken from ``detail`` only: the ARNs in ``resources`` come in several shapes.
+The source ``swarmkeeper.drill`` stands beside AWS's own: the same event, marked as a rehearsal.
+"""
+
+from chalicelib.events.autoscaling import LaunchHeld, TerminationHeld
+from chalicelib.events.ec2 import (
+    Ending,
+    InstanceStateChanged,
+    RebalanceRecommended,
+    SpotInterruptionWarning,
+    SpotRequestFulfilled,
+)
+from chalicelib.events.fleets import Change, FleetFailed, FleetInstanceChanged, FleetNoted
+from chalicelib.events.health import ChangeScheduled, HealthNotice
+from chalicelib.events.orders import ConductOrdered, EvacuationOrdered, RedriveOrdered, TaskOrdered
+from chalicelib.events.schedule import CensusTaken, Tick
+from chalicelib.events.ssm import (
+    IN_FLIGHT,
+    NOT_STARTED,
+    UNKNOWN,
+    Answer,
+    CommandFinished,
+    CommandRunning,
+    InvocationEnded,
+    finished,
+    task_and_cluster,
+)
+
+# What happened to one instance, wherever it was heard.
+InstanceEvent = (
+    SpotInterruptionWarning
+    | RebalanceRecommended
+    | InstanceStateChanged
+    | SpotRequestFulfilled
+    | FleetInstanceChanged
+    | LaunchHeld
+    | TerminationHeld
+    | ChangeScheduled
+)
+FleetEvent = FleetNoted | FleetFailed
+Order = EvacuationOrdered | RedriveOrdered | ConductOrdered | TaskOrdered
+Incoming = (
+    SpotInterruptionWarning
+    | RebalanceRecommended
+    | InstanceStateChanged
+    | SpotRequestFulfilled
+    | FleetInstanceChanged
+    | LaunchHeld
+    | TerminationHeld
+    | FleetNoted
+    | FleetFailed
+    | HealthNotice
+    | InvocationEnded
+    | Tick
+)
+Event = InstanceEvent | FleetEvent | Order | CommandFinished | CommandRunning | CensusTaken | Tick
+
+__all__ = [
+    "IN_FLIGHT",
+    "NOT_STARTED",
+    "UNKNOWN",
+    "Answer",
+    "CensusTaken",
+    "Change",
+    "ChangeScheduled",
+    "CommandFinished",
+    "CommandRunning",
+    "ConductOrdered",
+    "Ending",
+    "EvacuationOrdered",
+    "Event",
+    "FleetEvent",
+    "FleetFailed",
+    "FleetInstanceChanged",
+    "FleetNoted",
+    "HealthNotice",
+    "Incoming",
+    "InstanceEvent",
+    "InstanceStateChanged",
+    "InvocationEnded",
+    "LaunchHeld",
+    "Order",
+    "RebalanceRecommended",
+    "RedriveOrdered",
+    "SpotInterruptionWarning",
+    "SpotRequestFulfilled",
+    "TaskOrdered",
+    "TerminationHeld",
+    "Tick",
+    "finished",
+    "task_and_cluster",
+]

@@ -1,0 +1,43 @@
+"""What a person wants, from a manual call that was validated (calls.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chalicelib.protocol import Task
+
+
+@dataclass(frozen=True, slots=True)
+class EvacuationOrdered:
+    """Empty a node inside so many ``seconds``; give it back after so many more (0: keep it empty)."""
+
+    time: float
+    instance: str
+    seconds: float
+    back: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveOrdered:
+    """Do again what was given up, for one instance or ("") for all."""
+
+    time: float
+    instance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConductOrdered:
+    """The cluster shall behave otherwise: fields of cluster.Conduct and their new values."""
+
+    time: float
+    changes: Mapping[str, str | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOrdered:
+    """One task on one named manager, at once: init, rotate-tokens, recover."""
+
+    time: float
+    instance: str
+    task: Task

@@ -1,0 +1,26 @@
+"""The schedule, the only source that is guaranteed; and what it finds by looking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from chalicelib.cluster import Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A minute has passed, or somebody wants what is overdue to be looked at now."""
+
+    @classmethod
+    def parse(cls, _: object) -> Self:
+        """From whatever starts it: nothing in it matters."""
+        return cls()
+
+
+@dataclass(frozen=True, slots=True)
+class CensusTaken:
+    """EC2 was asked for all tagged instances at ``time``; these are the ones of the cluster."""
+
+    time: float
+    sightings: tuple[Sighting, ...]

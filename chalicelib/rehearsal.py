@@ -1,0 +1,32 @@
+"""A dry run: the executor that only says what the other one (effects.py) would do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.actions import Enrol, Move
+
+if TYPE_CHECKING:
+    from chalicelib.actions import Action, Plan
+
+
+def described(plan: Plan) -> dict[str, Any]:
+    """The plan, for people."""
+    return {"dry_run": True, "reason": plan.reason, "plan": [_described(action) for action in plan.actions]}
+
+
+def _described(action: Action) -> dict[str, Any]:
+    name = {"action": type(action).__name__}
+    match action:
+        case Move(before, after):
+            return name | {
+                "instance": after.instance,
+                "from": before.state.value,
+                "to": after.state.value,
+                "because": after.reason,
+            }
+        case Enrol(nodes):
+            return name | {"instances": [node.instance for node in nodes]}
+        case _:
+            return name | asdict(action)

@@ -1,0 +1,91 @@
+"""What follows from a record alone: hooks are completed, what was tried in vain too often is given up.
+
+Every plan ends with it, and the tick finds what a crash left: until it is done the record is due.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from chalicelib.actions import Measure, Metric, Move, Plan, Raise
+from chalicelib.cluster import Incident
+from chalicelib.protocol import Task
+from chalicelib.rules import hooks
+
+if TYPE_CHECKING:
+    from chalicelib.actions import Action
+    from chalicelib.cluster import Cluster, Node
+
+KEPT = 30 * 86_400.0  # seconds that a dead letter stays
+LEFT = {
+    Task.JOIN: "the instance runs, but is no node of the swarm",
+    Task.ACTIVATE: "the node is in the swarm, but has no tasks: it stays drained",
+    Task.EVACUATE: "the node may still run tasks; Swarm replaces them when its instance ends",
+    Task.GIVE_BACK: "the node is empty and stays drained",
+    Task.LEAVE: "the node of the ended instance is still listed in the swarm",
+}
+
+
+def closed(plan: Plan, cluster: Cluster) -> Plan:
+    """The plan with what follows from each record that it changes, right after the change."""
+    actions: list[Action] = []
+    measures = list(plan.measures)
+    for action in plan.actions:
+        if not isinstance(action, Move):
+            actions.append(action)
+            continue
+        marked = _marked(action.after, cluster.now)
+        actions.append(replace(action, after=marked))
+        if not cluster.conduct.paused:
+            actions += ends(marked, cluster)
+            measures += given_up(marked)
+    return replace(plan, actions=tuple(actions), measures=tuple(measures))
+
+
+def ends(node: Node, cluster: Cluster) -> tuple[Action, ...]:
+    """Complete the hooks whose phase is over; then give up what was tried too often."""
+    if hooks.ended(node):
+        return (hooks.completion(node, cluster.policy),)
+    if not node.exhausted or node.due is None:
+        return ()
+    reason = f"given up after {node.attempts} attempts: {node.reason}"
+    return Raise(dead_letter(node, cluster)), Move(node, node.but(due=None, reason=reason))
+
+
+def given_up(node: Node) -> tuple[Measure, ...]:
+    """Counted when it happens."""
+    over = node.exhausted and not hooks.ended(node)
+    return (Measure(Metric.GIVEN_UP, instance=node.instance),) if over else ()
+
+
+def dead_letter(node: Node, cluster: Cluster) -> Incident:
+    """Work that is given up: what it was, what was left as it is, and all that is needed to run it again."""
+    assert node.task is not None  # noqa: S101 - only open work can be given up
+    name = node.task.value
+    call = json.dumps({"cluster": cluster.name, "instance": node.instance})
+    return Incident(
+        key=key(node),
+        at=cluster.now,
+        what=f"{name} was given up after {node.attempts} attempts: {node.reason}",
+        left=LEFT[node.task],
+        remedy=f"mend the cause, then: echo '{call}' | chalice invoke -n redrive",
+        instance=node.instance,
+        node=node.node,
+        record=json.dumps(asdict(node), sort_keys=True),
+        drill=node.drill,
+        expires=cluster.now + KEPT,
+    )
+
+
+def key(node: Node) -> str:
+    """The name of a dead letter: instance and phase."""
+    return f"{node.task.value if node.task else node.state}#{node.instance}#{node.since:.0f}"
+
+
+def _marked(node: Node, now: float) -> Node:
+    """Due now where something has ended, so that a crash before it is closed is found."""
+    if hooks.ended(node) and (node.due is None or node.due > now):
+        return replace(node, due=now)
+    return node

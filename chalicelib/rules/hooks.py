@@ -1,0 +1,110 @@
+"""Lifecycle hooks: what Auto Scaling holds for us is completed when the phase ends, however it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chalicelib.actions import Beat, Complete, Dispatch, Move, Plan, Verdict
+from chalicelib.cluster import Transition
+from chalicelib.rules import drain
+from chalicelib.states import STANDING, NodeState
+
+if TYPE_CHECKING:
+    from chalicelib.cluster import Cluster, Hook, Node
+    from chalicelib.conduct import Policy
+    from chalicelib.events import LaunchHeld, TerminationHeld
+
+EVERY = 60.0  # seconds between heartbeats: Auto Scaling may be set to wait for no longer than a few minutes
+OUT = frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.GONE})
+
+
+def on_launch_held(event: LaunchHeld, cluster: Cluster) -> Plan:
+    """The group waits until the node is in service."""
+    node = cluster.node(event.instance)
+    if node is None:
+        return _without_record(event, cluster)
+    if _known(node, event.hook):
+        return _again(node)
+    after = node.but(hooks=(*node.hooks, event.hook))
+    reason = f"{event.hook.group} waits for the node, which is {node.state}"
+    return Plan(reason, (Move(node, after), *_sending(after)))
+
+
+def on_termination_held(event: TerminationHeld, cluster: Cluster) -> Plan:
+    """The group waits until the node is empty; a node that never joined does not keep it waiting."""
+    node = cluster.node(event.instance)
+    if node is None:
+        return _without_record(event, cluster)
+    if _known(node, event.hook):
+        return _again(node)
+    reason = f"{event.hook.group} ends the instance"
+    threat = drain.Threat(event.time, event.time + cluster.policy.gentle, reason)
+    after = drain.threatened(node, cluster.now, threat) or node.but()
+    after = replace(after, hooks=(*node.hooks, event.hook))
+    return Plan(reason, (Move(node, after), *_sending(after)))
+
+
+def ended(node: Node) -> tuple[tuple[Hook, Verdict], ...]:
+    """The hooks of a node whose phase is over, and how it came out."""
+    verdicts = ((hook, _verdict(node, hook)) for hook in node.hooks)
+    return tuple((hook, verdict) for hook, verdict in verdicts if verdict)
+
+
+def completion(node: Node, policy: Policy) -> Complete:
+    """Complete what has ended and take it off the record, which is due again when its own work is."""
+    verdicts = ended(node)
+    done = [hook for hook, _ in verdicts]
+    after = node.but(
+        hooks=tuple(hook for hook in node.hooks if hook not in done), due=resting_due(node, policy)
+    )
+    return Complete(verdicts, Move(node, after), node.instance)
+
+
+def resting_due(node: Node, policy: Policy) -> float | None:
+    """When a node has to be looked at whose hooks are no reason for it."""
+    if node.task:
+        return node.due
+    if node.state is NodeState.IN_SERVICE and node.deadline:
+        return node.deadline - policy.ahead
+    return node.back or None
+
+
+def heartbeat(node: Node, now: float) -> Beat | None:
+    """Ask for more time, where there was no answer for a while and the work goes on."""
+    late = tuple(hook for hook in node.hooks if now - max(hook.beat, hook.opened) >= EVERY)
+    if not late or ended(node):
+        return None
+    after = node.but(hooks=tuple(replace(hook, beat=now) if hook in late else hook for hook in node.hooks))
+    return Beat(late, Move(node, after))
+
+
+def _verdict(node: Node, hook: Hook) -> Verdict | None:
+    """CONTINUE or ABANDON once the phase that the hook holds is over; None before."""
+    if hook.transition is Transition.LAUNCHING:
+        if node.state in OUT or (node.state in STANDING and node.exhausted):
+            return Verdict.ABANDON
+        return Verdict.CONTINUE if node.state is NodeState.IN_SERVICE else None
+    # A node that stands has outlived the end that it was held for.
+    over = node.state in OUT or node.state in STANDING or node.exhausted
+    return Verdict.CONTINUE if over else None
+
+
+def _without_record(event: LaunchHeld | TerminationHeld, cluster: Cluster) -> Plan:
+    verdict = Verdict.CONTINUE
+    if event.hook.transition is Transition.LAUNCHING:
+        verdict = Verdict.ABANDON
+    reason = f"{event.instance} has no record in {cluster.name} any more: {event.hook.group} need not wait"
+    return Plan(reason, (Complete(((event.hook, verdict),), None, event.instance),))
+
+
+def _known(node: Node, hook: Hook) -> bool:
+    return any(known.token == hook.token for known in node.hooks)
+
+
+def _again(node: Node) -> Plan:
+    return Plan(f"the lifecycle action is known, the node is {node.state}", _sending(node))
+
+
+def _sending(node: Node) -> tuple[Dispatch, ...]:
+    return (Dispatch(node.instance),) if node.unsent and node.due is not None else ()
