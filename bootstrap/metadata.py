@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
 
 from bootstrap.errors import AgentError
 from chalicelib.protocol import INSTANCE
@@ -15,6 +17,8 @@ from chalicelib.protocol import INSTANCE
 SERVICE = "http://169.254.169.254"
 ANSWER_WITHIN = 2  # seconds
 SESSION_SECONDS = 300
+# It limits how often it is asked, and a host that has just started is busy.
+AGAIN = Retry(3, allowed_methods=None, status_forcelist=(429, 500, 503), backoff_factor=0.3)
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+\Z")
 
 
@@ -101,6 +105,7 @@ class Metadata:
         try:
             with requests.Session() as session:
                 session.trust_env = False  # a proxy is never the way to the metadata service
+                session.mount(self._service, HTTPAdapter(max_retries=AGAIN))
                 return session.request(
                     method,
                     self._service + path,

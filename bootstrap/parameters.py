@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,16 @@ ENVIRONMENT = Path("/etc/swarmkeeper/environment")
 ENDPOINTS = ("AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL")  # as in the AWS tools, the more exact one first
 ANSWER_WITHIN = 5  # seconds
 MISSING = "ParameterNotFound"
+THROTTLED = frozenset({"ThrottlingException", "TooManyUpdates", "InternalServerError"})
+PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds, at most
 
 
 class ParameterError(AgentError):
     """Parameter Store refused or did not answer; the text says what to mend, and holds no value."""
+
+
+class ThrottledError(ParameterError):
+    """Too many ask at once, as when a whole fleet joins."""
 
 
 def place(cluster: str, role: str) -> str:
@@ -48,7 +56,15 @@ class Parameters:
         )
 
     def _call(self, operation: str, name: str, message: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of one operation, {} where the parameter is missing."""
+        """The answer of one operation, {} where there is no such parameter; asked again while throttled."""
+        for pause in PAUSES:
+            try:
+                return self._once(operation, name, message)
+            except ThrottledError:
+                time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+        return self._once(operation, name, message)
+
+    def _once(self, operation: str, name: str, message: Mapping[str, Any]) -> dict[str, Any]:
         kind, words = "", ""
         try:
             answer = self._post(operation, message)
@@ -63,6 +79,8 @@ class Parameters:
             raise ParameterError(f"{operation} of {name} did not work: {why}") from None
         if kind == MISSING:
             return {}
+        if kind in THROTTLED:
+            raise ThrottledError(f"{operation} of {name} is throttled ({kind} {words}): try again later")
         mend = f": let this host's role do ssm:{operation} on it" if "AccessDenied" in kind else ""
         raise ParameterError(f"{operation} of {name} was refused ({kind} {words}){mend}")
 

@@ -38,6 +38,7 @@ class Aws(BaseHTTPRequestHandler):
 
     values: dict[str, str]
     stored: dict[str, str]
+    throttled: int
     asked: list[dict[str, str]]
 
     def do_PUT(self) -> None:
@@ -53,6 +54,9 @@ class Aws(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.asked.append(dict(self.headers))
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if type(self).throttled:
+            type(self).throttled -= 1
+            return self._answer(400, '{"__type": "ThrottlingException", "message": "Rate exceeded"}')
         name = message["Name"]
         if "manager" in name and "ASIAKEY" in self.headers["Authorization"]:
             refusal = {"__type": "AccessDeniedException", "Message": f"not {message.get('Value')} on {name}"}
@@ -77,7 +81,7 @@ class Aws(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def aws() -> Iterator[type[Aws]]:
-    handler = type("Handler", (Aws,), {"values": dict(VALUES), "stored": {}, "asked": []})
+    handler = type("Handler", (Aws,), {"values": dict(VALUES), "stored": {}, "asked": [], "throttled": 0})
     server = HTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     handler.place = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
@@ -134,6 +138,19 @@ def test_what_is_stored_encrypted_is_read_again_and_both_calls_are_signed(
         assert "/eu-central-1/ssm/aws4_request" in headers["Authorization"]
         lower = {name.lower(): value for name, value in headers.items()}
         assert lower["x-amz-security-token"] == "session"
+
+
+def test_a_throttled_call_is_made_again_after_growing_pauses(
+    aws: type[Aws], parameters: Parameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("bootstrap.parameters.time.sleep", pauses.append)
+    aws.throttled, aws.stored["/a"] = 3, TOKEN
+    assert parameters.get("/a") == TOKEN
+    assert [0.5 * 2**n <= pause <= 2**n for n, pause in enumerate(pauses)] == [True] * 3
+    aws.throttled = 99
+    with pytest.raises(ParameterError, match="throttled"):
+        parameters.get("/a")
 
 
 def test_a_refusal_names_the_permission_and_holds_no_token(parameters: Parameters) -> None:
