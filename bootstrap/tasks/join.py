@@ -58,7 +58,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
     until = arguments.deadline or began + PATIENCE
     label(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
     while True:
-        seen = engine.membership()
+        seen = look(engine, clock, until)
         step, why = next_step(seen, attempt.role, attempt.subject.node, attempt.waited(seen, clock.now()))
         if step is Step.STAY:
             return _result(attempt, seen, clock.now() - began)
@@ -69,6 +69,18 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
         elif step is Step.QUIT:
             say(f"leave the swarm: {why}")
             engine.leave()
+        clock.sleep(LOOK_AGAIN)
+
+
+def look(engine: Engine, clock: Clock, until: float) -> Membership:
+    """How this host stands; an engine without a leader to ask may take its time. Raises EngineError."""
+    while True:
+        try:
+            return engine.membership()
+        except EngineError as error:
+            if clock.now() > until:
+                raise
+            say(f"{error}; looking again")
         clock.sleep(LOOK_AGAIN)
 
 

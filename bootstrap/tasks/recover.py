@@ -9,7 +9,7 @@ from bootstrap.quorum import has_quorum
 from bootstrap.swarm import ConflictError, Engine, EngineError
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.init import named, store
-from bootstrap.tasks.join import THIS
+from bootstrap.tasks.join import THIS, look
 from bootstrap.view import Node
 from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
 
@@ -25,7 +25,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
     AgentError, and changes nothing, where there is a quorum or this host has no manager's state.
     """
     began, identity, cluster = clock.now(), named(arguments, host), cluster_of(arguments)
-    seen = engine.membership()
+    seen = look(engine, clock, began + PATIENCE)
     if seen.state != "active" or not seen.manages:
         raise AgentError(f"this host has no manager's state (it is {seen.state}): name one that has")
     if _quorum_lost(engine, clock):
@@ -55,7 +55,7 @@ def _quorum_lost(engine: Engine, clock: Clock) -> bool:
         except EngineError as error:
             say(f"{error}; looking again")
         clock.sleep(LOOK_AGAIN)
-    return engine.membership().leaderless
+    return look(engine, clock, until + PATIENCE).leaderless
 
 
 def _begun(engine: Engine) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from bootstrap.errors import AgentError
 from bootstrap.joining import Step, next_step
+from bootstrap.swarm import EngineError
 from bootstrap.tasks import join
 from bootstrap.view import Membership
 from chalicelib.protocol import Arguments, Fate, Result, Subject
@@ -100,6 +101,23 @@ def test_without_any_manager_the_error_names_the_addresses(host: FakeHost) -> No
     host.silent.update(MANAGERS)
     with pytest.raises(AgentError, match=r"port 2377: 10.0.0.1, 10.0.0.2; nothing was joined"):
         run(host)
+
+
+def test_an_engine_that_is_busy_for_a_while_is_asked_again(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    membership, refusals = FakeEngine.membership, [5]
+
+    def busy(engine: FakeEngine) -> Membership:
+        seen = membership(engine)
+        if seen.state == "active" and refusals[0]:
+            refusals[0] -= 1
+            raise EngineError("did not say what it is")
+        return seen
+
+    monkeypatch.setattr(FakeEngine, "membership", busy)
+    assert run(host).ok
+    assert refusals == [0]
 
 
 def test_a_join_that_goes_on_in_the_background_is_waited_for(host: FakeHost) -> None:
