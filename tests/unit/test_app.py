@@ -30,17 +30,27 @@ if TYPE_CHECKING:
 __all__ = ["aws", "table"]  # fixtures
 
 SAMPLES = {
-    "on_spot_interruption_warning": ["spot_interruption_warning"],
+    "on_spot_interruption_warning": ["spot_interruption_warning", "drill_interruption_warning"],
     "on_rebalance_recommended": ["rebalance_recommendation"],
     "on_instance_state_changed": ["instance_running", "instance_terminated"],
     "on_spot_request_fulfilled": ["spot_request_fulfillment"],
     "on_fleet_instance_changed": [
         "ec2_fleet_instance_launched",
+        "ec2_fleet_instance_terminated",
+        "ec2_fleet_instance_termination_notified",
         "spot_fleet_instance_launched",
         "spot_fleet_instance_terminated",
+        "spot_fleet_instance_termination_notified",
     ],
-    "on_fleet_noted": [],
-    "on_fleet_failed": ["spot_fleet_error"],
+    "on_fleet_noted": [
+        "ec2_fleet_information",
+        "ec2_fleet_request_change",
+        "ec2_fleet_state_change",
+        "spot_fleet_information",
+        "spot_fleet_request_change",
+        "spot_fleet_state_change",
+    ],
+    "on_fleet_failed": ["ec2_fleet_error", "spot_fleet_error"],
     "on_launch_held": ["asg_launch_lifecycle"],
     "on_termination_held": ["asg_terminate_lifecycle"],
     "on_health_notice": ["health_scheduled_change"],
