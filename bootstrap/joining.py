@@ -20,7 +20,7 @@ class Step(Enum):
     STOP = "stop"  # a person has to look
 
 
-def next_step(seen: Membership, role: str, disowned: str = "", waited: float = 0.0) -> tuple[Step, str]:
+def next_step(seen: Membership, disowned: str = "", waited: float = 0.0) -> tuple[Step, str]:
     """The step, and why; ``waited`` is for how many seconds a join has been seen under way.
 
     A removed node still calls itself active (measured), so only its managers' word tells: ``disowned`` is the
@@ -36,8 +36,8 @@ def next_step(seen: Membership, role: str, disowned: str = "", waited: float = 0
     if seen.state in ("active", "pending"):
         overdue = waited > BACKGROUND
         return Step.QUIT if overdue else Step.WAIT, "joining continues in the background"
-    if seen.state == "error" and (role == "worker" or REMOVED in seen.error):
-        return Step.QUIT, f"its engine cannot be the node that it was: {seen.error}"
+    if seen.state == "error" and (not seen.raft or REMOVED in seen.error):
+        return Step.QUIT, f"its engine cannot be the node that it was to be: {seen.error}"
     said = f"{seen.state} ({seen.error})" if seen.error else seen.state
     return Step.STOP, f"its swarm state is {said}: mend it, or docker swarm leave --force if its node is gone"
 

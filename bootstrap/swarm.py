@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from docker import APIClient
@@ -32,6 +33,7 @@ SETTLE_WITHIN = (
     30  # seconds to start, join or leave a swarm; a join that takes 20 s goes on in the background
 )
 PORT = 2377  # of the managers
+RAFT = "swarm/raft"  # in the engine's directory: a manager's state, which no other node has
 Row = TypeVar("Row")
 
 
@@ -73,7 +75,8 @@ class Engine:
 
     def membership(self) -> Membership:
         """How this host stands to a swarm."""
-        return read_membership(self.info())
+        info = self.info()
+        return read_membership(info, raft=Path(str(info.get("DockerRootDir")), RAFT).is_dir())
 
     def init(self, address: str, *, force: bool = False) -> None:
         """Start a swarm whose first manager is this host; with force, from this manager's own state."""

@@ -79,6 +79,7 @@ class Membership:
     manages: bool = False
     managers: frozenset[str] = frozenset()
     error: str = ""
+    raft: bool = False  # a manager's state is on its disk
     engine_labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -241,8 +242,8 @@ def read_node(row: Mapping[str, Any]) -> Node:
     )
 
 
-def read_membership(info: Mapping[str, Any]) -> Membership:
-    """A membership from what ``GET /info`` answers."""
+def read_membership(info: Mapping[str, Any], *, raft: bool = False) -> Membership:
+    """A membership from what ``GET /info`` answers, and from whether a manager's state is on the disk."""
     swarm = info.get("Swarm") or {}
     return Membership(
         state=str(swarm.get("LocalNodeState") or "inactive"),
@@ -250,6 +251,7 @@ def read_membership(info: Mapping[str, Any]) -> Membership:
         manages=bool(swarm.get("ControlAvailable")),
         managers=frozenset(_host(row["Addr"]) for row in swarm.get("RemoteManagers") or ()),
         error=str(swarm.get("Error") or ""),
+        raft=raft,
         engine_labels=dict(_pair(row) for row in info.get("Labels") or ()),
     )
 

@@ -59,7 +59,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
     label(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
     while True:
         seen = look(engine, clock, until)
-        step, why = next_step(seen, attempt.role, attempt.subject.node, attempt.waited(seen, clock.now()))
+        step, why = next_step(seen, attempt.subject.node, attempt.waited(seen, clock.now()))
         if step is Step.STAY:
             return _result(attempt, seen, clock.now() - began)
         if step is Step.STOP or clock.now() > until:

@@ -161,25 +161,23 @@ REMOVED = "PermissionDenied: node abc was removed from swarm"
 
 
 @pytest.mark.parametrize(
-    ("seen", "role", "disowned", "waited", "step"),
+    ("seen", "disowned", "waited", "step"),
     [
-        (Membership("inactive"), "worker", "", 0, Step.ENTER),
-        (Membership("pending"), "worker", "", 0, Step.WAIT),
-        (Membership("pending"), "worker", "", 26, Step.QUIT),
-        (Membership("pending"), "manager", "", 26, Step.QUIT),
-        (Membership("pending", "abc"), "manager", "", 0, Step.WAIT),
-        (Membership("pending", "abc"), "manager", "", 26, Step.STAY),
-        (ACTIVE, "worker", "", 0, Step.STAY),
-        (ACTIVE, "worker", "other", 0, Step.STAY),
-        (ACTIVE, "worker", "abc", 0, Step.QUIT),
-        (ACTIVE, "manager", "abc", 0, Step.QUIT),
-        (Membership("error", error="no certificate"), "worker", "", 0, Step.QUIT),
-        (Membership("error", error="port in use"), "manager", "", 0, Step.STOP),
-        (Membership("error", error=REMOVED), "manager", "", 0, Step.QUIT),
-        (Membership("locked"), "worker", "", 0, Step.STOP),
+        (Membership("inactive"), "", 0, Step.ENTER),
+        (Membership("pending"), "", 0, Step.WAIT),
+        (Membership("pending"), "", 26, Step.QUIT),
+        (Membership("pending", "abc"), "", 0, Step.WAIT),
+        (Membership("pending", "abc"), "", 26, Step.STAY),
+        (ACTIVE, "", 0, Step.STAY),
+        (ACTIVE, "other", 0, Step.STAY),
+        (ACTIVE, "abc", 0, Step.QUIT),
+        (Membership("error", error="no leader"), "", 0, Step.QUIT),
+        (Membership("error", error="port in use", raft=True), "", 0, Step.STOP),
+        (Membership("error", error=REMOVED, raft=True), "", 0, Step.QUIT),
+        (Membership("locked"), "", 0, Step.STOP),
     ],
 )
 def test_a_healthy_member_never_leaves_and_a_managers_state_is_not_thrown_away(
-    seen: Membership, role: str, disowned: str, waited: float, step: Step
+    seen: Membership, disowned: str, waited: float, step: Step
 ) -> None:
-    assert next_step(seen, role, disowned, waited)[0] is step
+    assert next_step(seen, disowned, waited)[0] is step
