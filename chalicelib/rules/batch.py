@@ -73,8 +73,12 @@ def next_joins(nodes: Iterable[Node], now: float, hosts: Sequence[Host]) -> Batc
     ready.sort(key=lambda node: (node.role, node.instance))  # managers first
     role: Role = ready[0].role
     mine = tuple(node for node in ready if node.role is role)[:TARGETS]
-    labels = {"swarmkeeper.cluster": mine[0].cluster, "swarmkeeper.role": role.value}
-    return Batch(Task.JOIN, mine, 0.0, entrances(hosts), role.value, labels)
+    return Batch(Task.JOIN, mine, 0.0, entrances(hosts), role.value, labels(mine[0].cluster, role))
+
+
+def labels(cluster: str, role: Role) -> dict[str, str]:
+    """What the engine of every host is labelled with; the agent learns the cluster from it too."""
+    return {"swarmkeeper.cluster": cluster, "swarmkeeper.role": role.value}
 
 
 def entrances(hosts: Sequence[Host]) -> tuple[str, ...]:

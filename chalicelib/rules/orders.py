@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Dispatch, Forget, Move, Plan, Run, SetConduct
 from chalicelib.protocol import Arguments, Task
 from chalicelib.rules import closing
+from chalicelib.rules.batch import labels
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
@@ -38,7 +39,7 @@ def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
     node = cluster.node(event.instance)
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}")
-    arguments = Arguments((node.subject,), role=node.role.value)
+    arguments = Arguments((node.subject,), role=node.role.value, labels=labels(cluster.name, node.role))
     return Plan(f"{event.task.value} on {event.instance}", (Run(event.instance, event.task, arguments),))
 
 
