@@ -118,7 +118,7 @@ def _old(subject: Subject, node: Node, look: Look) -> Union[Change, Remove, None
         if other.id != node.id and other.down and other.instance == instance and instance
     ]
     for other in dead:
-        if other.role == "worker":
+        if not other.votes:
             return Remove(other, f"it is what {instance} was before, and down")
     managers = [other for other in look.nodes if other.role == "manager"]
     demoted, reason = next_demotion(managers, [other.id for other in dead])

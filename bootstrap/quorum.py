@@ -12,14 +12,16 @@ def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[N
 
     Dead ones come first, because they count against the quorum until they are demoted (moby 30847); a leader
     comes last, because its demotion costs an election. One at a time: the managers agree on each change.
+    Managers in name only, as there are after force-new-cluster, neither count nor can be demoted.
     """
     candidates = sorted(
-        (node for node in managers if node.id in going),
+        (node for node in managers if node.reachability and node.id in going),
         key=lambda node: (node.reachability == "reachable", node.leader, node.id),
     )
     if not candidates:
         return None, "no manager is going"
-    total, reachable = len(managers), sum(node.reachability == "reachable" for node in managers)
+    voters = [node for node in managers if node.reachability]
+    total, reachable = len(voters), sum(node.reachability == "reachable" for node in voters)
     first = candidates[0]
     left = reachable - (first.reachability == "reachable")
     if reachable < _majority(total):
@@ -43,7 +45,8 @@ def next_promotion(managers: Collection[Node]) -> tuple[bool, str]:
     A newcomer that fails at once counts like a dead manager. Two or more that all answer can do without it; a
     single one cannot, but gets a second one in no other way.
     """
-    total, reachable = len(managers), sum(node.reachability == "reachable" for node in managers)
+    counting = [node for node in managers if node.reachability or not node.down]
+    total, reachable = len(counting), sum(node.reachability == "reachable" for node in counting)
     if reachable < total:
         return False, f"{total - reachable} of {total} managers do not answer: demote them first"
     return True, f"all {total} managers answer"

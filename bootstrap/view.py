@@ -50,6 +50,11 @@ class Node:
         return str(self.spec.get("Role", "worker"))
 
     @property
+    def votes(self) -> bool:
+        """It counts for the quorum; after force-new-cluster the lost managers are managers in name only."""
+        return self.role == "manager" and bool(self.reachability)
+
+    @property
     def instance(self) -> str:
         """The EC2 instance id, "" where neither the engine nor the node is labelled."""
         return self.labels.get(INSTANCE_LABEL) or self.engine_labels.get(INSTANCE_LABEL, "")

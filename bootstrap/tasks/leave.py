@@ -51,9 +51,9 @@ def _departed(subject: Subject, nodes: Collection[Node]) -> tuple[Node, ...]:
 
 
 def _remove(engine: Engine, dead: Collection[Node], nodes: Collection[Node]) -> str:
-    """Remove dead workers, then demote one dead manager; answers why a manager was kept, "" if none was."""
+    """Remove the dead without a vote, demote one who has it; answers why one was kept, "" if none was."""
     for node in dead:
-        if node.role == "worker":
+        if not node.votes:
             say(f"remove node {node.hostname} ({node.id}): it is down and its instance is gone")
             engine.remove_node(node)
     managers = [node for node in nodes if node.role == "manager"]

@@ -6,11 +6,10 @@ from bootstrap.clock import Clock
 from bootstrap.errors import AgentError
 from bootstrap.host import Host, cluster_of
 from bootstrap.quorum import has_quorum
-from bootstrap.swarm import ConflictError, Engine, EngineError
+from bootstrap.swarm import Engine, EngineError
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.init import named, store
 from bootstrap.tasks.join import THIS, look
-from bootstrap.view import Node
 from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
 
 LOOK_AGAIN = 1.0  # seconds
@@ -21,7 +20,7 @@ PATIENCE = 60.0  # seconds for the new swarm to answer
 def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:
     """Force a new swarm of this one manager; services, networks, tokens and workers stay.
 
-    The other managers must be gone for good: they are demoted here, so that they count no longer. Raises
+    The other managers must be gone for good: they no longer count, and ``leave`` removes them. Raises
     AgentError, and changes nothing, where there is a quorum or this host has no manager's state.
     """
     began, identity, cluster = clock.now(), named(arguments, host), cluster_of(arguments)
@@ -33,7 +32,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
         engine.init(identity.address, force=True)
     elif not _begun(engine):
         raise AgentError("the managers have a quorum, so nothing was changed: demote the dead ones instead")
-    _demote_the_lost(engine, clock)
+    _await_leader(engine, clock)
     store(engine, cluster, host)
     node = engine.node_id()
     seconds = round(clock.now() - began, 2)
@@ -61,28 +60,18 @@ def _quorum_lost(engine: Engine, clock: Clock) -> bool:
 def _begun(engine: Engine) -> bool:
     """Whether an earlier run forced the new swarm: there are managers that count for nothing."""
     managers = [node for node in engine.nodes() if node.role == "manager"]
-    return sum(bool(node.reachability) for node in managers) == 1 < len(managers)
+    return sum(node.votes for node in managers) == 1 < len(managers)
 
 
-def _demote_the_lost(engine: Engine, clock: Clock) -> None:
-    """The other managers are listed as such, but count for nothing. Raises EngineError."""
+def _await_leader(engine: Engine, clock: Clock) -> None:
+    """Wait until the new swarm answers. Raises EngineError."""
     until = clock.now() + PATIENCE
     while True:
         try:
-            lost = [node for node in engine.nodes() if _lost(node)]
-            for node in lost:
-                say(f"demote {node.hostname} ({node.id}): it is a manager no longer")
-                engine.update_node(node, Role="worker")
-            if not lost:
+            if has_quorum(engine.nodes()):
                 return
-        except ConflictError as conflict:
-            say(f"{conflict}; looking again")
         except EngineError as error:
             if clock.now() > until:
                 raise
-            say(f"{error}; trying again")
+            say(f"{error}; looking again")
         clock.sleep(LOOK_AGAIN)
-
-
-def _lost(node: Node) -> bool:
-    return node.role == "manager" and node.reachability == ""

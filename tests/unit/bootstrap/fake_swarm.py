@@ -106,6 +106,8 @@ class FakeSwarm(Engine):
         return tuple(task for task in tasks if all(getattr(task, key) in ids for key, ids in filters.items()))
 
     def update_node(self, node: Node, **changes: Any) -> None:
+        if changes.get("Role") == "worker" and node.role == "manager" and not node.votes:
+            raise EngineError("can't find manager in raft memberlist")
         self._change(self.node_rows[node.id], node.version, {**node.spec, **changes})
         row = self.node_rows[node.id]
         if row["Spec"]["Role"] == "worker":
@@ -123,7 +125,7 @@ class FakeSwarm(Engine):
                         self._stop(task)
 
     def remove_node(self, node: Node) -> None:
-        if not node.down or node.role == "manager":
+        if not node.down or node.votes:
             raise EngineError(f"node {node.id} is not down and is still a member of the swarm")
         del self.node_rows[node.id]
 

@@ -11,7 +11,7 @@ import pytest
 
 from bootstrap.errors import AgentError
 from bootstrap.swarm import EngineError
-from bootstrap.tasks import init, recover, roles, rotate_tokens
+from bootstrap.tasks import init, leave, recover, roles, rotate_tokens
 from bootstrap.view import Membership, Node
 from chalicelib.protocol import Arguments, Fate, Result, Subject, Task
 from tests.unit.bootstrap.fake_host import ADDRESS, NUMBER, TOKENS, FakeEngine, FakeHost, Killed, killing
@@ -53,11 +53,11 @@ class Manager(FakeEngine):
             raise EngineError(LEADERLESS)
         return self.swarm.nodes()
 
-    def membership(self) -> Membership:
-        return self.seen if self.quorum else replace(self.seen, error=LEADERLESS)
-
     def update_node(self, node: Node, **changes: Any) -> None:
         self.swarm.update_node(node, **changes)
+
+    def membership(self) -> Membership:
+        return self.seen if self.quorum else replace(self.seen, error=LEADERLESS)
 
 
 @pytest.fixture
@@ -135,31 +135,32 @@ def lost(engine: Manager, host: FakeHost) -> FakeHost:
     return host
 
 
-def test_recover_makes_one_manager_of_a_lost_quorum_and_demotes_the_dead(
-    engine: Manager, lost: FakeHost
-) -> None:
+def removed(lost: FakeHost) -> Result:
+    """What leave does with the lost managers."""
+    swarm = lost.engine.swarm
+    numbers = [int(node.id[1:]) for node in swarm.nodes() if node.down]
+    subjects = tuple(Subject(instance(number), f"10.0.0.{number}") for number in numbers)
+    return leave.run(swarm, Arguments(subjects), swarm.clock)
+
+
+def test_recover_makes_one_manager_of_a_lost_quorum_and_the_lost_can_leave(lost: FakeHost) -> None:
     assert call(recover, lost).ok
-    assert sorted(node.role for node in engine.swarm.nodes()) == ["manager", "worker", "worker"]
+    assert len(lost.engine.swarm.nodes()) == 3
+    assert removed(lost).ok
+    assert [node.role for node in lost.engine.swarm.nodes()] == ["manager"]
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-@pytest.mark.parametrize("number", range(3))
-def test_recover_killed_at_any_effect_is_finished_by_the_next_run(
-    engine: Manager, lost: FakeHost, number: int, side: str, monkeypatch: pytest.MonkeyPatch
+def test_recover_killed_at_its_effect_is_finished_by_the_next_run(
+    lost: FakeHost, side: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    effects = itertools.count()
     with monkeypatch.context() as patch:
-        for name in ("init", "update_node"):
-            wrapped = killing(getattr(Manager, name), lambda: next(effects) == number, side)
-            patch.setattr(Manager, name, wrapped)
+        patch.setattr(Manager, "init", killing(Manager.init, lambda: True, side))
         with pytest.raises(Killed):
             call(recover, lost)
-    if (number, side) == (2, "after"):  # all was done, so there is a quorum and nothing to finish
-        with pytest.raises(AgentError, match="have a quorum"):
-            call(recover, lost)
-    else:
-        assert call(recover, lost).ok
-    assert sorted(node.role for node in engine.swarm.nodes()) == ["manager", "worker", "worker"]
+    lost.tokens.clear()
+    assert call(recover, lost).ok
+    assert lost.tokens == lost.engine.tokens()
 
 
 def test_recover_changes_nothing_while_there_is_a_quorum(host: FakeHost) -> None:
