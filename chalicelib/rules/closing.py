@@ -45,13 +45,16 @@ def closed(plan: Plan, cluster: Cluster) -> Plan:
 
 
 def ends(node: Node, cluster: Cluster) -> tuple[Action, ...]:
-    """Complete the hooks whose phase is over; then give up what was tried too often."""
+    """Tell of what was tried too often; complete the hooks whose phase is over, and only then give up.
+
+    A group that is told to abandon an instance ends it: then it has to be told already what went wrong.
+    """
+    over = node.exhausted and node.due is not None
+    told: tuple[Action, ...] = (Raise(dead_letter(node, cluster)),) if over else ()
     if hooks.ended(node):
-        return (hooks.completion(node, cluster.policy),)
-    if not node.exhausted or node.due is None:
-        return ()
+        return (*told, hooks.completion(node, cluster.policy))
     reason = f"given up after {node.attempts} attempts: {node.reason}"
-    return Raise(dead_letter(node, cluster)), Move(node, node.but(due=None, reason=reason))
+    return (*told, Move(node, node.but(due=None, reason=reason))) if over else ()
 
 
 def given_up(node: Node) -> tuple[Measure, ...]:

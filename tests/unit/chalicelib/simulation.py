@@ -1,0 +1,250 @@
+"""A cluster in memory that lives by itself: EC2, Auto Scaling, a swarm, and events that come as they like."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.actions import Verdict
+from chalicelib.cluster import UP, Hook, InstanceState, Node, Transition
+from chalicelib.conduct import Policy
+from chalicelib.events import (
+    Answer,
+    InstanceStateChanged,
+    InvocationEnded,
+    LaunchHeld,
+    RebalanceRecommended,
+    SpotInterruptionWarning,
+    TerminationHeld,
+    Tick,
+)
+from chalicelib.pipeline import handle
+from chalicelib.protocol import Fate, NodeReport, Result, Task, encode_result
+from chalicelib.states import LEGAL, NodeState
+from tests.unit.chalicelib.fakes import FakeHosts, Lab, MemoryStore, Sent, a_sighting, instance
+from tests.unit.chalicelib.samples import sample
+
+if TYPE_CHECKING:
+    from chalicelib.protocol import Arguments
+
+TOKENS = "87654321-4321-4321-4321-{:012d}"
+
+
+class StrictStore(MemoryStore):
+    """Refuses what no plan may ever do to a record."""
+
+    def move(self, before: Node, after: Node) -> bool:
+        assert after.version == before.version + 1
+        assert after.state is before.state or after.state in LEGAL[before.state]
+        assert after.instance == before.instance
+        return super().move(before, after)
+
+
+@dataclass
+class LivingHosts(FakeHosts):
+    """Hosts whose commands change a swarm when they end; some commands fail without a change."""
+
+    swarm: dict[str, str] = field(default_factory=dict)  # instance -> availability
+    results: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    fails: Iterator[bool] = field(default_factory=lambda: itertools.repeat(False))
+    failing: set[Task] = field(default_factory=set)  # always
+    ends: Callable[[Sent], None] = lambda _: None
+    alive: Callable[[str], bool] = lambda _: True
+    records: Callable[[str], Node | None] = lambda _: None
+
+    def send(
+        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+    ) -> str:
+        for subject in arguments.subjects:
+            node = self.records(subject.instance)
+            assert node is not None, "intent comes before the command"
+            assert node.task is task, "nothing is sent that no record is open for"
+        command = super().send(hosts, cluster, task, arguments, seconds)
+        for sent in self.sent[-len(hosts) :]:
+            self.ends(sent)
+        return command
+
+    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(filter(self.alive, instances))
+
+    def answer(self, command: str, manager: str) -> Answer:
+        found = next(sent for sent in self.sent if (sent.id, sent.manager) == (command, manager))
+        comment = f"{found.task.value} {found.cluster}"
+        return self.results.get((command, manager), Answer("InProgress", comment))
+
+    def finish(self, sent: Sent) -> None:
+        """The command ends now."""
+        comment = f"{sent.task.value} {sent.cluster}"
+        if sent.task in self.failing or next(self.fails) or not self.alive(sent.manager):
+            self.results[sent.id, sent.manager] = Answer("Failed", comment, "", "swarmkeeper: it broke\n")
+            return
+        mine = [one.instance for one in sent.arguments.subjects]
+        reports = tuple(
+            NodeReport(name, f"node{name[-3:]}", self._fate(sent.task, name))
+            for name in mine
+            if sent.task is not Task.JOIN or name == sent.manager
+        )
+        output = encode_result(Result(sent.task, ok=True, nodes=reports))
+        self.results[sent.id, sent.manager] = Answer("Success", comment, output)
+
+    def _fate(self, task: Task, name: str) -> Fate:
+        if task is Task.JOIN:
+            self.swarm.setdefault(name, "drain")
+            return Fate.JOINED
+        if name not in self.swarm:
+            return Fate.ABSENT
+        alive = self.alive(name)
+        if task is Task.LEAVE:
+            if alive:
+                return Fate.ALIVE
+            del self.swarm[name]
+            return Fate.REMOVED
+        if not alive:
+            return Fate.DOWN
+        self.swarm[name] = "drain" if task is Task.EVACUATE else "active"
+        return Fate.SAFE if task is Task.EVACUATE else Fate.ACTIVE
+
+
+class Life:
+    """A lab with a queue of what is going to happen; ``copies`` and ``delays`` are drawn for each event."""
+
+    def __init__(self, copies: Iterator[int], delays: Iterator[float], fails: Iterator[bool]) -> None:
+        self.lab = Lab(workers=0)
+        self.lab.store = StrictStore(**vars(self.lab.store))
+        self.copies, self.delays = copies, delays
+        self.policy = Policy()
+        self.queue: list[tuple[float, int, Callable[[], object]]] = []
+        self.order = itertools.count()
+        self.held: dict[str, set[str]] = {}  # open lifecycle actions of instances, as their group knows them
+        self.hosts = LivingHosts(self.lab.clock, fails=fails)
+        self.hosts.ends, self.hosts.alive = self._ends, self.alive
+        self.hosts.records = lambda name: self.lab.store.node("blue", name)
+        self.lab.hosts = self.hosts
+        self.lab.fleet.complete = self._complete  # type: ignore[method-assign, assignment]
+        for name in self.lab.fleet.instances:
+            self.hosts.swarm[name] = "active"
+
+    def handle(self, kind: Any, payload: object) -> None:
+        """One invocation of a handler."""
+        handle(kind, payload, self.lab.world(policy=self.policy))
+
+    def alive(self, name: str) -> bool:
+        found = self.lab.fleet.instances.get(name)
+        return found is not None and found.state in UP
+
+    def later(self, seconds: float, what: Callable[[], object]) -> None:
+        heapq.heappush(self.queue, (self.lab.clock.time + seconds, next(self.order), what))
+
+    def run(self, seconds: float) -> None:
+        """Time passes, with a tick each minute."""
+        until = self.lab.clock.time + seconds
+        ticks = self.lab.clock.time + 60
+        while True:
+            upcoming = min(ticks, until, self.queue[0][0] if self.queue else until)
+            self.lab.clock.time = max(self.lab.clock.time, upcoming)
+            if self.queue and self.queue[0][0] <= self.lab.clock.time:
+                heapq.heappop(self.queue)[2]()
+            elif self.lab.clock.time >= until:
+                return
+            else:
+                self.handle(Tick, {})
+                ticks += 60
+
+    def tell(self, kind: Any, name: str, **detail: str) -> None:
+        """An event, as often and as late as it comes."""
+        payload = sample(name, self.lab.clock.time, **detail)
+        for _ in range(next(self.copies)):
+            self.later(next(self.delays), lambda: self.handle(kind, payload))
+
+    def launch(self, name: str, *, held: bool = False) -> None:
+        if name in self.lab.fleet.instances:
+            return
+        number = len(self.lab.fleet.instances)
+        fresh = a_sighting(name, address=f"10.0.9.{number}", launched=self.lab.clock.time)
+        self.lab.fleet.instances[name] = fresh
+        self.tell(InstanceStateChanged, "instance_running", instance_id=name)
+        if held:
+            self.scale_out(name)
+
+    def hold(self, name: str, kind: Any, payload: str) -> None:
+        token = TOKENS.format(next(self.order))
+        self.held.setdefault(name, set()).add(token)
+        self.tell(kind, payload, EC2InstanceId=name, LifecycleActionToken=token)
+        # The group does not wait for ever.
+        self.later(3600, lambda: self._time_out(name, token))
+
+    def warn(self, name: str) -> None:
+        if self.alive(name):
+            self.tell(SpotInterruptionWarning, "spot_interruption_warning", instance_id=name)
+            self.later(120, lambda: self.terminate(name))
+
+    def recommend(self, name: str) -> None:
+        if self.alive(name):
+            self.tell(RebalanceRecommended, "rebalance_recommendation", instance_id=name)
+
+    def drill(self, name: str) -> None:
+        if self.alive(name):
+            payload = sample("drill_interruption_warning", self.lab.clock.time, instance_id=name)
+            self.handle(SpotInterruptionWarning, payload)
+
+    def scale_out(self, name: str) -> None:
+        self.hold(name, LaunchHeld, "asg_launch_lifecycle")
+
+    def scale_in(self, name: str) -> None:
+        if self.alive(name):
+            self.hold(name, TerminationHeld, "asg_terminate_lifecycle")
+
+    def terminate(self, name: str) -> None:
+        if self.alive(name):
+            self._turn(name, InstanceState.SHUTTING_DOWN)
+            self.later(20, lambda: self._turn(name, InstanceState.TERMINATED))
+
+    def stop(self, name: str) -> None:
+        if self.alive(name):
+            self._turn(name, InstanceState.STOPPED)
+
+    def start(self, name: str) -> None:
+        found = self.lab.fleet.instances.get(name)
+        if found and found.state is InstanceState.STOPPED:
+            again = replace(found, launched=self.lab.clock.time, state=InstanceState.RUNNING)
+            self.lab.fleet.instances[name] = again
+            self.tell(InstanceStateChanged, "instance_running", instance_id=name)
+
+    def _turn(self, name: str, state: InstanceState) -> None:
+        self.lab.fleet.turn(name, state)
+        self.tell(InstanceStateChanged, "instance_terminated", instance_id=name, state=state.value)
+
+    def _ends(self, sent: Sent) -> None:
+        self.later(self.hosts.takes, lambda: self._end(sent))
+
+    def _end(self, sent: Sent) -> None:
+        self.hosts.finish(sent)
+        where = {"command_id": sent.id, "instance_id": sent.manager}
+        self.tell(InvocationEnded, "ssm_invocation_success", **where)
+
+    def _complete(self, name: str, hook: Hook, verdict: Verdict) -> None:
+        node = self.lab.store.node("blue", name)
+        assert node is not None
+        launching = hook.transition is Transition.LAUNCHING
+        if launching and verdict is Verdict.CONTINUE:
+            assert node.state is NodeState.IN_SERVICE, "a group is told to go on when the node is of use"
+        if not launching and node.state in (NodeState.EVACUATING, NodeState.RETURNING):
+            assert node.exhausted, "a group is not told to go on while the node is being emptied"
+        self.lab.fleet.completed.append((name, hook.token, verdict))
+        self._released(name, hook.token, ends=not launching or verdict is Verdict.ABANDON)
+
+    def _time_out(self, name: str, token: str) -> None:
+        self._released(name, token, ends=True)
+
+    def _released(self, name: str, token: str, *, ends: bool) -> None:
+        if token in self.held.get(name, set()):
+            self.held[name].discard(token)
+            if ends:
+                self.later(1, lambda: self.terminate(name))
+
+
+def worker(number: int) -> str:
+    return instance(100 + number)

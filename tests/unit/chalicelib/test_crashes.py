@@ -1,0 +1,160 @@
+"""Handlers may die between any two effects of any plan: the tick alone then leads to the right end."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from chalicelib.calls import call
+from chalicelib.conduct import Conduct, Policy, Rebalance
+from chalicelib.events import HealthNotice, Tick
+from chalicelib.protocol import Task
+from tests.unit.chalicelib.samples import sample
+from tests.unit.chalicelib.simulation import Life, worker
+from tests.unit.chalicelib.test_crash import Killed, Killer
+from tests.unit.chalicelib.test_histories import agree
+
+EFFECTS = {
+    "store": ("enrol", "move", "set_conduct", "open_incident", "told", "forget", "record_homes"),
+    "hosts": ("send",),
+    "fleet": ("complete", "beat"),
+    "messages": ("publish",),
+}
+NODE = worker(0)
+START_TIME = "Fri, 15 Jan 2027 08:20:00 GMT"  # twenty minutes after fakes.START
+SOON = Policy(hint=300.0, gentle=120.0, ahead=300.0)
+
+
+class Mortal(Life):
+    """A life of which only what the story tells directly is heard; its handlers can be killed."""
+
+    def __init__(self, at: int, *, after: bool) -> None:
+        super().__init__(itertools.repeat(0), itertools.repeat(0.0), itertools.repeat(False))
+        self.policy = SOON
+        self.lab.store.conducts["blue"] = Conduct(Rebalance.EVACUATE, drills=True)
+        self.killer = Killer(at, after)
+        for part, names in EFFECTS.items():
+            target = getattr(self.lab, part)
+            for name in names:
+                setattr(target, name, self.killer.wrap(getattr(target, name)))
+
+    def handle(self, kind: Any, payload: object) -> None:
+        try:
+            super().handle(kind, payload)
+        except Killed:
+            self.killer.dead = False  # the next invocation lives
+            if kind is not Tick:  # Lambda itself runs a handler again that died
+                self.later(60, lambda: self.handle(kind, payload))
+
+    def hear(self) -> None:
+        """The next event comes, once."""
+        self.copies = itertools.chain([1], itertools.repeat(0))
+
+
+def launched(life: Mortal) -> None:
+    life.hear()
+    life.launch(NODE)
+
+
+def launched_for_a_group(life: Mortal) -> None:
+    life.launch(NODE)
+    life.hear()
+    life.scale_out(NODE)
+
+
+def scaled_in(life: Mortal) -> None:
+    life.launch(NODE)
+    life.run(300)
+    life.hear()
+    life.scale_in(NODE)
+
+
+def interrupted(life: Mortal) -> None:
+    life.launch(NODE)
+    life.run(300)
+    life.hear()
+    life.warn(NODE)
+
+
+def recommended_to_leave(life: Mortal) -> None:
+    life.launch(NODE)
+    life.run(300)
+    life.hear()
+    life.recommend(NODE)
+
+
+def drilled(life: Mortal) -> None:
+    life.launch(NODE)
+    life.run(300)
+    life.drill(NODE)
+
+
+def scheduled(life: Mortal) -> None:
+    life.launch(NODE)
+    life.run(300)
+    payload = sample(
+        "health_scheduled_change", life.lab.clock.time, startTime="Fri, 15 Jan 2027 08:20:00 GMT"
+    )
+    payload["detail"]["affectedEntities"] = [{"entityValue": NODE}]
+    life.handle(HealthNotice, payload)
+
+
+def given_up_and_driven_again(life: Mortal) -> None:
+    life.hosts.failing = {Task.JOIN}
+    life.launch(NODE)
+    life.run(4000)
+    life.hosts.failing = set()
+    for _ in range(2):  # who ordered sees that it failed, and orders again
+        try:
+            call("redrive", {"cluster": "blue"}, life.lab.world(policy=SOON))
+        except Killed:
+            life.killer.dead = False
+
+
+def given_up_for_a_group(life: Mortal) -> None:
+    life.hosts.failing = {Task.JOIN}
+    launched_for_a_group(life)
+    life.run(3500)
+
+
+STORIES = [
+    launched,
+    launched_for_a_group,
+    scaled_in,
+    interrupted,
+    recommended_to_leave,
+    drilled,
+    scheduled,
+    given_up_and_driven_again,
+    given_up_for_a_group,
+]
+
+
+def lived(story: Any, at: int, *, after: bool) -> Mortal:
+    life = Mortal(at, after=after)
+    story(life)
+    life.run(2400)
+    return life
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_a_crash_at_any_effect_of_any_plan_is_mended_by_ticks(story: Any) -> None:
+    total = lived(story, 0, after=False).killer.count
+    assert total > 4
+    for at in range(1, total + 1):
+        for after in (False, True):
+            life = lived(story, at, after=after)
+            agree(life)
+            assert len(life.lab.messages.told) <= 2, "at least once, and once more only after a crash"
+
+
+@pytest.mark.parametrize("story", [given_up_and_driven_again, given_up_for_a_group])
+def test_what_is_given_up_is_told_once(story: Any) -> None:
+    life = lived(story, 0, after=False)
+    ((subject, text),) = life.lab.messages.told
+    assert subject == f"Swarmkeeper blue: {NODE}"
+    assert "join was given up after 12 attempts: Failed: swarmkeeper: it broke" in text
+    assert "the instance runs, but is no node of the swarm" in text
+    assert "chalice invoke -n redrive" in text

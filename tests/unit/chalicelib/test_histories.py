@@ -1,0 +1,80 @@
+"""Any history of events, in any order, twice, late or never, ends with records, swarm and EC2 agreeing."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.cluster import UP
+from chalicelib.conduct import Conduct, Rebalance
+from chalicelib.protocol import Task
+from chalicelib.states import NodeState
+from tests.unit.chalicelib.simulation import Life, worker
+
+STEPS = st.tuples(
+    st.sampled_from(
+        ["launch", "launch_held", "warn", "recommend", "scale_in", "terminate", "stop", "start", "drill"]
+    ),
+    st.integers(0, 3),
+    st.sampled_from([0.0, 1.0, 40.0, 90.0, 700.0]),
+)
+COPIES = st.lists(st.sampled_from([1, 1, 1, 0, 2]), min_size=1, max_size=12)
+DELAYS = st.lists(st.sampled_from([0.0, 0.0, 2.0, 45.0, 400.0]), min_size=1, max_size=12)
+FAILS = st.lists(st.sampled_from([False, False, True]), min_size=1, max_size=8).filter(
+    lambda fails: not all(fails)
+)
+
+
+def act(life: Life, step: str, name: str) -> None:
+    match step:
+        case "launch_held":
+            life.launch(name, held=True)
+        case "drill":
+            life.drill(name)
+        case _:
+            getattr(life, step)(name)
+
+
+def agree(life: Life) -> None:
+    """Records, swarm and EC2 say the same, and nothing is left to do."""
+    store = life.lab.store
+    for name, sighting in life.lab.fleet.instances.items():
+        node = store.node("blue", name)
+        assert node is not None
+        assert not node.hooks
+        assert not node.drill
+        if sighting.state in UP:
+            assert node.state is NodeState.IN_SERVICE, f"{name}: {node}"
+            assert life.hosts.swarm.get(name) == "active", f"{name}: {node}"
+        else:
+            assert node.state is NodeState.GONE, f"{name}: {node}"
+            assert name not in life.hosts.swarm, f"{name}: {node}"
+    assert store.open("blue", float("inf")) == ()
+    assert not any(life.held.values())
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    steps=st.lists(STEPS, max_size=10),
+    copies=COPIES,
+    delays=DELAYS,
+    fails=FAILS,
+    rebalance=st.sampled_from(Rebalance),
+)
+def test_any_history_ends_in_agreement(
+    steps: list[tuple[str, int, float]],
+    copies: list[int],
+    delays: list[float],
+    fails: list[bool],
+    rebalance: Rebalance,
+) -> None:
+    life = Life(itertools.cycle(copies), itertools.cycle(delays), itertools.cycle(fails))
+    life.lab.store.conducts["blue"] = Conduct(rebalance, drills=True)
+    for step, number, gap in steps:
+        act(life, step, worker(number))
+        life.run(gap)
+    life.run(4 * 3600)
+    agree(life)
+    assert all(sent.task is not Task.LEAVE or sent.arguments.subjects for sent in life.hosts.sent)
