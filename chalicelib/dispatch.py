@@ -63,7 +63,10 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
         batch = next_batch(world.store.open(cluster, world.clock.now()), world.clock.now())
         if batch is None:
             return Outcome(detail=f"nodes sent: {state.sent}")
-        world.store.acquire(cluster, world.holder, world.clock.now(), LEASE)
+        if not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
+            return Outcome(
+                detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
+            )
         avoid = state.failed | {node.manager for node in batch.nodes}
         host = choose(world.store.hosts(cluster), world.clock.now(), avoid)
         if host is None:

@@ -16,7 +16,7 @@ from chalicelib.cluster import Policy
 from chalicelib.fleet import Ec2Fleet
 from chalicelib.hosts import SsmHosts
 from chalicelib.settings import from_environment
-from chalicelib.store import DynamoStore
+from chalicelib.store import WRITERS, DynamoStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -148,9 +148,11 @@ def connected() -> World:
 @cache
 def _adapters(table: str) -> tuple[DynamoStore, SsmHosts, Ec2Fleet]:
     """Made at the first event, as deploying imports the app too; kept while the container lives."""
-    signed = PATIENCE.merge(Config(signature_version="s3v4"))  # older signatures are refused in newer regions
+    # Older signatures are refused in newer regions, and so is an address that does not name the region.
+    signed = PATIENCE.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+    many = PATIENCE.merge(Config(max_pool_connections=WRITERS))
     return (
-        DynamoStore(boto3.client("dynamodb", config=PATIENCE), table),
+        DynamoStore(boto3.client("dynamodb", config=many), table),
         SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
         Ec2Fleet(_ec2),
     )

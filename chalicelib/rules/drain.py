@@ -23,6 +23,8 @@ def on_spot_interruption_warning(event: SpotInterruptionWarning, cluster: Cluste
         return Plan(f"{event.instance} has no record in {cluster.name}")
     if event.time < node.launched:
         return Plan("the warning is older than the instance's last start", measures=(_twice(node),))
+    if node.state is NodeState.IN_SERVICE and event.time < node.since:
+        return Plan("the warning is of an end from which the instance was spared", measures=(_twice(node),))
     if node.state is not NodeState.IN_SERVICE:
         # Recorded but not sent means that the first handler is still at it, or died.
         actions = (Dispatch(node.instance),) if node.unsent else ()

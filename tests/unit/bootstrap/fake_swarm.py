@@ -14,7 +14,7 @@ from typing import Any
 
 from bootstrap.clock import Clock
 from bootstrap.placement import may_hold, room
-from bootstrap.swarm import ConflictError, Engine, EngineError
+from bootstrap.swarm import ConflictError, Engine, RefusedError
 from bootstrap.view import Node, Service, Snapshot, Task, read_node, read_service, read_task
 
 STEP = 0.25  # seconds
@@ -124,7 +124,7 @@ class FakeSwarm(Engine):
 
     def remove_node(self, node: Node) -> None:
         if not node.down or node.role == "manager":
-            raise EngineError(f"node {node.id} is not down and is still a member of the swarm")
+            raise RefusedError(f"node {node.id} is not down and is still a member of the swarm")
         del self.node_rows[node.id]
 
     # what swarmkit does as time passes

@@ -221,3 +221,20 @@ def test_a_look_that_is_throttled_leaves_the_command_to_the_tick(lab: Lab) -> No
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.DONE
     assert lab.hosts.cancelled == set()
     assert replace(lab.node(), version=0).command == "command-1"
+
+
+def test_a_lease_that_ran_out_is_left_to_its_new_holder(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    lab.hosts.unreachable = set(MANAGERS)
+
+    def slow() -> None:
+        lab.clock.sleep(LEASE + 1)
+        lab.store.acquire("blue", "another", lab.clock.now(), 1000)
+
+    lab.hosts.pause = slow
+    outcome = dispatch("blue", Dispatch(WORKER, seconds=1000), lab.world())
+    assert (outcome.code, outcome.detail) == (
+        Code.DONE,
+        "nodes sent: 0; the lease ran out, its new holder sends the rest",
+    )
+    assert lab.store.leases["blue"][0] == "another"

@@ -81,7 +81,7 @@ def test_an_instance_that_is_not_listed_leaves_unless_it_is_brand_new(
 def test_an_instance_that_was_started_again_is_in_service(state: NodeState) -> None:
     node = a_node(state=state, since=START - 60, node="abc", command="c", due=START, expires=START)
     after = moved(node, a_sighting(launched=START - 10, address="10.0.0.99"))
-    expected = a_node(version=2, since=START - 10, launched=START - 10, address="10.0.0.99", node="abc")
+    expected = a_node(version=2, since=START - 10, launched=START - 10, address="10.0.0.99")
     assert after == replace(expected, reason="the instance was started again")
 
 
@@ -92,7 +92,8 @@ def test_an_instance_that_was_started_again_is_in_service(state: NodeState) -> N
         (a_node(state=NodeState.GONE, since=START - 301), "EC2 still lists it as running"),
         (a_node(state=NodeState.GONE, since=START - 299), None),
         (a_node(state=NodeState.LEAVING), None),
-        (a_node(state=NodeState.EVACUATED), None),
+        (a_node(state=NodeState.EVACUATED, since=START - 899), None),
+        (a_node(state=NodeState.EVACUATED, since=START - 901), "the instance was spared"),
         (a_node(state=NodeState.EVACUATING), None),
     ],
 )
