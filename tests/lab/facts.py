@@ -92,8 +92,8 @@ def facts(seen: Observation) -> Facts:
         strays=seen.left.strays,
         looks=len(seen.samples),
         blind=round(max((one.time - one.listed for one in seen.samples), default=0.0), 2),
-        split=split(seen, safe),
-        handlers=handlers(seen),
+        split=split(seen.runs, seen.journal, seen.moments.event, safe),
+        handlers=handlers(seen.runs, seen.journal),
     )
 
 

@@ -74,7 +74,7 @@ def _steps(facts: Facts) -> list[tuple[str, float, float]]:
     split = facts.split
     names = (
         "event to handler",
-        "cold start of the handler",
+        "start of the handler's process",
         "handler decides and records",
         "SendCommand to agent",
         "agent to safe",
