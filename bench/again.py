@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from tests.lab import aws, engine, handlers, journal, records, swarm
-from tests.lab.facts import is_safe
+from tests.lab import aws, engine, handlers, journal, swarm
+from tests.lab.demo import records
+from tests.lab.demo.facts import is_safe
+from tests.lab.demo.split import Handler, Split, split
+from tests.lab.demo.split import handlers as functions
 from tests.lab.lifecycle import Say
-from tests.lab.split import Handler, Split, split
-from tests.lab.split import handlers as functions
 from tests.lab.state import Host, Lab
 from tests.lab.watch import Watch
 

@@ -20,11 +20,11 @@ from bench.again import again
 from bench.tables import NAMES, Measured, tables
 from bench.targets import targets
 from tests.lab import aws, state
-from tests.lab.facts import Facts, facts
-from tests.lab.lifetime import interruptible, lab_of_our_own
-from tests.lab.live import Stage
-from tests.lab.observation import Method
-from tests.lab.scenario import Scenario
+from tests.lab.demo.facts import Facts, facts
+from tests.lab.demo.lifetime import interruptible, lab_of_our_own
+from tests.lab.demo.live import Stage
+from tests.lab.demo.observation import Method
+from tests.lab.demo.scenario import Scenario
 from tests.lab.state import LabError
 
 MISSED, CANNOT_RUN = 1, 2

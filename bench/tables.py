@@ -10,9 +10,9 @@ from rich.table import Table
 
 from bench.again import Again
 from bench.targets import Target, targets
-from tests.lab.facts import Facts
-from tests.lab.observation import Method
-from tests.lab.split import Handler, Split
+from tests.lab.demo.facts import Facts
+from tests.lab.demo.observation import Method
+from tests.lab.demo.split import Handler, Split
 
 NAMES = {
     Method.OURS: "Swarmkeeper",

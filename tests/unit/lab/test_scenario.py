@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.lab.demo.scenario import is_calm
 from tests.lab.load import Answer
-from tests.lab.scenario import is_calm
 
 WANTED: dict[str, int | None] = {"web": 2, "single": 1, "agents": None}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tests.lab.demo.split import Handler, Split, handlers, split
 from tests.lab.handlers import Run
 from tests.lab.journal import Call, CommandChange
-from tests.lab.split import Handler, Split, handlers, split
 
 WARNED = "swarmkeeper-lab-on_spot_interruption_warning"
 TICK = "swarmkeeper-lab-tick"

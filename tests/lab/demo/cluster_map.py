@@ -9,9 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from tests.lab.demo.facts import OVER
+from tests.lab.demo.observation import Doomed, Moments
 from tests.lab.engine import Node, Task
-from tests.lab.facts import OVER
-from tests.lab.observation import Doomed, Moments
 from tests.lab.services import ANSWERING
 from tests.lab.watch import Listing, Sample
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chalicelib.protocol import ProtocolError, decode_result
-from tests.lab import aws, engine, handlers, journal, lifecycle, machine, records, services, state, swarm
-from tests.lab.facts import is_safe
+from tests.lab import aws, engine, handlers, journal, lifecycle, machine, services, state, swarm
+from tests.lab.demo import records
+from tests.lab.demo.facts import is_safe
+from tests.lab.demo.observation import Doomed, Left, Method, Moments, Observation, fate
 from tests.lab.lifecycle import Say, quiet
 from tests.lab.load import Answer, Load, read, start_load
-from tests.lab.observation import Doomed, Left, Method, Moments, Observation, fate
 from tests.lab.services import ANSWERING
 from tests.lab.state import Host, Lab, LabError
 from tests.lab.watch import Watch

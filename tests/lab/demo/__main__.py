@@ -17,14 +17,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tests.lab import aws, guarantees, report, state
-from tests.lab.facts import Facts, facts
-from tests.lab.lifetime import interruptible, lab_of_our_own
-from tests.lab.live import Stage
-from tests.lab.observation import Method
-from tests.lab.scenario import Scenario
+from tests.lab import aws, state
+from tests.lab.demo import guarantees, report
+from tests.lab.demo.facts import Facts, facts
+from tests.lab.demo.lifetime import interruptible, lab_of_our_own
+from tests.lab.demo.live import Stage
+from tests.lab.demo.observation import Method
+from tests.lab.demo.scenario import Scenario
+from tests.lab.demo.story import Story
 from tests.lab.state import LabError
-from tests.lab.story import Story
 
 NOT_HELD, CANNOT_RUN = 1, 2
 POLL = 1.0  # seconds between two looks at logs and commands; more often would disturb what is measured

@@ -13,8 +13,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tests.lab.facts import Facts, course
-from tests.lab.observation import Observation
+from tests.lab.demo.facts import Facts, course
+from tests.lab.demo.observation import Observation
 from tests.lab.services import ANSWERING
 
 GOOD, BAD, DOOMED, WANTED, MARK = "#2f7d5b", "#c8372d", "#e0a526", "#8a8f98", "#4a5160"
