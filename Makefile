@@ -40,7 +40,7 @@ check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/mypy app.py chalicelib tests bench
 	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol.py
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/unit -n auto
 
 lab: system install ## the tests on real hosts (root)
 	$(BIN)/python -m pytest tests/lab
