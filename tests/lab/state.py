@@ -101,7 +101,7 @@ def create(name: str, cluster: str) -> Lab:
         # No more than this is read of other labs: they may be of another version.
         rows = [json.loads(path.read_text()) for path in ROOT.glob("*/state.json")]
         if any(row["name"] == name for row in rows):
-            raise LabError(f"lab {name!r} is up; take it down: python -m tests.lab down --name {name}")
+            raise LabError(f"lab {name!r} is up already; to end it: python -m tests.lab down --name {name}")
         free = sorted(set(SLOTS) - {row["slot"] for row in rows})
         if not free:
             raise LabError("16 labs are up already; take one down: python -m tests.lab down --name NAME")
