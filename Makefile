@@ -7,7 +7,7 @@ NOTICE ?= 120
 STAGE ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test check format lab bench-evacuate publish clean
+.PHONY: help install system demo test check format lab bench-evacuate deploy clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -40,7 +40,7 @@ check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/mypy app.py chalicelib tests bench
 	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol.py
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/unit -n auto
 
 lab: system install ## the tests on real hosts (root)
 	$(BIN)/python -m pytest tests/lab
@@ -52,8 +52,9 @@ format: .venv/done ## let ruff lay out the code
 bench-evacuate: system install ## ours against a plain drain and against doing nothing (root)
 	$(BIN)/python -m bench.evacuate
 
-publish: .venv/done ## publish the agent of STAGE, before `chalice deploy --stage STAGE`
+deploy: .venv/done ## publish the agent of STAGE and deploy the handlers that are pinned to it
 	$(BIN)/python -m bootstrap.publish --stage $(STAGE)
+	$(BIN)/chalice deploy --stage $(STAGE)
 
 clean: ## remove what was built or installed here
 	rm -rf .venv .venv-ministack build demo-report bench-report chalicelib/agent.json

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table
 
+from bench.again import Again
 from bench.targets import Target, targets
-from tests.lab.facts import Facts
-from tests.lab.observation import Method
+from tests.lab.demo.facts import Facts
+from tests.lab.demo.observation import Method
+from tests.lab.demo.split import Handler, Split
 
 NAMES = {
     Method.OURS: "Swarmkeeper",
     Method.DRAIN: "plain drain",
     Method.NOTHING: "nothing (power cut)",
 }
+STEPS = (
+    ("event to handler", "handler"),
+    ("start of the handler's process", "awake"),
+    ("handler decides and records", "sent"),
+    ("SendCommand to agent", "agent"),
+    ("agent to safe", "safe"),
+    ("safe to the agent's answer", "answered"),
+)
 
 
-def tables(found: Mapping[Method, Facts]) -> Iterator[Table]:
+@dataclass(frozen=True)
+class Measured:
+    """The three ways, and the second evacuation of ours."""
+
+    ways: Mapping[Method, Facts]
+    again: Again
+
+
+def tables(found: Measured) -> Iterator[Table]:
     """The comparison, then where our time went, then the handlers."""
-    yield comparison(found)
-    yield splitting(found[Method.OURS])
-    yield functions(found[Method.OURS])
+    yield comparison(found.ways)
+    yield splitting(found.ways[Method.OURS].split, found.again.split)
+    yield functions(found.again.handlers)
 
 
 def comparison(found: Mapping[Method, Facts]) -> Table:
@@ -44,44 +63,39 @@ def comparison(found: Mapping[Method, Facts]) -> Table:
     return table
 
 
-def splitting(ours: Facts) -> Table:
-    """Each step between event and safety."""
-    table = _table("Where our time goes")
-    table.add_column("")
-    table.add_column("after the event", justify="right")
-    table.add_column("took", justify="right")
-    before = 0.0
-    for name, moment in _steps(ours):
-        took = "-" if moment is None else f"{moment - before:.2f} s"
-        table.add_row(name, "-" if moment is None else f"{moment:.2f} s", took)
-        before = before if moment is None else moment
+def splitting(cold: Split | None, warm: Split | None) -> Table:
+    """Each step between event and safety, first with handlers that must start, then with warm ones."""
+    table = _table("Where our time goes (after the event, and the step itself)")
+    for name in ("", "first host, cold", "", "second host, warm", ""):
+        table.add_column(name, justify="right" if table.columns else "left")
+    for name, field in STEPS:
+        cells = [cell for split in (cold, warm) for cell in _step(split, field)]
+        table.add_row(name, *cells)
     return table
 
 
-def functions(ours: Facts) -> Table:
+def functions(handlers: tuple[Handler, ...]) -> Table:
     """Times and memory of each handler."""
-    caption = "times are from REPORT lines, cold with the process's start; memory is its peak resident size"
+    caption = (
+        "times: REPORT lines, cold with the start of the process; memory: the process's peak resident size"
+    )
     table = _table("Handlers", caption)
-    for name in ("function", "runs", "cold", "warm (median)", "peak memory"):
+    for name in ("function", "runs", "cold (median)", "warm (median)", "peak memory"):
         table.add_column(name, justify="left" if name == "function" else "right")
-    for one in ours.handlers:
+    for one in handlers:
         memory = f"{one.memory:.0f} MiB" if one.memory else "-"
         table.add_row(one.function, str(one.runs), _seconds(one.cold), _seconds(one.warm), memory)
     return table
 
 
-def _steps(ours: Facts) -> list[tuple[str, float | None]]:
-    split = ours.split
-    if split is None:
-        return []
-    return [
-        ("event to handler", split.handler),
-        ("cold start of the handler", split.awake),
-        ("handler decides and records", split.sent),
-        ("SendCommand to agent", split.agent),
-        ("agent to safe", split.safe),
-        ("safe to the agent's answer", split.answered),
-    ]
+def _step(split: Split | None, field: str) -> tuple[str, str]:
+    """When the step was over, and how long it took, as far as it was seen."""
+    moment: float | None = getattr(split, field, None)
+    if moment is None:
+        return "-", "-"
+    names = [name for _, name in STEPS]
+    earlier = [getattr(split, name) for name in names[: names.index(field)]]
+    return f"{moment:.2f} s", f"{moment - max([0.0, *(one for one in earlier if one is not None)]):.2f} s"
 
 
 def _row(table: Table, name: str, cells: list[str], met: Mapping[str, Target]) -> None:

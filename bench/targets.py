@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.lab.facts import Facts
-from tests.lab.observation import Method
+from tests.lab.demo.facts import Facts
+from tests.lab.demo.observation import Method
 
 SLOWER = 2.0  # how many times as long as the plain drain may it take
 

@@ -203,7 +203,10 @@ def _restores(snapshot: Snapshot) -> list[Act]:
 
 
 def _demotions(snapshot: Snapshot, self_id: str) -> list[Act]:
-    going = [node.id for node in snapshot.doomed if empty(node, snapshot) and node.id != self_id]
+    # Measured: a new leader goes on with a start-first update by stopping old tasks at once. So none then.
+    moving = any(service.before is not None for service in snapshot.services)
+    ready = (node for node in snapshot.doomed if empty(node, snapshot) and not (node.leader and moving))
+    going = [node.id for node in ready if node.id != self_id]
     managers = [node for node in snapshot.nodes if node.role == "manager"]
     manager, reason = next_demotion(managers, going)
     return [Demote(manager, reason)] if manager else []

@@ -11,13 +11,17 @@ from chalicelib.protocol import Subject
 def nodes_of(subject: Subject, nodes: Collection[Node]) -> tuple[Node, ...]:
     """The nodes that an instance is or was, the living first; () where it is none.
 
-    An exact node id decides alone, then the instance label; an address counts only for a node that carries no
-    label, because addresses are used again. Never a prefix or a part of a name.
+    An exact node id decides alone, then the instance label; an address counts only while no node id is known,
+    for a node that carries no label: addresses are used again. Never a prefix or a part of a name.
     """
     found = (
         [node for node in nodes if subject.node and node.id == subject.node]
         or [node for node in nodes if node.instance == subject.instance]
-        or [node for node in nodes if not node.instance and node.address == subject.address]
+        or [
+            node
+            for node in nodes
+            if not subject.node and not node.instance and node.address == subject.address
+        ]
     )
     return tuple(sorted(found, key=lambda node: (node.down, node.id)))
 

@@ -26,7 +26,7 @@ def may_hold(node: Node, service: Service) -> bool:
     """The node is Ready and Active and meets the service's constraints and platforms."""
     placement = service.placement
     return (
-        not node.down
+        node.state == "ready"
         and node.availability == "active"
         and all(meets(node, text) for text in placement.get("Constraints") or [])
         and _fits_platform(node, placement.get("Platforms") or [])

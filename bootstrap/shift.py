@@ -7,7 +7,7 @@ it was or a service that any later run can restore. What users change meanwhile 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ def shifted(service: Service, nodes: Collection[str], order: str, pace: Pace) ->
         "FailureAction": "continue",  # a paused evacuation would outlive its node
     }
     mark = {**before, "nodes": sorted(nodes), "ours": ours}
-    kept = [text for text in service.placement.get("Constraints") or [] if text not in _constraints(before)]
+    kept = _less(service.placement.get("Constraints") or [], _constraints(before))
     placement = {**service.placement, "Constraints": [*kept, *_constraints(mark)]}
     return {
         **service.spec,
@@ -76,6 +76,15 @@ def _constraints(mark: Mapping[str, Any]) -> list[str]:
     return [f"node.id!={node}" for node in mark["nodes"]]
 
 
+def _less(constraints: Sequence[str], ours: Collection[str]) -> list[str]:
+    """The constraints without the last one of each of ours: a user's own, which may be equal, stays."""
+    left = list(reversed(constraints))
+    for text in ours:
+        if text in left:
+            left.remove(text)
+    return left[::-1]
+
+
 def _without_mark(spec: Mapping[str, Any], before: Mapping[str, Any]) -> Spec:
     labels = {name: value for name, value in (spec.get("Labels") or {}).items() if name != MARK_LABEL}
     return _set(spec, "Labels", labels, existed="labels" in before)
@@ -84,7 +93,7 @@ def _without_mark(spec: Mapping[str, Any], before: Mapping[str, Any]) -> Spec:
 def _with_placement(spec: Spec, before: Mapping[str, Any]) -> Spec:
     template = spec.get("TaskTemplate") or {}
     placement = template.get("Placement") or {}
-    kept = [text for text in placement.get("Constraints") or [] if text not in _constraints(before)]
+    kept = _less(placement.get("Constraints") or [], _constraints(before))
     placement = _set(placement, "Constraints", kept, existed="constraints" in before)
     # Not without a Placement, even where there was none. Taking it away crashes each manager that leads, one
     # after the other (moby 37883, seen with 20.10), and restarts all tasks on later ones; empty is harmless.

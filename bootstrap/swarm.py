@@ -45,7 +45,11 @@ class NotManagerError(EngineError):
     """This host is no manager of a swarm."""
 
 
-class ConflictError(EngineError):
+class RefusedError(EngineError):
+    """The engine answered, and said no to this one request: others may still be granted."""
+
+
+class ConflictError(RefusedError):
     """Somebody else changed the object first: look again."""
 
 
@@ -208,4 +212,4 @@ def _refusal(what: str, why: str) -> EngineError:
         return ConflictError(f"could not {what}: it was changed meanwhile")
     if "not a swarm manager" in why:
         return NotManagerError(f"could not {what}: {why}")
-    return EngineError(f"the engine refused to {what}: {why}")
+    return RefusedError(f"the engine refused to {what}: {why}")

@@ -67,13 +67,16 @@ def _look(entry: Leaving, task: Task | None, snapshot: Snapshot, after: float) -
     if task and task.wanted:
         why = course(service, snapshot)[1] if service and not service.before else entry.why
         return replace(entry, why=why)
-    return replace(entry, way=_way(entry, service, snapshot), after=after)
+    completed = task is not None and task.state == "complete"
+    return replace(entry, way=_way(entry, service, snapshot, completed=completed), after=after)
 
 
-def _way(entry: Leaving, service: Service | None, snapshot: Snapshot) -> Way:
+def _way(entry: Leaving, service: Service | None, snapshot: Snapshot, *, completed: bool) -> Way:
     """Replaced means: another task of its slot runs, or as many run as the service wants (it was scaled)."""
-    if service is None or service.is_global:
+    if service is None or service.is_global or completed:
         return Way.GLOBAL
+    if not service.replicated:
+        return Way.DRAIN
     running = [task for task in snapshot.tasks_of(service) if task.running]
     if any(task.slot == entry.task.slot for task in running) or len(running) >= service.replicas:
         return Way.START_FIRST

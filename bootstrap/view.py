@@ -17,7 +17,9 @@ MARK_LABEL = "swarmkeeper.evacuate.before"  # service label: what an evacuation 
 SERVICE_LABEL = "swarmkeeper.evacuate"  # service label set by users: "stop-first"
 
 ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
-WANTED = frozenset({"new", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running"})
+WANTED = frozenset(
+    {"new", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running", "complete"}
+)  # "complete" is what Swarm wants of a job's tasks
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Node:
 
     @property
     def down(self) -> bool:
-        return self.state != "ready"
+        """Swarm has given it up. ``unknown`` is less: all are for up to 5 s after an election (measured)."""
+        return self.state == "down"
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,15 @@ class Service:
 
     @property
     def before(self) -> Mapping[str, Any] | None:
-        """What a running evacuation replaced in the spec; None where none is running."""
-        mark = self.labels.get(MARK_LABEL)
-        return json.loads(mark) if mark else None
+        """What a running evacuation replaced in the spec; None where none is running.
+
+        A label of that name that no evacuation wrote counts for nothing: it must not stop the others.
+        """
+        try:
+            mark = json.loads(self.labels.get(MARK_LABEL, ""))
+            return mark if isinstance(mark["nodes"], list) and isinstance(mark["ours"], dict) else None
+        except (ValueError, TypeError, KeyError):
+            return None
 
 
 @dataclass(frozen=True)
@@ -209,8 +218,9 @@ class Snapshot:
 
     @cached_property
     def doomed(self) -> tuple[Node, ...]:
-        """Nodes that an evacuation was begun for and that still answer."""
-        return tuple(node for node in self.nodes if node.doom is not None and not node.down)
+        """Nodes that an evacuation was begun for, not down, and not made active again by somebody since."""
+        begun = (node for node in self.nodes if node.doom is not None and node.availability != "active")
+        return tuple(node for node in begun if not node.down)
 
     def tasks_of(self, service: Service) -> tuple[Task, ...]:
         return tuple(task for task in self.tasks if task.service == service.id)

@@ -45,7 +45,12 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
             )
         free = census.busy_until <= now and census.taken + APART <= now
         if free and world.store.begin_census(census, now, BUSY):
-            take(world, follow)
+            try:
+                take(world, follow)
+            except ExceptionGroup:
+                if home := world.store.home(instance):  # what failed were other clusters
+                    return home
+                raise
             continue
         world.clock.sleep(random.uniform(0.2, 0.5))  # noqa: S311 - jitter, not a secret
 

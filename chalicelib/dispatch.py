@@ -72,7 +72,10 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
         batch = next_batch(nodes, now) or next_joins(nodes, now, world.store.hosts(cluster))
         if batch is None:
             return Outcome(detail=f"nodes sent: {state.sent}")
-        world.store.acquire(cluster, world.holder, world.clock.now(), LEASE)
+        if not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
+            return Outcome(
+                detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
+            )
         if batch.place is Place.INSTANCE and batch.managers:
             if problem := _invite(cluster, batch, state, world):
                 return Outcome(Code.LEFT_OPEN, _left(batch, problem))

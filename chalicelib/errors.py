@@ -26,7 +26,7 @@ class CensusLateError(SwarmkeeperError):
 
 
 class ThrottledError(SwarmkeeperError):
-    """AWS asks for fewer calls (``Rate exceeded``): the same call may succeed a little later."""
+    """AWS asks for fewer calls (``Rate exceeded``) or does not answer: the same call may succeed later."""
 
 
 class RefusedError(SwarmkeeperError):

@@ -9,7 +9,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as UnconnectedError
 
 from chalicelib.errors import AgentMissingError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
@@ -30,6 +31,8 @@ IDENTITY = Path(__file__).with_name("agent.json")
 THROTTLED = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
 )
+FAILED = frozenset({"InternalServerError", "ServiceUnavailable"})  # AWS's own fault, and not for long
+UNANSWERED = (UnconnectedError, HTTPClientError)
 NO_SUCH = frozenset({"InvocationDoesNotExist", "InvalidCommandId", "InvalidInstanceId"})
 
 
@@ -78,6 +81,8 @@ class SsmHosts:
                     "executionTimeout": [str(seconds)],
                 },
             )
+        except UNANSWERED as error:
+            raise ThrottledError(f"Run Command does not answer: {error}") from error
         except ClientError as error:
             raise _named(error, ", ".join(hosts)) from error
         return command["Command"]["CommandId"]
@@ -86,6 +91,8 @@ class SsmHosts:
         """What has become of a command; one that Run Command does not know (yet) is UNKNOWN."""
         try:
             found = self.ssm.get_command_invocation(CommandId=command, InstanceId=manager)
+        except UNANSWERED as error:
+            raise ThrottledError(f"Run Command does not answer: {error}") from error
         except ClientError as error:
             if error.response["Error"]["Code"] in NO_SUCH:
                 return Answer(UNKNOWN, error="Run Command does not know this command on this host")
@@ -101,8 +108,10 @@ class SsmHosts:
         """Take a command back; best effort, as agents of one task join each other on the swarm."""
         try:
             self.ssm.cancel_command(CommandId=command, InstanceIds=[manager])
+        except UNANSWERED:
+            return
         except ClientError as error:
-            if error.response["Error"]["Code"] not in THROTTLED | NO_SUCH:
+            if error.response["Error"]["Code"] not in THROTTLED | FAILED | NO_SUCH:
                 raise
 
 
@@ -136,6 +145,8 @@ def _named(error: ClientError, manager: str) -> Exception:
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     if code in THROTTLED or "rate exceeded" in message.lower():
         return ThrottledError(f"Run Command asks for fewer calls: {message}")
+    if code in FAILED:
+        return ThrottledError(f"Run Command fails for now: {message or code}")
     if code == "InvalidInstanceId":
         return UnreachableError(f"Run Command cannot reach {manager}: {message or code}")
     return error

@@ -5,7 +5,8 @@ Then it is found out which cluster it concerns:
     an instance                     its home; an instance that no census saw is not ours, and for what cannot
                                     wait (a warning, a launch, a hook) a census is taken now if need be
     a fleet                         its home; it has one once an instance of it was seen
-    the end of a command            the command's comment; the output is fetched and becomes the event
+    the end of a command            the command's comment, if the host has a home; its output is fetched and
+                                    becomes the event
     the tick                        every cluster, after a census of EC2 has brought the records in line
 For each such cluster, `follow` loads what is known of it (cluster.py), lets the pure rules decide on a plan
 (rules/), logs the plan's reason, and performs its actions one by one (effects.py). Intent comes first: the
@@ -26,9 +27,11 @@ from chalicelib.actions import Code, Metric
 from chalicelib.census import find, take
 from chalicelib.cluster import Cluster, InstanceState
 from chalicelib.effects import perform
-from chalicelib.errors import MalformedError
+from chalicelib.errors import MalformedError, ThrottledError
 from chalicelib.events import (
     IN_FLIGHT,
+    UNKNOWN,
+    Answer,
     CensusTaken,
     Change,
     CommandFinished,
@@ -56,11 +59,12 @@ if TYPE_CHECKING:
 
     from chalicelib.actions import Outcome, Plan
     from chalicelib.cluster import Incident, Node
-    from chalicelib.events import Answer, Event, FleetEvent, Incoming, InstanceEvent
+    from chalicelib.events import Event, FleetEvent, Incoming, InstanceEvent
 
 NOBODYS = "*"  # in place of a cluster, where none can be named
 RACES = 5  # lost in a row before it is left to the tick
 LAG = 3.0  # seconds that Run Command may need to show what its event said
+LAGGING = IN_FLIGHT | {UNKNOWN}
 
 
 def handle(kind: type[Incoming], payload: object, world: World | None = None) -> list[str]:
@@ -118,27 +122,33 @@ def _handle_fleet(event: FleetEvent, world: World) -> list[str]:
 
 
 def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
-    answer = _fetched(event, world)
+    home = world.store.home(event.manager)
+    answer = _fetched(event, world) if home else Answer(UNKNOWN)  # Run Command is not asked for others' hosts
+    if home and answer.status in LAGGING:
+        observability.warn(
+            f"{event.command} is {answer.status} after its end: the tick asks again", cluster=home
+        )
+        return []
     ours = task_and_cluster(answer.comment)
     if ours is None:
         observability.foreign(Metric.FOREIGN_COMMANDS, event.command)
         return []
     task, cluster = ours
-    if answer.status in IN_FLIGHT:
-        observability.warn(
-            f"{event.command} is {answer.status} after its end: the tick asks again", cluster=cluster
-        )
-        return []
     return list(follow(finished(event, task, answer), cluster, world))
 
 
 def _fetched(event: InvocationEnded, world: World) -> Answer:
     until = world.clock.now() + LAG
-    while (answer := world.hosts.answer(event.command, event.manager)).status in IN_FLIGHT:
-        if world.clock.now() >= until:
-            break
+    while (answer := _asked(event, world)).status in LAGGING and world.clock.now() < until:
         world.clock.sleep(0.5)
     return answer
+
+
+def _asked(event: InvocationEnded, world: World) -> Answer:
+    try:
+        return world.hosts.answer(event.command, event.manager)
+    except ThrottledError as error:
+        return Answer(UNKNOWN, error=str(error))
 
 
 def _handle_tick(world: World) -> list[str]:

@@ -125,7 +125,7 @@ class ServiceReport:
 class Result:
     """The answer of one task. ``error`` is "" unless the task as a whole failed.
 
-    ``left_out`` counts the service reports that did not fit into the line; ``facts`` is what ``inspect`` saw.
+    ``left_out`` counts reports and rows that did not fit into the line; ``facts`` is what ``inspect`` saw.
     """
 
     task: Task
@@ -161,14 +161,33 @@ def decode_arguments(text: str) -> Arguments:
 
 
 def encode_result(result: Result) -> str:
-    """A result as one line of at most MAX_LINE characters; the last service reports are dropped to fit."""
+    """A result as one line of at most MAX_LINE characters.
+
+    To fit, the last service reports are dropped, then the nodes' details and the error are cut, then the last
+    rows of what ``inspect`` saw are dropped. The fate of a node is never left out.
+    """
     while True:
         line = json.dumps(asdict(result), separators=(",", ":"), sort_keys=True)
-        if len(line) <= MAX_LINE or not result.services:
+        smaller = _smaller(result)
+        if len(line) <= MAX_LINE or smaller == result:
             return line
+        result = smaller
+
+
+def _smaller(result: Result) -> Result:
+    rows = result.facts.get("nodes") or []
+    if result.services:
         keep = len(result.services) * 3 // 4
         left_out = result.left_out + len(result.services) - keep
-        result = replace(result, services=result.services[:keep], left_out=left_out)
+        return replace(result, services=result.services[:keep], left_out=left_out)
+    if longest := max(
+        (len(text) for text in (result.error, *(node.detail for node in result.nodes))), default=0
+    ):
+        cut = tuple(replace(node, detail=node.detail[: longest * 3 // 4]) for node in result.nodes)
+        return replace(result, nodes=cut, error=result.error[: longest * 3 // 4])
+    keep = len(rows) * 3 // 4
+    facts = {**result.facts, "nodes": rows[:keep]} if rows else result.facts
+    return replace(result, facts=facts, left_out=result.left_out + len(rows) - keep)
 
 
 def decode_result(stdout: str) -> Result:

@@ -16,7 +16,7 @@ from chalicelib.conduct import Policy
 from chalicelib.fleet import AwsFleet
 from chalicelib.hosts import SsmHosts
 from chalicelib.settings import from_environment
-from chalicelib.store import DynamoStore
+from chalicelib.store import WRITERS, DynamoStore
 from chalicelib.topic import SnsTopic
 
 if TYPE_CHECKING:
@@ -199,9 +199,11 @@ def connected() -> World:
 @cache
 def _adapters(table: str, topic: str) -> tuple[DynamoStore, SsmHosts, AwsFleet, SnsTopic]:
     """Made at the first event, as deploying imports the app too; kept while the container lives."""
-    signed = PATIENCE.merge(Config(signature_version="s3v4"))  # older signatures are refused in newer regions
+    # Older signatures are refused in newer regions, and so is an address that does not name the region.
+    signed = PATIENCE.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+    many = PATIENCE.merge(Config(max_pool_connections=WRITERS))
     return (
-        DynamoStore(boto3.client("dynamodb", config=PATIENCE), table),
+        DynamoStore(boto3.client("dynamodb", config=many), table),
         SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
         AwsFleet(_ec2, _autoscaling),
         SnsTopic(_sns, topic),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from bootstrap.clock import Clock
 from bootstrap.evacuation import Act, Demote, Drain, Pause, Update, empty, next_acts
 from bootstrap.members import nodes_of, unknown
-from bootstrap.swarm import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.swarm import Engine, EngineError, NotManagerError, RefusedError
 from bootstrap.tally import Tally
 from bootstrap.view import DOOMED_LABEL, Node, Snapshot
 from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
@@ -33,9 +33,8 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
             acts = (*_pauses(arguments, snapshot), *next_acts(snapshot, now, self_id))
             if _finished(arguments.subjects, snapshot, acts) or now > arguments.deadline + OVERTIME:
                 return _result(arguments.subjects, snapshot, tally)
-            for act in acts:
-                perform(engine, act)
-            if acts:
+            done = [perform(engine, act) for act in acts]
+            if done and all(done):
                 continue
         except NotManagerError:
             raise
@@ -63,7 +62,7 @@ def _pauses(arguments: Arguments, snapshot: Snapshot) -> tuple[Pause, ...]:
     return tuple(
         Pause(node, arguments.deadline, "its instance is going")
         for node in _mine(arguments.subjects, snapshot)
-        if node.doom is None
+        if node.doom is None or node.availability == "active"
     )
 
 
@@ -71,8 +70,11 @@ def _finished(subjects: Collection[Subject], snapshot: Snapshot, acts: Collectio
     return not acts and all(empty(node, snapshot) for node in _mine(subjects, snapshot))
 
 
-def perform(engine: Engine, act: Act) -> None:
-    """Do one act and say so; where somebody else was first, nothing is done. Raises EngineError."""
+def perform(engine: Engine, act: Act) -> bool:
+    """Do one act and say so; False where it is refused or somebody else was first: that stops no other act.
+
+    Raises EngineError where the engine does not answer.
+    """
     try:
         match act:
             case Pause(node, deadline, reason):
@@ -89,8 +91,10 @@ def perform(engine: Engine, act: Act) -> None:
             case Update(service, spec, reason):
                 say(f"update service {service.name} ({service.id}): {reason}")
                 engine.update_service(service, spec)
-    except ConflictError as conflict:
-        say(f"{conflict}; looking again")
+    except RefusedError as refusal:
+        say(f"{refusal}; looking again")
+        return False
+    return True
 
 
 def say(line: str) -> None:

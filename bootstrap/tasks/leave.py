@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bootstrap.clock import Clock
-from bootstrap.evacuation import next_acts
+from bootstrap.evacuation import leaving_tasks, next_acts
 from bootstrap.members import nodes_of
 from bootstrap.quorum import next_demotion
-from bootstrap.swarm import Engine, EngineError, NotManagerError
+from bootstrap.swarm import Engine, EngineError, NotManagerError, RefusedError
 from bootstrap.tasks.evacuate import perform, say
-from bootstrap.view import Node
+from bootstrap.view import Node, Snapshot
 from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 1.0  # seconds
@@ -20,8 +20,9 @@ PATIENCE = 60.0  # seconds; measured: Swarm calls a host without power down afte
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     """Remove the subjects' nodes. A node that still answers is not removed, nor one that the quorum needs.
 
-    A subject that is no node counts as removed: leaving twice is leaving once. Raises EngineError where the
-    engine does not answer at the start, or not until the deadline (0: after 60 s).
+    A subject that is no node counts as removed: leaving twice is leaving once. Ends when what an evacuation
+    that died has left behind is mended too. Raises EngineError where the engine does not answer at the start,
+    or not until the deadline (0: after 60 s).
     """
     self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + PATIENCE
     began, kept = clock.now(), ""
@@ -29,11 +30,12 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
         try:
             nodes = engine.nodes()
             mine = [node for subject in arguments.subjects for node in _departed(subject, nodes)]
-            if not mine or clock.now() > deadline:
+            snapshot = engine.snapshot()
+            if not (mine or _left_behind(snapshot)) or clock.now() > deadline:
                 return _result(arguments.subjects, nodes, kept, clock.now() - began)
             kept = _remove(engine, [node for node in mine if node.down], nodes)
-            for act in next_acts(engine.snapshot(), clock.now(), self_id):
-                perform(engine, act)  # what an evacuation that died has left behind
+            for act in next_acts(snapshot, clock.now(), self_id):
+                perform(engine, act)
         except NotManagerError:
             raise
         except EngineError as error:
@@ -41,6 +43,13 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
                 raise
             say(f"{error}; trying again")
         clock.sleep(LOOK_AGAIN)
+
+
+def _left_behind(snapshot: Snapshot) -> bool:
+    """Some service is still as an evacuation made it that has nothing more to move."""
+    return any(
+        service.before is not None and not leaving_tasks(service, snapshot) for service in snapshot.services
+    )
 
 
 def _departed(subject: Subject, nodes: Collection[Node]) -> tuple[Node, ...]:
@@ -54,8 +63,7 @@ def _remove(engine: Engine, dead: Collection[Node], nodes: Collection[Node]) -> 
     """Remove the dead without a vote, demote one who has it; answers why one was kept, "" if none was."""
     for node in dead:
         if not node.votes:
-            say(f"remove node {node.hostname} ({node.id}): it is down and its instance is gone")
-            engine.remove_node(node)
+            _remove_dead(engine, node)
     managers = [node for node in nodes if node.role == "manager"]
     manager, reason = next_demotion(managers, [node.id for node in dead])
     if manager:
@@ -63,6 +71,14 @@ def _remove(engine: Engine, dead: Collection[Node], nodes: Collection[Node]) -> 
         engine.update_node(manager, Role="worker")
         return ""
     return reason
+
+
+def _remove_dead(engine: Engine, node: Node) -> None:
+    say(f"remove node {node.hostname} ({node.id}): it is down and its instance is gone")
+    try:
+        engine.remove_node(node)
+    except RefusedError as refusal:
+        say(f"{refusal}; looking again")  # one just demoted is a manager for a moment more
 
 
 def _result(subjects: Collection[Subject], nodes: Collection[Node], kept: str, seconds: float) -> Result:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.cluster import Cluster, Sighting
     from chalicelib.events import CensusTaken
 
+SURVIVED = 900.0  # seconds after which an instance that was to end and still runs was spared
 SETTLED = 300.0  # seconds after which EC2's listing, which lags behind, is trusted to know of a change
 
 
@@ -89,6 +90,8 @@ def _why_back(node: Node, sighting: Sighting, time: float) -> str:
     if node.state is NodeState.LEAVING and node.fate == Fate.ALIVE.value:
         # EC2 and the swarm agree that it lives: what said that it had ended was wrong.
         return "the instance and its node live after all"
+    if node.state is NodeState.EVACUATED and time > node.since + SURVIVED:
+        return "the instance was spared"  # or its next warning would pass for a duplicate
     return ""
 
 

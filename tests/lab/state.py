@@ -104,10 +104,11 @@ def change(name: str, by: Callable[[Lab], Lab]) -> Lab:
 def create(name: str, cluster: str, *, unjoined: bool = False, fleet: bool = False) -> Lab:
     """Reserve a name and a free slot; LabError where the name is taken or 16 labs are up."""
     with _locked():
-        labs = [_parse(path.read_text()) for path in ROOT.glob("*/state.json")]
-        if any(lab.name == name for lab in labs):
-            raise LabError(f"lab {name!r} is up; take it down: python -m tests.lab down --name {name}")
-        free = sorted(set(SLOTS) - {lab.slot for lab in labs})
+        # No more than this is read of other labs: they may be of another version.
+        rows = [json.loads(path.read_text()) for path in ROOT.glob("*/state.json")]
+        if any(row["name"] == name for row in rows):
+            raise LabError(f"lab {name!r} is up already; to end it: python -m tests.lab down --name {name}")
+        free = sorted(set(SLOTS) - {row["slot"] for row in rows})
         if not free:
             raise LabError("16 labs are up already; take one down: python -m tests.lab down --name NAME")
         lab = Lab(name, free[0], cluster, unjoined=unjoined, fleet=fleet)

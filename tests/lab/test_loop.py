@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,6 +225,51 @@ def said(lab: Lab, words: str, since: float) -> list[str]:
     return [line.text for run in handlers.runs(lab, since) for line in run.lines if words in line.text]
 
 
+@pytest.mark.usefixtures("lab")
+def test_the_command_line_speaks_json_and_refuses_nonsense_in_one_line(tmp_path: Path) -> None:
+    assert lab_command("tick", "--json") == {"functions": ["swarmkeeper-lab-tick"]}
+    assert {row["item"] for row in lab_command("records", "--json")} >= {"census", "cluster"}
+    assert lab_command("fault", "list", "--json") == []
+    assert len(lab_command("status", "--json")["hosts"]) == len(state.load(NAME).hosts)
+    unheard = tmp_path / "event.json"
+    unheard.write_text(json.dumps(events.envelope("aws.s3", "Object Created", {}, [], time.time())))
+    assert lab_command("event", str(unheard), "--json")["functions"] == []
+    unheard.write_text('{"version": "0"}')
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        lab_command("event", str(unheard), "--json")
+    assert refused.value.returncode == 1
+    assert refused.value.stderr.count("\n") == 1
+    assert "the event has no 'id'" in refused.value.stderr
+    lines = subprocess.run(
+        lab_words("logs", "--since", "60", "--json"), capture_output=True, check=True
+    ).stdout
+    assert {json.loads(line)["source"] for line in lines.splitlines()} >= {"handler"}
+
+
+def lab_words(*words: str) -> list[str]:
+    return [sys.executable, "-m", "tests.lab", *words, "--name", NAME]
+
+
+def lab_command(*words: str) -> Any:
+    done = subprocess.run(lab_words(*words), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab) -> None:
+    other = replace(lab.hosts[0], name="x", instance="i-0c0ffee0c0ffee0c0", address="10.8.8.8", role="worker")
+    put_foreign(lab, other, {"swarmkeeper:cluster": "other", "swarmkeeper:role": "worker"})
+    sent = len(commands(lab, "evacuate"))
+    aws.warn(lab, other)
+    found = engine.wait_until(lambda: records(lab, "other"), 30, "the warning brings a census forward")
+    assert found[other.instance]["role"] == "worker"
+    evacuating = engine.wait_until(
+        lambda: records(lab, "other")[other.instance]["state"] == "evacuating", 20, "its intent is recorded"
+    )
+    assert evacuating
+    assert other.instance not in records(lab)
+    assert len(commands(lab, "evacuate")) == sent
+
+
 def test_an_agent_that_was_tampered_with_does_not_run_and_the_error_says_so(lab: Lab) -> None:
     doomed = fresh_worker(lab)
     pin = tampered(lab)
@@ -255,3 +303,17 @@ def restore(lab: Lab, pin: tuple[str, str, bytes]) -> None:
 
 def machine_run(host: Host, script: str) -> None:
     subprocess.run([*machine.enter(host), "sh", "-c", script], check=True)
+
+
+def test_a_warned_manager_is_emptied_demoted_and_removed_and_the_quorum_holds(lab: Lab) -> None:
+    doomed = next(host for host in lab.hosts if host.role == "manager")
+    aws.warn(lab, doomed)
+    record = reaches(lab, doomed, "evacuated")
+    roles = {node.instance: node.role for node in engine.nodes(engine.manager(lab))}
+    assert record["manager"] != doomed.instance
+    assert roles[doomed.instance] == "worker"
+    lifecycle.kill(NAME, doomed.name)
+    reaches(lab, doomed, "gone", 90)
+    left = [node for node in engine.nodes(engine.manager(state.load(NAME))) if node.role == "manager"]
+    assert doomed.instance not in listed()
+    assert [node.reachability for node in left] == ["reachable", "reachable"]

@@ -179,7 +179,7 @@ def test_the_end_of_a_command_is_fetched(store: DynamoStore, lambdas: Client) ->
     leaving = a_node(
         state=NodeState.LEAVING, launched=0.0, command=command, manager=manager, due=NOW, attempts=9
     )
-    store.enrol([leaving])
+    store.enrol([leaving, a_node(instance=manager)])
     payload = sample("ssm_invocation_success", instance_id=manager, command_id=command)
     (reason,) = invoke(lambdas, "on_command_finished", payload)
     assert "leaving: Success: " in reason, "moto's output is not an agent's"

@@ -59,6 +59,22 @@ def test_a_long_result_fits_into_what_run_command_keeps_and_says_what_was_left_o
     assert len(found.services) + found.left_out == 1000
 
 
+def test_a_result_of_many_nodes_fits_too_and_tells_the_fate_of_each() -> None:
+    """Run Command would cut the line in its middle: no result at all, and a manager taken for broken."""
+    rows = [{"node": "n" * 25, "hostname": f"ip-10-0-0-{n}"} for n in range(1000)]
+    nodes = tuple(NodeReport(f"i-{n:017x}", "", Fate.ABSENT, "no such node, " * 20) for n in range(100))
+    for result in (
+        Result(Task.EVACUATE, ok=False, nodes=nodes),
+        Result(Task.LEAVE, ok=False, nodes=nodes, error="\N{SNOWMAN}" * MAX_LINE),
+        Result(Task.INSPECT, ok=True, facts={"nodes": rows}),
+    ):
+        line = encode_result(result)
+        found = decode_result(line)
+        assert len(line) <= MAX_LINE
+        assert [node.fate for node in found.nodes] == [node.fate for node in result.nodes]
+        assert len(found.facts.get("nodes", [])) + found.left_out == len(result.facts.get("nodes", []))
+
+
 @pytest.mark.parametrize("stdout", ["", "hello", "[]", "{}", '{"task": "dance", "ok": true}', '{"task": 1}'])
 def test_what_is_no_result_is_refused(stdout: str) -> None:
     with pytest.raises(ProtocolError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from bootstrap.clock import Clock
 from bootstrap.placement import may_hold, room
-from bootstrap.swarm import ConflictError, Engine, EngineError
+from bootstrap.swarm import ConflictError, Engine, RefusedError
 from bootstrap.view import Node, Service, Snapshot, Task, read_node, read_service, read_task
 
 STEP = 0.25  # seconds
@@ -107,7 +107,7 @@ class FakeSwarm(Engine):
 
     def update_node(self, node: Node, **changes: Any) -> None:
         if changes.get("Role") == "worker" and node.role == "manager" and not node.votes:
-            raise EngineError("can't find manager in raft memberlist")
+            raise RefusedError("can't find manager in raft memberlist")
         self._change(self.node_rows[node.id], node.version, {**node.spec, **changes})
         row = self.node_rows[node.id]
         if row["Spec"]["Role"] == "worker":
@@ -126,7 +126,7 @@ class FakeSwarm(Engine):
 
     def remove_node(self, node: Node) -> None:
         if not node.down or node.votes:
-            raise EngineError(f"node {node.id} is not down and is still a member of the swarm")
+            raise RefusedError(f"node {node.id} is not down and is still a member of the swarm")
         del self.node_rows[node.id]
 
     # what swarmkit does as time passes

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from bootstrap.shift import Pace, shifted
-from bootstrap.swarm import EngineError
+from bootstrap.swarm import EngineError, RefusedError
 from bootstrap.tasks import evacuate
-from bootstrap.view import MARK_LABEL, Service
+from bootstrap.view import MARK_LABEL, Node, Service
 from chalicelib.protocol import Arguments, Fate, Result, Subject, Way
 from tests.unit.bootstrap.fake_swarm import FakeSwarm, instance
 
@@ -269,6 +269,25 @@ def test_a_doomed_manager_is_demoted_after_its_tasks_left() -> None:
     assert swarm.fewest["web"] == 4
 
 
+def test_a_doomed_leader_is_not_demoted_while_tasks_move() -> None:
+    """Its election would make Swarm stop the old tasks before the new ones run."""
+    swarm = FakeSwarm(managers=3, workers=3)
+    swarm.add_service("web", 4, template={"Placement": {"Constraints": ["node.role==worker"]}})
+    swarm.node_rows["n01"]["ManagerStatus"]["Leader"] = False
+    swarm.node_rows["n02"]["ManagerStatus"]["Leader"] = True
+    demoted: list[bool] = []
+    update = swarm.update_node
+
+    def seen(node: Node, **changes: Any) -> None:
+        if "Role" in changes:
+            demoted.append(any(service.before is not None for service in swarm.services()))
+        update(node, **changes)
+
+    swarm.update_node = seen  # type: ignore[method-assign]
+    assert run(swarm, "n02", "n04").ok
+    assert demoted == [False]
+
+
 def test_a_doomed_manager_that_the_quorum_needs_is_not_demoted() -> None:
     swarm = FakeSwarm(managers=3, workers=2)
     swarm.node_rows["n03"]["ManagerStatus"]["Reachability"] = "unreachable"
@@ -282,6 +301,103 @@ def test_two_agents_at_once_make_each_change_once(swarm: FakeSwarm) -> None:
     swarm.update_service(service, dict(service.spec))
     with pytest.raises(EngineError, match="out of sequence"):
         swarm.update_service(service, dict(service.spec))
+
+
+def test_an_election_that_makes_all_nodes_unknown_is_waited_for(swarm: FakeSwarm) -> None:
+    """Each new leader knows no node's state for some seconds: that is not death."""
+    sleep, began = swarm.sleep, swarm.time
+
+    def election(seconds: float) -> None:
+        for row in swarm.node_rows.values():
+            row["Status"]["State"] = "unknown" if began < swarm.time < began + 6 else "ready"
+        sleep(seconds)
+
+    for row in swarm.node_rows.values():
+        row["Status"]["State"] = "unknown"
+    clock = replace(swarm.clock, sleep=election)
+    result = evacuate.run(swarm, Arguments((subject("n02"),), swarm.time + NOTICE), clock)
+    assert result.nodes[0].fate is Fate.SAFE
+    assert swarm.fewest == {"web": 6, "single": 1}
+    assert swarm.on("n02") == []
+
+
+@pytest.mark.parametrize("label", ["yes", "[]", "{}", '{"nodes": 1, "ours": {}}'])
+def test_a_label_that_no_evacuation_wrote_stops_none(swarm: FakeSwarm, label: str) -> None:
+    swarm.service_rows["agents"]["Spec"]["Labels"] = {MARK_LABEL: label}
+    assert run(swarm, "n02").nodes[0].fate is Fate.SAFE
+    assert swarm.spec("agents")["Labels"] == {MARK_LABEL: label}
+
+
+def test_a_service_that_cannot_be_updated_delays_no_other_and_not_the_drain(swarm: FakeSwarm) -> None:
+    update, deadline = swarm.update_service, swarm.time + NOTICE
+    doomed = next(task.node for task in swarm.of("single") if task.running)
+
+    def refused(service: Service, spec: dict[str, Any]) -> None:
+        if service.name == "single":
+            raise RefusedError("the engine refused to update service single: its network is gone")
+        update(service, spec)
+
+    swarm.update_service = refused  # type: ignore[method-assign]
+    result = run(swarm, doomed)
+    assert way(result, "web")[0] is Way.START_FIRST
+    assert way(result, "single") == (Way.DRAIN, 1)
+    assert result.nodes[0].fate is Fate.DRAINED
+    assert swarm.fewest["web"] == 6
+    assert swarm.time < deadline
+
+
+def test_a_node_that_somebody_made_active_again_is_neither_drained_nor_avoided(swarm: FakeSwarm) -> None:
+    run(swarm, "n02")
+    swarm.node_rows["n02"]["Spec"]["Availability"] = "active"
+    swarm.add_service("late", 4)
+    swarm.time += 3600
+    swarm.fewest.clear()
+    assert [task.service for task in swarm.on("n02") if task.service == "late"]
+    assert run(swarm, "n03").nodes[0].fate is Fate.SAFE
+    assert swarm.node_rows["n02"]["Spec"]["Availability"] == "active"
+    assert swarm.fewest == {"web": 6, "single": 1, "late": 4}
+
+
+def test_a_node_that_somebody_made_active_again_is_evacuated_as_well_as_the_first_time(
+    swarm: FakeSwarm,
+) -> None:
+    run(swarm, "n02")
+    swarm.node_rows["n02"]["Spec"]["Availability"] = "active"
+    swarm.add_service("late", 4)
+    swarm.time += 3600
+    swarm.fewest.clear()
+    assert run(swarm, "n02").nodes[0].fate is Fate.SAFE
+    assert swarm.fewest == {"web": 6, "single": 1, "late": 4}
+
+
+def test_a_users_own_constraint_against_a_doomed_node_stays() -> None:
+    swarm = FakeSwarm(workers=4)
+    swarm.add_service("web", 3, template={"Placement": {"Constraints": ["node.id!=n02"]}})
+    spec = swarm.spec("web")
+    assert run(swarm, "n02", "n03").ok
+    assert swarm.spec("web") == spec
+
+
+@pytest.mark.parametrize(("completes", "fate"), [(True, Fate.SAFE), (False, Fate.DRAINED)])
+def test_a_job_runs_until_the_drain_and_one_that_is_cut_short_is_told(
+    swarm: FakeSwarm, completes: bool, fate: Fate
+) -> None:
+    swarm.add_service("job", 1, Mode={"ReplicatedJob": {"TotalCompletions": 1}})
+    swarm._start(swarm.services()[-1], 0, "n02")  # noqa: SLF001
+    row = next(row for row in swarm.task_rows.values() if row["ServiceID"] == "job")
+    row.update(DesiredState="complete", Status={"State": "running"})
+    sleep, began = swarm.sleep, swarm.time
+
+    def works(seconds: float) -> None:
+        if completes and swarm.time > began + 40:
+            row["Status"]["State"] = "complete"
+        sleep(seconds)
+
+    clock = replace(swarm.clock, sleep=works)
+    result = evacuate.run(swarm, Arguments((subject("n02"),), began + NOTICE), clock)
+    assert result.nodes[0].fate is fate
+    assert way(result, "job") == (Way.GLOBAL if completes else Way.DRAIN, 1)
+    assert swarm.time > began + 40
 
 
 def test_the_swarm_in_memory_dips_at_a_plain_drain(swarm: FakeSwarm) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bootstrap.shift import Pace, shifted
+from bootstrap.swarm import RefusedError
 from bootstrap.tasks import leave
-from bootstrap.view import MARK_LABEL
+from bootstrap.view import MARK_LABEL, Node
 from chalicelib.protocol import Arguments, Fate, Result, Subject
 from tests.unit.bootstrap.fake_swarm import FakeSwarm, instance
 
@@ -100,3 +102,47 @@ def test_what_a_dead_evacuation_left_behind_is_mended(swarm: FakeSwarm) -> None:
     swarm.cut("n05")
     run(swarm, subject(5))
     assert swarm.spec("web") == spec
+
+
+def test_what_is_left_behind_is_mended_even_if_a_replacement_still_starts(swarm: FakeSwarm) -> None:
+    swarm.add_service("web", 2)
+    spec = swarm.spec("web")
+    doomed = next(task for task in swarm.of("web") if task.running)
+    service = next(service for service in swarm.services() if service.id == "web")
+    swarm.update_service(service, shifted(service, [doomed.node], "start-first", Pace()))
+    swarm.step()
+    swarm.cut("n05" if doomed.node == "n04" else "n04")
+    gone = 5 if doomed.node == "n04" else 4
+    assert run(swarm, subject(gone)).ok
+    assert swarm.spec("web") == spec
+    assert run(swarm, subject(gone)).ok
+
+
+def test_a_living_node_is_not_removed_because_an_election_made_its_state_unknown(swarm: FakeSwarm) -> None:
+    for row in swarm.node_rows.values():
+        row["Status"]["State"] = "unknown"
+    assert run(swarm, subject(5)).nodes[0].fate is Fate.ALIVE
+    assert "n05" in swarm.node_rows
+
+
+def test_an_address_counts_for_nothing_once_the_node_id_was_known(swarm: FakeSwarm) -> None:
+    """The node was removed before; a stranger without a label has its address, and is down just now."""
+    swarm.node_rows["n05"]["Description"]["Engine"]["Labels"] = {}
+    swarm.cut("n05")
+    assert run(swarm, Subject(instance(99), "10.0.0.5", "n99")).nodes[0].fate is Fate.REMOVED
+    assert "n05" in swarm.node_rows
+
+
+def test_a_node_that_cannot_be_removed_yet_does_not_hold_up_the_others(swarm: FakeSwarm) -> None:
+    for node in ("n04", "n05"):
+        swarm.cut(node)
+    remove = swarm.remove_node
+
+    def refused(node: Node) -> None:
+        if node.id == "n04":
+            raise RefusedError("node n04 is a cluster manager and is a member of the raft cluster")
+        remove(node)
+
+    swarm.remove_node = refused  # type: ignore[method-assign]
+    result = run(swarm, subject(4), subject(5))
+    assert [report.fate for report in result.nodes] == [Fate.KEPT, Fate.REMOVED]

@@ -263,3 +263,20 @@ def test_joins_that_are_throttled_stay_open(lab: Lab) -> None:
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     assert (outcome.code, outcome.detail.partition(":")[0]) == (Code.LEFT_OPEN, "join is not sent, nodes")
     assert (lab.node().unsent, lab.node().attempts) == (True, 0)
+
+
+def test_a_lease_that_ran_out_is_left_to_its_new_holder(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    lab.hosts.unreachable = set(MANAGERS)
+
+    def slow() -> None:
+        lab.clock.sleep(LEASE + 1)
+        lab.store.acquire("blue", "another", lab.clock.now(), 1000)
+
+    lab.hosts.pause = slow
+    outcome = dispatch("blue", Dispatch(WORKER, seconds=1000), lab.world())
+    assert (outcome.code, outcome.detail) == (
+        Code.DONE,
+        "nodes sent: 0; the lease ran out, its new holder sends the rest",
+    )
+    assert lab.store.leases["blue"][0] == "another"

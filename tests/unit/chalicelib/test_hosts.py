@@ -88,6 +88,7 @@ def test_only_hosts_whose_agent_answers_are_reachable(stub: Stubber) -> None:
         ("ThrottlingException", "Rate exceeded", ThrottledError),
         ("Anything", "Rate exceeded", ThrottledError),
         ("TooManyRequestsException", "", ThrottledError),
+        ("InternalServerError", "", ThrottledError),
     ],
 )
 def test_a_refusal_that_is_to_be_expected_has_a_name(
@@ -103,6 +104,21 @@ def test_any_other_refusal_is_raised_as_it_is(stub: Stubber) -> None:
     stub.add_client_error("send_command", "AccessDeniedException", "no")
     with pytest.raises(stub.client.exceptions.ClientError, match="AccessDenied"):
         send(stub)
+
+
+def test_an_endpoint_that_does_not_answer_is_a_reason_to_try_again() -> None:
+    nowhere = boto3.client(
+        "ssm",
+        endpoint_url="http://127.0.0.1:1",
+        region_name="eu-west-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",  # noqa: S106
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    hosts = SsmHosts(nowhere, boto3.client("s3", region_name="eu-west-1"))
+    with pytest.raises(ThrottledError, match="does not answer"):
+        hosts.answer(COMMAND, MANAGER)
+    hosts.cancel(COMMAND, MANAGER)
 
 
 def test_an_answer_has_status_comment_and_both_outputs(stub: Stubber) -> None:

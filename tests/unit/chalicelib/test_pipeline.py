@@ -10,7 +10,15 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.cluster import InstanceState, Node
-from chalicelib.events import InstanceStateChanged, InvocationEnded, SpotInterruptionWarning, Tick
+from chalicelib.errors import ThrottledError
+from chalicelib.events import (
+    UNKNOWN,
+    Answer,
+    InstanceStateChanged,
+    InvocationEnded,
+    SpotInterruptionWarning,
+    Tick,
+)
 from chalicelib.pipeline import handle
 from chalicelib.protocol import Fate, Task
 from chalicelib.states import NodeState
@@ -86,6 +94,46 @@ def test_an_answer_that_lags_behind_its_event_is_waited_for_or_left_to_the_tick(
     lab.hosts.lagging = 0
     tick(lab)
     assert state(lab) is NodeState.EVACUATED
+
+
+@pytest.mark.parametrize("trouble", [Answer(UNKNOWN), ThrottledError("Rate exceeded")])
+@pytest.mark.parametrize(("times", "after"), [(3, NodeState.EVACUATED), (40, NodeState.EVACUATING)])
+def test_an_answer_that_run_command_does_not_give_yet_is_waited_for_or_left_to_the_tick(
+    capsys: pytest.CaptureFixture[str], trouble: Answer | ThrottledError, times: int, after: NodeState
+) -> None:
+    lab = Lab()
+    warn(lab)
+    answer, left = lab.hosts.answer, [times]
+
+    def late(command: str, manager: str) -> Answer:
+        left[0] -= 1
+        if left[0] < 0:
+            return answer(command, manager)
+        if isinstance(trouble, ThrottledError):
+            raise trouble
+        return trouble
+
+    lab.hosts.answer = late  # type: ignore[method-assign]
+    end(lab, lab.hosts.sent[0])
+    assert state(lab) is after
+    assert "ForeignCommands" not in capsys.readouterr().out
+
+
+def test_run_command_is_not_asked_about_hosts_that_are_not_ours() -> None:
+    lab = Lab()
+    lab.hosts.answer = lambda command, manager: 1 / 0  # type: ignore[method-assign, assignment, return-value]  # noqa: ARG005
+    assert handle(InvocationEnded, sample("ssm_invocation_success", START), lab.world()) == []
+
+
+def test_an_instance_that_was_spared_joins_and_can_be_warned_again() -> None:
+    lab = Lab()
+    warn(lab)
+    end(lab, lab.hosts.sent[0])
+    lab.clock.sleep(1000)
+    tick(lab)
+    assert (state(lab), lab.node().reason) == (NodeState.JOINING, "the instance was spared")
+    warn(lab, time=lab.clock.time)
+    assert state(lab) is NodeState.EVACUATING
 
 
 @pytest.mark.parametrize("kind", [SpotInterruptionWarning, InstanceStateChanged, InvocationEnded])

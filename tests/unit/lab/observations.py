@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from tests.lab.demo.observation import Doomed, Left, Method, Moments, Observation
 from tests.lab.engine import Node, Task
 from tests.lab.load import Answer
-from tests.lab.observation import Doomed, Left, Method, Moments, Observation
 from tests.lab.watch import Listing, Sample
 
 EVENT, CUT, END = 100.0, 120.0, 140.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.targets import targets
-from tests.lab.facts import Facts, facts
-from tests.lab.observation import Method
+from tests.lab.demo.facts import Facts, facts
+from tests.lab.demo.observation import Method
 from tests.unit.lab.observations import evacuated, stopped_first
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.lab import facts, moves
-from tests.lab.facts import Requests, course, requests, safe_after
-from tests.lab.moves import Move
-from tests.lab.observation import fate
+from tests.lab.demo import facts, moves
+from tests.lab.demo.facts import Requests, course, requests, safe_after
+from tests.lab.demo.moves import Move
+from tests.lab.demo.observation import fate
 from tests.unit.lab.observations import (
     BEFORE,
     BOTH,

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.lab.facts import facts
-from tests.lab.guarantees import checks, held
-from tests.lab.observation import Left, Observation
+from tests.lab.demo.facts import facts
+from tests.lab.demo.guarantees import checks, held
+from tests.lab.demo.observation import Left, Observation
 from tests.unit.lab.observations import (
     BEFORE,
     BOTH,

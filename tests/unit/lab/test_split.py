@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from tests.lab.demo.split import Handler, Split, handlers, split
 from tests.lab.handlers import Run
 from tests.lab.journal import Call, CommandChange
-from tests.lab.split import Handler, Split, handlers, split
-from tests.unit.lab.observations import evacuated
 
 WARNED = "swarmkeeper-lab-on_spot_interruption_warning"
 TICK = "swarmkeeper-lab-tick"
@@ -38,12 +35,11 @@ def test_each_step_is_told_in_seconds_from_the_event() -> None:
         change(108.0, "Success"),
         change(130.0, "InProgress", "leave demo"),
     )
-    seen = replace(evacuated(), journal=journal, runs=(run(WARNED, 100.1, 103.0),))
-    assert split(seen, 4.0) == Split(0.1, 1.5, 1.8, 2.0, 4.0, 8.0)
+    assert split([run(WARNED, 100.1, 103.0)], journal, 100.0, 4.0) == Split(0.1, 1.5, 1.8, 2.0, 4.0, 8.0)
 
 
 def test_no_handler_no_split() -> None:
-    assert split(evacuated(), 4.0) is None
+    assert split([run(TICK, 100.1, 103.0), run(WARNED, 80.0, 81.0)], (), 100.0, 4.0) is None
 
 
 def test_the_first_run_of_a_process_is_a_cold_one() -> None:
@@ -51,14 +47,14 @@ def test_the_first_run_of_a_process_is_a_cold_one() -> None:
         call(12.0, "dynamodb:Query", TICK, 5, 60_000),
         call(20.1, "dynamodb:Query", TICK, 5, 71_680),
     )
-    seen = replace(evacuated(), journal=journal, runs=(run(TICK, 10.0, 12.5), run(TICK, 20.0, 20.3)))
-    assert handlers(seen) == (Handler("tick", 2, 2.5, 0.3, 70.0),)
+    runs = (run(TICK, 10.0, 12.5), run(TICK, 20.0, 20.3))
+    assert handlers(runs, journal) == (Handler("tick", 2, 2.5, 0.3, 70.0),)
 
 
 def test_two_cold_runs_at_once_are_both_cold() -> None:
     journal = (call(12.0, "dynamodb:Query", TICK, 5), call(12.1, "dynamodb:Query", TICK, 6))
-    seen = replace(evacuated(), journal=journal, runs=(run(TICK, 10.0, 13.0), run(TICK, 10.1, 13.5)))
-    assert handlers(seen) == (Handler("tick", 2, 3.2, None, 0.0),)
+    runs = (run(TICK, 10.0, 13.0), run(TICK, 10.1, 13.5))
+    assert handlers(runs, journal) == (Handler("tick", 2, 3.2, None, 0.0),)
 
 
 def test_a_warm_run_beside_a_cold_one_stays_warm() -> None:
@@ -68,5 +64,5 @@ def test_a_warm_run_beside_a_cold_one_stays_warm() -> None:
         call(12.0, "dynamodb:Query", TICK, 6),
     )
     runs = (run(TICK, 0.0, 3.0), run(TICK, 10.0, 12.5), run(TICK, 9.9, 13.0))
-    found = handlers(replace(evacuated(), journal=journal, runs=runs))
+    found = handlers(runs, journal)
     assert (found[0].cold, found[0].warm) == (3.05, 2.5)

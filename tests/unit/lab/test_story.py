@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.protocol import Fate, NodeReport, Result, ServiceReport, Task, Way
-from tests.lab.story import Beat, Kind, beat_of, result_in_short
+from tests.lab.demo.story import Beat, Kind, beat_of, result_in_short
 from tests.lab.timeline import Line, Source
 
 HANDLER = "swarmkeeper-lab-on_command_finished"

@@ -107,7 +107,8 @@ def test_an_instance_that_was_started_again_joins_again(state: NodeState) -> Non
         (a_node(state=NodeState.GONE, since=START - 301), "EC2 still lists it as running"),
         (a_node(state=NodeState.GONE, since=START - 299), None),
         (a_node(state=NodeState.LEAVING), None),
-        (a_node(state=NodeState.EVACUATED), None),
+        (a_node(state=NodeState.EVACUATED, since=START - 899), None),
+        (a_node(state=NodeState.EVACUATED, since=START - 901), "the instance was spared"),
         (a_node(state=NodeState.EVACUATING), None),
     ],
 )

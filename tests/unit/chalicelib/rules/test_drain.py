@@ -47,7 +47,7 @@ def test_the_notice_is_the_clusters_policy() -> None:
     assert move.after.deadline == START + 30
 
 
-@pytest.mark.parametrize("state", STANDING)
+@pytest.mark.parametrize("state", sorted(STANDING))
 def test_a_node_that_is_not_in_service_yet_or_again_is_evacuated_too(state: NodeState) -> None:
     move, dispatch = decide(WARNING, a_cluster(a_node(state=state, command="out"))).actions
     assert isinstance(move, Move)

@@ -15,10 +15,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from tests.lab.cluster_map import LEGEND, Scene, cluster_map
-from tests.lab.scenario import Scenario
-from tests.lab.story import Beat, Kind, Story, in_order
-from tests.lab.tail import Tail
+from tests.lab.demo.cluster_map import LEGEND, Scene, cluster_map
+from tests.lab.demo.scenario import Scenario
+from tests.lab.demo.story import Beat, Kind, Story, in_order
+from tests.lab.demo.tail import Tail
 
 COLORS = {
     Kind.LAB: "bold",

@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tests.lab import guarantees, plot
-from tests.lab.facts import Facts, course
-from tests.lab.observation import Observation
-from tests.lab.story import Beat, in_order
+from tests.lab.demo import guarantees, plot
+from tests.lab.demo.facts import Facts, course
+from tests.lab.demo.observation import Observation
+from tests.lab.demo.story import Beat, in_order
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 ZOOM = (-2.0, 4.0)  # seconds shown before the event and after safety in the close-up
@@ -74,7 +74,7 @@ def _steps(facts: Facts) -> list[tuple[str, float, float]]:
     split = facts.split
     names = (
         "event to handler",
-        "cold start of the handler",
+        "start of the handler's process",
         "handler decides and records",
         "SendCommand to agent",
         "agent to safe",

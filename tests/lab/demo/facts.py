@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.lab import watch
-from tests.lab.moves import Move, moves, new
-from tests.lab.observation import Doomed, Method, Moments, Observation
-from tests.lab.split import Handler, Split, handlers, split
+from tests.lab.demo.moves import Move, moves, new
+from tests.lab.demo.observation import Doomed, Method, Moments, Observation
+from tests.lab.demo.split import Handler, Split, handlers, split
 from tests.lab.watch import Listing
 
 SINGLE = "single"
@@ -92,8 +92,8 @@ def facts(seen: Observation) -> Facts:
         strays=seen.left.strays,
         looks=len(seen.samples),
         blind=round(max((one.time - one.listed for one in seen.samples), default=0.0), 2),
-        split=split(seen, safe),
-        handlers=handlers(seen),
+        split=split(seen.runs, seen.journal, seen.moments.event, safe),
+        handlers=handlers(seen.runs, seen.journal),
     )
 
 

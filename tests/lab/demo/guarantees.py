@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.lab.facts import SINGLE, Facts
+from tests.lab.demo.facts import SINGLE, Facts
 from tests.lab.services import ANSWERING
 
 MOST_BLIND = 5.0  # seconds without a look after which "no dip" would be a guess: Swarm's own dips last longer

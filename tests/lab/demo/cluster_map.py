@@ -9,9 +9,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from tests.lab.demo.facts import OVER
+from tests.lab.demo.observation import Doomed, Moments
 from tests.lab.engine import Node, Task
-from tests.lab.facts import OVER
-from tests.lab.observation import Doomed, Moments
+from tests.lab.services import ANSWERING
 from tests.lab.watch import Listing, Sample
 
 COLORS: Mapping[str, str] = {"active": "green", "pause": "yellow", "drain": "yellow", "down": "red"}
@@ -35,7 +36,9 @@ class Scene:
 
 def cluster_map(scene: Scene) -> Table:
     """The map, with the sums that count in its last rows."""
-    names = sorted(scene.first.wanted, key=lambda name: (scene.first.wanted[name] is None, name))
+    names = sorted(
+        scene.first.wanted, key=lambda name: (name not in ANSWERING, scene.first.wanted[name] is None, name)
+    )
     table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False, padding=(0, 1))
     table.add_column("node", no_wrap=True)
     table.add_column("swarm", no_wrap=True, min_width=20)

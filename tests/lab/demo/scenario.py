@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chalicelib.protocol import ProtocolError, decode_result
-from tests.lab import aws, engine, handlers, journal, lifecycle, machine, records, services, state, swarm
-from tests.lab.facts import is_safe
+from tests.lab import aws, engine, handlers, journal, lifecycle, machine, services, state, swarm
+from tests.lab.demo import records
+from tests.lab.demo.facts import is_safe
+from tests.lab.demo.observation import Doomed, Left, Method, Moments, Observation, fate
 from tests.lab.lifecycle import Say, quiet
-from tests.lab.load import Answer, Load, start_load
-from tests.lab.observation import Doomed, Left, Method, Moments, Observation, fate
+from tests.lab.load import Answer, Load, read, start_load
+from tests.lab.services import ANSWERING
 from tests.lab.state import Host, Lab, LabError
 from tests.lab.watch import Watch
 
 RATE = 20.0  # requests a second to each service that answers
-CALM = 5.0  # seconds watched before the event
+CALM = 5.0  # seconds without a failure, and with an answer of every replica, before the event
+CALM_WITHIN = 90.0  # seconds; engines that have missed one another's gossip find that out after 30
 PATIENCE = 75.0  # seconds after the power cut until the dead node must be gone
 SETTLED = 3.0  # seconds watched after that: what breaks late is seen too
 
@@ -57,8 +60,7 @@ class Scenario:
         before = specs(self.lab)
         with self._watching() as watch, self._asking() as load:
             host = self._choose()
-            self.say("watching in calm")
-            time.sleep(CALM)
+            self._await_calm()
             self._disturb(host, watch)
             self._await_end(watch)
             time.sleep(SETTLED)
@@ -68,7 +70,6 @@ class Scenario:
     @contextmanager
     def _watching(self) -> Iterator[Watch]:
         self.watch = Watch(self.lab)
-        self.moments = Moments(time.time(), 0.0)
         try:
             yield self.watch
         finally:
@@ -76,12 +77,19 @@ class Scenario:
 
     @contextmanager
     def _asking(self) -> Iterator[Load]:
-        load = start_load(self.lab, services.ANSWERING, RATE, self.requests)
+        load = start_load(self.lab, ANSWERING, RATE, self.requests)
         try:
             yield load
         except BaseException:
             load.stop()
             raise
+
+    def _await_calm(self) -> None:
+        """Only what fails from here on can be the event's doing."""
+        self.say(f"watching until all is calm for {CALM:g} s")
+        calm = lambda: is_calm(read(self.requests), services.WANTED, time.time())  # noqa: E731
+        engine.wait_until(calm, CALM_WITHIN, "every replica answers, and no request fails", pause=0.5)
+        self.moments = Moments(time.time() - CALM, 0.0)
 
     def _choose(self) -> Host:
         """The worker that holds the single replica."""
@@ -154,8 +162,8 @@ class Scenario:
             doomed=self.doomed,
             moments=replace(self.moments, ended=time.time()),
             listings=tuple(watch.listings),
-            samples=tuple(watch.samples),
-            answers=tuple(answers),
+            samples=tuple(one for one in watch.samples if one.time >= self.moments.began),
+            answers=tuple(one for one in answers if one.time >= self.moments.began),
             specs_before=before,
             specs_after=specs(self.lab),
             left=Left(self._record(), strays(self.lab)),
@@ -163,6 +171,14 @@ class Scenario:
             journal=tuple(journal.read(self.lab)) if self.lab.endpoint else (),
             ways=ways(self.lab) if self.lab.endpoint else None,
         )
+
+
+def is_calm(answers: Sequence[Answer], wanted: Mapping[str, int | None], now: float) -> bool:
+    """Whether for CALM seconds no request has failed and each replica has answered."""
+    recent = [answer for answer in answers if answer.time + answer.seconds >= now - CALM]
+    who = {service: {answer.who for answer in recent if answer.service == service} for service in ANSWERING}
+    complete = all(len(who[service]) >= (wanted[service] or 1) for service in ANSWERING)
+    return complete and all(answer.ok for answer in recent) and answers[0].time <= now - CALM
 
 
 def specs(lab: Lab) -> dict[str, str]:

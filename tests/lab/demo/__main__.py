@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 from rich import box
@@ -19,18 +17,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tests.lab import aws, guarantees, lifecycle, programs, report, state
-from tests.lab.facts import Facts, facts
-from tests.lab.lifecycle import Say
-from tests.lab.live import Stage
-from tests.lab.observation import Method
-from tests.lab.scenario import Scenario
-from tests.lab.state import Lab, LabError
-from tests.lab.story import Story
+from tests.lab import aws, state
+from tests.lab.demo import guarantees, report
+from tests.lab.demo.facts import Facts, facts
+from tests.lab.demo.lifetime import interruptible, lab_of_our_own
+from tests.lab.demo.live import Stage
+from tests.lab.demo.observation import Method
+from tests.lab.demo.scenario import Scenario
+from tests.lab.demo.story import Story
+from tests.lab.state import LabError
 
 NOT_HELD, CANNOT_RUN = 1, 2
 POLL = 1.0  # seconds between two looks at logs and commands; more often would disturb what is measured
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TALK = """\
 The lab is up. Talk to it:
   python -m tests.lab status --name {name}
@@ -92,48 +90,6 @@ def play(stage: Stage, name: str, notice: float, directory: Path, *, keep: bool)
         found = facts(seen)
         report.write(directory, seen, found, story.beats)
         return found
-
-
-@contextmanager
-def lab_of_our_own(name: str, say: Say, *, keep: bool = False, bare: bool = False) -> Iterator[Lab]:
-    """A lab that is taken down afterwards, come what may; kept only where all went well.
-
-    A lab of that name that is up already is somebody's: it stays untouched, and LabError says so.
-    """
-    if programs.alive(name):
-        raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
-    try:
-        yield lifecycle.up(name, bare=bare, say=say)
-    except BaseException:
-        _take_down(name, say)
-        raise
-    if not keep:
-        _take_down(name, say)
-
-
-def _take_down(name: str, say: Say) -> None:
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    lifecycle.down(name, say)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """The first signal to end is obeyed; the next ones do not disturb the taking down."""
-
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        sys.exit(128 + number)
-
-    before = {each: signal.signal(each, end) for each in SIGNALS}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 @contextmanager

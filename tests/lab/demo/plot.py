@@ -13,8 +13,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tests.lab.facts import Facts, course
-from tests.lab.observation import Observation
+from tests.lab.demo.facts import Facts, course
+from tests.lab.demo.observation import Observation
+from tests.lab.services import ANSWERING
 
 GOOD, BAD, DOOMED, WANTED, MARK = "#2f7d5b", "#c8372d", "#e0a526", "#8a8f98", "#4a5160"
 WIDTH, ROW = 11.0, 0.95  # inches
@@ -31,7 +32,7 @@ class Mark:
 
 def draw(seen: Observation, facts: Facts, begin: float, end: float, salt: str) -> str:
     """Running tasks against wanted, then requests a second, between two moments."""
-    names = sorted(seen.replicated, key=lambda name: (name not in {"web", "single"}, name))
+    names = sorted(seen.replicated, key=lambda name: (name not in ANSWERING, name))
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": 9.5}
     with mpl.rc_context(style):
         heights = [1.0] * len(names) + [1.7]
@@ -93,7 +94,7 @@ def _requests(axis: Axes, seen: Observation) -> None:
     axis.bar(seconds, good, width=0.86, color=GOOD, alpha=0.55, linewidth=0, label="answered")
     axis.bar(seconds, failed, width=0.86, bottom=good, color=BAD, linewidth=0, label="failed")
     axis.set_ylim(0, max(map(sum, zip(good, failed, strict=True)), default=1) * 1.3)
-    axis.legend(loc="upper right", ncols=2, frameon=False, fontsize=8.5, borderaxespad=0.1)
+    axis.legend(loc="upper right", ncols=2, fontsize=8.5, borderaxespad=0.1, edgecolor="none", framealpha=0.9)
     _name(axis, "requests/s")
 
 

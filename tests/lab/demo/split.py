@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from tests.lab.handlers import Run
-from tests.lab.journal import Call, CommandChange
-from tests.lab.observation import Observation
+from tests.lab.journal import Call, CommandChange, Entry
 
 WARNED = "on_spot_interruption_warning"
 SEND = "ssm:SendCommand"
@@ -41,19 +40,19 @@ class Handler:
     memory: float
 
 
-def split(seen: Observation, safe: float | None) -> Split | None:
-    """The way of this event; None where no handler had part in it."""
-    event = seen.moments.event
-    began = next((run.began for run in _runs(seen) if run.function.endswith(WARNED)), None)
-    if began is None:
+def split(runs: Sequence[Run], journal: Sequence[Entry], event: float, safe: float | None) -> Split | None:
+    """The way of the event of that time; None where no handler had part in it."""
+    warned = [run for run in runs if run.function.endswith(WARNED) and run.ended >= event]
+    if not warned:
         return None
-    calls = [call for call in _calls(seen) if call.who.endswith(WARNED)]
+    since = [entry for entry in journal if entry.time >= event]
+    calls = [entry for entry in since if isinstance(entry, Call) and entry.who.endswith(WARNED)]
     sent = [call.time for call in calls if call.action == SEND and call.status == 200]
-    changes = [entry for entry in seen.journal if isinstance(entry, CommandChange)]
-    mine = [entry for entry in changes if entry.time >= event and entry.comment.startswith("evacuate ")]
+    changes = [entry for entry in since if isinstance(entry, CommandChange)]
+    mine = [entry for entry in changes if entry.comment.startswith("evacuate ")]
     agent = [entry.time for entry in mine if entry.status == "InProgress"]
     ended = [entry.time for entry in mine if entry.status == "Success"]
-    steps = ([began], [call.time for call in calls], sent, agent, ended)
+    steps = ([warned[0].began], [call.time for call in calls], sent, agent, ended)
     handler, awake, sending, start, answered = (_first(times, event) for times in steps)
     return Split(handler, awake, sending, start, safe, answered)
 
@@ -62,21 +61,23 @@ def _first(times: list[float], event: float) -> float | None:
     return round(min(times) - event, 2) if times else None
 
 
-def handlers(seen: Observation) -> tuple[Handler, ...]:
-    """Times and memory of every function that ran, since the lab was started."""
-    names = sorted({run.function for run in seen.runs})
-    return tuple(_handler(seen, name) for name in names)
+def handlers(runs: Sequence[Run], journal: Sequence[Entry]) -> tuple[Handler, ...]:
+    """Times and memory of every function that ran."""
+    calls = [entry for entry in journal if isinstance(entry, Call)]
+    names = sorted({run.function for run in runs})
+    return tuple(
+        _handler(name, [r for r in runs if r.function == name], [c for c in calls if c.who == name])
+        for name in names
+    )
 
 
-def _handler(seen: Observation, function: str) -> Handler:
-    mine = [run for run in seen.runs if run.function == function]
-    calls = [entry for entry in seen.journal if isinstance(entry, Call) and entry.who == function]
-    cold = _cold(mine, calls)
+def _handler(function: str, runs: list[Run], calls: list[Call]) -> Handler:
+    cold = _cold(runs, calls)
     return Handler(
         function=function.split("-", 2)[-1],
-        runs=len(mine),
+        runs=len(runs),
         cold=_median(cold),
-        warm=_median([run for run in mine if run not in cold]),
+        warm=_median([run for run in runs if run not in cold]),
         memory=round(max((call.memory for call in calls), default=0) / 1024, 1),
     )
 
@@ -98,12 +99,3 @@ def _cold(runs: list[Run], calls: list[Call]) -> list[Run]:
 
 def _median(runs: list[Run]) -> float | None:
     return round(median(run.ended - run.began for run in runs), 3) if runs else None
-
-
-def _runs(seen: Observation) -> Iterator[Run]:
-    return (run for run in seen.runs if run.ended >= seen.moments.event)
-
-
-def _calls(seen: Observation) -> Iterator[Call]:
-    calls = (entry for entry in seen.journal if isinstance(entry, Call))
-    return (call for call in calls if call.time >= seen.moments.event)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.lab.demo.observation import Observation
 from tests.lab.engine import Task
-from tests.lab.observation import Observation
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The demo: a Spot interruption under load, watched, judged and reported: python -m tests.lab.demo."""

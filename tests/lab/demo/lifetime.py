@@ -1,0 +1,58 @@
+"""A lab that lives as long as the work in it, also where that ends by Ctrl-C or by an error."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from tests.lab import lifecycle, programs
+from tests.lab.lifecycle import Say
+from tests.lab.state import Lab, LabError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def lab_of_our_own(name: str, say: Say, *, keep: bool = False, bare: bool = False) -> Iterator[Lab]:
+    """A lab that is taken down afterwards, come what may; kept only where all went well.
+
+    A lab of that name that is up already is somebody's: it stays untouched, and LabError says so.
+    """
+    if programs.alive(name):
+        raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
+    try:
+        yield lifecycle.up(name, bare=bare, say=say)
+    except BaseException:
+        _take_down(name, say)
+        raise
+    if not keep:
+        _take_down(name, say)
+
+
+def _take_down(name: str, say: Say) -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    lifecycle.down(name, say)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """The first signal to end is obeyed; the next ones do not disturb the taking down."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)
+
+    before = {each: signal.signal(each, end) for each in SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
