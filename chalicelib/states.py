@@ -34,7 +34,13 @@ LEGAL: dict[NodeState, frozenset[NodeState]] = {
     NodeState.EVACUATING: frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.JOINING}),
     NodeState.EVACUATED: frozenset({NodeState.RETURNING, NodeState.LEAVING, NodeState.JOINING}),
     NodeState.RETURNING: frozenset(
-        {NodeState.IN_SERVICE, NodeState.EVACUATING, NodeState.LEAVING, NodeState.JOINING}
+        {
+            NodeState.IN_SERVICE,
+            NodeState.ACTIVATING,
+            NodeState.EVACUATING,
+            NodeState.LEAVING,
+            NodeState.JOINING,
+        }
     ),
     NodeState.LEAVING: frozenset({NodeState.GONE, NodeState.JOINING}),
     NodeState.GONE: frozenset({NodeState.JOINING}),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
+from chalicelib.cluster import Role
 from chalicelib.conduct import Rebalance
 from chalicelib.events import Ending
 from chalicelib.protocol import DONE, Fate
@@ -155,11 +156,17 @@ def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now
 
 
 def returned(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
-    """The node after a give-back command: in service again, joined anew if it is lost, or open again."""
+    """The node after a give-back command: in service again, joined anew if it is lost, or open again.
+
+    An evacuated manager was demoted: activating makes it what it is tagged to be.
+    """
     if report is not None and report.fate is Fate.ABSENT:
         return node.to(NodeState.JOINING, since=event.time, due=now, reason="the swarm has no such node")
     if report is None or report.fate is not Fate.ACTIVE:
         return again.after_failure(node, report, event, now)
+    if node.role is Role.MANAGER:
+        reason = "given back, to be promoted again"
+        return node.to(NodeState.ACTIVATING, since=event.time, due=now, reason=reason)
     return node.to(NodeState.IN_SERVICE, since=event.time, reason="given back", fate=report.fate.value)
 
 

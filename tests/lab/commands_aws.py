@@ -50,6 +50,25 @@ def event_command(*, file: str, raw: str, name: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("host")
+@click.argument("transition", type=click.Choice(["launch", "terminate"]))
+@named
+@as_json
+def hook(*, host: str, transition: str, name: str, as_json: bool) -> None:
+    """Let Auto Scaling hold a host's launch or termination until its lifecycle action is completed."""
+    found = aws.ask(state.load(name), "POST", "/_lab/hooks", {"host": host, "transition": transition})
+    answer(found, f"{found['hook']} of {found['group']} waits for {found['token']}", as_json=as_json)
+
+
+@click.command()
+@named
+@as_json
+def hooks(*, name: str, as_json: bool) -> None:
+    """Show the lifecycle actions: open ones have no result."""
+    table(aws.ask(state.load(name), "GET", "/_lab/hooks"), "lifecycle actions", as_json=as_json)
+
+
+@click.command()
+@click.argument("host")
 @click.option("--notice", default=aws.SPOT_NOTICE, show_default=True, help="Seconds until the power goes.")
 @click.option("--no-cut", is_flag=True, help="Warn only: many warnings are never followed by a cut.")
 @named
@@ -116,7 +135,7 @@ def tick(*, name: str, as_json: bool) -> None:
     answer({"functions": found}, "\n".join(found), as_json=as_json)
 
 
-COMMANDS = [event_command, interrupt, logs, records, tick, fault]
+COMMANDS = [event_command, interrupt, hook, hooks, logs, records, tick, fault]
 
 
 def _shown(item: dict[str, Any], keys: list[str]) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.lab import aws, engine, state
 from tests.lab.commands_aws import TABLE
+from tests.lab.deploy import STAGE
 from tests.lab.engine import Node
 from tests.lab.state import Host, Lab
 
@@ -15,6 +17,15 @@ Record = dict[str, Any]
 def tick(lab: Lab) -> None:
     """Fire the deployed schedule now."""
     aws.ask(lab, "POST", "/_lab/tick")
+
+
+def call(lab: Lab, name: str, **payload: Any) -> dict[str, Any]:
+    """Make one of the product's manual calls for the lab's cluster, as ``chalice invoke`` does."""
+    text = json.dumps({"cluster": lab.cluster, **payload})
+    functions = aws.connect(lab).client("lambda")
+    answer = functions.invoke(FunctionName=f"swarmkeeper-{STAGE}-{name}", Payload=text)
+    found: dict[str, Any] = json.loads(answer["Payload"].read())
+    return found
 
 
 def items(lab: Lab) -> list[dict[str, Any]]:

@@ -26,15 +26,14 @@ def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lab(zipapp: Path) -> Iterator[Lab]:
+def lab() -> Iterator[Lab]:
     """Three managers and a worker, bare: only the first manager's init is called."""
     lifecycle.down(NAME)
     lab = lifecycle.up(NAME, managers=3, workers=1, unjoined=True)
     try:
-        install(lab, zipapp)
-        first = lab.hosts[0]
-        said = Agent(first, Task.INIT, first, labels={**LABELS, "swarmkeeper.role": "manager"}).wait()
-        assert said.result.ok, said.told
+        life.ticked(lab, lab.hosts, "joining", 60)
+        said = life.call(lab, "init", instance=lab.hosts[0].instance)
+        assert "error" not in said, said
         life.ticked(lab, lab.hosts, "in-service", 240)
         yield lab
     finally:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import aws, engine, events, handlers, lifecycle, machine, services, state, swarm
+from tests.lab import aws, engine, events, handlers, life, lifecycle, machine, services, state, swarm
 from tests.lab.endpoint.faults import Kind
 from tests.lab.endpoint.instances import put_foreign
 from tests.lab.state import Host, Lab
@@ -33,8 +33,7 @@ def lab() -> Iterator[Lab]:
     try:
         services.deploy(lab)
         engine.manager(lab).services.get("pinned").remove()  # only two workers may hold it
-        tick(lab)
-        engine.wait_until(lambda: len(records(lab)) == len(lab.hosts), 30, "the census enrols every host")
+        life.ticked(lab, lab.hosts, "in-service", 240)
         yield lab
     finally:
         lifecycle.down(NAME)

@@ -60,7 +60,7 @@ def test_a_lost_leader_is_removed_and_its_replacement_makes_three_again(lab: Lab
     assert dead.address not in {node.address for node in engine.nodes(engine.manager(state.load(NAME)))}
 
 
-def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab, zipapp: Path) -> None:
+def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab) -> None:
     before = {node.id: node.role for node in engine.nodes(engine.manager(state.load(NAME)))}
     survivor, *others = living(lab)
     for host in others:
@@ -71,9 +71,9 @@ def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab
     found = life.records(lab)
     assert {found[host.instance]["state"] for host in others} == {"leaving"}
 
-    install(lab, zipapp, survivor)
-    said = Agent(survivor, Task.RECOVER, survivor, labels=LABELS).wait()
-    assert said.result.ok, said.told
+    assert "error" in life.call(lab, "recover", instance=survivor.instance, confirm="yes")
+    said = life.call(lab, "recover", instance=survivor.instance, confirm=NAME)
+    assert "error" not in said, said
     nodes = {node.id: node for node in engine.nodes(engine.connect(survivor))}
     assert set(before) == set(nodes), "no node and no service was lost"
     assert [service.name for service in engine.services(engine.connect(survivor))] == ["web"]
@@ -92,10 +92,10 @@ def test_recover_refuses_while_there_is_a_quorum(lab: Lab, zipapp: Path) -> None
     assert three_again(lab)
 
 
-def test_new_tokens_let_new_hosts_join_and_old_ones_are_worthless(lab: Lab, zipapp: Path) -> None:
+def test_new_tokens_let_new_hosts_join_and_old_ones_are_worthless(lab: Lab) -> None:
     host = leader(lab)
-    install(lab, zipapp, host)
     old = engine.connect(host).api.inspect_swarm()["JoinTokens"]["Worker"]
-    assert Agent(host, Task.ROTATE_TOKENS, host, labels=LABELS).wait().result.ok
+    said = life.call(lab, "rotate_tokens")
+    assert "error" not in said, said
     assert engine.connect(host).api.inspect_swarm()["JoinTokens"]["Worker"] != old
     life.ticked(lab, (lifecycle.add(NAME),), "in-service", 180)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chalicelib.protocol import ProtocolError, decode_result
-from tests.lab import aws, engine, handlers, journal, lifecycle, machine, services, state, swarm
+from tests.lab import aws, engine, handlers, journal, life, lifecycle, machine, services, state, swarm
 from tests.lab.demo import records
 from tests.lab.demo.facts import is_safe
 from tests.lab.demo.observation import Doomed, Left, Method, Moments, Observation, fate
@@ -24,6 +24,7 @@ RATE = 20.0  # requests a second to each service that answers
 CALM = 5.0  # seconds without a failure, and with an answer of every replica, before the event
 CALM_WITHIN = 90.0  # seconds; engines that have missed one another's gossip find that out after 30
 PATIENCE = 75.0  # seconds after the power cut until the dead node must be gone
+JOINED = 180.0  # seconds until every host is in service
 SETTLED = 3.0  # seconds watched after that: what breaks late is seen too
 
 
@@ -49,11 +50,8 @@ class Scenario:
         self.say("deploying five services")
         services.deploy(self.lab)
         if self.lab.endpoint:
-            self.say("registering the hosts: the first census")
-            aws.ask(self.lab, "POST", "/_lab/tick")
-            workers = [host for host in self.lab.hosts if host.role == "worker"]
-            known = lambda: all(records.state_of(self.lab, host.instance) for host in workers)  # noqa: E731
-            engine.wait_until(known, 30, "the handlers record every worker")
+            self.say("registering the hosts: the product finds them, labels them and takes them into service")
+            life.ticked(self.lab, self.lab.hosts, "in-service", JOINED)
 
     def run(self) -> Observation:
         """Take the host of the single replica away under load; answers what was seen."""

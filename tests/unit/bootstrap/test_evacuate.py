@@ -14,7 +14,7 @@ from bootstrap.shift import Pace, shifted
 from bootstrap.swarm import EngineError, RefusedError
 from bootstrap.tasks import evacuate
 from bootstrap.view import MARK_LABEL, Node, Service
-from chalicelib.protocol import Arguments, Fate, Result, Subject, Way
+from chalicelib.protocol import Arguments, Fate, Result, Subject, Task, Way
 from tests.unit.bootstrap.fake_swarm import FakeSwarm, instance
 
 NOTICE = 120.0
@@ -135,6 +135,23 @@ def test_without_room_the_tasks_serve_until_the_drain_which_comes_inside_the_bud
     assert result.services[0].reason == "no other node has room for it"
     assert deadline - 30 < swarm.time < deadline
     assert "node.id" not in json.dumps(swarm.spec("db"))
+
+
+def test_a_shorter_notice_hurries_a_job_that_runs_without_haste() -> None:
+    swarm = FakeSwarm(managers=1, workers=1)
+    swarm.add_service("db", 1, template={"Placement": {"Constraints": ["node.role==worker"]}})
+    sleep, began, hurried = swarm.sleep, swarm.time, list[Result]()
+
+    def warned(seconds: float) -> None:
+        sleep(seconds)
+        if not hurried and swarm.time > began + 20:
+            hurried.append(Result(Task.EVACUATE, ok=False))
+            hurried.append(run(swarm, "n02"))
+
+    clock = replace(swarm.clock, sleep=warned)
+    evacuate.run(swarm, Arguments((subject("n02"),), began + 600), clock)
+    assert hurried[1].nodes[0].fate is Fate.DRAINED
+    assert swarm.time < began + 20 + NOTICE
 
 
 def test_room_that_appears_during_the_notice_is_used() -> None:

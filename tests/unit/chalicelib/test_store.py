@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.cluster import Breaker, Census, Host, Role
+from chalicelib.cluster import Breaker, Census, Errand, Hook, Host, Incident, Role, Transition
+from chalicelib.conduct import Conduct, Rebalance
+from chalicelib.protocol import Task
 from chalicelib.states import NodeState
 from chalicelib.store import DynamoStore
 from tests.unit.chalicelib.conftest import TABLE
@@ -39,6 +41,10 @@ FULL = a_node(
     command="c-1",
     manager="i-1",
     attempts=2,
+    hooks=(Hook("workers", "leave", "token-2", Transition.TERMINATING, START, START + 60),),
+    back=START + 3600,
+    drill=True,
+    hinted=START - 5,
 )
 
 
@@ -169,3 +175,41 @@ def test_other_refusals_of_the_table_are_raised(aws: None) -> None:  # noqa: ARG
         store.move(a_node(), a_node())
     with pytest.raises(ClientError, match="ResourceNotFound"):
         store.release("blue", "me")
+
+
+def test_a_cluster_is_treated_as_usual_until_something_else_is_set(store: Store) -> None:
+    assert store.conduct("blue") == Conduct()
+    store.set_conduct("blue", {"rebalance": Rebalance.EVACUATE, "drills": True})
+    store.set_conduct("blue", {"paused": True})
+    assert store.conduct("blue") == Conduct(Rebalance.EVACUATE, drills=True, paused=True)
+    store.set_conduct("blue", {"paused": False, "drills": False})
+    assert store.conduct("blue") == Conduct(Rebalance.EVACUATE)
+    assert store.conduct("green") == Conduct()
+
+
+INCIDENT = Incident(
+    key="join#i-1#5", at=START, what="it broke", left="all", remedy="mend", record="{}", expires=START + 60
+)
+
+
+def test_an_incident_is_opened_once_until_it_expires_or_is_forgotten(store: Store) -> None:
+    assert store.open_incident("blue", INCIDENT, START)
+    assert not store.open_incident("blue", replace(INCIDENT, what="again"), START + 59)
+    assert store.incidents("blue") == (INCIDENT,)
+    store.told("blue", INCIDENT.key)
+    assert store.incidents("blue") == (replace(INCIDENT, told=True),)
+    assert store.open_incident("blue", INCIDENT, START + 60)
+    store.forget("blue", INCIDENT.key)
+    assert store.incidents("blue") == ()
+
+
+def test_the_last_errand_of_each_kind_is_remembered(store: Store) -> None:
+    first, second = Errand(Task.INIT, "i-1", START), Errand(Task.RECOVER, "i-1", START)
+    for errand in (first, second, replace(first, command="c-1", status="Success")):
+        store.record_errand("blue", errand)
+    assert store.errands("blue") == (replace(first, command="c-1", status="Success"), second)
+
+
+def test_fleets_have_a_home_too(store: Store) -> None:
+    store.record_homes("blue", ["fleet-1", "sfr-2"])
+    assert (store.home("fleet-1"), store.home("sfr-2")) == ("blue", "blue")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan, Raise
+from chalicelib.cluster import Role
 from chalicelib.events import CommandFinished
 from chalicelib.protocol import Fate, NodeReport, Result, Task
 from chalicelib.rules import decide
@@ -58,6 +59,25 @@ def test_an_emptied_node_is_evacuated(fate: Fate) -> None:
     )
     reason = f"Success: {WORKER} evacuated: {fate.value}: 3 tasks"
     assert plan == Plan(reason, (Move(EVACUATING, after), NoteHost(MANAGERS[0], healthy=True)), measures)
+
+
+@pytest.mark.parametrize(
+    ("role", "fate", "state"),
+    [
+        (Role.WORKER, Fate.ACTIVE, NodeState.IN_SERVICE),
+        (Role.MANAGER, Fate.ACTIVE, NodeState.ACTIVATING),
+        (Role.WORKER, Fate.ABSENT, NodeState.JOINING),
+        (Role.WORKER, Fate.UNFINISHED, NodeState.RETURNING),
+    ],
+)
+def test_a_node_that_is_given_back_is_in_service_and_a_manager_is_promoted_again(
+    role: Role, fate: Fate, state: NodeState
+) -> None:
+    node = replace(EVACUATING, state=NodeState.RETURNING, role=role, back=START, drill=True)
+    move = decide(ended(Task.GIVE_BACK, report(fate)), a_cluster(node, now=NOW)).actions[0]
+    assert isinstance(move, Move)
+    assert move.after.state is state
+    assert move.after.drill is (state is NodeState.RETURNING)
 
 
 @pytest.mark.parametrize("fate", [Fate.REMOVED, Fate.ABSENT])

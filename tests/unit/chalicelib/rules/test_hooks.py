@@ -1,0 +1,120 @@
+"""Lifecycle actions are completed exactly when the phase ends that they hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.actions import Beat, Complete, Dispatch, Move, Raise, Verdict
+from chalicelib.cluster import Hook, InstanceState, Node, Transition
+from chalicelib.events import InstanceStateChanged, LaunchHeld, TerminationHeld, Tick
+from chalicelib.rules import decide
+from chalicelib.rules.hooks import ended
+from chalicelib.states import NodeState
+from tests.unit.chalicelib.fakes import START, WORKER, a_cluster, a_node
+
+LAUNCH = Hook("workers", "join", "token-1", Transition.LAUNCHING, START)
+END = Hook("workers", "leave", "token-2", Transition.TERMINATING, START)
+TRIED = {"attempts": 12, "command": ""}
+
+
+def test_a_group_that_waits_for_a_joining_node_is_noted_and_the_join_sent() -> None:
+    node = a_node(state=NodeState.JOINING, due=START)
+    plan = decide(LaunchHeld(START, WORKER, LAUNCH), a_cluster(node))
+    assert plan.actions == (Move(node, node.but(hooks=(LAUNCH,))), Dispatch(WORKER))
+
+
+def test_a_group_that_ends_an_instance_begins_an_evacuation_without_haste() -> None:
+    node = a_node()
+    move, dispatch = decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.deadline, move.after.hooks) == (
+        NodeState.EVACUATING,
+        START + 600,
+        (END,),
+    )
+    assert dispatch == Dispatch(WORKER)
+
+
+def test_a_lifecycle_action_a_warning_and_a_state_change_are_one_evacuation() -> None:
+    node = a_node(state=NodeState.EVACUATING, since=START, deadline=START + 120, command="out", due=START + 9)
+    (move,) = decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions
+    assert move == Move(node, node.but(hooks=(END,)))
+
+
+def test_the_same_action_twice_is_one() -> None:
+    node = a_node(state=NodeState.EVACUATING, command="out", due=START + 9, hooks=(END,))
+    assert decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions == ()
+
+
+VERDICTS = [
+    (a_node(state=NodeState.JOINING), LAUNCH, None),
+    (a_node(state=NodeState.ACTIVATING), LAUNCH, None),
+    (a_node(), LAUNCH, Verdict.CONTINUE),
+    (a_node(state=NodeState.JOINING, **TRIED), LAUNCH, Verdict.ABANDON),
+    (a_node(state=NodeState.EVACUATING), LAUNCH, None),
+    (a_node(state=NodeState.EVACUATED), LAUNCH, Verdict.ABANDON),
+    (a_node(state=NodeState.GONE), LAUNCH, Verdict.ABANDON),
+    (a_node(state=NodeState.EVACUATING), END, None),
+    (a_node(state=NodeState.EVACUATING, **TRIED), END, Verdict.CONTINUE),
+    (a_node(state=NodeState.EVACUATED), END, Verdict.CONTINUE),
+    (a_node(state=NodeState.LEAVING), END, Verdict.CONTINUE),
+    (a_node(state=NodeState.GONE), END, Verdict.CONTINUE),
+    (a_node(state=NodeState.JOINING), END, Verdict.CONTINUE),
+]
+
+
+@pytest.mark.parametrize(("node", "hook", "verdict"), VERDICTS)
+def test_a_hook_ends_with_its_phase(node: Node, hook: Hook, verdict: Verdict | None) -> None:
+    assert ended(replace(node, hooks=(hook,))) == (((hook, verdict),) if verdict else ())
+
+
+def test_a_node_that_never_joined_does_not_keep_its_group_waiting() -> None:
+    node = a_node(state=NodeState.GONE)
+    move, complete = decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions
+    marked = replace(node.but(hooks=(END,)), due=START)
+    assert move == Move(node, marked)
+    done = Move(marked, marked.but(hooks=(), due=None))
+    assert complete == Complete(((END, Verdict.CONTINUE),), done, WORKER)
+
+
+@pytest.mark.parametrize(
+    ("event", "verdict"),
+    [
+        (TerminationHeld(START, WORKER, END), Verdict.CONTINUE),
+        (LaunchHeld(START, WORKER, LAUNCH), Verdict.ABANDON),
+    ],
+)
+def test_an_instance_whose_record_has_expired_neither(event: LaunchHeld, verdict: Verdict) -> None:
+    assert decide(event, a_cluster()).actions == (Complete(((event.hook, verdict),), None, WORKER),)
+
+
+def test_the_tick_beats_for_what_takes_long_and_completes_what_a_crash_left_open() -> None:
+    busy = a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,))
+    left = a_node(instance="i-0000000000000000c", state=NodeState.EVACUATED, due=START, hooks=(END,))
+    beat, complete = decide(Tick(), a_cluster(busy, left, now=START + 60)).actions
+    assert isinstance(beat, Beat)
+    assert beat.move.after.hooks == (replace(END, beat=START + 60),)
+    assert isinstance(complete, Complete)
+    assert complete.instance == left.instance
+
+
+def test_there_is_no_heartbeat_before_it_is_time() -> None:
+    busy = a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,))
+    assert decide(Tick(), a_cluster(busy, now=START + 59)).actions == ()
+
+
+def test_a_launch_that_finally_failed_is_told_and_abandoned() -> None:
+    node = a_node(state=NodeState.JOINING, due=START, hooks=(LAUNCH,), **TRIED)
+    told, complete = decide(Tick(), a_cluster(node)).actions
+    assert isinstance(told, Raise)
+    assert isinstance(complete, Complete)
+    assert complete.verdicts == ((LAUNCH, Verdict.ABANDON),)
+
+
+def test_an_end_without_the_groups_word_completes_the_hook_too() -> None:
+    node = a_node(state=NodeState.EVACUATING, command="out", due=START + 9, hooks=(END,))
+    event = InstanceStateChanged(START, WORKER, InstanceState.TERMINATED)
+    kinds = [type(action) for action in decide(event, a_cluster(node)).actions]
+    assert kinds == [Move, Complete, Dispatch]

@@ -1,0 +1,200 @@
+"""Recommendations, drills, scheduled changes and orders: evacuations that end with the node given back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.actions import Dispatch, Measure, Metric, Move
+from chalicelib.cluster import Cluster, InstanceState, Node
+from chalicelib.conduct import Conduct, Rebalance
+from chalicelib.events import (
+    Change,
+    ChangeScheduled,
+    Ending,
+    FleetInstanceChanged,
+    InstanceStateChanged,
+    LaunchHeld,
+    RebalanceRecommended,
+    SpotInterruptionWarning,
+    TerminationHeld,
+    Tick,
+)
+from chalicelib.rules import decide
+from chalicelib.states import NodeState
+from tests.unit.chalicelib.fakes import START, WORKER, a_cluster, a_node
+from tests.unit.chalicelib.rules.test_hooks import END, LAUNCH
+
+HINT = RebalanceRecommended(START, WORKER)
+WARNING = SpotInterruptionWarning(START, WORKER)
+HINTED = a_node(
+    state=NodeState.EVACUATING,
+    since=START - 9,
+    deadline=START + 591,
+    due=START + 20,
+    command="out",
+    back=START + 3591,
+)
+
+
+def conducted(node: Node, now: float = START, **conduct: Any) -> Cluster:
+    return replace(a_cluster(node, now=now), conduct=Conduct(**conduct))
+
+
+def after(event: Any, cluster: Cluster) -> Node | None:
+    """The node after the event; None where nothing is to be changed."""
+    moves = [action for action in decide(event, cluster).actions if isinstance(action, Move)]
+    return moves[0].after if moves else None
+
+
+def test_a_recommendation_is_noted_by_default_and_ignored_if_so_configured() -> None:
+    assert after(HINT, conducted(a_node())) == a_node(version=2, hinted=START)
+    assert after(HINT, conducted(a_node(), rebalance=Rebalance.IGNORE)) is None
+
+
+def test_where_recommendations_are_heeded_the_node_is_evacuated_and_given_back() -> None:
+    node = after(HINT, conducted(a_node(), rebalance=Rebalance.EVACUATE))
+    assert node is not None
+    assert (node.state, node.deadline, node.back) == (NodeState.EVACUATING, START + 600, START + 3600)
+
+
+@pytest.mark.parametrize(("ago", "heeded"), [(1, False), (3599, False), (3600, True)])
+def test_recommendations_never_thrash(ago: float, *, heeded: bool) -> None:
+    cluster = conducted(a_node(hinted=START - ago), rebalance=Rebalance.EVACUATE)
+    assert (after(HINT, cluster) is not None) is heeded
+
+
+@pytest.mark.parametrize("state", [state for state in NodeState if state is not NodeState.IN_SERVICE])
+def test_only_a_node_in_service_heeds_a_recommendation(state: NodeState) -> None:
+    assert after(HINT, conducted(a_node(state=state), rebalance=Rebalance.EVACUATE)) is None
+
+
+def test_a_warning_after_a_recommendation_hurries_the_one_evacuation_and_makes_it_final() -> None:
+    plan = decide(WARNING, a_cluster(HINTED))
+    move, dispatch = plan.actions
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.since) == (NodeState.EVACUATING, HINTED.since)
+    assert (move.after.deadline, move.after.back, move.after.command) == (START + 120, 0.0, "")
+    assert dispatch == Dispatch(WORKER)
+
+
+def test_a_warning_keeps_an_empty_node_from_being_given_back() -> None:
+    empty = a_node(state=NodeState.EVACUATED, due=START + 9, back=START + 9, drill=True)
+    node = after(WARNING, a_cluster(empty))
+    assert node is not None
+    assert (node.state, node.due, node.back, node.drill) == (NodeState.EVACUATED, None, 0.0, False)
+
+
+def test_what_was_evacuated_for_a_while_returns_when_nothing_followed() -> None:
+    empty = a_node(state=NodeState.EVACUATED, due=START, back=START)
+    move, dispatch = decide(Tick(), a_cluster(empty)).actions
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.reason) == (NodeState.RETURNING, "nothing followed")
+    assert dispatch == Dispatch(seconds=0)
+
+
+DRILLS = [
+    (replace(WARNING, drill=True), 120.0),
+    (SpotInterruptionWarning(START, WORKER, Ending.HIBERNATE, drill=True), 0.0),
+    (replace(HINT, drill=True), 600.0),
+    (FleetInstanceChanged(START, WORKER, Change.TERMINATION_NOTIFIED, drill=True), 120.0),
+    (InstanceStateChanged(START, WORKER, InstanceState.SHUTTING_DOWN, drill=True), 30.0),
+    (TerminationHeld(START, WORKER, END, drill=True), 600.0),
+    (ChangeScheduled(START, WORKER, START + 9999, drill=True), 600.0),
+]
+
+
+@pytest.mark.parametrize(("event", "seconds"), DRILLS)
+def test_a_drill_evacuates_marks_the_record_and_gives_back(event: Any, seconds: float) -> None:
+    plan = decide(event, conducted(a_node(), drills=True))
+    move = plan.actions[0]
+    assert isinstance(move, Move)
+    node = move.after
+    assert (node.state, node.drill, node.hooks) == (NodeState.EVACUATING, True, ())
+    assert (node.deadline, node.back) == (START + seconds, START + seconds + 30)
+    assert plan.measures == (Measure(Metric.DRILLS, instance=WORKER),)
+
+
+@pytest.mark.parametrize(("event", "_"), DRILLS)
+def test_where_drills_are_not_allowed_nothing_happens(event: Any, _: float) -> None:
+    plan = decide(event, conducted(a_node()))
+    assert (plan.actions, plan.reason.startswith("a drill, but this cluster allows none")) == ((), True)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        InstanceStateChanged(START, WORKER, InstanceState.TERMINATED, drill=True),
+        InstanceStateChanged(START, WORKER, InstanceState.RUNNING, drill=True),
+        FleetInstanceChanged(START, WORKER, Change.TERMINATED, drill=True),
+        FleetInstanceChanged(START, WORKER, Change.LAUNCHED, drill=True),
+        LaunchHeld(START, WORKER, LAUNCH, drill=True),
+    ],
+)
+@pytest.mark.parametrize("state", NodeState)
+def test_a_drill_never_removes_joins_or_terminates(event: Any, state: NodeState) -> None:
+    assert decide(event, conducted(a_node(state=state), drills=True)).actions == ()
+
+
+def test_the_end_that_a_drill_rehearses_gives_the_node_back_at_once() -> None:
+    event = InstanceStateChanged(START, WORKER, InstanceState.TERMINATED, drill=True)
+    empty = a_node(state=NodeState.EVACUATED, due=START + 99, back=START + 99, drill=True)
+    node = after(event, conducted(empty, drills=True))
+    assert node is not None
+    assert (node.state, node.due) == (NodeState.EVACUATED, START)
+
+
+def test_a_real_end_during_a_drill_removes_the_node() -> None:
+    event = InstanceStateChanged(START, WORKER, InstanceState.TERMINATED)
+    node = after(event, a_cluster(a_node(state=NodeState.EVACUATED, back=START + 99, drill=True)))
+    assert node is not None
+    assert (node.state, node.drill, node.back) == (NodeState.LEAVING, False, 0.0)
+
+
+SCHEDULED = ChangeScheduled(START, WORKER, START + 86_400, code="RETIREMENT")
+
+
+def test_a_change_far_ahead_is_planned_for_an_hour_before() -> None:
+    node = after(SCHEDULED, a_cluster(a_node()))
+    assert node is not None
+    assert (node.state, node.due, node.deadline) == (NodeState.IN_SERVICE, START + 82_800, START + 86_400)
+    assert after(SCHEDULED, a_cluster(node)) is None, "told twice, planned once"
+    assert after(replace(SCHEDULED, start=START + 90_000), a_cluster(node)) is not None, "put off"
+    assert after(replace(SCHEDULED, closed=True), a_cluster(node)) == node.but(
+        due=None, deadline=0.0, back=0.0
+    )
+
+
+def test_when_its_time_comes_the_planned_evacuation_begins_and_the_node_is_given_back_later() -> None:
+    planned = after(SCHEDULED, a_cluster(a_node()))
+    assert planned is not None
+    node = after(Tick(), a_cluster(planned, now=START + 82_801))
+    assert node is not None
+    assert (node.state, node.deadline) == (NodeState.EVACUATING, START + 83_401)
+    assert (node.back, node.reason) == (START + 90_000, "RETIREMENT")
+
+
+def test_a_change_that_is_near_begins_at_once() -> None:
+    node = after(replace(SCHEDULED, start=START + 300), a_cluster(a_node()))
+    assert node is not None
+    assert (node.state, node.deadline) == (NodeState.EVACUATING, START + 300)
+
+
+@pytest.mark.parametrize(
+    ("change", "before", "expected"),
+    [
+        (Change.LAUNCHED, NodeState.GONE, NodeState.JOINING),
+        (Change.TERMINATION_NOTIFIED, NodeState.IN_SERVICE, NodeState.EVACUATING),
+        (Change.TERMINATED, NodeState.IN_SERVICE, NodeState.LEAVING),
+    ],
+)
+def test_what_a_fleet_says_of_an_instance_is_as_good_as_its_own_event(
+    change: Change, before: NodeState, expected: NodeState
+) -> None:
+    node = after(
+        FleetInstanceChanged(START, WORKER, change), a_cluster(a_node(state=before, since=START - 60))
+    )
+    assert node is not None
+    assert node.state is expected
