@@ -203,7 +203,8 @@ class Engine:
         except (DockerException, RequestException, OSError) as error:
             raise EngineError(
                 f"the engine at {self._socket} did not {what} within {timeout:g} s "
-                f"({type(error).__name__}): check on this host that dockerd runs (docker info)"
+                f"({type(error).__name__}): check on this host that dockerd runs (docker info) and, on a "
+                "manager, that the swarm has a leader (docker node ls)"
             ) from None
 
 

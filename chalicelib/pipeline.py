@@ -14,6 +14,10 @@ record of a node is changed, on condition that it is still the one that was read
 for it. Who loses that race loads and decides again; a duplicate then finds the work begun. What an action
 learns (the answer of a command that was asked for) is an event again and is followed in the same way.
 
+After the event's own rule, every plan is closed (rules/closing.py): what a record calls for by itself,
+whatever led to it, is done too. A paused cluster's plans keep only what is recorded. Manual calls (calls.py)
+are events of the same kind.
+
 A crash at any point leaves a record with open work, due at a time: the tick finds it.
 """
 

@@ -44,7 +44,7 @@ def on_fleet_said(event: FleetEvent, cluster: Cluster) -> Plan:
         key=f"fleet#{event.fleet}#{event.kind}",
         at=event.time,
         what=what,
-        left=f"the nodes of cluster {cluster.name}; no capacity comes from this fleet meanwhile",
+        left="no node was touched; no capacity comes from this fleet meanwhile",
         remedy="look at the fleet in EC2: its limits, prices, instance types and zones",
         drill=event.drill,
         expires=cluster.now + AGAIN,

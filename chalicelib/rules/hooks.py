@@ -82,7 +82,7 @@ def heartbeat(node: Node, now: float) -> Beat | None:
 def _verdict(node: Node, hook: Hook) -> Verdict | None:
     """CONTINUE or ABANDON once the phase that the hook holds is over; None before."""
     if hook.transition is Transition.LAUNCHING:
-        if node.state in OUT or (node.state in STANDING and node.exhausted):
+        if node.state in OUT or node.exhausted:
             return Verdict.ABANDON
         return Verdict.CONTINUE if node.state is NodeState.IN_SERVICE else None
     # A node that stands has outlived the end that it was held for.

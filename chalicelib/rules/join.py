@@ -26,11 +26,13 @@ def activated(node: Node, report: NodeReport | None, event: CommandFinished, now
     """The node after an activate command: in service, joined anew if the swarm lost it, else open again.
 
     A record that joins anew keeps its node id: so the agent on the host knows that its managers do not list
-    it, and leaves what it still believes to be its swarm. All others join without a node id.
+    it, and leaves what it still believes to be its swarm. All others join without a node id. Not at once:
+    were there two swarms of one name, hosts would go to and fro.
     """
     if report is not None and report.fate is Fate.ABSENT:
         reason = f"{report.detail}: it joins anew"
-        return node.to(NodeState.JOINING, since=event.time, due=now, reason=reason)
+        due = now + again.pause(1, node.instance)
+        return node.to(NodeState.JOINING, since=event.time, due=due, reason=reason)
     if report is None or report.fate is not Fate.ACTIVE:
         return again.after_failure(node, report, event, now)
     return node.to(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chalicelib.cluster import Cluster, Node
     from chalicelib.events import CommandRunning, Tick
 
+BEATS = 200  # heartbeats of one tick in one cluster: some ten seconds
 STUCK = 300.0  # seconds that work may wait for a host that takes it, before people are told
 AGAIN = 3600.0  # seconds after which they are told again
 
@@ -24,7 +25,8 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     overdue = [node for node in cluster.nodes if node.due is not None and node.due <= cluster.now]
     if cluster.conduct.paused:
         return Plan(f"paused: {len(overdue)} wait" if overdue else "nothing is overdue")
-    changes = [action for node in cluster.nodes for action in _changes(node, cluster)]
+    changes = [action for node in overdue for action in _changes(node, cluster)]
+    changes += _beats(cluster)
     changes += [Raise(incident) for incident in cluster.untold]
     changes += _stuck([node for node in overdue if node.unsent], cluster)
     work = [node for node in overdue if node.unsent or node.command]
@@ -41,14 +43,18 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
 
 
 def _changes(node: Node, cluster: Cluster) -> tuple[Action, ...]:
-    """What is to be done about a record besides its commands; at most one change."""
-    if node.due is not None and node.due <= cluster.now:
-        if closing_steps := closing.ends(node, cluster):
-            return closing_steps
-        if after := _planned(node, cluster):
-            return (Move(node, after),)
-    beat = hooks.heartbeat(node, cluster.now)
-    return (beat,) if beat else ()
+    """What is to be done about a record that is due besides its commands."""
+    if steps := closing.ends(node, cluster):
+        return steps
+    after = _planned(node, cluster)
+    return (Move(node, after),) if after else ()
+
+
+def _beats(cluster: Cluster) -> list[Action]:
+    """Heartbeats where one is late, the latest first: a tick must not last until the next one."""
+    beats = [beat for node in cluster.nodes if (beat := hooks.heartbeat(node, cluster.now))]
+    beats.sort(key=lambda beat: min(max(hook.beat, hook.opened) for hook in beat.hooks))
+    return [*beats[:BEATS]]
 
 
 def _planned(node: Node, cluster: Cluster) -> Node | None:

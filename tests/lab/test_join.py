@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,39 @@ def test_a_worker_may_read_its_own_token_and_no_other(lab: Lab, zipapp: Path) ->
     assert status != 0
     assert "let this host's role do ssm:GetParameter on it" in said
     assert _stores(worker) != 0
+
+
+def test_what_a_fleet_launches_in_place_of_a_lost_worker_joins_and_the_lost_one_is_removed(lab: Lab) -> None:
+    known = {host.instance for host in state.load(NAME).hosts}
+    lost = [host for host in state.load(NAME).hosts if host.role == "worker" and host.pid][-1]
+    state.change(NAME, lambda now: replace(now, fleet=True))
+    try:
+        lifecycle.kill(NAME, lost.name)
+    finally:
+        state.change(NAME, lambda now: replace(now, fleet=False))
+    new = tuple(host for host in state.load(NAME).hosts if host.instance not in known)
+    assert len(new) == 1
+    life.ticked(lab, new, "in-service", 180)
+    life.ticked(lab, (lost,), "gone", 180)
+    assert listed(lab, lost) == []
+
+
+def test_auto_scaling_waits_until_a_host_has_joined_and_until_it_is_empty(lab: Lab) -> None:
+    host = lifecycle.add(NAME)
+    for transition, wanted in (("launch", "in-service"), ("terminate", "evacuated")):
+        held(lab, host, transition)
+        life.ticked(lab, (host,), wanted, 180)
+        engine.wait_until(lambda: hooks(lab, host)[-1] == "CONTINUE", 60, f"the {transition} goes on")
+    assert hooks(lab, host) == ["CONTINUE", "CONTINUE"]
+
+
+def held(lab: Lab, host: Host, transition: str) -> None:
+    aws.ask(lab, "POST", "/_lab/hooks", {"host": host.name, "transition": transition})
+
+
+def hooks(lab: Lab, host: Host) -> list[str]:
+    rows = aws.ask(lab, "GET", "/_lab/hooks")
+    return [row["result"] for row in rows if row["instance"] == host.instance]
 
 
 def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:

@@ -24,7 +24,8 @@ from chalicelib.events import (
 from chalicelib.pipeline import handle
 from chalicelib.protocol import Fate, NodeReport, Result, Task, encode_result
 from chalicelib.states import LEGAL, NodeState
-from tests.unit.chalicelib.fakes import FakeHosts, Lab, MemoryStore, Sent, a_sighting, instance
+from tests.unit.chalicelib.fakes import FakeHosts, Lab, Sent, a_sighting, instance
+from tests.unit.chalicelib.memory import MemoryStore
 from tests.unit.chalicelib.samples import sample
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from chalicelib.protocol import Task
 from chalicelib.states import NodeState
 from chalicelib.store import DynamoStore
 from tests.unit.chalicelib.conftest import TABLE
-from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, MemoryStore, a_node, instance
+from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, a_node, instance
+from tests.unit.chalicelib.memory import MemoryStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -12,7 +12,7 @@ from chalicelib.events import InstanceStateChanged, LaunchHeld, TerminationHeld,
 from chalicelib.rules import decide
 from chalicelib.rules.hooks import ended
 from chalicelib.states import NodeState
-from tests.unit.chalicelib.fakes import START, WORKER, a_cluster, a_node
+from tests.unit.chalicelib.fakes import START, WORKER, a_cluster, a_node, instance
 
 LAUNCH = Hook("workers", "join", "token-1", Transition.LAUNCHING, START)
 END = Hook("workers", "leave", "token-2", Transition.TERMINATING, START)
@@ -54,6 +54,7 @@ VERDICTS = [
     (a_node(), LAUNCH, Verdict.CONTINUE),
     (a_node(state=NodeState.JOINING, **TRIED), LAUNCH, Verdict.ABANDON),
     (a_node(state=NodeState.EVACUATING), LAUNCH, None),
+    (a_node(state=NodeState.EVACUATING, **TRIED), LAUNCH, Verdict.ABANDON),
     (a_node(state=NodeState.EVACUATED), LAUNCH, Verdict.ABANDON),
     (a_node(state=NodeState.GONE), LAUNCH, Verdict.ABANDON),
     (a_node(state=NodeState.EVACUATING), END, None),
@@ -93,11 +94,28 @@ def test_an_instance_whose_record_has_expired_neither(event: LaunchHeld, verdict
 def test_the_tick_beats_for_what_takes_long_and_completes_what_a_crash_left_open() -> None:
     busy = a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,))
     left = a_node(instance="i-0000000000000000c", state=NodeState.EVACUATED, due=START, hooks=(END,))
-    beat, complete = decide(Tick(), a_cluster(busy, left, now=START + 60)).actions
+    complete, beat = decide(Tick(), a_cluster(busy, left, now=START + 60)).actions
     assert isinstance(beat, Beat)
     assert beat.move.after.hooks == (replace(END, beat=START + 60),)
     assert isinstance(complete, Complete)
     assert complete.instance == left.instance
+
+
+def test_of_very_many_late_heartbeats_a_tick_sends_the_latest_first() -> None:
+    nodes = [
+        a_node(
+            instance=instance(number),
+            state=NodeState.EVACUATING,
+            command="out",
+            due=START + 9999,
+            hooks=(replace(END, beat=START + number),),
+        )
+        for number in range(300)
+    ]
+    beats = decide(Tick(), a_cluster(*reversed(nodes), now=START + 1000)).actions
+    assert [beat.instance for beat in beats if isinstance(beat, Beat)] == [
+        instance(number) for number in range(200)
+    ]
 
 
 def test_there_is_no_heartbeat_before_it_is_time() -> None:
