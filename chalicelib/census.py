@@ -30,7 +30,7 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
     if home := world.store.home(instance):
         return home
     now = world.clock.now()
-    wanted, until = min(time, now), now + PATIENCE
+    wanted, until, looks = min(time, now), now + PATIENCE, 0
     while True:
         # The census is read before the home: a home that is missing after it was missing in it.
         census = world.store.census()
@@ -52,7 +52,9 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
                     return home
                 raise
             continue
-        world.clock.sleep(random.uniform(0.2, 0.5))  # noqa: S311 - jitter, not a secret
+        # Ever more rarely: in a storm hundreds wait for the same census.
+        world.clock.sleep(random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, 1.0))  # noqa: S311 - jitter
+        looks += 1
 
 
 def take(world: World, follow: Follow) -> list[str]:

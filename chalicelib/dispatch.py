@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
 from chalicelib.observability import measure, warn
 from chalicelib.rules.again import pause
-from chalicelib.rules.batch import next_batch, next_joins
+from chalicelib.rules.batch import crowded, gathering, next_batch, next_joins
 from chalicelib.rules.managers import after_failure, after_success, choose
 from chalicelib.states import Place
 
@@ -27,25 +28,35 @@ LEASE = 15.0  # seconds; longer than one try of one manager takes, and renewed b
 PICK_UP = 5.0  # seconds for a host to start a command; measured on healthy ones: under one
 TRIES = 100  # commands of one handler, however much there is to send
 LOOK = 0.3  # seconds between two looks at a command
+AHEAD = 86_400.0  # seconds; work that is out is due later, and tells how busy the managers are
+LONGEST = 7.0  # seconds between two looks for the lease
+MANY = (
+    10  # records, from which on they are written at once: 100 in a row would outlast the lease on a slow day
+)
 
 
 @dataclass(slots=True)
 class Round:
     """How the sending goes: managers failed since the last success or pause, pauses in a row, nodes sent."""
 
+    until: float
     failed: set[str] = field(default_factory=set)
+    crowd: frozenset[str] = frozenset()  # managers with enough to do
     throttled: bool = False
     pauses: int = 0
     sent: int = 0
+    gathered: bool = False  # it was waited for more
 
 
 def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
     """Send all open work of the cluster, or see that the handler which is at it sends the node too."""
-    until = world.clock.now() + action.seconds
+    until, looks = world.clock.now() + action.seconds, 0
     while not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
         if world.clock.now() >= until or _sent(cluster, action.instance, world):
             return Outcome(detail="another handler sends what is open")
-        world.clock.sleep(random.uniform(0.3, 1.0))  # noqa: S311 - jitter, not a secret
+        # Ever more rarely: in a storm hundreds wait for the same item of the table.
+        world.clock.sleep(random.uniform(0.5, 1.0) * min(3.0**looks, LONGEST))  # noqa: S311 - not a secret
+        looks += 1
     try:
         return _send_all(cluster, world, until)
     finally:
@@ -63,15 +74,17 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
     A manager that fails is followed by the next at once; when all have failed, or AWS asks for fewer calls,
     a pause comes first. What is still not sent when the time is over stays open for the tick.
     """
-    state = Round()
+    state = Round(until)
     for _ in range(TRIES):
         if world.store.conduct(cluster).paused:
             return Outcome(detail=f"paused; nodes sent: {state.sent}")
         now = world.clock.now()
-        nodes = world.store.open(cluster, now)
+        nodes = world.store.open(cluster, now + AHEAD)
         batch = next_batch(nodes, now) or next_joins(nodes, now, world.store.hosts(cluster))
         if batch is None:
             return Outcome(detail=f"nodes sent: {state.sent}")
+        if _gather(batch, nodes, state, world):
+            continue
         if not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
             return Outcome(
                 detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
@@ -80,30 +93,47 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
             if problem := _invite(cluster, batch, state, world):
                 return Outcome(Code.LEFT_OPEN, _left(batch, problem))
             continue
-        avoid = state.failed | {node.manager for node in batch.nodes}
-        host = choose(world.store.hosts(cluster), world.clock.now(), avoid)
-        if host is None:
-            return Outcome(Code.LEFT_OPEN, "no manager is known: tag one with swarmkeeper:role=manager")
-        if problem := _try(cluster, host.instance, batch, state, world):
-            measure(cluster, [Measure(Metric.COMMAND_FAILURES)])
-            warn(problem, cluster=cluster, manager=host.instance, task=batch.task.value)
-            if not _go_on(cluster, state, world, until):
-                return Outcome(Code.LEFT_OPEN, _left(batch, problem))
+        state.crowd = crowded(nodes)
+        if end := _assign(cluster, batch, state, world):
+            return end
     return Outcome(Code.LEFT_OPEN, f"more to send after {TRIES} commands, the tick goes on")
+
+
+def _gather(batch: Batch, nodes: Iterable[Node], state: Round, world: World) -> bool:
+    """Wait once for more to send together; False if the batch is to go now."""
+    wait = 0.0 if state.gathered else gathering(batch, nodes, world.clock.now())
+    state.gathered = 0.0 < wait < state.until - world.clock.now()
+    if state.gathered:
+        world.clock.sleep(wait)
+    return state.gathered
+
+
+def _assign(cluster: str, batch: Batch, state: Round, world: World) -> Outcome | None:
+    """Have one manager run the batch. An outcome ends the sending, None goes on."""
+    avoid = state.failed | state.crowd | {node.manager for node in batch.nodes}
+    host = choose(world.store.hosts(cluster), world.clock.now(), avoid)
+    if host is None:
+        return Outcome(Code.LEFT_OPEN, "no manager is known: tag one with swarmkeeper:role=manager")
+    if problem := _try(cluster, host.instance, batch, state, world):
+        measure(cluster, [Measure(Metric.COMMAND_FAILURES)])
+        warn(problem, cluster=cluster, manager=host.instance, task=batch.task.value)
+        if not _go_on(cluster, state, world):
+            return Outcome(Code.LEFT_OPEN, _left(batch, problem))
+    return None
 
 
 def _left(batch: Batch, problem: str) -> str:
     return f"{batch.task.value} is not sent, nodes: {len(batch.nodes)}, the tick tries again: {problem}"
 
 
-def _go_on(cluster: str, state: Round, world: World, until: float) -> bool:
+def _go_on(cluster: str, state: Round, world: World) -> bool:
     """Whether there is somebody else to try, at once or after a pause that the time allows."""
     now = world.clock.now()
     host = choose(world.store.hosts(cluster), now, state.failed)
     if not state.throttled and host and host.instance not in state.failed and host.breaker.open_until <= now:
         return True
     pause = backoff(state.pauses)
-    if now + pause >= until:
+    if now + pause >= state.until:
         return False
     world.clock.sleep(pause)
     state.failed.clear()
@@ -129,7 +159,7 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
         return _failed(cluster, manager, str(error), state, world)
     due = now + world.policy.patience
     moves = [(node, node.sent(command, manager, due=due)) for node in batch.nodes]
-    marked = [after for before, after in moves if world.store.move(before, after)]
+    marked = [after for (_, after), done in zip(moves, _marked(moves, world), strict=True) if done]
     if not _picked_up(command, manager, world):
         world.hosts.cancel(command, manager)
         problem = f"{manager} did not start {command} within {PICK_UP:.0f} s"
@@ -142,6 +172,14 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
     state.failed.clear()
     state.pauses, state.sent = 0, state.sent + len(marked)
     return ""
+
+
+def _marked(moves: list[tuple[Node, Node]], world: World) -> list[bool]:
+    """Which of the records could be replaced."""
+    if len(moves) < MANY:
+        return [world.store.move(before, after) for before, after in moves]
+    with ThreadPoolExecutor(MANY) as pool:
+        return list(pool.map(lambda move: world.store.move(*move), moves))
 
 
 def _invite(cluster: str, batch: Batch, state: Round, world: World) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 SUBJECTS = 100  # reports of more would not fit into protocol.MAX_LINE
 TARGETS = 50  # instances of one command, Run Command's maximum
 TOGETHER = 15.0  # seconds; later deadlines are not cut down to the most urgent one
+CROWD = 4  # commands at once on one manager: Run Command lets five run there, and keeps a sixth waiting
+GATHER = 0.5  # seconds that more is waited for, for each command that is out
+MOST = 3.0  # seconds
+HURRY = 30.0  # seconds before a deadline from which on nothing more is waited for
 LEAST = 5.0  # seconds; enough for a plain drain, the agent does nothing once its deadline is long over
 # Seconds that the agent may need: beyond the deadline, where there is one.
 LASTS = {Task.EVACUATE: 60.0, Task.LEAVE: 150.0, Task.JOIN: 180.0}
@@ -76,6 +81,22 @@ def next_joins(nodes: Iterable[Node], now: float, hosts: Sequence[Host]) -> Batc
     return Batch(Task.JOIN, mine, 0.0, entrances(hosts), role.value, labels(mine[0].cluster, role))
 
 
+def gathering(batch: Batch, nodes: Iterable[Node], now: float) -> float:
+    """Seconds to wait for more that can go with it: the more the longer, the more is out already.
+
+    Were each node of a storm sent as it comes, a manager would soon run as many commands as it can, and the
+    next would wait there as on a manager that is dead.
+    """
+    if len(batch.nodes) >= SUBJECTS or 0.0 < batch.deadline < now + HURRY:
+        return 0.0
+    return min(GATHER * _out(nodes).total(), MOST)
+
+
+def crowded(nodes: Iterable[Node]) -> frozenset[str]:
+    """The managers on which as many commands are out as should be."""
+    return frozenset(manager for manager, number in _out(nodes).items() if number >= CROWD)
+
+
 def labels(cluster: str, role: Role) -> dict[str, str]:
     """What the engine of every host is labelled with; the agent learns the cluster from it too."""
     return {"swarmkeeper.cluster": cluster, "swarmkeeper.role": role.value}
@@ -90,6 +111,16 @@ def entrances(hosts: Sequence[Host]) -> tuple[str, ...]:
 
 def _ready(nodes: Iterable[Node], now: float) -> list[Node]:
     return [node for node in nodes if node.unsent and node.due is not None and node.due <= now]
+
+
+def _out(nodes: Iterable[Node]) -> Counter[str]:
+    """How many commands are out on each manager."""
+    sent = {
+        (node.manager, node.command)
+        for node in nodes
+        if node.command and node.task and PLACES[node.task] is Place.MANAGER
+    }
+    return Counter(manager for manager, _ in sent)
 
 
 def _evacuation(doomed: list[Node], now: float) -> Batch:
