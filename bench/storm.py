@@ -1,0 +1,99 @@
+"""Many Spot hosts are warned at once: six on the lab, then up to a thousand at scale."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from bench import storm_cloud, storm_facts, storm_lab, storm_scale, storm_tables
+from bench.targets import Target
+from tests.lab.demo.lifetime import interruptible
+from tests.lab.demo.live import Stage
+from tests.lab.state import LabError
+
+MISSED, CANNOT_RUN = 1, 2
+
+
+@click.command()
+@click.option("--part", default="all", show_default=True, type=click.Choice(["a", "b", "all"]))
+@click.option("--name", default="storm", show_default=True, help="The lab's name.")
+@click.option(
+    "--report",
+    "directory",
+    default="bench-report",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where storm.json goes.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout instead of tables.")
+def main(*, part: str, name: str, directory: Path, as_json: bool) -> None:
+    """Measure (a) a storm on the lab, (b) storms of growing size in a cluster of thousands of nodes.
+
+    Exit status: 0 every target met, 1 one missed, 2 the bench could not run, 130 after Ctrl-C.
+    """
+    console = Console(stderr=True)
+    stage = Stage(console, f"Storm bench, lab {name}")
+    out = Console()
+    wide = Console(file=sys.stderr, width=150) if as_json else out if out.is_terminal else Console(width=150)
+    met: list[Target] = []
+    try:
+        with interruptible(), stage.up():
+            report = _measure(part, name, stage, wide, met)
+    except LabError as error:
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(CANNOT_RUN)
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing of the lab is left")
+        sys.exit(128 + signal.SIGINT)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "storm.json").write_text(json.dumps(report, indent=1))
+    if as_json:
+        click.echo(json.dumps(report))
+    sys.exit(0 if all(target.met for target in met) else MISSED)
+
+
+def _measure(part: str, name: str, stage: Stage, out: Console, met: list[Target]) -> dict[str, Any]:
+    """Both parts or one; each is printed as soon as it is over."""
+    report: dict[str, Any] = {}
+    if part in ("a", "all"):
+        seen = storm_lab.measure(name, stage.say)
+        asked = storm_lab.targets(seen)
+        out.print(*storm_tables.lab(seen), storm_tables.targets(asked, "On the lab"))
+        report["lab"] = {**asdict(seen), "targets": [asdict(one) for one in asked]}
+        met += asked
+    if part in ("b", "all"):
+        found = [storm_facts.facts(storm) for storm in storm_scale.measure(name, stage.say)]
+        asked = storm_facts.targets(found)
+        caption = _caveat()
+        out.print(storm_tables.scale(found, caption), storm_tables.targets(asked, "At scale"))
+        report["scale"] = {
+            "storms": [asdict(one) for one in found],
+            "targets": [asdict(one) for one in asked],
+            "note": caption,
+        }
+        met += asked
+    return report
+
+
+def _caveat() -> str:
+    return storm_tables.CAVEAT.format(
+        processes=storm_scale.PROCESSES,
+        threads=storm_scale.THREADS,
+        cores=os.cpu_count(),
+        least=storm_cloud.LEAST,
+        most=storm_cloud.MOST,
+        each=storm_cloud.EACH,
+    )
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench.storm")
