@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from bench import storm_cloud, storm_facts, storm_lab, storm_scale, storm_tables
+from bench import storm_cloud, storm_facts, storm_lab, storm_scale, storm_tables, storm_worker
 from bench.targets import Target
 from tests.lab.demo.lifetime import interruptible
 from tests.lab.demo.live import Stage
@@ -88,6 +88,7 @@ def _caveat() -> str:
     return storm_tables.CAVEAT.format(
         processes=storm_scale.PROCESSES,
         threads=storm_scale.THREADS,
+        calls=storm_worker.CALLS,
         cores=os.cpu_count(),
         least=storm_cloud.LEAST,
         most=storm_cloud.MOST,

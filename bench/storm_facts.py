@@ -55,6 +55,7 @@ class Facts:
     safe_median: float
     safe_p99: float
     failures: int
+    errors: dict[str, int]
     slowest: float
     wait: float
 
@@ -89,6 +90,7 @@ def facts(storm: Storm) -> Facts:
         safe_median=percentile(safe, 0.5),
         safe_p99=percentile(safe, 0.99),
         failures=sum(bool(one.error) for one in storm.invocations),
+        errors=dict(Counter(one.error.partition(":")[0] for one in storm.invocations if one.error)),
         slowest=round(max((one.ended - one.began for one in storm.invocations), default=0.0), 1),
         wait=_mean([one.began - one.sent for one in storm.invocations]),
     )

@@ -13,8 +13,9 @@ from bench.targets import Target
 
 CAVEAT = """\
 Not Lambda itself: ministack starts a process for each event, too slow for this machine. The same handlers run
-in {processes} processes with {threads} threads each, against ministack's DynamoDB and the lab's Run Command
-and EC2, all on {cores} cores: seconds are those of this machine, calls are the product's.
+in {processes} processes with {threads} threads each, {calls} calls of each at once, against ministack's
+DynamoDB and the lab's Run Command and EC2, all on {cores} cores: seconds are those of this machine, calls are
+the product's.
 Hosts are simulated: an evacuation takes {least:g} to {most:g} s and {each:g} s more for each node.
 For scale: the leading Kubernetes peer published 50 at once with a P99 of 52 s tuned, 154 s untuned."""
 
@@ -32,7 +33,8 @@ def scale(found: Sequence[Facts], caption: str) -> Table:
 
 def lab(seen: Seen) -> Iterator[Table]:
     """What the storm on the lab cost, and what it did to each service."""
-    table = _table("Six of twelve workers are warned within 2 s")
+    counted = ", ".join(f"{number} {task}" for task, number in seen.commands.items())
+    table = _table("Six of twelve workers are warned within 2 s", f"Run Command commands: {counted}")
     for name in ("service", "fewest", "tasks replaced", "updates", "requests failed"):
         table.add_column(name, justify="left" if name == "service" else "right")
     for row in seen.services:
@@ -79,6 +81,7 @@ ROWS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("warning to safe: P99", _seconds(lambda f: f.safe_p99)),
     ("longest run of a handler", _seconds(lambda f: f.slowest)),
     ("runs that failed and are tried again", lambda f: str(f.failures)),
+    ("  by error", lambda f: ", ".join(f"{n} {name}" for name, n in f.errors.items()) or "-"),
 )
 
 

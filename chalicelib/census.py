@@ -53,7 +53,7 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
                 raise
             continue
         # Ever more rarely: in a storm hundreds wait for the same census.
-        world.clock.sleep(random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, 1.0))  # noqa: S311 - jitter
+        world.clock.sleep(random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, APART))  # noqa: S311 - jitter
         looks += 1
 
 

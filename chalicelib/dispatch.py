@@ -29,7 +29,7 @@ PICK_UP = 5.0  # seconds for a host to start a command; measured on healthy ones
 TRIES = 100  # commands of one handler, however much there is to send
 LOOK = 0.3  # seconds between two looks at a command
 AHEAD = 86_400.0  # seconds; work that is out is due later, and tells how busy the managers are
-LONGEST = 7.0  # seconds between two looks for the lease
+LONGEST = 10.0  # seconds between two looks for the lease
 MANY = (
     10  # records, from which on they are written at once: 100 in a row would outlast the lease on a slow day
 )
@@ -52,11 +52,13 @@ def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
     """Send all open work of the cluster, or see that the handler which is at it sends the node too."""
     until, looks = world.clock.now() + action.seconds, 0
     while not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
-        if world.clock.now() >= until or _sent(cluster, action.instance, world):
+        if world.clock.now() >= until:
             return Outcome(detail="another handler sends what is open")
         # Ever more rarely: in a storm hundreds wait for the same item of the table.
         world.clock.sleep(random.uniform(0.5, 1.0) * min(3.0**looks, LONGEST))  # noqa: S311 - not a secret
         looks += 1
+        if _sent(cluster, action.instance, world):
+            return Outcome(detail="another handler sends what is open")
     try:
         return _send_all(cluster, world, until)
     finally:
