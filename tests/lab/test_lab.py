@@ -91,7 +91,7 @@ def test_an_unknown_host_or_lab_is_one_line_on_stderr(bare_lab: Lab) -> None:
 def test_a_second_up_of_the_same_name_is_refused(bare_lab: Lab) -> None:
     again = lab_command("up", "--bare", "--name", bare_lab.name)
     assert again.returncode == 1
-    assert "is up; take it down" in again.stderr
+    assert "is up already" in again.stderr
     assert all(machine.powered(bare_lab, host) for host in bare_lab.hosts)
 
 

@@ -75,7 +75,7 @@ def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab
     said = life.call(lab, "recover", instance=survivor.instance, confirm=NAME)
     assert "error" not in said, said
     nodes = {node.id: node for node in engine.nodes(engine.connect(survivor))}
-    assert set(before) == set(nodes), "no node and no service was lost"
+    assert set(before) <= set(nodes), "no node was lost; the new one may have joined already"
     assert [service.name for service in engine.services(engine.connect(survivor))] == ["web"]
 
     newer = lifecycle.add(NAME, "manager")
