@@ -92,7 +92,7 @@ def _host(index: int, now: float, *, manager: bool) -> Host:
         zone=_ZONES[index % len(_ZONES)],
         lifecycle="on-demand" if manager else "spot",
         state="running",
-        launched=now - AGE,
+        launched=float(int(now - AGE)),  # EC2 shows it in milliseconds: a census must find it the same
     )
 
 
