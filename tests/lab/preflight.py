@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.lab import images
@@ -30,8 +31,7 @@ FEATURES = {
     "virtual Ethernet pairs": "ip link add v0 type veth peer name v1",
     "VXLAN, which overlay networks need": "ip link add x0 type vxlan id 7 dstport 4789",
     f"an overlay file system with {ROOT} as its upper layer (put a plain disk there)": (
-        f"mkdir -p {ROOT}/.try/u {ROOT}/.try/w {ROOT}/.try/m && mount -t overlay"
-        f" -o lowerdir=/,upperdir={ROOT}/.try/u,workdir={ROOT}/.try/w overlay {ROOT}/.try/m"
+        "mkdir u w m && mount -t overlay -o lowerdir=/,upperdir=u,workdir=w overlay m"
     ),
 }
 
@@ -69,9 +69,9 @@ def _static(program: Path) -> bool:
 
 def _check_kernel() -> None:
     apart = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "sh", "-c"]
-    try:
+    ROOT.mkdir(parents=True, exist_ok=True)
+    # A directory of this check alone: labs may start side by side.
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".try-") as place:
         for feature, trial in FEATURES.items():
-            if subprocess.run([*apart, trial], capture_output=True, check=False).returncode:
+            if subprocess.run([*apart, trial], cwd=place, capture_output=True, check=False).returncode:
                 raise LabError(f"this machine's kernel refuses {feature}")
-    finally:
-        shutil.rmtree(ROOT / ".try", ignore_errors=True)
