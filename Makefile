@@ -42,8 +42,8 @@ check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit -n auto
 
-lab: system install ## the tests on real hosts (root)
-	$(BIN)/python -m pytest tests/lab
+lab: system install ## the tests on real hosts, two labs at a time (root)
+	$(BIN)/python -m pytest tests/lab -n 2 --dist loadfile --durations=5
 
 format: .venv/done ## let ruff lay out the code
 	$(BIN)/ruff format .

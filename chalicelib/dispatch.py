@@ -30,9 +30,7 @@ TRIES = 100  # commands of one handler, however much there is to send
 LOOK = 0.3  # seconds between two looks at a command
 AHEAD = 86_400.0  # seconds; work that is out is due later, and tells how busy the managers are
 LONGEST = 10.0  # seconds between two looks for the lease
-MANY = (
-    10  # records, from which on they are written at once: 100 in a row would outlast the lease on a slow day
-)
+MANY = 10  # records, from which on they are written at once: 100 in a row could outlast the lease
 
 
 @dataclass(slots=True)
