@@ -106,7 +106,7 @@ def ministack() -> Path:
     """The program, which has a virtual environment of its own; LabError where it is missing."""
     place = os.environ.get("SWARMKEEPER_MINISTACK", programs.PROJECT / ".venv-ministack/bin/ministack")
     if not Path(place).exists():
-        raise LabError(f"{place} is missing; run: make .venv-ministack")
+        raise LabError(f"{place} is missing; run: make install")
     return Path(place)
 
 
