@@ -7,27 +7,24 @@ too and help; so those run on labs without AWS.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
 from bench.again import again
 from bench.tables import NAMES, Measured, tables
 from bench.targets import targets
 from tests.lab import aws, state
 from tests.lab.demo.facts import Facts, facts
-from tests.lab.demo.lifetime import interruptible, lab_of_our_own
+from tests.lab.demo.lifetime import lab_of_our_own, to_its_end
 from tests.lab.demo.live import Stage
 from tests.lab.demo.observation import Method
 from tests.lab.demo.scenario import Scenario
-from tests.lab.state import LabError
 
-MISSED, CANNOT_RUN = 1, 2
+MISSED = 1
 
 
 @click.command()
@@ -49,15 +46,8 @@ def main(*, notice: float, name: str, directory: Path, as_json: bool) -> None:
     """
     console = Console(stderr=True)
     stage = Stage(console, f"Evacuation bench, lab {name}")
-    try:
-        with interruptible(), stage.up():
-            found = measure(stage, name, notice)
-    except LabError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(CANNOT_RUN)
-    except KeyboardInterrupt:
-        console.print("interrupted; nothing of the lab is left")
-        sys.exit(128 + signal.SIGINT)
+    with to_its_end(console), stage.up():
+        found = measure(stage, name, notice)
     _conclude(found, directory, as_json=as_json)
     sys.exit(0 if all(target.met for target in targets(found.ways)) else MISSED)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,15 +11,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
 from bench import storm_cloud, storm_facts, storm_lab, storm_scale, storm_tables, storm_worker
 from bench.targets import Target
-from tests.lab.demo.lifetime import interruptible
+from tests.lab.demo.lifetime import to_its_end
 from tests.lab.demo.live import Stage
-from tests.lab.state import LabError
 
-MISSED, CANNOT_RUN = 1, 2
+MISSED = 1
 
 
 @click.command()
@@ -45,15 +42,8 @@ def main(*, part: str, name: str, directory: Path, as_json: bool) -> None:
     out = Console()
     wide = Console(file=sys.stderr, width=150) if as_json else out if out.is_terminal else Console(width=150)
     met: list[Target] = []
-    try:
-        with interruptible(), stage.up():
-            report = _measure(part, name, stage, wide, met)
-    except LabError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(CANNOT_RUN)
-    except KeyboardInterrupt:
-        console.print("interrupted; nothing of the lab is left")
-        sys.exit(128 + signal.SIGINT)
+    with to_its_end(console), stage.up():
+        report = _measure(part, name, stage, wide, met)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "storm.json").write_text(json.dumps(report, indent=1))
     if as_json:

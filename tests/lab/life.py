@@ -29,16 +29,17 @@ def call(lab: Lab, name: str, **payload: Any) -> dict[str, Any]:
 
 
 def items(lab: Lab) -> list[dict[str, Any]]:
-    """Everything in the product's table."""
+    """Everything in the product's table, in the order of its keys."""
     table = aws.connect(lab).resource("dynamodb").Table(TABLE)
     pages = table.meta.client.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
-    return [item for page in pages for item in page["Items"]]
+    found = [item for page in pages for item in page["Items"]]
+    return sorted(found, key=lambda item: (item["cluster"], item["item"]))
 
 
-def records(lab: Lab) -> dict[str, Record]:
-    """The records of the lab's nodes by instance."""
-    found = (item for item in items(lab) if item["cluster"] == lab.cluster and "instance" in item)
-    return {item["instance"]: item for item in found}
+def records(lab: Lab, cluster: str = "") -> dict[str, Record]:
+    """The records of the nodes of a cluster, by default the lab's own, by instance."""
+    mine = (item for item in items(lab) if item["cluster"] == (cluster or lab.cluster))
+    return {item["instance"]: item for item in mine if item["item"].startswith("node#")}
 
 
 def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.0) -> dict[str, Record]:

@@ -16,14 +16,13 @@ import pytest
 from tests.lab import aws, engine, events, handlers, life, lifecycle, machine, services, state, swarm
 from tests.lab.endpoint.faults import Kind
 from tests.lab.endpoint.instances import put_foreign
+from tests.lab.life import Record, items, records, tick
 from tests.lab.state import Host, Lab
 from tests.lab.watch import Watch
 
 NAME = "loop"
-TABLE = "swarmkeeper-lab"
 INVOCATION = "EC2 Command Invocation Status-change Notification"
 STATE_CHANGE = "EC2 Instance State-change Notification"
-Record = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +43,6 @@ def mended(lab: Lab) -> Iterator[None]:
     """No fault of one test reaches the next."""
     yield
     aws.ask(lab, "DELETE", "/_lab/faults", {"kind": ""})
-
-
-def tick(lab: Lab) -> None:
-    aws.ask(lab, "POST", "/_lab/tick")
-
-
-def items(lab: Lab) -> list[dict[str, Any]]:
-    table = aws.connect(lab).resource("dynamodb").Table(TABLE)
-    return sorted(table.scan()["Items"], key=lambda item: (item["cluster"], item["item"]))
-
-
-def records(lab: Lab, cluster: str = NAME) -> dict[str, Record]:
-    return {
-        item["instance"]: item for item in items(lab) if item["cluster"] == cluster and "instance" in item
-    }
 
 
 def reaches(lab: Lab, host: Host, wanted: str, seconds: float = 45.0) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import threading
 import time
@@ -20,14 +19,14 @@ from rich.table import Table
 from tests.lab import aws, state
 from tests.lab.demo import guarantees, report
 from tests.lab.demo.facts import Facts, facts
-from tests.lab.demo.lifetime import interruptible, lab_of_our_own
+from tests.lab.demo.lifetime import lab_of_our_own, to_its_end
 from tests.lab.demo.live import Stage
 from tests.lab.demo.observation import Method
 from tests.lab.demo.scenario import Scenario
 from tests.lab.demo.story import Story
 from tests.lab.state import LabError
 
-NOT_HELD, CANNOT_RUN = 1, 2
+NOT_HELD = 1
 POLL = 1.0  # seconds between two looks at logs and commands; more often would disturb what is measured
 TALK = """\
 The lab is up. Talk to it:
@@ -61,15 +60,8 @@ def main(*, notice: float, keep: bool, name: str, directory: Path, as_json: bool
     """
     console = Console(stderr=True)
     stage = Stage(console, f"Swarmkeeper demo, lab {name}")
-    try:
-        with interruptible(), stage.up():
-            found = play(stage, name, notice, directory, keep=keep)
-    except LabError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(CANNOT_RUN)
-    except KeyboardInterrupt:
-        console.print("interrupted; nothing of the lab is left")
-        sys.exit(128 + signal.SIGINT)
+    with to_its_end(console), stage.up():
+        found = play(stage, name, notice, directory, keep=keep)
     _conclude(found, directory, console, as_json=as_json)
     if keep:
         _say_how_to_talk(name, console)

@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from rich.console import Console
+from rich.markup import escape
+
 from tests.lab import lifecycle, programs
 from tests.lab.lifecycle import Say
 from tests.lab.state import Lab, LabError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+CANNOT_RUN = 2  # exit status
 
 
 @contextmanager
@@ -56,3 +60,17 @@ def interruptible() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+@contextmanager
+def to_its_end(console: Console) -> Iterator[None]:
+    """Ends the program where the work cannot go on: one line and status 2, or 130 after Ctrl-C."""
+    try:
+        with interruptible():
+            yield
+    except LabError as error:
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(CANNOT_RUN)
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing of the lab is left")
+        sys.exit(128 + signal.SIGINT)

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -150,10 +151,8 @@ def _command(line: Line) -> Beat | None:
 
 def _agent(moment: float, host: str, text: str) -> Beat:
     if text.startswith("{"):
-        try:
+        with suppress(ProtocolError):  # what is no result is shown as it is
             return Beat(moment, Kind.RESULT, host, result_in_short(decode_result(text)))
-        except ProtocolError:
-            pass  # shown as it is
     return Beat(moment, Kind.AGENT, host, text)
 
 
