@@ -13,18 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chalicelib.protocol import (
-    Arguments,
-    Fate,
-    NodeReport,
-    ProtocolError,
-    Result,
-    ServiceReport,
-    Task,
-    Way,
-    decode_arguments,
-    encode_result,
-)
+from chalicelib.protocol import Arguments, Fate, NodeReport, Result, ServiceReport, Task, Way
+from chalicelib.wire import ProtocolError, decode_arguments, encode_result
 from tests.lab.endpoint import instances
 from tests.lab.endpoint.commands import Commands
 from tests.lab.endpoint.execution import Ending, Script

@@ -21,7 +21,8 @@ from bootstrap.tasks import (
     roles,
     rotate_tokens,
 )
-from chalicelib.protocol import Arguments, ProtocolError, Result, Task, decode_arguments, encode_result
+from chalicelib.protocol import Arguments, Result, Task
+from chalicelib.wire import ProtocolError, decode_arguments, encode_result
 
 RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
     Task.INIT: init.run,

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.cluster import NAME, InstanceState, Role, Sighting
 from chalicelib.errors import RefusedError, ThrottledError
-from chalicelib.protocol import ADDRESS
+from chalicelib.wire import ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

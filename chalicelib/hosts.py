@@ -14,7 +14,7 @@ from botocore.exceptions import ConnectionError as UnconnectedError
 
 from chalicelib.errors import AgentMissingError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
-from chalicelib.protocol import encode_arguments
+from chalicelib.wire import encode_arguments
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

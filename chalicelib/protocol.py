@@ -1,27 +1,16 @@
-"""What handlers and hosts say to each other: task names, arguments and results, as one line of JSON.
+"""What handlers and hosts say to each other: task names, arguments and results; wire.py has them as JSON.
 
 Standard library only and Python 3.10 syntax: this module travels inside the agent too.
-A handler sends ``<task> <arguments JSON>``; the agent answers with one result line, the last of its stdout.
-Run Command keeps the first 24,000 characters of stdout, so a result never grows past ``MAX_LINE``.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-MAX_LINE = 20_000
-FAR = 1e11  # seconds since the epoch; more was meant as milliseconds
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
-ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}\Z")
-NODE = re.compile(r"[a-z0-9]{0,64}\Z")
-
-
-class ProtocolError(ValueError):
-    """A message that does not have the agreed shape; the text says which field is wrong."""
 
 
 class Task(str, Enum):
@@ -37,6 +26,7 @@ class Task(str, Enum):
     DEMOTE = "demote"
     ROTATE_TOKENS = "rotate-tokens"
     RECOVER = "recover"  # a new swarm from one manager's state, where the quorum is lost for good
+    REBALANCE = "rebalance"  # spread opted-in services evenly again, with the fewest moves
     INSPECT = "inspect"
 
 
@@ -74,6 +64,23 @@ class Way(str, Enum):
     GLOBAL = "global"
 
 
+class Mode(str, Enum):
+    """How a service is rebalanced."""
+
+    SURGE = "surge"  # scale up by the moves, wait until those run, scale down: nothing else is touched
+    ROLLING = "rolling"  # a forced update at the service's own pace: every task is restarted
+
+
+class Balance(str, Enum):
+    """What became of one service in a rebalance."""
+
+    BALANCED = "balanced"  # as even as the rules allow: not touched
+    PLANNED = "planned"  # it would be moved (a dry run)
+    MOVED = "moved"  # it was moved, and is as wanted again
+    FAILED = "failed"  # it was begun and could not be finished; the reason says how it was left
+    LEFT = "left"  # it was not begun; the reason says why
+
+
 @dataclass(frozen=True)
 class Subject:
     """One EC2 instance: its id, private IPv4 address and, once known, its Swarm node id ("" before)."""
@@ -81,6 +88,24 @@ class Subject:
     instance: str
     address: str
     node: str = ""
+
+
+@dataclass(frozen=True)
+class Rebalance:
+    """What a rebalance may do.
+
+    ``services`` are names or ids, () all that opted in by label. ``mode`` is a Mode's value, "" the
+    service's own. ``max_moves`` (0: any number) bounds the moves of the whole run. ``settle`` is for how many
+    seconds no node may have joined before it begins, ``cooldown`` how many must have gone by since the last
+    one ended; 0 for at once.
+    """
+
+    services: tuple[str, ...] = ()
+    mode: str = ""
+    dry_run: bool = False
+    max_moves: int = 0
+    settle: float = 0.0
+    cooldown: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +122,7 @@ class Arguments:
     managers: tuple[str, ...] = ()
     role: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    rebalance: Rebalance = Rebalance()
 
 
 @dataclass(frozen=True)
@@ -122,10 +148,32 @@ class ServiceReport:
 
 
 @dataclass(frozen=True)
+class SpreadReport:
+    """How one service stood, was to stand and stands now: tasks by host name, in that order.
+
+    ``moves`` were planned, ``restarted`` tasks were started anew. ``warnings`` are for the service's owner.
+    Hosts on which the service neither was nor is nor should be are left out.
+    """
+
+    service: str
+    balance: Balance
+    mode: Mode = Mode.SURGE
+    moves: int = 0
+    restarted: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    before: dict[str, int] = field(default_factory=dict)
+    plan: dict[str, int] = field(default_factory=dict)
+    after: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Result:
     """The answer of one task. ``error`` is "" unless the task as a whole failed.
 
     ``left_out`` counts reports and rows that did not fit into the line; ``facts`` is what ``inspect`` saw.
+    ``spreads`` and ``wait`` are a rebalance's: seconds after which it is to be tried again (0: it is over).
     """
 
     task: Task
@@ -135,137 +183,5 @@ class Result:
     error: str = ""
     left_out: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-def encode_arguments(arguments: Arguments) -> str:
-    """Arguments as one line of JSON; what only some tasks have is left out where it is empty."""
-    optional = {"managers", "role", "labels"}
-    given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
-    return json.dumps(given, separators=(",", ":"), sort_keys=True)
-
-
-def decode_arguments(text: str) -> Arguments:
-    """Arguments from JSON; raises ProtocolError naming the field that is wrong."""
-    message = _object(text, "arguments")
-    _known(message, {"subjects", "deadline", "managers", "role", "labels"}, "arguments")
-    deadline = message.get("deadline", 0.0)
-    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 <= deadline < FAR:
-        raise ProtocolError(f"deadline must be seconds since the epoch, not {deadline!r}")
-    return Arguments(
-        tuple(map(_subject, _list(message, "subjects"))),
-        float(deadline),
-        tuple(map(_address, _list(message, "managers"))),
-        _role(message.get("role", "")),
-        _labels(message.get("labels", {})),
-    )
-
-
-def encode_result(result: Result) -> str:
-    """A result as one line of at most MAX_LINE characters.
-
-    To fit, the last service reports are dropped, then the nodes' details and the error are cut, then the last
-    rows of what ``inspect`` saw are dropped. The fate of a node is never left out.
-    """
-    while True:
-        line = json.dumps(asdict(result), separators=(",", ":"), sort_keys=True)
-        smaller = _smaller(result)
-        if len(line) <= MAX_LINE or smaller == result:
-            return line
-        result = smaller
-
-
-def _smaller(result: Result) -> Result:
-    rows = result.facts.get("nodes") or []
-    if result.services:
-        keep = len(result.services) * 3 // 4
-        left_out = result.left_out + len(result.services) - keep
-        return replace(result, services=result.services[:keep], left_out=left_out)
-    if longest := max(
-        (len(text) for text in (result.error, *(node.detail for node in result.nodes))), default=0
-    ):
-        cut = tuple(replace(node, detail=node.detail[: longest * 3 // 4]) for node in result.nodes)
-        return replace(result, nodes=cut, error=result.error[: longest * 3 // 4])
-    keep = len(rows) * 3 // 4
-    facts = {**result.facts, "nodes": rows[:keep]} if rows else result.facts
-    return replace(result, facts=facts, left_out=result.left_out + len(rows) - keep)
-
-
-def decode_result(stdout: str) -> Result:
-    """The result on the last line of an agent's stdout; raises ProtocolError if there is none."""
-    lines = stdout.strip().splitlines()
-    if not lines:
-        raise ProtocolError("the agent printed nothing")
-    message = _object(lines[-1], "result")
-    try:
-        return Result(
-            task=Task(message["task"]),
-            ok=bool(message["ok"]),
-            nodes=tuple(
-                NodeReport(**{**row, "fate": Fate(row["fate"]), "detail": str(row.get("detail", ""))})
-                for row in _list(message, "nodes")
-            ),
-            services=tuple(
-                ServiceReport(**{**row, "way": Way(row["way"])}) for row in _list(message, "services")
-            ),
-            error=str(message.get("error", "")),
-            left_out=int(message.get("left_out", 0)),
-            facts=dict(message.get("facts", {})),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"the agent's result does not have the agreed shape: {error!r}") from error
-
-
-def _subject(row: Any) -> Subject:
-    if not isinstance(row, dict):
-        raise ProtocolError(f"a subject must be an object, not {row!r}")
-    _known(row, {"instance", "address", "node"}, "a subject")
-    subject = Subject(str(row.get("instance", "")), str(row.get("address", "")), str(row.get("node", "")))
-    if not INSTANCE.match(subject.instance):
-        raise ProtocolError(
-            f"instance must be an EC2 instance id (i-0123456789abcdef0), not {subject.instance!r}"
-        )
-    if not ADDRESS.match(subject.address):
-        raise ProtocolError(f"address must be a private IPv4 address, not {subject.address!r}")
-    if not NODE.match(subject.node):
-        raise ProtocolError(f"node must be a Swarm node id, not {subject.node!r}")
-    return subject
-
-
-def _address(value: Any) -> str:
-    if not isinstance(value, str) or not ADDRESS.match(value):
-        raise ProtocolError(f"managers must be private IPv4 addresses, not {value!r}")
-    return value
-
-
-def _role(value: Any) -> str:
-    if value not in ("", "manager", "worker"):
-        raise ProtocolError(f"role must be manager or worker, not {value!r}")
-    return str(value)
-
-
-def _labels(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise ProtocolError(f"labels must be an object of strings, not {value!r}")
-    return value
-
-
-def _object(text: str, what: str) -> dict[str, Any]:
-    try:
-        message = json.loads(text)
-    except ValueError as error:
-        raise ProtocolError(f"{what} must be JSON: {error}") from error
-    if not isinstance(message, dict):
-        raise ProtocolError(f"{what} must be a JSON object, not {type(message).__name__}")
-    return message
-
-
-def _list(message: dict[str, Any], field: str) -> list[Any]:
-    rows = message.get(field, [])
-    if not isinstance(rows, list):
-        raise ProtocolError(f"{field} must be a list, not {rows!r}")
-    return rows
-
-
-def _known(message: dict[str, Any], fields: set[str], what: str) -> None:
-    if unknown := sorted(set(message) - fields):
-        raise ProtocolError(f"{what}: unknown field {unknown[0]!r}; known are {', '.join(sorted(fields))}")
+    spreads: tuple[SpreadReport, ...] = ()
+    wait: float = 0.0

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Self
 
 from chalicelib.cluster import NAME
 from chalicelib.fields import command_id, envelope, instance_id
-from chalicelib.protocol import ProtocolError, Result, Task, decode_result
+from chalicelib.protocol import Result, Task
+from chalicelib.wire import ProtocolError, decode_result
 
 COMMENT = re.compile(rf"({'|'.join(task.value for task in Task)}) ({NAME.pattern})")
 IN_FLIGHT = frozenset({"Pending", "Delayed", "InProgress", "Cancelling"})

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap import publish
-from chalicelib.protocol import Arguments, Result, Subject, Task, decode_result, encode_arguments
+from chalicelib.protocol import Arguments, Result, Subject, Task
+from chalicelib.wire import decode_result, encode_arguments
 from tests.lab import machine
 from tests.lab.state import Host, Lab
 

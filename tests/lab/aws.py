@@ -21,7 +21,7 @@ from tests.lab.state import Host, Lab, LabError
 
 RETRY_SECONDS = 60  # Lambda's pause before it retries an asynchronous event; a shorter one would hide faults
 SPOT_NOTICE = 120.0  # what EC2 gives, as a best effort
-_START_SECONDS = 30
+_START_SECONDS = 90  # generous: on a busy machine the first import of ministack alone takes many
 
 
 def start(lab: Lab) -> Lab:
@@ -130,10 +130,8 @@ def _ministack_environment(port: int, directory: Path) -> dict[str, str]:
 
 
 def _await(url: str, lab: Lab, key: str) -> None:
-    until = time.monotonic() + _START_SECONDS
-    while time.monotonic() < until:
-        if not programs.ours(lab.name, state.load(lab.name).processes[key]):
-            break
+    pid, until = state.load(lab.name).processes[key], time.monotonic() + _START_SECONDS
+    while (runs := programs.ours(lab.name, pid)) and time.monotonic() < until:
         try:
             with urllib.request.urlopen(url, timeout=5):  # noqa: S310
                 return
@@ -141,7 +139,8 @@ def _await(url: str, lab: Lab, key: str) -> None:
             time.sleep(0.05)
     log = lab.directory / f"{key}.log"
     lines = log.read_text(errors="replace").splitlines()
-    raise LabError(f"{key} does not come up: {lines[-1] if lines else 'it says nothing'} (see {log})")
+    problem = f"does not answer within {_START_SECONDS} s" if runs else "ended at its start"
+    raise LabError(f"{key} {problem}: {lines[-1] if lines else 'it says nothing'} (see {log})")
 
 
 def _free_port() -> int:

@@ -45,6 +45,7 @@ def spawn(lab: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | Non
             cwd=PROJECT,
             start_new_session=True,
         )
+    _wait_marked(lab, process)
     return process.pid
 
 
@@ -86,6 +87,13 @@ def sweep(lab: str) -> None:
 def alive(lab: str) -> bool:
     """Whether any program of the lab lives."""
     return bool(_marked(lab))
+
+
+def _wait_marked(lab: str, process: subprocess.Popen[bytes]) -> None:
+    """Until it is seen to be ours: for a moment after a start the kernel shows no environment (measured)."""
+    until = time.monotonic() + 10
+    while process.poll() is None and not ours(lab, process.pid) and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 def _marked(lab: str) -> list[int]:

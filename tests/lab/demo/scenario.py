@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chalicelib.protocol import ProtocolError, decode_result
+from chalicelib.wire import ProtocolError, decode_result
 from tests.lab import aws, engine, handlers, journal, life, lifecycle, machine, services, state, swarm
 from tests.lab.demo import records
 from tests.lab.demo.facts import is_safe

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.protocol import ProtocolError, Result, decode_result
+from chalicelib.protocol import Result
+from chalicelib.wire import ProtocolError, decode_result
 from tests.lab import aws, timeline
 from tests.lab.state import Lab
 from tests.lab.timeline import Line, Source

@@ -16,7 +16,8 @@ from chalicelib.cluster import (
 )
 from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
-from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task, encode_result
+from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
+from chalicelib.wire import encode_result
 from chalicelib.world import World
 from tests.unit.chalicelib.memory import MemoryStore
 

@@ -22,8 +22,9 @@ from chalicelib.events import (
     Tick,
 )
 from chalicelib.pipeline import handle
-from chalicelib.protocol import Fate, NodeReport, Result, Task, encode_result
+from chalicelib.protocol import Fate, NodeReport, Result, Task
 from chalicelib.states import LEGAL, NodeState
+from chalicelib.wire import encode_result
 from tests.unit.chalicelib.fakes import FakeHosts, Lab, Sent, a_sighting, instance
 from tests.unit.chalicelib.memory import MemoryStore
 from tests.unit.chalicelib.samples import sample

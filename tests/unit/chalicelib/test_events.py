@@ -31,7 +31,8 @@ from chalicelib.events import (
     finished,
     task_and_cluster,
 )
-from chalicelib.protocol import Fate, NodeReport, Result, Task, encode_result
+from chalicelib.protocol import Fate, NodeReport, Result, Task
+from chalicelib.wire import encode_result
 from tests.unit.chalicelib.samples import sample
 
 TIME = 1795168800.0  # 2026-11-20T10:00:00Z

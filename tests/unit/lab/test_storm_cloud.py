@@ -10,7 +10,8 @@ import pytest
 from bench import storm_cloud, storm_plan
 from bench.storm_cloud import Simulated, Work
 from chalicelib.hosts import Agent, script
-from chalicelib.protocol import Arguments, Fate, Subject, Task, decode_result
+from chalicelib.protocol import Arguments, Fate, Subject, Task
+from chalicelib.wire import decode_result
 from tests.lab.endpoint.execution import Script
 
 HOST = storm_plan.hosts(1, 0.0)[0]

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.protocol import MAX_LINE, Arguments, Fate, NodeReport, Result, Task, encode_result
+from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
 from chalicelib.rules.batch import SUBJECTS, Batch, next_batch
 from chalicelib.states import NodeState
+from chalicelib.wire import MAX_LINE, encode_result
 from tests.unit.chalicelib.fakes import START, a_node, instance
 
 

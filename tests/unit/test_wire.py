@@ -7,16 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.protocol import (
-    MAX_LINE,
     Arguments,
+    Balance,
     Fate,
+    Mode,
     NodeReport,
-    ProtocolError,
+    Rebalance,
     Result,
     ServiceReport,
+    SpreadReport,
     Subject,
     Task,
     Way,
+)
+from chalicelib.wire import (
+    MAX_LINE,
+    ProtocolError,
     decode_arguments,
     decode_result,
     encode_arguments,
@@ -35,17 +41,53 @@ SERVICES = st.builds(
 )
 
 
-@given(st.lists(SUBJECTS), st.floats(0, 1e10))
-def test_arguments_survive_the_way(subjects: list[Subject], deadline: float) -> None:
-    arguments = Arguments(tuple(subjects), deadline)
+REBALANCES = st.builds(
+    Rebalance,
+    st.lists(st.text(min_size=1), max_size=3).map(tuple),
+    st.sampled_from(["", *(mode.value for mode in Mode)]),
+    st.booleans(),
+    st.integers(0, 1000),
+    st.floats(0, 1e5),
+    st.floats(0, 1e5),
+)
+TASKS_BY_HOST = st.dictionaries(st.text(), st.integers(0, 9), max_size=3)
+SPREADS = st.builds(
+    SpreadReport,
+    st.text(),
+    st.sampled_from(Balance),
+    st.sampled_from(Mode),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.floats(0, 100),
+    st.text(),
+    st.lists(st.text(), max_size=2).map(tuple),
+    TASKS_BY_HOST,
+    TASKS_BY_HOST,
+    TASKS_BY_HOST,
+)
+
+
+@given(st.lists(SUBJECTS), st.floats(0, 1e10), REBALANCES)
+def test_arguments_survive_the_way(subjects: list[Subject], deadline: float, rebalance: Rebalance) -> None:
+    arguments = Arguments(tuple(subjects), deadline, rebalance=rebalance)
     assert decode_arguments(encode_arguments(arguments)) == arguments
 
 
-@given(st.sampled_from(Task), st.booleans(), st.lists(NODES, max_size=5), st.lists(SERVICES, max_size=5))
+@given(
+    st.sampled_from(Task),
+    st.booleans(),
+    st.lists(NODES, max_size=5),
+    st.lists(SERVICES, max_size=5),
+    st.lists(SPREADS, max_size=5),
+)
 def test_a_result_survives_the_way(
-    task: Task, ok: bool, nodes: list[NodeReport], services: list[ServiceReport]
+    task: Task,
+    ok: bool,
+    nodes: list[NodeReport],
+    services: list[ServiceReport],
+    spreads: list[SpreadReport],
 ) -> None:
-    result = Result(task, ok, tuple(nodes), tuple(services))
+    result = Result(task, ok, tuple(nodes), tuple(services), spreads=tuple(spreads), wait=7.0)
     line = encode_result(result)
     assert "\n" not in line
     assert decode_result(f"something else first\n{line}\n") == result
