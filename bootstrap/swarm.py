@@ -12,19 +12,9 @@ from docker.errors import APIError, DockerException, create_api_error_from_http_
 from requests.exceptions import HTTPError, RequestException
 
 from bootstrap.errors import AgentError
+from bootstrap.reading import read_membership, read_node, read_service, read_task
 from bootstrap.shift import Spec
-from bootstrap.view import (
-    DOOMED_LABEL,
-    Membership,
-    Node,
-    Service,
-    Snapshot,
-    Task,
-    read_membership,
-    read_node,
-    read_service,
-    read_task,
-)
+from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Snapshot, Task
 
 SOCKET = "unix:///var/run/docker.sock"
 API_VERSION = "1.41"  # of Docker 20.10, the oldest engine that is supported

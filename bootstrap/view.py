@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -38,6 +39,7 @@ class Node:
     memory: int  # in bytes
     reachability: str = ""  # of a manager: reachable, unreachable; "" for workers
     leader: bool = False
+    generic: Mapping[str, int] = field(default_factory=dict)  # generic resources: kind -> how many
 
     @property
     def availability(self) -> str:
@@ -144,6 +146,23 @@ class Service:
         return int(reservations.get("NanoCPUs", 0)), int(reservations.get("MemoryBytes", 0))
 
     @property
+    def generic(self) -> Mapping[str, int]:
+        """What one task reserves of generic resources: kind -> how many."""
+        reservations = (self.template.get("Resources") or {}).get("Reservations") or {}
+        return counted(reservations.get("GenericResources"))
+
+    @property
+    def most_per_node(self) -> int:
+        """How many tasks one node may hold; 0 for any number."""
+        return int(self.placement.get("MaxReplicas") or 0)
+
+    @property
+    def spread_over(self) -> tuple[str, ...]:
+        """The placement preferences, outermost first: labels such as ``node.labels.swarmkeeper.zone``."""
+        rows = self.placement.get("Preferences") or ()
+        return tuple(str((row.get("Spread") or {}).get("SpreadDescriptor", "")) for row in rows)
+
+    @property
     def host_ports(self) -> frozenset[tuple[str, int]]:
         """The (protocol, port) pairs that a task takes on its node."""
         ports = (self.spec.get("EndpointSpec") or {}).get("Ports") or []
@@ -183,6 +202,8 @@ class Task:
     slot: int
     state: str
     desired: str
+    created: str = ""  # RFC 3339, as the engine gives it; see ``moment``
+    since: str = ""  # when it entered its state
 
     @property
     def wanted(self) -> bool:
@@ -235,64 +256,19 @@ class Snapshot:
         return len(slots) != len(set(slots))
 
 
-def read_node(row: Mapping[str, Any]) -> Node:
-    """A node from one row of ``GET /nodes``."""
-    description = row.get("Description") or {}
-    resources = description.get("Resources") or {}
-    platform = description.get("Platform") or {}
-    manager = row.get("ManagerStatus") or {}
-    return Node(
-        id=row["ID"],
-        version=row["Version"]["Index"],
-        spec=row["Spec"],
-        state=row["Status"].get("State", "unknown"),
-        address=_host(manager.get("Addr") or "") or row["Status"].get("Addr", ""),
-        hostname=description.get("Hostname", ""),
-        engine_labels=(description.get("Engine") or {}).get("Labels") or {},
-        platform=(platform.get("OS", ""), platform.get("Architecture", "")),
-        cpus=int(resources.get("NanoCPUs", 0)),
-        memory=int(resources.get("MemoryBytes", 0)),
-        reachability=manager.get("Reachability", "") if manager else "",
-        leader=bool(manager.get("Leader", False)),
-    )
+def moment(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time in UTC with up to nine decimals; 0 for none."""
+    if not text:
+        return 0.0
+    whole, _, part = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{part or 0}")
 
 
-def read_membership(info: Mapping[str, Any], *, raft: bool = False) -> Membership:
-    """A membership from what ``GET /info`` answers, and from whether a manager's state is on the disk."""
-    swarm = info.get("Swarm") or {}
-    return Membership(
-        state=str(swarm.get("LocalNodeState") or "inactive"),
-        node=str(swarm.get("NodeID") or ""),
-        manages=bool(swarm.get("ControlAvailable")),
-        managers=frozenset(_host(row["Addr"]) for row in swarm.get("RemoteManagers") or ()),
-        error=str(swarm.get("Error") or ""),
-        raft=raft,
-        engine_labels=dict(_pair(row) for row in info.get("Labels") or ()),
-    )
-
-
-def read_service(row: Mapping[str, Any]) -> Service:
-    """A service from one row of ``GET /services``."""
-    status = row.get("UpdateStatus") or {}
-    return Service(row["ID"], row["Version"]["Index"], row["Spec"], status.get("State", ""))
-
-
-def read_task(row: Mapping[str, Any]) -> Task:
-    """A task from one row of ``GET /tasks``."""
-    return Task(
-        id=row["ID"],
-        service=row.get("ServiceID", ""),
-        node=row.get("NodeID", ""),
-        slot=row.get("Slot", 0),
-        state=row["Status"]["State"],
-        desired=row["DesiredState"],
-    )
-
-
-def _host(address: str) -> str:
-    return address.rpartition(":")[0]
-
-
-def _pair(label: str) -> tuple[str, str]:
-    name, _, value = label.partition("=")
-    return name, value
+def counted(rows: Iterable[Mapping[str, Any]] | None) -> dict[str, int]:
+    """Counted resources add their value, named ones (each row is one) count as one."""
+    found: dict[str, int] = {}
+    for row in rows or ():
+        counted, named = row.get("DiscreteResourceSpec"), row.get("NamedResourceSpec")
+        kind = str((counted or named or {}).get("Kind", ""))
+        found[kind] = found.get(kind, 0) + (int(counted.get("Value", 0)) if counted else 1)
+    return found

@@ -14,8 +14,9 @@ from typing import Any
 
 from bootstrap.clock import Clock
 from bootstrap.placement import may_hold, room
+from bootstrap.reading import read_node, read_service, read_task
 from bootstrap.swarm import ConflictError, Engine, RefusedError
-from bootstrap.view import Node, Service, Snapshot, Task, read_node, read_service, read_task
+from bootstrap.view import Node, Service, Snapshot, Task
 
 STEP = 0.25  # seconds
 START_STEPS = 8  # a task runs 2 s after it was assigned

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bootstrap.placement import may_hold, meets, room
-from bootstrap.view import Node, Service, Snapshot, Task, read_node
+from bootstrap.reading import read_node
+from bootstrap.view import Node, Service, Snapshot, Task
 
 GIB = 1 << 30
 

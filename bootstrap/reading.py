@@ -1,0 +1,74 @@
+"""Reads the engine's JSON into the values of view.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bootstrap.view import Membership, Node, Service, Task, counted
+
+
+def read_node(row: Mapping[str, Any]) -> Node:
+    """A node from one row of ``GET /nodes``."""
+    description = row.get("Description") or {}
+    resources = description.get("Resources") or {}
+    platform = description.get("Platform") or {}
+    manager = row.get("ManagerStatus") or {}
+    return Node(
+        id=row["ID"],
+        version=row["Version"]["Index"],
+        spec=row["Spec"],
+        state=row["Status"].get("State", "unknown"),
+        address=_host(manager.get("Addr") or "") or row["Status"].get("Addr", ""),
+        hostname=description.get("Hostname", ""),
+        engine_labels=(description.get("Engine") or {}).get("Labels") or {},
+        platform=(platform.get("OS", ""), platform.get("Architecture", "")),
+        cpus=int(resources.get("NanoCPUs", 0)),
+        memory=int(resources.get("MemoryBytes", 0)),
+        generic=counted(resources.get("GenericResources")),
+        reachability=manager.get("Reachability", "") if manager else "",
+        leader=bool(manager.get("Leader", False)),
+    )
+
+
+def read_membership(info: Mapping[str, Any], *, raft: bool = False) -> Membership:
+    """A membership from what ``GET /info`` answers, and from whether a manager's state is on the disk."""
+    swarm = info.get("Swarm") or {}
+    return Membership(
+        state=str(swarm.get("LocalNodeState") or "inactive"),
+        node=str(swarm.get("NodeID") or ""),
+        manages=bool(swarm.get("ControlAvailable")),
+        managers=frozenset(_host(row["Addr"]) for row in swarm.get("RemoteManagers") or ()),
+        error=str(swarm.get("Error") or ""),
+        raft=raft,
+        engine_labels=dict(_pair(row) for row in info.get("Labels") or ()),
+    )
+
+
+def read_service(row: Mapping[str, Any]) -> Service:
+    """A service from one row of ``GET /services``."""
+    status = row.get("UpdateStatus") or {}
+    return Service(row["ID"], row["Version"]["Index"], row["Spec"], status.get("State", ""))
+
+
+def read_task(row: Mapping[str, Any]) -> Task:
+    """A task from one row of ``GET /tasks``."""
+    return Task(
+        id=row["ID"],
+        service=row.get("ServiceID", ""),
+        node=row.get("NodeID", ""),
+        slot=row.get("Slot", 0),
+        state=row["Status"]["State"],
+        desired=row["DesiredState"],
+        created=row.get("CreatedAt", ""),
+        since=row["Status"].get("Timestamp", ""),
+    )
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0]
+
+
+def _pair(label: str) -> tuple[str, str]:
+    name, _, value = label.partition("=")
+    return name, value
