@@ -14,6 +14,7 @@ from tests.lab.state import Lab
 NETWORK = "app"
 SECOND = 1_000_000_000
 ANSWERING = ("web", "single")  # those that take requests and should never fail one
+BALANCED = ("web",)  # those that are spread anew when a node joins
 WANTED: Mapping[str, int | None] = {"web": 6, "single": 1, "agents": None, "pinned": 2, "checked": 2}
 _ROLLING = UpdateConfig(parallelism=2, delay=SECOND, failure_action="pause", order="stop-first")
 
@@ -23,7 +24,7 @@ def deploy(lab: Lab, timeout: float = 120) -> None:
     client = engine.manager(lab)
     create_network(lab)
     _label_workers(client)
-    create(lab, "web", "web:1", 6, update_config=_ROLLING)
+    create(lab, "web", "web:1", 6, update_config=_ROLLING, labels={"rebalance.on.node.create": "true"})
     create(lab, "single", "web:1", 1, constraints=["node.role==worker"])
     create(lab, "agents", "client:1", None)
     create(lab, "pinned", "client:1", 2, constraints=["node.labels.disk==ssd"])

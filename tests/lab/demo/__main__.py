@@ -23,6 +23,7 @@ from tests.lab.demo.lifetime import lab_of_our_own, to_its_end
 from tests.lab.demo.live import Stage
 from tests.lab.demo.observation import Method
 from tests.lab.demo.scenario import Scenario
+from tests.lab.demo.steps import story_of
 from tests.lab.demo.story import Story
 from tests.lab.state import LabError
 
@@ -70,7 +71,7 @@ def main(*, notice: float, keep: bool, name: str, directory: Path, as_json: bool
 
 def play(stage: Stage, name: str, notice: float, directory: Path, *, keep: bool) -> Facts:
     """The whole story, the report included; answers what was measured."""
-    with lab_of_our_own(name, stage.say, keep=keep) as lab:
+    with lab_of_our_own(name, stage.say, keep=keep, fleet=True) as lab:
         story = Story(lab, time.time())
         scenario = Scenario(lab, Method.OURS, notice, stage.say)
         stage.follow(scenario, story)
@@ -118,6 +119,15 @@ def verdict(found: Facts) -> Table:
     return table
 
 
+def steps(found: Facts) -> Table:
+    """The whole story with its times."""
+    table = Table("step", "after the event", "what it came to", box=box.SIMPLE_HEAD)
+    for step in story_of(found):
+        when = "never" if step.seconds is None else f"{step.seconds:.1f} s"
+        table.add_row(step.name, when, escape(step.told))
+    return table
+
+
 def moves(found: Facts) -> Table:
     """What moved where."""
     table = Table("task", "from", "to", "way", "after", box=box.SIMPLE_HEAD)
@@ -133,7 +143,7 @@ def _conclude(found: Facts, directory: Path, console: Console, *, as_json: bool)
         return
     out = Console()
     wide = out if out.is_terminal else Console(width=130)
-    wide.print(verdict(found), moves(found))
+    wide.print(verdict(found), steps(found), moves(found))
     console.print(f"report: {directory / 'index.html'}", highlight=False)
 
 

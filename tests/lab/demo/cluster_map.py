@@ -44,8 +44,8 @@ def cluster_map(scene: Scene) -> Table:
     table.add_column("swarm", no_wrap=True, min_width=20)
     for name in names:
         table.add_column(name, no_wrap=True)
-    nodes = sorted(scene.first.nodes, key=lambda node: (node.role != "manager", node.name))
-    for node in nodes:
+    known = {node.id: node for node in (*scene.last.nodes, *scene.first.nodes)}
+    for node in sorted(known.values(), key=lambda node: (node.role != "manager", node.name)):
         cells = [_tasks(scene, node, name) for name in names]
         table.add_row(_name(scene, node), _standing(scene, node), *cells)
     table.add_section()

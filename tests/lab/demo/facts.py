@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.lab import watch
+from tests.lab.demo.balance import Balance, balances
 from tests.lab.demo.moves import Move, moves, new
-from tests.lab.demo.observation import Doomed, Method, Moments, Observation
+from tests.lab.demo.observation import Doomed, Method, Moments, Observation, Replacement
 from tests.lab.demo.split import Handler, Split, handlers, split
 from tests.lab.watch import Listing
 
@@ -31,7 +32,8 @@ class Requests:
 class Facts:
     """What one disturbance did. ``safe`` is in seconds from the event, None where that never came.
 
-    ``stood`` counts the replicated tasks that ran on the doomed node, ``replaced`` the new ones since then.
+    ``stood`` counts the replicated tasks that ran on the doomed node, ``replaced`` the new ones since then,
+    up to the replacement of the host.
     ``blind`` is the longest time without a fresh look at the swarm.
     """
 
@@ -53,6 +55,8 @@ class Facts:
     blind: float
     split: Split | None
     handlers: tuple[Handler, ...]
+    replacement: Replacement | None = None
+    balances: tuple[Balance, ...] = ()
 
     @property
     def sent(self) -> int:
@@ -94,6 +98,8 @@ def facts(seen: Observation) -> Facts:
         blind=round(max((one.time - one.listed for one in seen.samples), default=0.0), 2),
         split=split(seen.runs, seen.journal, seen.moments.event, safe),
         handlers=handlers(seen.runs, seen.journal),
+        replacement=seen.replacement,
+        balances=balances(seen),
     )
 
 
@@ -116,7 +122,7 @@ def safe_after(seen: Observation) -> float | None:
     Safe: no task of a replicated service is wanted on the doomed node any more, and each of these services
     has its number running elsewhere.
     """
-    looks = [(one.time, is_safe(one, seen.doomed.node)) for one in seen.since]
+    looks = [(one.time, is_safe(one, seen.doomed.node)) for one in seen.vacant]
     last_bad = max((index for index, (_, safe) in enumerate(looks) if not safe), default=-1)
     if last_bad + 1 >= len(looks):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from tests.lab.demo.balance import Balance
 from tests.lab.demo.facts import SINGLE, Facts
 from tests.lab.services import ANSWERING
 
@@ -32,6 +33,7 @@ def checks(facts: Facts) -> tuple[Check, ...]:
         _specs(facts),
         _removed(facts),
         _record(facts),
+        *_renewal(facts),
         _strays(facts),
         _looks(facts),
     )
@@ -102,6 +104,36 @@ def _removed(facts: Facts) -> Check:
 
 def _record(facts: Facts) -> Check:
     return Check("its record", "gone", facts.record or "none", facts.record == "gone")
+
+
+def _renewal(facts: Facts) -> tuple[Check, ...]:
+    """Of a fleet that replaces what is gone: the new host joins, and services are spread anew."""
+    if facts.replacement is None:
+        return ()
+    moments = facts.moments
+    took = f"in service {moments.joined - moments.cut:.1f} s after the power cut"
+    joins = Check(
+        "its replacement", "in service", took if moments.joined else "not in service", moments.joined > 0
+    )
+    return (joins, *(_balanced(one) for one in facts.balances), *_over(facts))
+
+
+def _balanced(found: Balance) -> Check:
+    """Even in the end, with no more moves than it takes."""
+    spread = "/".join(map(str, found.after.values()))
+    measured = f"{spread}, {found.started} started of {found.least} at least"
+    good = found.apart <= 1 and found.started == found.least
+    return Check(f"spread of {found.service}", "even, with the fewest moves", measured, good)
+
+
+def _over(facts: Facts) -> tuple[Check, ...]:
+    moments = facts.moments
+    took = (
+        f"ended {moments.balanced - moments.joined:.1f} s after the join"
+        if moments.balanced
+        else "did not end"
+    )
+    return (Check("the rebalance", "ended well", took, moments.balanced > 0),)
 
 
 def _strays(facts: Facts) -> Check:

@@ -21,15 +21,19 @@ CANNOT_RUN = 2  # exit status
 
 
 @contextmanager
-def lab_of_our_own(name: str, say: Say, *, keep: bool = False, bare: bool = False) -> Iterator[Lab]:
+def lab_of_our_own(
+    name: str, say: Say, *, keep: bool = False, bare: bool = False, fleet: bool = False
+) -> Iterator[Lab]:
     """A lab that is taken down afterwards, come what may; kept only where all went well.
+
+    ``bare`` and ``fleet`` are lifecycle.up's.
 
     A lab of that name that is up already is somebody's: it stays untouched, and LabError says so.
     """
     if programs.alive(name):
         raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
     try:
-        yield lifecycle.up(name, bare=bare, say=say)
+        yield lifecycle.up(name, bare=bare, fleet=fleet, say=say)
     except BaseException:
         _take_down(name, say)
         raise

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tests.lab.demo.observation import Observation
 from tests.lab.engine import Task
+from tests.lab.watch import Listing
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class _Ran:
 
 def moves(seen: Observation) -> tuple[Move, ...]:
     """Every task that ran at the event and was replaced, with the first task that ran in its place."""
-    fresh = {task.id for task in new(seen)}
-    ran = [one for one in _first_running(seen).values() if one.task.id in fresh]
+    ids = {task.id for task in new(seen)}
+    ran = [one for one in _first_running(seen).values() if one.task.id in ids]
     names = {node.id: node.name for listing in seen.listings for node in listing.nodes}
     places = [(old, [one for one in ran if one.of(old)]) for old in seen.before.tasks if old.running]
     found = [_move(seen, old, min(mine, key=lambda one: one.since), names) for old, mine in places if mine]
@@ -49,12 +50,20 @@ def moves(seen: Observation) -> tuple[Move, ...]:
 
 
 def new(seen: Observation) -> tuple[Task, ...]:
-    """The tasks of replicated services that came after the event, whether they ever ran or not."""
-    known = {task.id for task in seen.before.tasks}
+    """The tasks of replicated services that came after the event, whether they ever ran or not.
+
+    Those that came once a replacement was in service are the rebalance's (``balance.py``).
+    """
+    return fresh(seen.before.tasks, seen.vacant, seen.replicated)
+
+
+def fresh(known: Iterable[Task], listings: Iterable[Listing], services: Collection[str]) -> tuple[Task, ...]:
+    """The tasks of these services that are in the listings and were not known."""
+    ids = {task.id for task in known}
     found: dict[str, Task] = {}
-    for listing in seen.since:
+    for listing in listings:
         for task in listing.tasks:
-            if task.id not in known and task.service in seen.replicated:
+            if task.id not in ids and task.service in services:
                 found.setdefault(task.id, task)
     return tuple(found.values())
 

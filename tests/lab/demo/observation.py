@@ -40,6 +40,17 @@ class Moments:
     down: float = 0.0
     removed: float = 0.0
     ended: float = 0.0
+    joined: float = 0.0  # its replacement is in service
+    balanced: float = 0.0  # the rebalance after that has ended
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What the fleet launched in place of the host: ``node`` is "" until it is one."""
+
+    host: str
+    instance: str
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,7 @@ class Observation:
     runs: tuple[Run, ...] = ()
     journal: tuple[Entry, ...] = ()
     ways: Mapping[str, str] | None = None  # what the agent says of each service
+    replacement: Replacement | None = None
 
     @property
     def replicated(self) -> frozenset[str]:
@@ -82,6 +94,16 @@ class Observation:
     def since(self) -> tuple[Listing, ...]:
         """The looks at the swarm after the event."""
         return tuple(one for one in self.listings if one.time > self.moments.event)
+
+    @property
+    def vacant(self) -> tuple[Listing, ...]:
+        """The looks from the event until its replacement was in service, or to the end."""
+        return tuple(one for one in self.since if not 0 < self.moments.joined < one.time)
+
+    @property
+    def renewed(self) -> tuple[Listing, ...]:
+        """The looks from when the replacement was in service."""
+        return tuple(one for one in self.since if 0 < self.moments.joined < one.time)
 
     def standing(self) -> tuple[Task, ...]:
         """The tasks of replicated services that ran on the doomed node when the event came."""

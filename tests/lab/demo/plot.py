@@ -54,7 +54,13 @@ def marks(facts: Facts) -> list[Mark]:
     found = [Mark(0.0, "event", "#b8860b")]
     if facts.safe is not None:
         found.append(Mark(facts.safe, "safe", GOOD))
-    late = ((moments.cut, "power cut", BAD), (moments.down, "Down", MARK), (moments.removed, "removed", MARK))
+    late = (
+        (moments.cut, "power cut", BAD),
+        (moments.down, "Down", MARK),
+        (moments.removed, "removed", MARK),
+        (moments.joined, "replacement in service", MARK),
+        (moments.balanced, "rebalanced", GOOD),
+    )
     return found + [Mark(time - moments.event, name, color) for time, name, color in late if time]
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from tests.lab.demo import guarantees, plot
 from tests.lab.demo.facts import Facts, course
 from tests.lab.demo.observation import Observation
+from tests.lab.demo.steps import story_of
 from tests.lab.demo.story import Beat, in_order
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -36,6 +37,7 @@ def as_data(seen: Observation, facts: Facts, beats: list[Beat]) -> dict[str, Any
         "held": guarantees.held(facts),
         "guarantees": [asdict(check) for check in guarantees.checks(facts)],
         "facts": asdict(facts),
+        "story": [asdict(step) for step in story_of(facts)],
         "running": {name: course(seen, name) for name in sorted(seen.replicated)},
         "requests_per_second": plot.per_second(seen),
         "timeline": [{**asdict(beat), "time": round(beat.time - event, 3)} for beat in in_order(beats)],
@@ -59,6 +61,7 @@ def as_page(seen: Observation, facts: Facts, beats: list[Beat]) -> str:
         checks=guarantees.checks(facts),
         held=guarantees.held(facts),
         steps=_steps(facts),
+        story=story_of(facts),
         # The SVG is our own drawing of our own numbers.
         whole=Markup(plot.draw(seen, facts, begin, end, "whole")),  # noqa: S704
         close=Markup(plot.draw(seen, facts, ZOOM[0], close, "close")),  # noqa: S704

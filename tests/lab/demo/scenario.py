@@ -11,9 +11,9 @@ from pathlib import Path
 
 from chalicelib.wire import ProtocolError, decode_result
 from tests.lab import aws, engine, handlers, journal, life, lifecycle, machine, services, state, swarm
-from tests.lab.demo import records
+from tests.lab.demo import records, renewal
 from tests.lab.demo.facts import is_safe
-from tests.lab.demo.observation import Doomed, Left, Method, Moments, Observation, fate
+from tests.lab.demo.observation import Doomed, Left, Method, Moments, Observation, Replacement, fate
 from tests.lab.lifecycle import Say, quiet
 from tests.lab.load import Answer, Load, read, start_load
 from tests.lab.services import ANSWERING
@@ -38,6 +38,7 @@ class Scenario:
     say: Say = quiet
     moments: Moments = field(default_factory=lambda: Moments(0.0, 0.0))
     doomed: Doomed | None = None
+    replacement: Replacement | None = None
     watch: Watch | None = None
 
     @property
@@ -61,6 +62,8 @@ class Scenario:
             self._await_calm()
             self._disturb(host, watch)
             self._await_end(watch)
+            if self.lab.fleet:
+                self._await_renewal()
             time.sleep(SETTLED)
             answers = load.stop()
         return self._observe(watch, answers, before)
@@ -113,8 +116,12 @@ class Scenario:
             self._await_cut(watch)
         self.moments = replace(self.moments, cut=time.time())
         self.say(f"cutting the power of {host.name}")
+        known = frozenset(one.instance for one in self.lab.hosts)
         lifecycle.kill(self.lab.name, host.instance)
         self.lab = state.load(self.lab.name)
+        if new := renewal.launched(self.lab, known):
+            self.replacement = new
+            self.say(f"the fleet has launched {new.host} ({new.instance}) in its place, a bare host")
 
     def _await_cut(self, watch: Watch) -> None:
         """Until the notice is over; says when nothing that counts is left on the host."""
@@ -143,6 +150,17 @@ class Scenario:
             return bool(down) and is_safe(watch.listings[-1], self._node)
         return bool(removed) and self._record() == "gone"
 
+    def _await_renewal(self) -> None:
+        """Until the replacement is in service and a rebalance has ended, or patience has."""
+        if (new := self.replacement) is None or not renewal.joined(self.lab, new):
+            return
+        self.replacement = replace(new, node=renewal.node_of(self.lab, new))
+        self.moments = replace(self.moments, joined=time.time())
+        self.say(f"{new.host} is in service: the opted-in services may be spread anew")
+        if renewal.balanced(self.lab, self.moments.joined):
+            self.moments = replace(self.moments, balanced=time.time())
+            self.say("the rebalance has ended")
+
     @property
     def _node(self) -> str:
         return self.doomed.node if self.doomed else ""
@@ -168,6 +186,7 @@ class Scenario:
             runs=tuple(handlers.runs(self.lab)) if self.lab.endpoint else (),
             journal=tuple(journal.read(self.lab)) if self.lab.endpoint else (),
             ways=ways(self.lab) if self.lab.endpoint else None,
+            replacement=self.replacement,
         )
 
 

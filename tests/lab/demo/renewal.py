@@ -1,0 +1,63 @@
+"""After the end of a host: what the fleet launched instead joins, and opted-in services are spread anew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from chalicelib.protocol import Balance, Result, Task
+from chalicelib.wire import ProtocolError, decode_result
+from tests.lab import aws, life, state
+from tests.lab.demo import records
+from tests.lab.demo.observation import Replacement
+from tests.lab.state import Lab
+
+JOINS = 120.0  # seconds until the replacement must be in service
+SPREADS = 120.0  # and from then until the rebalance must have ended
+DONE = frozenset({Balance.BALANCED, Balance.MOVED})
+
+
+def launched(lab: Lab, known: frozenset[str]) -> Replacement | None:
+    """What was launched since these instances were all."""
+    new = (host for host in state.load(lab.name).hosts if host.instance not in known)
+    return next((Replacement(host.name, host.instance) for host in new), None)
+
+
+def joined(lab: Lab, replacement: Replacement) -> bool:
+    """Whether the handlers have it in service, within JOINS."""
+    return _comes(lambda: records.state_of(lab, replacement.instance) == "in-service", JOINS)
+
+
+def node_of(lab: Lab, replacement: Replacement) -> str:
+    """The id of its node, "" while it is none."""
+    found = life.node_of(lab, state.load(lab.name).host(replacement.instance))
+    return found.id if found else ""
+
+
+def balanced(lab: Lab, since: float) -> bool:
+    """Whether a rebalance that was sent since then has ended, within SPREADS."""
+    return _comes(lambda: any(_over(result) for result in rebalances(lab, since)), SPREADS)
+
+
+def rebalances(lab: Lab, since: float) -> list[Result]:
+    """What the rebalances answered that were sent since then."""
+    found = []
+    for row in aws.ask(lab, "GET", "/_lab/commands"):
+        mine = row["order"]["comment"].startswith(f"{Task.REBALANCE.value} ")
+        if mine and (row["ended"] or 0) >= since:
+            try:
+                found.append(decode_result(row["stdout"]))
+            except ProtocolError:
+                continue  # it failed: another one will be sent, or the patience ends
+    return found
+
+
+def _over(result: Result) -> bool:
+    return result.ok and not result.wait and all(one.balance in DONE for one in result.spreads)
+
+
+def _comes(predicate: Callable[[], bool], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not (there := predicate()) and time.monotonic() < until:
+        time.sleep(0.3)
+    return there
