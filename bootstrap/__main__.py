@@ -17,6 +17,7 @@ from bootstrap.tasks import (
     inspect,
     join,
     leave,
+    rebalance,
     recover,
     roles,
     rotate_tokens,
@@ -35,9 +36,10 @@ RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
     Task.DEMOTE: roles.demote,
     Task.ROTATE_TOKENS: rotate_tokens.run,
     Task.RECOVER: recover.run,
+    Task.REBALANCE: rebalance.run,
     Task.INSPECT: inspect.run,
 }
-ALONE = frozenset({Task.INSPECT, Task.ROTATE_TOKENS})  # need no subject
+ALONE = frozenset({Task.INSPECT, Task.REBALANCE, Task.ROTATE_TOKENS})  # need no subject
 NOT_DONE, BAD_INPUT, UNAVAILABLE = 1, 64, 69  # after sysexits.h: EX_USAGE, EX_UNAVAILABLE
 HELP = """\
 tasks, on a manager unless they say otherwise:
@@ -51,6 +53,7 @@ tasks, on a manager unless they say otherwise:
   demote         make managers workers, as far as the quorum allows
   rotate-tokens  make new join tokens and store them
   recover        force a new swarm from the state of this host, the subject, where the quorum is lost for good
+  rebalance      spread services evenly again, with the fewest moves and never below strength
   inspect        show the nodes as this manager sees them; changes nothing
 
 arguments, as JSON:
@@ -61,6 +64,9 @@ arguments, as JSON:
   role      what joins: manager or worker
   labels    of the engines that join; swarmkeeper.cluster names the cluster: for init, join, rotate-tokens
             and recover
+  rebalance what a rebalance may do, all optional: {"services": names or ids, without it those with the label
+            rebalance.on.node.create=true; "mode": surge or rolling; "dry_run": plan only; "max_moves",
+            "settle", "cooldown": numbers}; its deadline is 10 minutes from now if none is given
 
 exit status: 0 done, 1 not (all) done, 64 bad input, 69 something that is needed did not answer or refused
 What is done, and why, is told on stderr. The last line of stdout is the result as JSON.
