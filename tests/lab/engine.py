@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from requests.exceptions import RequestException
 from tests.lab.state import Host, Lab, LabError
 
 T = TypeVar("T")
+SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: a rebalance's surge is under way
 UNREACHABLE = (DockerException, RequestException)
 
 
@@ -37,7 +39,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Service:
-    """A service; ``wanted`` is the number of replicas asked for, None for a global one."""
+    """A service; ``wanted`` is the number of replicas asked for, None for a global one.
+
+    During a rebalance it is the number from before: what is added for the moment need not run.
+    """
 
     id: str
     name: str
@@ -157,9 +162,10 @@ def _node(row: dict[str, Any]) -> Node:
 
 
 def _service(row: dict[str, Any]) -> Service:
-    mode = row["Spec"]["Mode"]
-    wanted = mode["Replicated"].get("Replicas", 1) if "Replicated" in mode else None
-    return Service(row["ID"], row["Spec"]["Name"], wanted, row["Spec"])
+    spec = row["Spec"]
+    wanted = spec["Mode"]["Replicated"].get("Replicas", 1) if "Replicated" in spec["Mode"] else None
+    surge = json.loads((spec.get("Labels") or {}).get(SURGE_LABEL, "{}"))
+    return Service(row["ID"], spec["Name"], surge.get("replicas", wanted), spec)
 
 
 def _task(row: dict[str, Any], names: dict[str, str]) -> Task:
