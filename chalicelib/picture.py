@@ -11,6 +11,7 @@ from chalicelib.protocol import Balance, Result, SpreadReport
 
 HEAD = ("service", "became", "mode", "moves", "restarted", "before", "plan", "after", "reason")
 WIDEST = 30  # characters of a bar
+FEW = 12  # hosts of a service that are shown each
 MOST = 40  # hosts in a picture
 
 
@@ -54,14 +55,27 @@ def _bar(tasks: int, most: int) -> str:
 
 
 def _cells(row: SpreadReport) -> Sequence[str]:
-    numbers = (str(row.moves), str(row.restarted))
-    spreads = (_spread(row.before), _spread(row.plan), _spread(row.after))
-    return (row.service, row.balance.value, row.mode.value, *numbers, *spreads, row.reason)
+    hosts = sorted({*row.before, *row.plan, *row.after})
+    spreads = (_spread(tasks, hosts) for tasks in (row.before, row.plan, row.after))
+    return (
+        row.service,
+        row.balance.value,
+        row.mode.value,
+        str(row.moves),
+        str(row.restarted),
+        *spreads,
+        row.reason,
+    )
 
 
-def _spread(tasks: Mapping[str, int]) -> str:
-    """Tasks on each host, in the order of the hosts' names: ``5/4/0``."""
-    return "/".join(str(tasks[host]) for host in sorted(tasks)) or "-"
+def _spread(tasks: Mapping[str, int], hosts: Sequence[str]) -> str:
+    """Tasks on each host, in the order of the hosts' names: ``5/4/0``; of very many hosts only the range."""
+    numbers = [tasks.get(host, 0) for host in hosts]
+    if not tasks:
+        return "-"
+    return (
+        "/".join(map(str, numbers)) if len(hosts) <= FEW else f"{min(numbers)}-{max(numbers)} on {len(hosts)}"
+    )
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from traceback import extract_tb
 from typing import Any
 
 import pytest
@@ -106,6 +107,17 @@ def test_what_cannot_be_done_is_said_in_one_line(which: str, payload: object, er
     assert str(raised.value).startswith(error)
     assert lab.hosts.sent == []
     assert lab.store.known_errands == {}
+
+
+def test_lambda_answers_a_bad_call_without_a_traceback_and_a_failure_of_ours_with_one() -> None:
+    lab = Lab()
+    with pytest.raises(CallError) as bad:
+        call("evacuate", BLUE, lab.world())
+    assert extract_tb(bad.tb) == [], "as Lambda's runtime extracts it"
+    lab.store.conduct = None  # type: ignore[method-assign, assignment]
+    with pytest.raises(TypeError) as ours:
+        call("pause", BLUE, lab.world())
+    assert extract_tb(ours.tb)[-1].name == "load"
 
 
 DRY: list[tuple[str, dict[str, Any], list[str]]] = [
