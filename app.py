@@ -110,7 +110,7 @@ def evacuate(event: Any, _: Any) -> dict[str, Any]:
 
 @app.lambda_function()
 def configure(event: Any, _: Any) -> dict[str, Any]:
-    """`{"cluster": …, "rebalance": "note", "drills": false, "notify": true}`: how to treat a cluster."""
+    """`{"cluster": …, "recommendations": "note", "rebalance": true, …}`: how to treat a cluster."""
     return call("configure", event)
 
 
@@ -148,3 +148,21 @@ def rotate_tokens(event: Any, _: Any) -> dict[str, Any]:
 def recover(event: Any, _: Any) -> dict[str, Any]:
     """`{"cluster": …, "instance": …, "confirm": <cluster>}`: a new swarm from one manager's state."""
     return call("recover", event)
+
+
+@app.lambda_function()
+def promote(event: Any, _: Any) -> dict[str, Any]:
+    """`{"cluster": …, "instance": …}`: make a node a manager."""
+    return call("promote", event)
+
+
+@app.lambda_function()
+def demote(event: Any, _: Any) -> dict[str, Any]:
+    """`{"cluster": …, "instance": …}`: make a node a worker, if the managers' quorum allows it."""
+    return call("demote", event)
+
+
+@app.lambda_function()
+def rebalance(event: Any, _: Any) -> dict[str, Any]:
+    """`{"cluster": …, "services": […], "mode": "surge", "max_moves": 10}`: spread services evenly again."""
+    return call("rebalance", event)

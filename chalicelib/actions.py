@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.cluster import Hook, Incident, Node
+    from chalicelib.errand import Errand
     from chalicelib.events import Event
-    from chalicelib.protocol import Arguments, Task
+    from chalicelib.protocol import Task
 
 
 class Verdict(StrEnum):
@@ -118,16 +119,22 @@ class Forget:
 class SetConduct:
     """Treat the cluster otherwise from now on: fields of conduct.Conduct and their new values."""
 
-    changes: Mapping[str, str | bool]
+    changes: Mapping[str, str | bool | float]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Have one named manager do a task now, and wait a while for what it says."""
+class MoveErrand:
+    """Replace an errand (None: there was none), if it is still the one that was decided on."""
 
-    manager: str
-    task: Task
-    arguments: Arguments
+    before: Errand | None
+    after: Errand
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Have a manager run an errand, as it is recorded."""
+
+    errand: Errand
 
 
 Action = (
@@ -143,7 +150,8 @@ Action = (
     | Raise
     | Forget
     | SetConduct
-    | Run
+    | MoveErrand
+    | Send
 )
 # These reach nothing but the records.
 SILENT = (
@@ -154,6 +162,7 @@ SILENT = (
     NoteHost,
     Forget,
     SetConduct,
+    MoveErrand,
 )
 
 
@@ -177,6 +186,8 @@ class Metric(StrEnum):
     RECOMMENDATIONS = "Recommendations"
     GIVEN_UP = "GivenUp"
     DRILLS = "Drills"
+    REBALANCES = "Rebalances"
+    TASKS_MOVED = "TasksMoved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +201,12 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do and why; without actions, why nothing."""
+    """What to do and why; without actions, why nothing. ``refused``: a person ordered what cannot be done."""
 
     reason: str
     actions: tuple[Action, ...] = ()
     measures: tuple[Measure, ...] = ()
+    refused: bool = False
 
 
 class Code(StrEnum):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from chalicelib.conduct import Conduct, Policy
+from chalicelib.errand import Errand
 from chalicelib.errors import TransitionError
 from chalicelib.protocol import Subject, Task
 from chalicelib.states import LEGAL, LIMITS, WORK, NodeState
@@ -208,21 +209,10 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """The last time that a task was ordered by hand, and how far it came."""
-
-    task: Task
-    instance: str
-    at: float
-    command: str = ""
-    status: str = "ordered"
-
-
-@dataclass(frozen=True, slots=True)
 class Cluster:
     """What is known of a cluster at ``now``: those of its nodes that the event concerns, and its managers.
 
-    ``untold``: incidents of which nobody has been told yet.
+    ``untold``: incidents of which nobody has been told yet. ``errands``: one for each task that was ordered.
     """
 
     name: str
@@ -232,7 +222,12 @@ class Cluster:
     policy: Policy = field(default_factory=Policy)
     conduct: Conduct = field(default_factory=Conduct)
     untold: tuple[Incident, ...] = ()
+    errands: tuple[Errand, ...] = ()
 
     def node(self, instance: str) -> Node | None:
         """The node of an instance, if it is known."""
         return next((node for node in self.nodes if node.instance == instance), None)
+
+    def errand(self, task: Task) -> Errand | None:
+        """The errand of a task, if it was ever ordered."""
+        return next((errand for errand in self.errands if errand.task is task), None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Rebalance(StrEnum):
+class Recommendations(StrEnum):
     """What a rebalance recommendation leads to."""
 
     IGNORE = "ignore"
@@ -16,12 +16,19 @@ class Rebalance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
-    """How a cluster is to be treated; set with the manual calls configure, pause and resume."""
+    """How a cluster is to be treated; set with the manual calls configure, pause and resume.
 
-    rebalance: Rebalance = Rebalance.NOTE
+    ``rebalance``: services are spread again after joins, once none came for ``settle`` seconds, and
+    ``cooldown`` seconds after the last time.
+    """
+
+    recommendations: Recommendations = Recommendations.NOTE
     drills: bool = False
     notify: bool = True
     paused: bool = False
+    rebalance: bool = True
+    settle: float = 20.0
+    cooldown: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

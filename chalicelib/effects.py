@@ -13,22 +13,24 @@ from chalicelib.actions import (
     Enrol,
     Forget,
     Move,
+    MoveErrand,
     NoteHost,
     Outcome,
     Raise,
     RecordHomes,
     RecordManagers,
-    Run,
+    Send,
     SetConduct,
 )
 from chalicelib.dispatch import dispatch, note_host
-from chalicelib.errand import run
 from chalicelib.errors import RefusedError, ThrottledError
 from chalicelib.events import IN_FLIGHT, CommandRunning, InvocationEnded, finished
+from chalicelib.send import send
 from chalicelib.tell import tell
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
+    from chalicelib.errand import Errand
     from chalicelib.world import World
 
 
@@ -47,8 +49,10 @@ def perform(action: Action, cluster: str, world: World) -> Outcome:
             return _beat(action, world)
         case Raise(incident):
             return tell(cluster, incident, world)
-        case Run():
-            return run(cluster, action, world)
+        case MoveErrand(before, after):
+            return _move_errand(cluster, before, after, world)
+        case Send(errand):
+            return send(cluster, errand, world)
         case _:
             assert_never(action)
 
@@ -88,6 +92,12 @@ def _move(move: Move, world: World) -> Outcome:
     if world.store.move(before, after):
         return Outcome(detail=f"{before.instance}: {before.state} -> {after.state}")
     return Outcome(Code.LOST_RACE, f"{before.instance} was changed meanwhile")
+
+
+def _move_errand(cluster: str, before: Errand | None, after: Errand, world: World) -> Outcome:
+    if world.store.move_errand(cluster, before, after):
+        return Outcome(detail=f"{after.task.value}: {before.stage if before else 'new'} -> {after.stage}")
+    return Outcome(Code.LOST_RACE, f"{after.task.value} was changed meanwhile")
 
 
 def _ask(action: Ask, world: World) -> Outcome:

@@ -1,53 +1,85 @@
-"""Have one named manager do a task that a person ordered, and wait for what it says."""
+"""Errands: what a cluster as a whole is to have done, by hand or after a join. One record for each task."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Self
 
-from chalicelib.actions import Code, Outcome
-from chalicelib.cluster import Errand
-from chalicelib.errors import ThrottledError, UnreachableError
-from chalicelib.events import IN_FLIGHT, UNKNOWN, InvocationEnded, finished
-
-if TYPE_CHECKING:
-    from chalicelib.actions import Run
-    from chalicelib.world import World
-
-SECONDS = 300  # that the task may take
-WAIT = 70.0  # seconds that the caller waits; later the errand's command tells how it ended
-LOOK = 1.0
+from chalicelib.protocol import Task
 
 
-def run(cluster: str, action: Run, world: World) -> Outcome:
-    """Recorded before it is sent; its end, if it comes in time, is the next event."""
-    errand = Errand(action.task, action.manager, world.clock.now())
-    world.store.record_errand(cluster, errand)
-    try:
-        command = world.hosts.send((action.manager,), cluster, action.task, action.arguments, SECONDS)
-    except (ThrottledError, UnreachableError) as error:
-        world.store.record_errand(cluster, replace(errand, status=f"not sent: {error}"))
-        return Outcome(Code.FAILED, f"{action.task.value} was not sent: {error}")
-    errand = replace(errand, command=command, status="sent")
-    world.store.record_errand(cluster, errand)
-    until = world.clock.now() + WAIT
-    while world.clock.now() < until:
-        try:
-            answer = world.hosts.answer(command, action.manager)
-        except ThrottledError:
-            world.clock.sleep(5 * LOOK)
-            continue
-        if answer.status not in IN_FLIGHT | {UNKNOWN}:
-            ended = InvocationEnded(world.clock.now(), command, action.manager)
-            event = finished(ended, action.task, answer)
-            world.store.record_errand(cluster, replace(errand, status=answer.status))
-            if event.result is None or not event.result.ok:
-                said = event.failure or (event.result.error if event.result else "")
-                return Outcome(
-                    Code.FAILED, f"{action.task.value}: {said or 'not done, see its command'}", event
-                )
-            return Outcome(detail=f"{action.task.value} is done by {command}", event=event)
-        world.clock.sleep(LOOK)
-    return Outcome(
-        Code.LEFT_OPEN, f"{action.task.value} still runs as {command}: ask Run Command how it ends"
-    )
+class Stage(StrEnum):
+    """How far an errand has come."""
+
+    OPEN = "open"  # to be sent, or its command is out
+    DONE = "done"
+    FAILED = "failed"  # a host said no, or it was given up
+
+
+HERE = frozenset({Task.INIT, Task.RECOVER})  # run on the instance that they name; others on any manager
+ONCE = frozenset({Task.RECOVER})  # never repeated by itself: it throws state away
+LIMIT = 4  # commands without an answer, after which an errand is given up
+STALE = 300.0  # seconds after which what may be sent but once, and was not, is no longer sent
+LASTS = {Task.REBALANCE: 1800}  # seconds that a command may run
+USUAL = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """The record of the last time that a task was ordered. Times are seconds since the epoch.
+
+    ``instance``: whom it is about ("" for the whole cluster). ``arguments``: what the agent is told, as JSON.
+    ``since``: when it was ordered. ``due``, ``command``, ``manager``, ``attempts``: as for a node, but
+    ``attempts`` is counted before the command is sent. ``automatic``: nobody ordered it by hand. ``wanted``:
+    once more after this one, as another node has joined. ``result``: the agent's last answer as JSON, given
+    at ``ended``.
+    """
+
+    task: Task
+    since: float
+    instance: str = ""
+    arguments: str = "{}"
+    stage: Stage = Stage.OPEN
+    version: int = 1
+    due: float | None = None
+    command: str = ""
+    manager: str = ""
+    attempts: int = 0
+    reason: str = ""
+    automatic: bool = False
+    wanted: bool = False
+    ended: float = 0.0
+    result: str = ""
+
+    @property
+    def open(self) -> bool:
+        """There is still something to do."""
+        return self.stage is Stage.OPEN
+
+    @property
+    def waiting(self) -> bool:
+        """It is open, and no host has it: nothing was sent, or the agent said "later"."""
+        return self.open and not self.command and not self.attempts
+
+    @property
+    def host(self) -> str:
+        """The one instance that it can run on; "" for any manager."""
+        return self.instance if self.task in HERE else ""
+
+    @property
+    def seconds(self) -> int:
+        """How long its command may run."""
+        return LASTS.get(self.task, USUAL)
+
+    def spent(self, now: float) -> bool:
+        """Open, with no command known to be out, and not to be sent (again)."""
+        if not self.open or self.command:
+            return False
+        if self.task in ONCE:
+            return bool(self.attempts) or now > self.since + STALE
+        return self.attempts >= LIMIT
+
+    def but(self, **changes: Any) -> Self:
+        """The next version of the record."""
+        return replace(self, version=self.version + 1, **changes)

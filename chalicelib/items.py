@@ -6,8 +6,9 @@ from dataclasses import fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.cluster import Breaker, Census, Errand, Hook, Host, Incident, Node, Role, Transition
-from chalicelib.conduct import Conduct, Rebalance
+from chalicelib.cluster import Breaker, Census, Hook, Host, Incident, Node, Role, Transition
+from chalicelib.conduct import Conduct, Recommendations
+from chalicelib.errand import Errand, Stage
 from chalicelib.protocol import Task
 from chalicelib.states import NodeState
 
@@ -20,8 +21,9 @@ ENUMS = {
     "role": Role,
     "state": NodeState,
     "transition": Transition,
-    "rebalance": Rebalance,
+    "recommendations": Recommendations,
     "task": Task,
+    "stage": Stage,
 }
 EMPTY = (None, "", (), False)
 WHOLE = frozenset({"version", "attempts"})
@@ -71,12 +73,12 @@ def incident_from(item: Item) -> Incident:
 
 
 def errand_item(cluster: str, errand: Errand) -> Item:
-    """What was ordered."""
+    """A cluster's errand of one task; the last one stays until the next."""
     return key(cluster, f"errand#{errand.task.value}") | _attributes(errand)
 
 
 def errand_from(item: Item) -> Errand:
-    """What was ordered, from its item."""
+    """An errand from its item."""
     return Errand(**_values(Errand, item))
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 from chalicelib.cluster import NAME
 from chalicelib.errors import CallError
 from chalicelib.protocol import INSTANCE
 
+SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # what Swarm takes as a name
+MOST = 100_000
+FEW = 50  # services that one call names; without names it is all that opted in
 LONGEST = 43_200.0  # seconds, half a day: more was meant as milliseconds
 
 
@@ -62,16 +66,37 @@ def seconds(value: Any) -> str:
     return "" if good else f"a number of seconds between 0 and {LONGEST:.0f}"
 
 
+def span(value: Any) -> str:
+    """A time span, or none at all."""
+    return "" if value == 0 and not isinstance(value, bool) else seconds(value)
+
+
+def count(value: Any) -> str:
+    """How many."""
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
+    return "" if good else f"a whole number from 1 to {MOST}"
+
+
+def names(value: Any) -> str:
+    """A list of services."""
+    good = isinstance(value, list) and 0 < len(value) <= FEW and all(map(_service, value))
+    return "" if good else f"a list of 1 to {FEW} names or ids of services"
+
+
+def _service(value: Any) -> bool:
+    return isinstance(value, str) and bool(SERVICE.fullmatch(value))
+
+
 def text(value: Any) -> str:
     """A text."""
     return "" if isinstance(value, str) else "a text"
 
 
-def one_of(choices: type[StrEnum]) -> Callable[[Any], str]:
+def one_of(choices: type[Enum]) -> Callable[[Any], str]:
     """One of an enumeration's values."""
 
     def check(value: Any) -> str:
-        good = isinstance(value, str) and value in list(choices)
-        return "" if good else "one of " + ", ".join(choices)
+        known = [choice.value for choice in choices]
+        return "" if isinstance(value, str) and value in known else "one of " + ", ".join(known)
 
     return check

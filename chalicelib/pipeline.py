@@ -31,7 +31,7 @@ from chalicelib.actions import Code, Metric
 from chalicelib.census import find, take
 from chalicelib.cluster import Cluster, InstanceState
 from chalicelib.effects import perform
-from chalicelib.errors import MalformedError, ThrottledError
+from chalicelib.errors import CallError, MalformedError, ThrottledError
 from chalicelib.events import (
     IN_FLIGHT,
     UNKNOWN,
@@ -50,6 +50,7 @@ from chalicelib.events import (
     LaunchHeld,
     RedriveOrdered,
     SpotInterruptionWarning,
+    TaskOrdered,
     TerminationHeld,
     Tick,
     finished,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
     from chalicelib.actions import Outcome, Plan
     from chalicelib.cluster import Incident, Node
+    from chalicelib.errand import Errand
     from chalicelib.events import Event, FleetEvent, Incoming, InstanceEvent
 
 NOBODYS = "*"  # in place of a cluster, where none can be named
@@ -179,9 +181,14 @@ def _handle_tick(world: World) -> list[str]:
 
 
 def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
-    """Load, decide, perform, and follow what was learnt; yields the reason of each plan."""
+    """Load, decide, perform, and follow what was learnt; yields the reason of each plan.
+
+    Raises CallError where an order is refused, also for who loses a race to give it.
+    """
     for _ in range(RACES):
         plan = decide(event, load(event, cluster, world))
+        if plan.refused:
+            raise CallError(plan.reason)
         observability.decided(event, cluster, plan)
         yield plan.reason
         outcomes = _perform_all(plan, cluster, world)
@@ -217,7 +224,10 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
     if isinstance(event, Tick):
         untold = tuple(incident for incident in world.store.incidents(cluster) if not incident.told)
     nodes = _nodes(event, cluster, world, now)
-    return Cluster(cluster, now, nodes, managers, world.policy, conduct, untold)
+    errands: tuple[Errand, ...] = ()
+    if isinstance(event, (Tick, CommandFinished, CommandRunning, TaskOrdered)):
+        errands = world.store.errands(cluster)
+    return Cluster(cluster, now, nodes, managers, world.policy, conduct, untold, errands)
 
 
 def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.actions import Enrol, Move
+from chalicelib.actions import Enrol, Move, MoveErrand, Send
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action, Plan
@@ -26,6 +27,10 @@ def _described(action: Action) -> dict[str, Any]:
                 "to": after.state.value,
                 "because": after.reason,
             }
+        case MoveErrand(_, after):
+            return name | {"task": after.task.value, "to": after.stage.value, "because": after.reason}
+        case Send(errand):
+            return name | {"task": errand.task.value, "arguments": json.loads(errand.arguments)}
         case Enrol(nodes):
             return name | {"instances": [node.instance for node in nodes]}
         case _:

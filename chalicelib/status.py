@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.picture import shown
+from chalicelib.wait import described
+from chalicelib.wire import decode_result
+
 if TYPE_CHECKING:
+    from chalicelib.errand import Errand
     from chalicelib.world import World
 
 
@@ -23,5 +28,10 @@ def _cluster(name: str, world: World) -> dict[str, Any]:
         "managers": [asdict(host) for host in store.hosts(name)],
         "nodes": [asdict(node) for node in store.nodes(name)],
         "incidents": [asdict(incident) for incident in store.incidents(name)],
-        "errands": [asdict(errand) for errand in store.errands(name)],
+        "errands": [_errand(errand) for errand in store.errands(name)],
     }
+
+
+def _errand(errand: Errand) -> dict[str, Any]:
+    result = decode_result(errand.result) if errand.result else None
+    return described(errand) | ({"result": shown(result)} if result and result.spreads else {})

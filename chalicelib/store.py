@@ -6,7 +6,7 @@ Items (partition key ``cluster``, sort key ``item``):
     (cluster, ``breaker#i-…``)   how a manager host has behaved
     (cluster, ``settings``)      how the cluster is to be treated, as far as people have set it
     (cluster, ``incident#…``)    what people have to know; with ``record`` it is a dead letter
-    (cluster, ``errand#task``)   what was ordered by hand last
+    (cluster, ``errand#task``)   what was last ordered of the cluster as a whole
     (cluster, ``lease``)         ``holder``, ``until``: who may send commands
     (``i-…``, ``home``)          ``name``: which cluster the instance or fleet belongs to. Never changes,
                                  never ends: a hundred bytes are cheaper than a node taken for somebody else's
@@ -46,8 +46,9 @@ from chalicelib.table import Table, raise_unless_refused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.cluster import Breaker, Errand, Host, Incident, Node
+    from chalicelib.cluster import Breaker, Host, Incident, Node
     from chalicelib.conduct import Conduct
+    from chalicelib.errand import Errand
 
 WRITERS = 16  # at once, when a census enrols a whole cluster
 BREAKER_KEPT = 86_400.0  # seconds without news after which a breaker is forgotten
@@ -76,7 +77,8 @@ class DynamoStore(Table):
         condition = "#cluster = :cluster AND #due <= :until"
         values = {":cluster": {"S": cluster}, ":until": number(until)}
         names = {"#cluster": "cluster", "#due": "due"}
-        return tuple(map(node_from, self.query(condition, names, values, IndexName="open")))
+        found = self.query(condition, names, values, IndexName="open")
+        return tuple(node_from(item) for item in found if item["item"]["S"].startswith("node#"))
 
     def enrol(self, nodes: Iterable[Node]) -> None:
         """Begin records, and note where the instances are at home; existing records stay."""
@@ -117,7 +119,7 @@ class DynamoStore(Table):
         """How the cluster is to be treated."""
         return conduct_from(self.get(cluster, "settings"))
 
-    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool]) -> None:
+    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
         """Treat it otherwise; what is not named stays as it is."""
         self.client.update_item(
             TableName=self.table,
@@ -150,9 +152,12 @@ class DynamoStore(Table):
         """The incident is over."""
         self.client.delete_item(TableName=self.table, Key=key(cluster, f"incident#{name}"))
 
-    def record_errand(self, cluster: str, errand: Errand) -> None:
-        """Remember the last time that a task was ordered."""
-        self.put(errand_item(cluster, errand))
+    def move_errand(self, cluster: str, before: Errand | None, after: Errand) -> bool:
+        """Begin an errand (``before`` is None) or replace it; False if it is not the one that was read."""
+        if before is None:
+            return self.put(errand_item(cluster, after), "attribute_not_exists(#item)", {"#item": "item"})
+        values = {":version": number(before.version)}
+        return self.put(errand_item(cluster, after), "#version = :version", {"#version": "version"}, values)
 
     def errands(self, cluster: str) -> tuple[Errand, ...]:
         """What was ordered last, one for each task."""

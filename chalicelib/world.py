@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
     from chalicelib.actions import Verdict
-    from chalicelib.cluster import Breaker, Census, Errand, Hook, Host, Incident, Node, Sighting
+    from chalicelib.cluster import Breaker, Census, Hook, Host, Incident, Node, Sighting
     from chalicelib.conduct import Conduct
+    from chalicelib.errand import Errand
     from chalicelib.events import Answer
     from chalicelib.protocol import Arguments, Task
 
@@ -73,7 +74,7 @@ class Store(Protocol):
     def conduct(self, cluster: str) -> Conduct:
         """How the cluster is to be treated."""
 
-    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool]) -> None:
+    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
         """Treat it otherwise; what is not named stays as it is."""
 
     def incidents(self, cluster: str) -> tuple[Incident, ...]:
@@ -88,8 +89,8 @@ class Store(Protocol):
     def forget(self, cluster: str, name: str) -> None:
         """The incident is over."""
 
-    def record_errand(self, cluster: str, errand: Errand) -> None:
-        """Remember the last time that a task was ordered."""
+    def move_errand(self, cluster: str, before: Errand | None, after: Errand) -> bool:
+        """Begin an errand (``before`` is None) or replace it; False if it is not the one that was read."""
 
     def errands(self, cluster: str) -> tuple[Errand, ...]:
         """What was ordered last, one for each task."""

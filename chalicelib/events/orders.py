@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from chalicelib.protocol import Task
+from chalicelib.protocol import Rebalance, Task
+
+EVERYTHING = Rebalance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,14 @@ class ConductOrdered:
     """The cluster shall behave otherwise: fields of cluster.Conduct and their new values."""
 
     time: float
-    changes: Mapping[str, str | bool] = field(default_factory=dict)
+    changes: Mapping[str, str | bool | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOrdered:
-    """One task on one named manager, at once: init, rotate-tokens, recover."""
+    """The cluster shall have a task done, about one ``instance`` or ("") about itself."""
 
     time: float
-    instance: str
     task: Task
+    instance: str = ""
+    rebalance: Rebalance = EVERYTHING

@@ -32,10 +32,12 @@ from chalicelib.rules import (
     closing,
     drain,
     drill,
+    errands,
     fleets,
     hooks,
     leave,
     orders,
+    rebalance,
     reconcile,
     results,
 )
@@ -50,7 +52,7 @@ def decide(event: Event, cluster: Cluster) -> Plan:
     drilled = getattr(event, "drill", False)
     if drilled and not cluster.conduct.drills:
         return Plan('a drill, but this cluster allows none: configure it with {"drills": true}')
-    plan = closing.closed(_rule(event, cluster), cluster)
+    plan = rebalance.following(closing.closed(_rule(event, cluster), cluster), cluster)
     if drilled:
         rehearsed = tuple(measure for measure in plan.measures if measure.metric is Metric.DRILLS)
         plan = replace(plan, measures=rehearsed)
@@ -110,6 +112,6 @@ def _order(event: Order, cluster: Cluster) -> Plan:
         case ConductOrdered():
             return orders.on_conduct_ordered(event, cluster)
         case TaskOrdered():
-            return orders.on_task_ordered(event, cluster)
+            return errands.on_task_ordered(event, cluster)
         case _:
             assert_never(event)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
 from chalicelib.cluster import Role
-from chalicelib.conduct import Rebalance
+from chalicelib.conduct import Recommendations
 from chalicelib.events import Ending
 from chalicelib.protocol import DONE, Fate
 from chalicelib.rules import again
@@ -59,17 +59,17 @@ def warned(node: Node, cluster: Cluster, time: float, ending: Ending) -> Plan:
 
 def on_rebalance_recommended(event: RebalanceRecommended, cluster: Cluster) -> Plan:
     """As the cluster's conduct says. At most once in a while for each node: most hints come to nothing."""
-    node, wanted = cluster.node(event.instance), cluster.conduct.rebalance
+    node, wanted = cluster.node(event.instance), cluster.conduct.recommendations
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}")
-    if wanted is Rebalance.IGNORE:
+    if wanted is Recommendations.IGNORE:
         return Plan("a rebalance recommendation: this cluster ignores them")
     if node.state is not NodeState.IN_SERVICE or event.time < max(node.launched, node.hinted):
         return Plan(f"a rebalance recommendation: already {node.state}", measures=(_twice(node),))
     if node.hinted and event.time < node.hinted + cluster.policy.hint:
         return Plan("a rebalance recommendation soon after the last one", measures=(_twice(node),))
     counted = Measure(Metric.RECOMMENDATIONS, instance=node.instance)
-    if wanted is Rebalance.NOTE:
+    if wanted is Recommendations.NOTE:
         noted = node.but(hinted=event.time)
         return Plan("a rebalance recommendation: noted", (Move(node, noted),), (counted,))
     back = event.time + cluster.policy.hint

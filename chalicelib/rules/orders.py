@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Forget, Move, Plan, Run, SetConduct
-from chalicelib.protocol import Arguments, Task
+from chalicelib.actions import Dispatch, Forget, Move, Plan, SetConduct
+from chalicelib.protocol import Task
 from chalicelib.rules import closing
-from chalicelib.rules.batch import labels
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
     from chalicelib.cluster import Cluster, Node
-    from chalicelib.events import ConductOrdered, RedriveOrdered, TaskOrdered
+    from chalicelib.events import ConductOrdered, RedriveOrdered
 
 
 def on_conduct_ordered(event: ConductOrdered, cluster: Cluster) -> Plan:
@@ -32,15 +31,6 @@ def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
     actions += [Move(node, _reopened(node, cluster)) for node in chosen]
     names = ", ".join(node.instance for node in chosen[:10])
     return Plan(f"{len(chosen)} to do again: {names}", (*actions, Dispatch(chosen[0].instance)))
-
-
-def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
-    """One task on one manager, which is its subject."""
-    node = cluster.node(event.instance)
-    if node is None:
-        return Plan(f"{event.instance} has no record in {cluster.name}")
-    arguments = Arguments((node.subject,), role=node.role.value, labels=labels(cluster.name, node.role))
-    return Plan(f"{event.task.value} on {event.instance}", (Run(event.instance, event.task, arguments),))
 
 
 def _reopened(node: Node, cluster: Cluster) -> Node:

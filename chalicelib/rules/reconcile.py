@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan, Raise
 from chalicelib.cluster import Incident
 from chalicelib.protocol import Task
-from chalicelib.rules import again, ahead, closing, hooks
+from chalicelib.rules import again, ahead, closing, errands, hooks
 from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
@@ -23,12 +23,15 @@ AGAIN = 3600.0  # seconds after which they are told again
 def on_tick(_: Tick, cluster: Cluster) -> Plan:
     """Ask for the commands that are out too long, send what is not out, begin what was planned for now."""
     overdue = [node for node in cluster.nodes if node.due is not None and node.due <= cluster.now]
+    ordered = errands.overdue(cluster)
     if cluster.conduct.paused:
-        return Plan(f"paused: {len(overdue)} wait" if overdue else "nothing is overdue")
+        waiting = len(overdue) + len(ordered)
+        return Plan(f"paused: {waiting} wait" if waiting else "nothing is overdue")
     changes = [action for node in overdue for action in _changes(node, cluster)]
     changes += _beats(cluster)
     changes += [Raise(incident) for incident in cluster.untold]
     changes += _stuck([node for node in overdue if node.unsent], cluster)
+    changes += ordered
     work = [node for node in overdue if node.unsent or node.command]
     if not work and not changes:
         return Plan("nothing is overdue")
@@ -89,7 +92,8 @@ def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
     others = set(cluster.managers) - {event.manager}
     moves = tuple(Move(node, _after(node, cluster, elsewhere=bool(others))) for node in waiting)
     if not moves:
-        return Plan(f"{event.command} runs, but nothing waits for it")
+        ordered = errands.still_running(event, cluster)
+        return Plan(f"{event.command} runs" + ("" if ordered else ", but nothing waits for it"), ordered)
     resent = sum(move.after.unsent for move in moves)
     reason = f"{event.command} still runs: {resent} of {len(moves)} nodes are sent again, the others wait"
     return Plan(reason, moves + ((Dispatch(seconds=0),) if resent else ()))

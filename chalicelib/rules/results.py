@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan, Raise
 from chalicelib.cluster import Incident
 from chalicelib.protocol import DONE, Task
-from chalicelib.rules import again, drain, join, leave
+from chalicelib.rules import drain, errands, join, leave
+from chalicelib.rules.again import AT_ONCE
 from chalicelib.states import PLACES, NodeState, Place
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     """Each node by its own report: one that failed stays open, whatever became of the others."""
     if event.task not in CONCLUDE:
-        return Plan(f"{event.task.value}: {event.status}: {_said(event)}")
+        return errands.on_errand_finished(event, cluster)
     reports = {report.instance: report for report in event.result.nodes} if event.result else {}
     moves = tuple(
         Move(node, _after(node, reports.get(node.instance), event, cluster.now))
@@ -52,18 +53,10 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     return Plan(f"{event.status}: {reason}", tuple(actions), measures)
 
 
-def _said(event: CommandFinished) -> str:
-    """What a task answered that no record waits for."""
-    if event.result is None:
-        return event.failure
-    told = [f"{report.instance} {again.why(report, event)}" for report in event.result.nodes]
-    return event.result.error or "; ".join(told) or ("done" if event.result.ok else "not done")
-
-
 def _alarm(event: CommandFinished, moves: tuple[Move, ...], cluster: Cluster) -> tuple[Action, ...]:
     """Every manager was tried, and the swarm answers none: the quorum may be lost."""
     tried = max((move.after.attempts for move in moves), default=0)
-    if not event.host_failed or PLACES[event.task] is Place.INSTANCE or tried < again.AT_ONCE:
+    if not event.host_failed or PLACES[event.task] is Place.INSTANCE or tried < AT_ONCE:
         return ()
     said = event.result.error if event.result else event.failure
     incident = Incident(

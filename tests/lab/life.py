@@ -20,12 +20,15 @@ def tick(lab: Lab) -> None:
 
 
 def call(lab: Lab, name: str, **payload: Any) -> dict[str, Any]:
-    """Make one of the product's manual calls for the lab's cluster, as ``chalice invoke`` does."""
+    """Make one of the product's manual calls for the lab's cluster, as ``chalice invoke`` does.
+
+    One that ends with an error is answered with its line under ``error``.
+    """
     text = json.dumps({"cluster": lab.cluster, **payload})
     functions = aws.connect(lab).client("lambda")
     answer = functions.invoke(FunctionName=f"swarmkeeper-{STAGE}-{name}", Payload=text)
     found: dict[str, Any] = json.loads(answer["Payload"].read())
-    return found
+    return {"error": found["errorMessage"]} if "FunctionError" in answer else found
 
 
 def items(lab: Lab) -> list[dict[str, Any]]:

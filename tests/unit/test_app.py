@@ -67,6 +67,9 @@ CALLS = [
     "init",
     "rotate_tokens",
     "recover",
+    "promote",
+    "demote",
+    "rebalance",
 ]
 OTHERS = [path.stem for path in (Path(__file__).parent / "events").glob("*.json")]
 ROOT = Path(__file__).parent.parent.parent
@@ -213,7 +216,15 @@ def test_status_shows_what_is_recorded(store: DynamoStore, lambdas: Client) -> N
     shown = json.loads(json.dumps(invoke(lambdas, "status", {"cluster": "blue"})["clusters"]))
     assert shown == {
         "blue": {
-            "settings": {"rebalance": "note", "drills": False, "notify": True, "paused": False},
+            "settings": {
+                "recommendations": "note",
+                "drills": False,
+                "notify": True,
+                "paused": False,
+                "rebalance": True,
+                "settle": 20.0,
+                "cooldown": 300.0,
+            },
             "managers": [],
             "nodes": [json.loads(json.dumps(asdict(a_node())))],
             "incidents": [],

@@ -14,6 +14,7 @@ from chalicelib.cluster import (
     Role,
     Sighting,
 )
+from chalicelib.conduct import Conduct
 from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
@@ -95,7 +96,8 @@ class Sent:
 
 USUAL = {
     Task.INIT: Fate.JOINED,
-    Task.ROTATE_TOKENS: Fate.ACTIVE,
+    Task.PROMOTE: Fate.PROMOTED,
+    Task.DEMOTE: Fate.DEMOTED,
     Task.RECOVER: Fate.JOINED,
     Task.JOIN: Fate.JOINED,
     Task.ACTIVATE: Fate.ACTIVE,
@@ -117,6 +119,7 @@ class FakeHosts:
     throttled: int = 0  # so many of the next calls are refused
     lagging: int = 0  # so many of the next answers are not up to date
     fates: dict[str, Fate] = field(default_factory=dict)
+    answers: dict[Task, Result] = field(default_factory=dict)  # in place of the usual ones
     sent: list[Sent] = field(default_factory=list)
     count: int = 0
     cancelled: set[str] = field(default_factory=set)
@@ -166,7 +169,9 @@ class FakeHosts:
         self.cancelled.add(command)
 
     def _result(self, sent: Sent) -> Result:
-        usual = USUAL[sent.task]
+        if sent.task in self.answers:
+            return self.answers[sent.task]
+        usual = USUAL.get(sent.task, Fate.ACTIVE)
         reports = tuple(
             NodeReport(
                 subject.instance, f"node{subject.instance[-3:]}", self.fates.get(subject.instance, usual)
@@ -238,11 +243,13 @@ def _in_service(sighting: Sighting) -> Node:
 class Lab:
     """A cluster ``blue`` of three managers and some workers, all in memory.
 
-    ``settled``: all of them are in service already; otherwise nothing is recorded yet.
+    ``settled``: all of them are in service already; otherwise nothing is recorded yet. ``rebalance``: joins
+    are followed by one, which most stories are not about.
     """
 
     workers: int = 2
     settled: bool = True
+    rebalance: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     fleet: FakeFleet = field(default_factory=FakeFleet)
@@ -251,6 +258,7 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.hosts = FakeHosts(self.clock)
+        self.store.conducts["blue"] = Conduct(rebalance=self.rebalance)
         for number, name in enumerate(MANAGERS):
             sighting = a_sighting(name, role=Role.MANAGER, address=f"10.0.0.{number + 1}")
             self.fleet.instances[name] = sighting

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from chalicelib.cluster import Breaker, Census, Errand, Host, Incident, Node
+from chalicelib.cluster import Breaker, Census, Host, Incident, Node
 from chalicelib.conduct import Conduct
+from chalicelib.errand import Errand
 from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class MemoryStore:
     def conduct(self, cluster: str) -> Conduct:
         return self.conducts.get(cluster, Conduct())
 
-    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool]) -> None:
+    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
         self.conducts[cluster] = replace(self.conduct(cluster), **changes)  # type: ignore[arg-type]
 
     def incidents(self, cluster: str) -> tuple[Incident, ...]:
@@ -83,8 +84,13 @@ class MemoryStore:
     def forget(self, cluster: str, name: str) -> None:
         self.known_incidents.pop((cluster, name), None)
 
-    def record_errand(self, cluster: str, errand: Errand) -> None:
-        self.known_errands[cluster, errand.task.value] = errand
+    def move_errand(self, cluster: str, before: Errand | None, after: Errand) -> bool:
+        with self.lock:
+            found = self.known_errands.get((cluster, after.task.value))
+            if (found and found.version) != (before and before.version):
+                return False
+            self.known_errands[cluster, after.task.value] = after
+            return True
 
     def errands(self, cluster: str) -> tuple[Errand, ...]:
         return tuple(one for key, one in sorted(self.known_errands.items()) if key[0] == cluster)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.actions import Verdict
 from chalicelib.cluster import UP, Hook, InstanceState, Node, Transition
 from chalicelib.conduct import Policy
+from chalicelib.errand import Errand
 from chalicelib.events import (
     Answer,
     InstanceStateChanged,
@@ -23,9 +24,9 @@ from chalicelib.events import (
 )
 from chalicelib.pipeline import handle
 from chalicelib.protocol import Fate, NodeReport, Result, Task
-from chalicelib.states import LEGAL, NodeState
+from chalicelib.states import LEGAL, PLACES, NodeState
 from chalicelib.wire import encode_result
-from tests.unit.chalicelib.fakes import FakeHosts, Lab, Sent, a_sighting, instance
+from tests.unit.chalicelib.fakes import USUAL, FakeHosts, Lab, Sent, a_sighting, instance
 from tests.unit.chalicelib.memory import MemoryStore
 from tests.unit.chalicelib.samples import sample
 
@@ -37,6 +38,11 @@ TOKENS = "87654321-4321-4321-4321-{:012d}"
 
 class StrictStore(MemoryStore):
     """Refuses what no plan may ever do to a record."""
+
+    def move_errand(self, cluster: str, before: Errand | None, after: Errand) -> bool:
+        assert after.version == (before.version + 1 if before else 1)
+        assert (after.due is not None) == after.open, "the tick has to find what is open"
+        return super().move_errand(cluster, before, after)
 
     def move(self, before: Node, after: Node) -> bool:
         assert after.version == before.version + 1
@@ -56,11 +62,15 @@ class LivingHosts(FakeHosts):
     ends: Callable[[Sent], None] = lambda _: None
     alive: Callable[[str], bool] = lambda _: True
     records: Callable[[str], Node | None] = lambda _: None
+    errands: Callable[[], tuple[Errand, ...]] = lambda: ()
 
     def send(
         self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
     ) -> str:
-        for subject in arguments.subjects:
+        if task not in PLACES:
+            claimed = [errand for errand in self.errands() if (errand.task, errand.manager) == (task, *hosts)]
+            assert [(errand.open, errand.command) for errand in claimed] == [(True, "")], "claimed, then sent"
+        for subject in arguments.subjects if task in PLACES else ():
             node = self.records(subject.instance)
             assert node is not None, "intent comes before the command"
             assert node.task is task, "nothing is sent that no record is open for"
@@ -93,6 +103,8 @@ class LivingHosts(FakeHosts):
         self.results[sent.id, sent.manager] = Answer("Success", comment, output)
 
     def _fate(self, task: Task, name: str) -> Fate:
+        if task not in PLACES:
+            return USUAL[task]
         if task is Task.JOIN:
             self.swarm.setdefault(name, "drain")
             return Fate.JOINED
@@ -123,6 +135,7 @@ class Life:
         self.held: dict[str, set[str]] = {}  # open lifecycle actions of instances, as their group knows them
         self.hosts = LivingHosts(self.lab.clock, fails=fails)
         self.hosts.ends, self.hosts.alive = self._ends, self.alive
+        self.hosts.errands = lambda: self.lab.store.errands("blue")
         self.hosts.records = lambda name: self.lab.store.node("blue", name)
         self.lab.hosts = self.hosts
         self.lab.fleet.complete = self._complete  # type: ignore[method-assign, assignment]

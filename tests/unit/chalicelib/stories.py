@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chalicelib.errand import Errand
 from chalicelib.events import InstanceStateChanged, InvocationEnded, SpotInterruptionWarning, Tick
 from chalicelib.pipeline import handle
+from chalicelib.protocol import Task
 from tests.unit.chalicelib.fakes import START, WORKER
 from tests.unit.chalicelib.samples import sample
 
@@ -38,3 +40,13 @@ def tick(lab: Lab) -> list[str]:
 
 def state(lab: Lab, name: str = WORKER) -> NodeState:
     return lab.node(name).state
+
+
+def errand(lab: Lab, task: Task) -> Errand:
+    """The cluster's errand, which must exist."""
+    return next(one for one in lab.store.errands("blue") if one.task is task)
+
+
+def commands(lab: Lab, task: Task) -> list[tuple[str, float]]:
+    """Who was sent a task, and when."""
+    return [(sent.manager, sent.at) for sent in lab.hosts.sent if sent.task is task]

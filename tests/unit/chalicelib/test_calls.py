@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from traceback import extract_tb
 from typing import Any
 
 import pytest
 
 from chalicelib.calls import CALLS, call
+from chalicelib.errors import CallError
 from chalicelib.protocol import Task
 from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import MANAGERS, WORKER, Lab, instance
@@ -29,11 +31,10 @@ NODE = {"cluster": "blue", "instance": WORKER}
     ],
 )
 def test_a_bad_payload_is_one_clear_line(which: str, payload: object, error: str) -> None:
-    lab = Lab()
-    answer = call(which, payload, lab.world())
-    assert list(answer) == ["error"]
-    assert answer["error"].startswith(error)
-    assert "\n" not in answer["error"]
+    with pytest.raises(CallError) as raised:
+        call(which, payload, Lab().world())
+    assert str(raised.value).startswith(error)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -55,12 +56,19 @@ def test_a_bad_payload_is_one_clear_line(which: str, payload: object, error: str
             "seconds must be a number of seconds between 0 and 43200,",
         ),
         ("evacuate", {**NODE, "seconds": True}, "seconds must be a number of seconds"),
-        ("configure", BLUE, "there is nothing to configure: give rebalance, drills or notify"),
         (
             "configure",
-            {**BLUE, "rebalance": "maybe"},
-            "rebalance must be one of ignore, note, evacuate,",
+            BLUE,
+            "there is nothing to configure: give some of cooldown, drills, notify, rebalance, recom",
         ),
+        (
+            "configure",
+            {**BLUE, "recommendations": "maybe"},
+            "recommendations must be one of ignore, note, evacuate,",
+        ),
+        ("configure", {**BLUE, "rebalance": "note"}, "rebalance must be true or false, not 'note'"),
+        ("configure", {**BLUE, "settle": -1}, "settle must be a number of seconds between 0 and 43200"),
+        ("configure", {**BLUE, "cooldown": False}, "cooldown must be a number of seconds"),
         ("configure", {**BLUE, "drills": 1}, "drills must be true or false, not '1'"),
         ("init", NODE, f"{WORKER} is no manager of blue: status shows which are"),
         ("recover", {**NODE}, "confirm is missing; known fields are cluster, confirm, dry_run, instance"),
@@ -69,26 +77,60 @@ def test_a_bad_payload_is_one_clear_line(which: str, payload: object, error: str
             {**NODE, "confirm": "yes"},
             "confirm must be the cluster's name, 'blue': recover",
         ),
-        ("rotate_tokens", {**BLUE, "instance": WORKER}, f"{WORKER} is no manager of blue"),
+        (
+            "rotate_tokens",
+            {**BLUE, "instance": WORKER},
+            "unknown field 'instance'; known are cluster, dry_run",
+        ),
+        ("promote", BLUE, "instance is missing; known fields are cluster, dry_run, instance"),
+        ("demote", {**BLUE, "instance": instance(999)}, f"blue has no instance {instance(999)}: status"),
+        (
+            "rebalance",
+            {**BLUE, "services": "web"},
+            "services must be a list of 1 to 50 names or ids of services",
+        ),
+        (
+            "rebalance",
+            {**BLUE, "services": []},
+            "services must be a list of 1 to 50 names or ids of services",
+        ),
+        ("rebalance", {**BLUE, "services": ["a b"]}, "services must be a list of 1 to 50 names or ids"),
+        ("rebalance", {**BLUE, "mode": "slow"}, "mode must be one of surge, rolling, not 'slow'"),
+        ("rebalance", {**BLUE, "max_moves": 0}, "max_moves must be a whole number from 1 to 100000, not '0'"),
+        ("rebalance", {**BLUE, "dry_run": 1}, "dry_run must be true or false, not '1'"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(which: str, payload: object, error: str) -> None:
     lab = Lab()
-    answer = call(which, payload, lab.world())
-    assert list(answer) == ["error"]
-    assert answer["error"].startswith(error)
+    with pytest.raises(CallError) as raised:
+        call(which, payload, lab.world())
+    assert str(raised.value).startswith(error)
     assert lab.hosts.sent == []
+    assert lab.store.known_errands == {}
+
+
+def test_lambda_answers_a_bad_call_without_a_traceback_and_a_failure_of_ours_with_one() -> None:
+    lab = Lab()
+    with pytest.raises(CallError) as bad:
+        call("evacuate", BLUE, lab.world())
+    assert extract_tb(bad.tb) == [], "as Lambda's runtime extracts it"
+    lab.store.conduct = None  # type: ignore[method-assign, assignment]
+    with pytest.raises(TypeError) as ours:
+        call("pause", BLUE, lab.world())
+    assert extract_tb(ours.tb)[-1].name == "load"
 
 
 DRY: list[tuple[str, dict[str, Any], list[str]]] = [
     ("evacuate", NODE, ["Move", "Dispatch"]),
     ("pause", BLUE, ["SetConduct"]),
     ("resume", BLUE, []),
-    ("configure", {**BLUE, "rebalance": "evacuate"}, ["SetConduct"]),
+    ("configure", {**BLUE, "recommendations": "evacuate", "rebalance": False}, ["SetConduct"]),
     ("redrive", BLUE, []),
-    ("init", {**BLUE, "instance": MANAGERS[0]}, ["Run"]),
-    ("rotate_tokens", BLUE, ["Run"]),
-    ("recover", {**BLUE, "instance": MANAGERS[0], "confirm": "blue"}, ["Run"]),
+    ("init", {**BLUE, "instance": MANAGERS[0]}, ["MoveErrand", "Send"]),
+    ("rotate_tokens", BLUE, ["MoveErrand", "Send"]),
+    ("promote", NODE, ["MoveErrand", "Send"]),
+    ("demote", NODE, ["MoveErrand", "Send"]),
+    ("recover", {**BLUE, "instance": MANAGERS[0], "confirm": "blue"}, ["MoveErrand", "Send"]),
 ]
 
 
@@ -130,28 +172,12 @@ def test_a_paused_cluster_records_and_sends_nothing_and_resume_catches_up_at_onc
     assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE]
 
 
-def test_a_task_on_a_manager_is_sent_and_its_end_is_waited_for() -> None:
-    lab = Lab()
-    answer = call("init", {**BLUE, "instance": MANAGERS[1]}, lab.world())
-    (sent,) = lab.hosts.sent
-    assert (sent.manager, sent.task) == (MANAGERS[1], Task.INIT)
-    assert (answer["command"], answer["status"]) == ("command-1", "Success")
-    assert answer["done"] == [f"init on {MANAGERS[1]}", f"init: Success: {MANAGERS[1]} joined"]
-
-
-def test_a_task_that_cannot_be_sent_says_so() -> None:
-    lab = Lab()
-    lab.hosts.unreachable = {MANAGERS[0]}
-    answer = call("init", {**BLUE, "instance": MANAGERS[0]}, lab.world())
-    assert answer["status"] == f"not sent: Run Command cannot reach {MANAGERS[0]}"
-
-
 def test_nothing_is_ordered_from_a_paused_cluster() -> None:
     lab = Lab()
     call("pause", BLUE, lab.world())
-    assert call("rotate_tokens", BLUE, lab.world()) == {
-        "error": "blue is paused, nothing is sent: resume it first"
-    }
+    for which in ("rotate_tokens", "rebalance"):
+        with pytest.raises(CallError, match="blue is paused, nothing is sent: resume it first"):
+            call(which, BLUE, lab.world())
 
 
 def test_status_needs_no_payload() -> None:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import Any
 
 import pytest
 
 from chalicelib.calls import call
-from chalicelib.conduct import Conduct, Policy, Rebalance
+from chalicelib.conduct import Conduct, Policy, Recommendations
+from chalicelib.errand import LIMIT, Stage
+from chalicelib.errors import CallError
 from chalicelib.events import HealthNotice, Tick
 from chalicelib.protocol import Task
+from tests.unit.chalicelib.fakes import MANAGERS
 from tests.unit.chalicelib.samples import sample
 from tests.unit.chalicelib.simulation import Life, worker
 from tests.unit.chalicelib.test_crash import Killed, Killer
 from tests.unit.chalicelib.test_histories import agree
 
 EFFECTS = {
-    "store": ("enrol", "move", "set_conduct", "open_incident", "told", "forget", "record_homes"),
+    "store": (
+        "enrol",
+        "move",
+        "move_errand",
+        "set_conduct",
+        "open_incident",
+        "told",
+        "forget",
+        "record_homes",
+    ),
     "hosts": ("send",),
     "fleet": ("complete", "beat"),
     "messages": ("publish",),
@@ -33,7 +46,7 @@ class Mortal(Life):
     def __init__(self, at: int, *, after: bool) -> None:
         super().__init__(itertools.repeat(0), itertools.repeat(0.0), itertools.repeat(False))
         self.policy = SOON
-        self.lab.store.conducts["blue"] = Conduct(Rebalance.EVACUATE, drills=True)
+        self.lab.store.conducts["blue"] = Conduct(Recommendations.EVACUATE, drills=True)
         self.killer = Killer(at, after)
         for part, names in EFFECTS.items():
             target = getattr(self.lab, part)
@@ -117,6 +130,69 @@ def given_up_for_a_group(life: Mortal) -> None:
     life.hosts.failing = {Task.JOIN}
     launched_for_a_group(life)
     life.run(3500)
+
+
+def ordered(which: str, **payload: str) -> Any:
+    """A person orders a task and, told that the call broke, no second time."""
+
+    def story(life: Mortal) -> None:
+        life.run(100)
+        with contextlib.suppress(Killed, CallError):
+            call(which, {"cluster": "blue", **payload}, life.lab.world(policy=SOON))
+        life.killer.dead = False
+
+    story.__name__ = which
+    return story
+
+
+ORDERS = [
+    ordered("init", instance=MANAGERS[0]),
+    ordered("rotate_tokens"),
+    ordered("promote", instance=MANAGERS[1]),
+    ordered("rebalance"),
+]
+
+
+@pytest.mark.parametrize("story", ORDERS, ids=lambda story: story.__name__)
+@pytest.mark.parametrize("broken", [False, True], ids=["done", "given up"])
+def test_a_crash_at_any_effect_of_an_errand_is_mended_by_ticks(story: Any, *, broken: bool) -> None:
+    task = Task(story.__name__.replace("_", "-"))
+    for at in range(lived_errand(story, task, 0, broken=broken).killer.count + 1):
+        for after in (False, True):
+            life = lived_errand(story, task, at, after=after, broken=broken)
+            if (at, after) == (1, False):
+                continue  # nothing was recorded; who ordered it saw the call break
+            (errand,) = life.lab.store.errands("blue")
+            assert errand.stage is (Stage.FAILED if broken else Stage.DONE), errand
+            assert len([sent for sent in life.hosts.sent if sent.task is task]) <= (LIMIT if broken else 2)
+            assert (len(life.lab.messages.told) >= 1) == broken
+            assert len(life.lab.messages.told) <= 2, "once more only after a crash"
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["done", "given up"])
+def test_a_recovery_is_sent_at_most_once_whatever_crashes(*, broken: bool) -> None:
+    story = ordered("recover", instance=MANAGERS[0], confirm="blue")
+    for at in range(lived_errand(story, Task.RECOVER, 0, broken=broken).killer.count + 1):
+        for after in (False, True):
+            life = lived_errand(story, Task.RECOVER, at, after=after, broken=broken)
+            if (at, after) == (1, False):
+                continue
+            (errand,) = life.lab.store.errands("blue")
+            sent = [one for one in life.hosts.sent if one.task is Task.RECOVER]
+            assert len(sent) <= 1
+            assert not errand.open
+            if errand.stage is Stage.FAILED and not broken:
+                assert life.lab.messages.told, "what may have been done is told if nobody knows"
+            if errand.stage is Stage.DONE:
+                assert sent
+
+
+def lived_errand(story: Any, task: Task, at: int, *, after: bool = False, broken: bool) -> Mortal:
+    life = Mortal(at, after=after)
+    life.hosts.failing = {task} if broken else set()
+    story(life)
+    life.run(2400)
+    return life
 
 
 STORIES = [

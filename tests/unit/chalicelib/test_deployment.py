@@ -62,7 +62,11 @@ READING = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
         ("-status", set()),
         ("-notes", {"dynamodb:PutItem", "dynamodb:UpdateItem", "sns:Publish"}),
         ("-settings", {"dynamodb:UpdateItem"}),
-        ("-managers", {"dynamodb:PutItem", "s3:GetObject", "ssm:SendCommand", "ssm:GetCommandInvocation"}),
+        (
+            "-managers",
+            {"dynamodb:PutItem", "dynamodb:UpdateItem", "sns:Publish"}
+            | {"s3:GetObject", "ssm:SendCommand", "ssm:GetCommandInvocation"},
+        ),
     ],
 )
 def test_who_only_notes_or_orders_may_do_no_more_than_that(group: str, more: set[str]) -> None:

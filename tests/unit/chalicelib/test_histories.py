@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.cluster import UP
-from chalicelib.conduct import Conduct, Rebalance
+from chalicelib.conduct import Conduct, Recommendations
 from chalicelib.protocol import Task
 from chalicelib.states import NodeState
 from tests.unit.chalicelib.simulation import Life, worker
@@ -53,6 +53,7 @@ def agree(life: Life) -> None:
             assert name not in life.hosts.swarm, f"{name}: {node}"
     assert store.open("blue", float("inf")) == ()
     assert not any(life.held.values())
+    assert not any(errand.open for errand in store.errands("blue"))
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -61,20 +62,24 @@ def agree(life: Life) -> None:
     copies=COPIES,
     delays=DELAYS,
     fails=FAILS,
-    rebalance=st.sampled_from(Rebalance),
+    recommendations=st.sampled_from(Recommendations),
 )
 def test_any_history_ends_in_agreement(
     steps: list[tuple[str, int, float]],
     copies: list[int],
     delays: list[float],
     fails: list[bool],
-    rebalance: Rebalance,
+    recommendations: Recommendations,
 ) -> None:
     life = Life(itertools.cycle(copies), itertools.cycle(delays), itertools.cycle(fails))
-    life.lab.store.conducts["blue"] = Conduct(rebalance, drills=True)
+    life.lab.store.conducts["blue"] = Conduct(recommendations, drills=True)
     for step, number, gap in steps:
         act(life, step, worker(number))
         life.run(gap)
     life.run(4 * 3600)
     agree(life)
     assert all(sent.task is not Task.LEAVE or sent.arguments.subjects for sent in life.hosts.sent)
+    came = max(
+        (node.since for node in life.lab.store.nodes("blue") if node.reason == "activated"), default=0.0
+    )
+    assert came <= max((sent.at for sent in life.hosts.sent if sent.task is Task.REBALANCE), default=0.0) + 1

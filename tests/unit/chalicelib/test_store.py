@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.cluster import Breaker, Census, Errand, Hook, Host, Incident, Role, Transition
-from chalicelib.conduct import Conduct, Rebalance
+from chalicelib.cluster import Breaker, Census, Hook, Host, Incident, Role, Transition
+from chalicelib.conduct import Conduct, Recommendations
+from chalicelib.errand import Errand, Stage
 from chalicelib.protocol import Task
 from chalicelib.states import NodeState
 from chalicelib.store import DynamoStore
@@ -180,11 +181,11 @@ def test_other_refusals_of_the_table_are_raised(aws: None) -> None:  # noqa: ARG
 
 def test_a_cluster_is_treated_as_usual_until_something_else_is_set(store: Store) -> None:
     assert store.conduct("blue") == Conduct()
-    store.set_conduct("blue", {"rebalance": Rebalance.EVACUATE, "drills": True})
+    store.set_conduct("blue", {"recommendations": Recommendations.EVACUATE, "drills": True})
     store.set_conduct("blue", {"paused": True})
-    assert store.conduct("blue") == Conduct(Rebalance.EVACUATE, drills=True, paused=True)
+    assert store.conduct("blue") == Conduct(Recommendations.EVACUATE, drills=True, paused=True)
     store.set_conduct("blue", {"paused": False, "drills": False})
-    assert store.conduct("blue") == Conduct(Rebalance.EVACUATE)
+    assert store.conduct("blue") == Conduct(Recommendations.EVACUATE)
     assert store.conduct("green") == Conduct()
 
 
@@ -204,11 +205,24 @@ def test_an_incident_is_opened_once_until_it_expires_or_is_forgotten(store: Stor
     assert store.incidents("blue") == ()
 
 
-def test_the_last_errand_of_each_kind_is_remembered(store: Store) -> None:
-    first, second = Errand(Task.INIT, "i-1", START), Errand(Task.RECOVER, "i-1", START)
-    for errand in (first, second, replace(first, command="c-1", status="Success")):
-        store.record_errand("blue", errand)
-    assert store.errands("blue") == (replace(first, command="c-1", status="Success"), second)
+def test_an_errand_is_begun_by_one_and_replaced_only_as_it_was_read(store: Store) -> None:
+    first = Errand(
+        task=Task.INIT, since=START + 0.5, instance="i-1", due=START, reason="ordered", wanted=True
+    )
+    other = replace(first, instance="i-2")
+    assert store.move_errand("blue", None, first)
+    assert not store.move_errand("blue", None, other)
+    assert store.move_errand("green", None, other)
+    done = first.but(stage=Stage.DONE, due=None, command="c-1", manager="i-1", attempts=1, result="{}")
+    assert store.move_errand("blue", first, done)
+    assert not store.move_errand("blue", first, first.but(reason="too late"))
+    assert store.errands("blue") == (done,)
+
+
+def test_an_errand_that_is_due_is_no_node_with_open_work(store: Store) -> None:
+    store.enrol([FULL])
+    store.move_errand("blue", None, Errand(task=Task.INIT, since=START, due=START))
+    assert store.open("blue", START + 60) == (FULL,)
 
 
 def test_fleets_have_a_home_too(store: Store) -> None:

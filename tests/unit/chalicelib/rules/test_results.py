@@ -74,8 +74,8 @@ def test_a_node_that_is_given_back_is_in_service_and_a_manager_is_promoted_again
     role: Role, fate: Fate, state: NodeState
 ) -> None:
     node = replace(EVACUATING, state=NodeState.RETURNING, role=role, back=START, drill=True)
-    move = decide(ended(Task.GIVE_BACK, report(fate)), a_cluster(node, now=NOW)).actions[0]
-    assert isinstance(move, Move)
+    plan = decide(ended(Task.GIVE_BACK, report(fate)), a_cluster(node, now=NOW))
+    (move,) = (action for action in plan.actions if isinstance(action, Move))
     assert move.after.state is state
     assert move.after.drill is (state is NodeState.RETURNING)
 

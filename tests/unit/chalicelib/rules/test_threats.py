@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move
 from chalicelib.cluster import Cluster, InstanceState, Node
-from chalicelib.conduct import Conduct, Rebalance
+from chalicelib.conduct import Conduct, Recommendations
 from chalicelib.events import (
     Change,
     ChangeScheduled,
@@ -51,24 +51,24 @@ def after(event: Any, cluster: Cluster) -> Node | None:
 
 def test_a_recommendation_is_noted_by_default_and_ignored_if_so_configured() -> None:
     assert after(HINT, conducted(a_node())) == a_node(version=2, hinted=START)
-    assert after(HINT, conducted(a_node(), rebalance=Rebalance.IGNORE)) is None
+    assert after(HINT, conducted(a_node(), recommendations=Recommendations.IGNORE)) is None
 
 
 def test_where_recommendations_are_heeded_the_node_is_evacuated_and_given_back() -> None:
-    node = after(HINT, conducted(a_node(), rebalance=Rebalance.EVACUATE))
+    node = after(HINT, conducted(a_node(), recommendations=Recommendations.EVACUATE))
     assert node is not None
     assert (node.state, node.deadline, node.back) == (NodeState.EVACUATING, START + 600, START + 3600)
 
 
 @pytest.mark.parametrize(("ago", "heeded"), [(1, False), (3599, False), (3600, True)])
 def test_recommendations_never_thrash(ago: float, *, heeded: bool) -> None:
-    cluster = conducted(a_node(hinted=START - ago), rebalance=Rebalance.EVACUATE)
+    cluster = conducted(a_node(hinted=START - ago), recommendations=Recommendations.EVACUATE)
     assert (after(HINT, cluster) is not None) is heeded
 
 
 @pytest.mark.parametrize("state", [state for state in NodeState if state is not NodeState.IN_SERVICE])
 def test_only_a_node_in_service_heeds_a_recommendation(state: NodeState) -> None:
-    assert after(HINT, conducted(a_node(state=state), rebalance=Rebalance.EVACUATE)) is None
+    assert after(HINT, conducted(a_node(state=state), recommendations=Recommendations.EVACUATE)) is None
 
 
 def test_a_warning_after_a_recommendation_hurries_the_one_evacuation_and_makes_it_final() -> None:

@@ -1,0 +1,85 @@
+"""A rebalance for people: what became of each service as a table, tasks per host as a picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from chalicelib.protocol import Balance, Result, SpreadReport
+
+HEAD = ("service", "became", "mode", "moves", "restarted", "before", "plan", "after", "reason")
+WIDEST = 30  # characters of a bar
+FEW = 12  # hosts of a service that are shown each
+MOST = 40  # hosts in a picture
+
+
+def shown(result: Result) -> dict[str, Any]:
+    """A rebalance's result: ``services`` for programs; ``table`` and ``picture`` as lines of text."""
+    told = [
+        text for row in result.spreads for text in (f"{row.service}: {warning}" for warning in row.warnings)
+    ]
+    return {
+        "services": [asdict(row) for row in result.spreads],
+        "table": [*_table([HEAD, *map(_cells, result.spreads)]), *told],
+        "picture": picture(result.spreads),
+        "left_out": result.left_out,
+    }
+
+
+def summary(result: Result) -> str:
+    """What is done and what is not, in one line."""
+    names: dict[Balance, list[str]] = {}
+    for row in result.spreads:
+        names.setdefault(row.balance, []).append(row.service + (f" ({row.reason})" if row.reason else ""))
+    return "; ".join(f"{balance.value}: {', '.join(found)}" for balance, found in names.items())
+
+
+def picture(spreads: Iterable[SpreadReport]) -> list[str]:
+    """Tasks per host of all these services before, and as they are after or would be."""
+    before, after = Counter[str](), Counter[str]()
+    for row in spreads:
+        before.update(row.before)
+        after.update(row.plan if row.balance is Balance.PLANNED else row.after)
+    hosts = sorted(set(before) | set(after))
+    most = max((*before.values(), *after.values()), default=1) or 1
+    rows = [(host, _bar(before[host], most), _bar(after[host], most)) for host in hosts[:MOST]]
+    more = [f"and {len(hosts) - MOST} more hosts"] if hosts[MOST:] else []
+    return [*_table([("host", "before", "after"), *rows]), *more] if rows else []
+
+
+def _bar(tasks: int, most: int) -> str:
+    width = tasks if most <= WIDEST else -(-tasks * WIDEST // most)
+    return f"{'#' * width} {tasks}".strip()
+
+
+def _cells(row: SpreadReport) -> Sequence[str]:
+    hosts = sorted({*row.before, *row.plan, *row.after})
+    spreads = (_spread(tasks, hosts) for tasks in (row.before, row.plan, row.after))
+    return (
+        row.service,
+        row.balance.value,
+        row.mode.value,
+        str(row.moves),
+        str(row.restarted),
+        *spreads,
+        row.reason,
+    )
+
+
+def _spread(tasks: Mapping[str, int], hosts: Sequence[str]) -> str:
+    """Tasks on each host, in the order of the hosts' names: ``5/4/0``; of very many hosts only the range."""
+    numbers = [tasks.get(host, 0) for host in hosts]
+    if not tasks:
+        return "-"
+    return (
+        "/".join(map(str, numbers)) if len(hosts) <= FEW else f"{min(numbers)}-{max(numbers)} on {len(hosts)}"
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

@@ -1,0 +1,216 @@
+"""Rebalances as whole stories: by hand, after joins, one at a time, put off, told when they fail."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chalicelib.calls import call
+from chalicelib.errand import Stage
+from chalicelib.errors import CallError
+from chalicelib.protocol import Balance, Rebalance, Result, SpreadReport, Task
+from chalicelib.states import NodeState
+from tests.unit.chalicelib.fakes import MANAGERS, WORKER, WORKER_2, Lab
+from tests.unit.chalicelib.stories import commands, end, errand, state, tick
+
+BLUE = {"cluster": "blue"}
+SPREAD = SpreadReport(
+    "web",
+    Balance.MOVED,
+    moves=2,
+    restarted=2,
+    reason="5/4/0 is 3/3/3",
+    warnings=("it has no health check",),
+    before={"a": 5, "b": 4},
+    plan={"a": 3, "b": 3, "c": 3},
+    after={"a": 3, "b": 3, "c": 3},
+)
+MOVED = Result(Task.REBALANCE, ok=True, spreads=(SPREAD,))
+
+
+def given_back(lab: Lab, name: str) -> None:
+    """A node that was out for a while enters service again, by events alone."""
+    call("evacuate", {**BLUE, "instance": name, "seconds": 10, "give_back": 1}, lab.world())
+    end(lab, lab.hosts.sent[-1])
+    tick(lab)
+    assert state(lab, name) is NodeState.RETURNING
+    end(lab, next(sent for sent in reversed(lab.hosts.sent) if sent.task is Task.GIVE_BACK))
+    assert state(lab, name) is NodeState.IN_SERVICE
+
+
+def test_a_rebalance_by_hand_answers_before_plan_and_after() -> None:
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    wanted = {"services": ["web"], "mode": "surge", "max_moves": 3}
+    answer = call("rebalance", BLUE | wanted, lab.world())
+    (sent,) = lab.hosts.sent
+    assert sent.arguments.rebalance == Rebalance(("web",), "surge", max_moves=3)
+    assert sent.at < sent.arguments.deadline < sent.at + sent.seconds
+    assert answer["services"][0]["plan"] == {"a": 3, "b": 3, "c": 3}
+    assert answer["table"][1].split() == [
+        "web",
+        "moved",
+        "surge",
+        "2",
+        "2",
+        "5/4",
+        "3/3/3",
+        "3/3/3",
+        "5/4/0",
+        "is",
+        "3/3/3",
+    ]
+    assert answer["table"][2] == "web: it has no health check"
+    assert answer["picture"][1].split() == ["a", "#####", "5", "###", "3"]
+    (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
+    assert shown["result"]["table"] == answer["table"]
+    assert json.dumps(answer)
+
+
+def test_a_dry_rebalance_asks_the_agent_and_records_nothing() -> None:
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    answer = call("rebalance", BLUE | {"dry_run": True}, lab.world())
+    assert lab.hosts.sent[0].arguments.rebalance == Rebalance(dry_run=True)
+    assert (answer["dry_run"], answer["services"][0]["service"]) == (True, "web")
+    assert lab.store.known_errands == {}
+    assert end(lab, lab.hosts.sent[0])[0].endswith("(nothing waits for it)")
+    lab.hosts.broken = set(MANAGERS)
+    with pytest.raises(CallError, match="the engine does not answer; nothing was changed"):
+        call("rebalance", BLUE | {"dry_run": True}, lab.world())
+
+
+def test_a_rebalance_that_stops_says_what_is_done_and_what_is_not() -> None:
+    lab = Lab()
+    failed = SpreadReport("api", Balance.FAILED, reason="its tasks do not start")
+    left = SpreadReport("db", Balance.LEFT, reason="api failed")
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, spreads=(SPREAD, failed, left))
+    said = r"moved: web \(5/4/0 is 3/3/3\); failed: api \(its tasks do not start\); left: db \(api failed\)"
+    with pytest.raises(CallError, match=said):
+        call("rebalance", BLUE, lab.world())
+    (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
+    assert [row["service"] for row in shown["result"]["services"]] == ["web", "api", "db"]
+
+
+def test_a_rebalance_that_still_runs_is_followed_in_status() -> None:
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    lab.hosts.takes = 200
+    answer = call("rebalance", BLUE, lab.world())
+    assert (answer["errand"]["state"], answer["errand"]["command"]) == ("open", "command-1")
+    assert "table" not in answer
+    with pytest.raises(CallError, match="rebalance is under way, ordered 50 s ago, command-1 on"):
+        call("rebalance", BLUE | {"max_moves": 1}, lab.world())
+    for _ in range(3):
+        tick(lab)
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    assert len(lab.hosts.sent) == 1
+
+
+def test_a_node_that_enters_service_is_followed_by_a_rebalance_that_lets_others_settle() -> None:
+    lab = Lab(rebalance=True)
+    lab.store.set_conduct("blue", {"settle": 7.0, "cooldown": 60.0})
+    given_back(lab, WORKER)
+    sent = lab.hosts.sent[-1]
+    assert (sent.task, sent.arguments.rebalance) == (Task.REBALANCE, Rebalance(settle=7.0, cooldown=60.0))
+    assert errand(lab, Task.REBALANCE).automatic
+    end(lab, sent)
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+
+
+def test_joins_during_a_rebalance_want_one_more_after_it_and_no_second_command() -> None:
+    lab = Lab(workers=4, rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    given_back(lab, WORKER)
+    running = lab.hosts.sent[-1]
+    lab.hosts.frozen = {running.manager}
+    given_back(lab, WORKER_2)
+    assert len(commands(lab, Task.REBALANCE)) == 1
+    assert errand(lab, Task.REBALANCE).wanted
+    lab.hosts.frozen = set()
+    end(lab, running)
+    again = errand(lab, Task.REBALANCE)
+    assert (again.stage, again.wanted, again.reason) == (Stage.OPEN, False, "a node joined meanwhile")
+    tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 2
+    tick(lab)
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+
+
+def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
+    lab = Lab(rebalance=True)
+    later = Result(Task.REBALANCE, ok=True, error="the last one ended 30 s ago", wait=270)
+    lab.hosts.answers[Task.REBALANCE] = later
+    given_back(lab, WORKER)
+    first = lab.hosts.sent[-1]
+    end(lab, first)
+    waiting = errand(lab, Task.REBALANCE)
+    assert (waiting.stage, waiting.due, waiting.attempts) == (Stage.OPEN, lab.clock.time + 270, 0)
+    given_back(lab, WORKER_2)
+    assert errand(lab, Task.REBALANCE) == waiting, "what waits sees the later ones too"
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    for _ in range(6):
+        tick(lab)
+    (_, second) = commands(lab, Task.REBALANCE)
+    assert second[1] >= first.at + 270
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+
+
+def test_a_person_need_not_wait_for_what_cools_down() -> None:
+    lab = Lab(rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, wait=270)
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    answer = call("rebalance", BLUE | {"services": ["web"]}, lab.world())
+    assert answer["services"][0]["balance"] == "moved"
+    assert answer["errand"]["automatic"], "the other services still want theirs"
+    assert answer["errand"]["state"] == "open"
+
+
+def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join() -> None:
+    lab = Lab(workers=4, rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="web does not start")
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    for _ in range(10):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 1
+    ((_, text),) = lab.messages.told
+    assert "rebalance failed: web does not start" in text
+    given_back(lab, WORKER_2)
+    assert len(commands(lab, Task.REBALANCE)) == 2
+
+
+def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed() -> None:
+    lab = Lab(rebalance=True)
+    call("evacuate", {**BLUE, "instance": WORKER, "seconds": 10, "give_back": 1}, lab.world())
+    end(lab, lab.hosts.sent[-1])
+    tick(lab)
+    call("pause", BLUE, lab.world())
+    end(lab, lab.hosts.sent[-1])
+    assert errand(lab, Task.REBALANCE).waiting
+    tick(lab)
+    assert commands(lab, Task.REBALANCE) == []
+    call("resume", BLUE, lab.world())
+    assert len(commands(lab, Task.REBALANCE)) == 1
+
+
+def test_a_failure_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
+    lab = Lab(rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="web does not start")
+    given_back(lab, WORKER)
+    call("pause", BLUE, lab.world())
+    end(lab, lab.hosts.sent[-1])
+    assert lab.messages.told == []
+    call("resume", BLUE, lab.world())
+    assert len(lab.messages.told) == 1
+    assert len(commands(lab, Task.REBALANCE)) == 1
+    assert errand(lab, Task.REBALANCE).stage is Stage.FAILED
+
+
+def test_where_it_is_switched_off_joins_are_not_followed_by_a_rebalance() -> None:
+    lab = Lab()
+    given_back(lab, WORKER)
+    assert lab.store.known_errands == {}
