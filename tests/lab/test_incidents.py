@@ -130,7 +130,8 @@ def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: La
         settings(host).write_text("{ not JSON")
     hold(lab, genuine("asg_launch_lifecycle", hosts[0], {"LifecycleActionToken": "2" * 8}))
     deliver(lab, genuine("instance_running", hosts[1]))
-    engine.wait_until(lambda: all(tried(lab, host) for host in hosts), 90, "both joins have failed")
+    life.reached(lab, hosts, "joining")
+    engine.wait_until(lambda: all(tried(lab, host) for host in hosts), 180, "both joins have failed")
     for host in hosts:
         life.aged(lab, host, attempts=11)
 

@@ -1,4 +1,4 @@
-"""Hosts with a past, managers that are stale or slow: each ends as one active node, and what it was is gone."""
+"""Hosts with a past, managers that are stale or slow: each ends as one active node, and its past is gone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    for lab in running(NAME, managers=2, workers=1):
+    for lab in running(NAME, managers=3, workers=1):
         life.ticked(lab, lab.hosts, "in-service", 240)
         yield lab
 
@@ -102,7 +102,7 @@ def test_a_join_that_continues_in_the_background_is_waited_for(lab: Lab, zipapp:
         machine.signal_engine(frozen, "CONT")
     said = agent.wait()
     assert "continue in the background" in said.told
-    assert said.told.count("join as worker at") == 1
+    assert said.told.count("join as worker at") == 1, said.told
     assert said.result.nodes[0].fate is Fate.JOINED
     life.ticked(lab, (host,), "in-service", 180)
     assert listed(lab, host) == ["ready"]

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from chalicelib.calls import call
+from chalicelib.cluster import Role
 from chalicelib.conduct import Conduct, Policy, Rebalance
 from chalicelib.events import HealthNotice, Tick
 from chalicelib.protocol import Task
+from tests.unit.chalicelib.fakes import MANAGERS, instance
 from tests.unit.chalicelib.samples import sample
 from tests.unit.chalicelib.simulation import Life, worker
 from tests.unit.chalicelib.test_crash import Killed, Killer
@@ -119,8 +121,21 @@ def given_up_for_a_group(life: Mortal) -> None:
     life.run(3500)
 
 
+def a_manager_lost_and_replaced(life: Mortal) -> None:
+    life.hear()
+    life.terminate(MANAGERS[0])
+    life.launch(instance(200), role=Role.MANAGER)
+
+
+def a_manager_scaled_in(life: Mortal) -> None:
+    life.hear()
+    life.scale_in(MANAGERS[1])
+
+
 STORIES = [
     launched,
+    a_manager_lost_and_replaced,
+    a_manager_scaled_in,
     launched_for_a_group,
     scaled_in,
     interrupted,
