@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Union
 
 from bootstrap.members import nodes_of
@@ -13,6 +14,7 @@ from chalicelib.protocol import Subject
 
 PREFIX = "swarmkeeper."  # of the engine labels that become node labels
 ROLE_LABEL = "swarmkeeper.role"
+NOTICED = 20.0  # seconds in which the swarm calls a dead node down (12.4 measured)
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class Look:
     """The swarm as one manager sees it: nodes, and the addresses its engine knows on the ingress network.
 
     ``peers`` is None where that network does not exist; ``managers`` are the addresses that the engine knows.
+    ``waited``: for how many seconds the activation has gone on.
     """
 
     nodes: tuple[Node, ...]
     peers: frozenset[str] | None
     managers: frozenset[str]
     now: float
+    waited: float = inf
 
 
 @dataclass(frozen=True)
@@ -109,20 +113,23 @@ def _labels(node: Node) -> dict[str, str]:
     }
 
 
-def _old(subject: Subject, node: Node, look: Look) -> Union[Change, Remove, None]:
+def _old(subject: Subject, node: Node, look: Look) -> Union[Change, Remove, Wait, None]:
     """What the instance was before under other node ids; only the dead go, managers after their demotion."""
     instance = node.instance or subject.instance
-    dead = [
-        other
-        for other in look.nodes
-        if other.id != node.id and other.down and other.instance == instance and instance
+    others = [
+        other for other in look.nodes if other.id != node.id and other.instance == instance and instance
     ]
+    dead = [other for other in others if other.down]
     for other in dead:
         if not other.votes:
             return Remove(other, f"it is what {instance} was before, and down")
     managers = [other for other in look.nodes if other.role == "manager"]
     demoted, reason = next_demotion(managers, [other.id for other in dead])
-    return Change(demoted, {"Role": "worker"}, reason) if demoted else None
+    if demoted:
+        return Change(demoted, {"Role": "worker"}, reason)
+    if len(others) > len(dead) and look.waited < NOTICED:
+        return Wait(f"node {node.hostname} was another one before, which is not listed as down yet")
+    return None
 
 
 def _unready(node: Node, look: Look) -> Union[Wait, Change, None]:

@@ -74,7 +74,7 @@ class Node:
     cluster: str
     instance: str
     role: Role
-    address: str
+    address: str = ""  # EC2 shows none of an instance that had ended before it was seen
     state: NodeState = NodeState.IN_SERVICE
     version: int = 1
     launched: float = 0.0

@@ -26,7 +26,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     done: dict[Subject, float] = {}
     while True:
         try:
-            look = _look(engine, clock.now())
+            look = _look(engine, clock.now(), began)
             steps = {subject: next_activation(subject, look) for subject in arguments.subjects}
             for subject, step in steps.items():
                 perform(engine, step)
@@ -60,8 +60,8 @@ def perform(engine: Engine, step: Next) -> None:
         say(f"{conflict}; looking again")
 
 
-def _look(engine: Engine, now: float) -> Look:
-    return Look(engine.nodes(), engine.peers(), engine.membership().managers, now)
+def _look(engine: Engine, now: float, began: float) -> Look:
+    return Look(engine.nodes(), engine.peers(), engine.membership().managers, now, now - began)
 
 
 def _settled(steps: dict[Subject, Next]) -> bool:

@@ -99,6 +99,26 @@ def kill(*, host: str, name: str, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("host")
+@named
+@as_json
+def stop(*, host: str, name: str, as_json: bool) -> None:
+    """Stop a host as EC2 stops an instance: its disks stay; deliver the events."""
+    still = lifecycle.stop(name, host)
+    answer(asdict(still), f"{still.name} ({still.instance}) is stopped", as_json=as_json)
+
+
+@cli.command()
+@click.argument("host")
+@named
+@as_json
+def start(*, host: str, name: str, as_json: bool) -> None:
+    """Start a stopped host again, and deliver the events."""
+    back = lifecycle.start(name, host)
+    answer(asdict(back), f"{back.name} ({back.instance}) runs again", as_json=as_json)
+
+
+@cli.command()
 @click.option("--role", type=click.Choice(["worker", "manager"]), default="worker", show_default=True)
 @named
 @as_json

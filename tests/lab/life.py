@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from tests.lab import aws, engine, state
 from tests.lab.commands_aws import TABLE
@@ -12,6 +14,8 @@ from tests.lab.engine import Node
 from tests.lab.state import Host, Lab
 
 Record = dict[str, Any]
+T = TypeVar("T")
+STATE_CHANGE = "EC2 Instance State-change Notification"
 
 
 def tick(lab: Lab) -> None:
@@ -45,6 +49,23 @@ def records(lab: Lab, cluster: str = "") -> dict[str, Record]:
     return {item["instance"]: item for item in mine if item["item"].startswith("node#")}
 
 
+def aged(lab: Lab, host: Host, *, attempts: int) -> None:
+    """Write into a host's record that so much was tried in vain before; it is due now."""
+    found = records(lab)[host.instance]
+    table = aws.connect(lab).resource("dynamodb").Table(TABLE)
+    table.update_item(
+        Key={"cluster": found["cluster"], "item": found["item"]},
+        UpdateExpression="SET attempts = :attempts, due = :now, version = version + :one",
+        ConditionExpression="version = :seen",
+        ExpressionAttributeValues={
+            ":attempts": attempts,
+            ":now": round(time.time()),
+            ":one": 1,
+            ":seen": found["version"],
+        },
+    )
+
+
 def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.0) -> dict[str, Record]:
     """Let time pass, with more ticks than the minute's own, until all the hosts' records are in a state."""
 
@@ -56,6 +77,47 @@ def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.
 
     names = ", ".join(host.name for host in hosts)
     return engine.wait_until(there, seconds, f"{names}: {wanted}; {_told(lab)}", pause=3)
+
+
+def reached(lab: Lab, hosts: Sequence[Host], wanted: str, seconds: float = 240.0) -> None:
+    """Wait without a tick of ours: events, and at most the minute's own tick, lead there."""
+
+    def there() -> bool:
+        found = records(lab)
+        return {found.get(host.instance, {}).get("state") for host in hosts} == {wanted}
+
+    names = ", ".join(host.name for host in hosts)
+    engine.wait_until(there, seconds, f"{names}: {wanted}; {_told(lab)}", pause=0.5)
+
+
+def standing(lab: Lab) -> list[Host]:
+    """The workers that are in service, the oldest first."""
+    found = records(lab)
+    workers = [host for host in state.load(lab.name).hosts if host.role == "worker"]
+    return [host for host in workers if found.get(host.instance, {}).get("state") == "in-service"]
+
+
+def availability(lab: Lab, *hosts: Host) -> list[str]:
+    """Of the hosts' nodes, as the swarm lists them; "" where it lists none."""
+    nodes = engine.nodes(engine.manager(state.load(lab.name)))
+    by_address = {node.address: node.availability for node in nodes}
+    return [by_address.get(host.address, "") for host in hosts]
+
+
+def tasks_on(lab: Lab, *hosts: Host) -> int:
+    """How many tasks run on the hosts' nodes, as the swarm lists them."""
+    client, addresses = engine.manager(state.load(lab.name)), {host.address for host in hosts}
+    mine = {node.id for node in engine.nodes(client) if node.address in addresses}
+    return sum(task.running for task in engine.tasks(client) if task.node in mine)
+
+
+def unheard(lab: Lab, act: Callable[[], T]) -> T:
+    """Do something to hosts of which their instances' state changes do not tell."""
+    aws.ask(lab, "POST", "/_lab/faults", {"kind": "drop", "match": STATE_CHANGE, "left": -1})
+    try:
+        return act()
+    finally:
+        aws.ask(lab, "DELETE", "/_lab/faults", {"kind": "drop"})
 
 
 def node_of(lab: Lab, host: Host) -> Node | None:

@@ -68,17 +68,22 @@ def add(name: str, role: str = "worker", say: Say = quiet) -> Host:
     host = new_host(state.load(name), role)
     lab = state.change(name, lambda lab: lab.with_host(host))
     say(f"booting {host.name}")
+    if lab.endpoint and lab.fleet and role == "worker":
+        aws.fleet_changed(lab, host, "launched")
+    return _switch_on(lab, host)
+
+
+def _switch_on(lab: Lab, host: Host) -> Host:
+    """Boot it and deliver the events of that; one that does not come up is no host of the lab."""
     if lab.endpoint:
-        if lab.fleet and role == "worker":
-            aws.fleet_changed(lab, host, "launched")
         aws.instance_changed(lab, host, "pending")
     try:
         host = _boot(lab, host)
     except BaseException:
-        kill(name, host.instance)
+        kill(lab.name, host.instance)
         raise
     if lab.endpoint:
-        aws.instance_changed(state.load(name), host, "running")
+        aws.instance_changed(state.load(lab.name), host, "running")
     return host
 
 
@@ -98,6 +103,29 @@ def kill(name: str, host: str) -> Host:
         aws.fleet_changed(lab, dead, "terminated")
         add(name, dead.role)
     return dead
+
+
+def stop(name: str, host: str) -> Host:
+    """Stop a host as EC2 stops an instance: it keeps its disks; delivers the events of it."""
+    lab = state.load(name)
+    still = lab.host(host)
+    for now in ("stopping", "stopped"):
+        still = replace(still, state=now)
+        if now == "stopped":
+            still = machine.switch_off(lab, still)
+        changed = state.change(name, lambda lab, still=still: lab.with_host(still))  # type: ignore[misc]
+        if changed.endpoint:
+            aws.instance_changed(changed, still, now)
+    return still
+
+
+def start(name: str, host: str) -> Host:
+    """Start a stopped host again, with the disks that it had; delivers the events of it."""
+    lab = state.load(name)
+    if (still := lab.host(host)).state != "stopped":
+        raise LabError(f"host {still.name} is {still.state}: only a stopped one is started")
+    lab = state.change(name, lambda lab: lab.with_host(replace(still, state="pending", launched=time.time())))
+    return _switch_on(lab, lab.host(host))
 
 
 def new_host(lab: Lab, role: str, age: float = 0.0) -> Host:

@@ -24,9 +24,14 @@ REAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overla
 
 
 def boot(lab: Lab, host: Host) -> Host:
-    """Switch the host on and wait for its engine; answers it with its process 1 and state running."""
+    """Switch the host on and wait for its engine; answers it with its process 1 and state running.
+
+    One that was switched off before has the disks that it had.
+    """
     network.plug_in(lab, host)
-    directory = _furnish(lab, host)
+    directory = _home(lab, host)
+    if not directory.exists():
+        _furnish(lab, host, directory)
     space = f"--net=/run/netns/{network.namespace(lab, host)}"
     apart = ["unshare", "--uts", "--ipc", "--mount", "--pid", "--fork", "--"]
     argv = [
@@ -47,11 +52,18 @@ def boot(lab: Lab, host: Host) -> Host:
 
 def power_cut(lab: Lab, host: Host) -> Host:
     """End the host at once, with all that runs on it, and leave nothing of it; answers it without power."""
+    off = switch_off(lab, host)
+    shutil.rmtree(_home(lab, host), ignore_errors=True)
+    return off
+
+
+def switch_off(lab: Lab, host: Host) -> Host:
+    """End the host at once, with all that runs on it; its disks stay. Answers it without power."""
     for pid in {host.pid, _booted(_home(lab, host))}:
         _kill(lab, pid)
     cgroups.clear(lab, host)
     network.unplug(lab, host)
-    shutil.rmtree(_home(lab, host), ignore_errors=True)
+    (_home(lab, host) / "pid").unlink(missing_ok=True)
     return replace(host, pid=0)
 
 
@@ -73,6 +85,11 @@ def restart_engine(host: Host) -> None:
     engine.wait_until(lambda: engine.answers(host), 30, f"the engine of {host.name} is back")
 
 
+def signal_engine(host: Host, name: str) -> None:
+    """Signal the host's engine alone: STOP, and it takes connections but answers nobody until CONT."""
+    programs.run([*enter(host), "sh", "-c", f"kill -{name} $(cat /var/run/docker.pid)"])
+
+
 def engine_settings(lab: Lab, host: Host) -> dict[str, object]:
     """The host's /etc/docker/daemon.json. Where the product makes it a node, that labels it too."""
     bare = lab.unjoined or lab.endpoint
@@ -92,9 +109,8 @@ def _home(lab: Lab, host: Host) -> Path:
     return lab.directory / "hosts" / host.name
 
 
-def _furnish(lab: Lab, host: Host) -> Path:
-    """The host's directory, with the files in its upper layer that make it another machine than ours."""
-    directory = _home(lab, host)
+def _furnish(lab: Lab, host: Host, directory: Path) -> None:
+    """Fill the host's directory: in its upper layer the files that make it another machine than ours."""
     for name in ("root", "docker", "upper0/etc/docker", "upper0/etc/swarmkeeper"):
         (directory / name).mkdir(parents=True)
     etc = directory / "upper0/etc"
@@ -104,7 +120,6 @@ def _furnish(lab: Lab, host: Host) -> Path:
     (etc / "resolv.conf").write_text(f"nameserver {lab.gateway}\noptions timeout:1 attempts:1\n")
     (etc / "swarmkeeper/environment").write_text(f"AWS_ENDPOINT_URL_SSM=http://{lab.gateway}:{AWS_PORT}\n")
     (etc / "docker/daemon.json").write_text(json.dumps(engine_settings(lab, host), indent=1))
-    return directory
 
 
 def _file_systems() -> list[str]:

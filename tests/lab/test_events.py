@@ -1,145 +1,232 @@
-"""Every event with its genuine payload, through the deployed rules, on a real swarm."""
+"""Every row of EC2's, Auto Scaling's and Health's events, genuine, through the deployed rules, on real hosts.
+
+Each table says for a payload: the handler that takes it, and the reason that it gives in its log; the test
+below it, what records and swarm then show.
+    LAUNCHES   instance running, fleets' launched, launch hook; request fulfilled, pending; heartbeat, ABANDON
+    policies   recommendations: ignored, noted, heeded and given back
+    DOOMS      warnings (terminate, stop, hibernate), fleets' termination_notified, stopping, shutting-down,
+               terminate hook; Health's upcoming and closed
+    ENDS       instance terminated and stopped, fleets' terminated
+Fleets' own states and failures, drills, Run Command's results: test_incidents.py. The schedule, which
+finishes what no event did: test_loop.py. In the end all events come again, and for strangers: in vain.
+"""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.lab import aws, engine, life
+from tests.lab import aws, engine, events, life, lifecycle, mailbox, services
 from tests.lab.conftest import running
-from tests.lab.events import stamp
+from tests.lab.payloads import STRANGER, deliver, genuine, held, hold, says
 from tests.lab.state import Host, Lab
 
 NAME = "events"
-PAYLOADS = Path(__file__).parent.parent / "unit" / "events"
-GENUINE = "i-0123456789abcdef0"
-DRILL = "swarmkeeper.drill"
+RECOMMENDATIONS = "rebalance"  # the setting's name
+STATE_CHANGE = "EC2 Instance State-change Notification"
+RETIREMENT = "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"
+Sent = list[tuple[events.Event, list[str]]]
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    for lab in running(NAME, managers=3, workers=3):
+    for lab in running(NAME, managers=3, workers=5):
+        mailbox.subscribe(lab)
+        services.create_network(lab)
+        services.create(lab, "web", "web:1", 4)
         life.ticked(lab, lab.hosts, "in-service", 240)
+        services.wait_running(lab)
         yield lab
 
 
-def deliver(lab: Lab, name: str, host: Host | None = None, **changes: Any) -> list[str]:
-    """The genuine payload, now and for this host; ``changes`` replace fields of the envelope."""
-    text = (PAYLOADS / f"{name}.json").read_text()
-    payload: dict[str, Any] = json.loads(text.replace(GENUINE, host.instance) if host else text)
-    return aws.deliver(lab, payload | {"time": stamp(time.time()), "resources": []} | changes)
+@pytest.fixture(scope="module")
+def sent() -> Sent:
+    """Every event that a test has sent about a host, and who took it: to be sent once more in the end."""
+    return []
 
 
-def state(lab: Lab, host: Host) -> str:
-    return str(life.records(lab)[host.instance]["state"])
+def send(lab: Lab, sent: Sent, event: events.Event) -> list[str]:
+    functions = deliver(lab, event)
+    sent.append((event, functions))
+    return functions
 
 
-def reaches(lab: Lab, host: Host, wanted: str, seconds: float = 60) -> None:
-    engine.wait_until(lambda: state(lab, host) == wanted, seconds, f"{host.name}: {wanted}")
+def record(lab: Lab, host: Host) -> life.Record:
+    return life.records(lab)[host.instance]
 
 
-def availability(lab: Lab, host: Host) -> str:
-    nodes = engine.nodes(engine.manager(lab))
-    return next(node.availability for node in nodes if node.address == host.address)
+RUNS = "the instance is running, the node is joining"
+LAUNCHES = [
+    ("instance_running", "on_instance_state_changed", RUNS),
+    ("spot_fleet_instance_launched", "on_fleet_instance_changed", RUNS),
+    ("ec2_fleet_instance_launched", "on_fleet_instance_changed", RUNS),
+    ("asg_launch_lifecycle", "on_launch_held", "faas-workers waits for the node, which is joining"),
+]
 
 
-def test_each_payload_is_taken_by_its_own_function(lab: Lab) -> None:
-    wanted = {
-        "rebalance_recommendation": "on_rebalance_recommended",
-        "instance_running": "on_instance_state_changed",
-        "spot_request_fulfillment": "on_spot_request_fulfilled",
-        "spot_fleet_instance_launched": "on_fleet_instance_changed",
-        "ec2_fleet_instance_launched": "on_fleet_instance_changed",
-        "spot_fleet_state_change": "on_fleet_noted",
-        "ec2_fleet_request_change": "on_fleet_noted",
-        "ec2_fleet_information": "on_fleet_noted",
-    }
-    worker = lab.hosts[-1]
-    for name, function in wanted.items():
-        assert [found.rpartition("-")[2] for found in deliver(lab, name, worker)] == [function]
-    time.sleep(5)
-    assert {state(lab, host) for host in lab.hosts} == {"in-service"}
+def test_whatever_tells_of_a_launch_makes_it_an_active_labelled_node(lab: Lab, sent: Sent) -> None:
+    hosts = life.unheard(lab, lambda: [lifecycle.add(NAME) for _ in LAUNCHES])
+    assert deliver(lab, genuine("instance_running", hosts[0], {"state": "pending"})) == [], "not of use yet"
+    for host, (payload, function, _) in zip(hosts, LAUNCHES, strict=True):
+        if function == "on_launch_held":
+            hold(lab, genuine(payload, host))
+        else:
+            assert send(lab, sent, genuine(payload, host)) == [function]
+    life.reached(lab, hosts, "in-service")
+    for host, (_, function, reason) in zip(hosts, LAUNCHES, strict=True):
+        says(lab, function, reason, host.instance)
+        node = life.node_of(lab, host)
+        assert node is not None
+        assert (node.role, node.availability) == ("worker", "active")
+    engine.wait_until(lambda: held(lab, hosts[-1]) == {"launch": ("CONTINUE", 0)}, 60, "the group goes on")
+    assert send(lab, sent, genuine("spot_request_fulfillment", hosts[0])) == ["on_spot_request_fulfilled"]
+    says(lab, "on_spot_request_fulfilled", "a Spot request has its instance", hosts[0].instance)
 
 
-def test_a_recommendation_is_noted(lab: Lab) -> None:
-    worker = lab.hosts[-1]
-    engine.wait_until(
-        lambda: life.records(lab)[worker.instance].get("hinted"), 30, "the recommendation is noted"
-    )
-    assert state(lab, worker) == "in-service"
-
-
-def test_a_fleet_error_is_an_incident_that_people_are_told_of(lab: Lab) -> None:
-    deliver(lab, "spot_fleet_error")
-
-    def told() -> bool:
-        incidents = [item for item in life.items(lab) if item["item"].startswith("incident#fleet")]
-        return [item.get("told") for item in incidents] == [True]
-
-    engine.wait_until(told, 30, "the topic took the message")
-
-
-def test_a_drill_of_a_manager_and_a_worker_ends_as_it_began(lab: Lab) -> None:
-    drilled = (lab.hosts[2], lab.hosts[-1])
-    deliver(lab, "drill_interruption_warning", drilled[0])
-    time.sleep(3)
-    assert state(lab, drilled[0]) == "in-service", "drills are off by default"
-    assert life.call(lab, "configure", drills=True) == {"done": ["set: drills=True"]}
-    for host in drilled:
-        deliver(lab, "instance_terminated", host, source=DRILL)  # a drill removes nothing
-        deliver(lab, "drill_interruption_warning", host)
-    for host in drilled:
-        reaches(lab, host, "evacuated")
-        assert life.records(lab)[host.instance]["drill"] is True
-        assert availability(lab, host) == "drain"
-    for host in drilled:
-        deliver(lab, "instance_terminated", host, source=DRILL)  # and ends before its time
-    life.ticked(lab, drilled, "in-service", 120)
-    assert {availability(lab, host) for host in drilled} == {"active"}
-    assert len(life.managers(lab)) == 3
-
-
-def test_a_scheduled_change_evacuates_ahead_and_is_called_off(lab: Lab) -> None:
-    worker = lab.hosts[-2]
-    payload = json.loads((PAYLOADS / "health_scheduled_change.json").read_text())
-    soon = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 1800))
-    affected = [{"entityValue": worker.instance}, {"entityValue": GENUINE}]
-    detail = payload["detail"] | {"startTime": soon, "affectedEntities": affected}
-    deliver(lab, "health_scheduled_change", detail=detail)
-    reaches(lab, worker, "evacuated")
-    deliver(lab, "health_scheduled_change", detail=detail | {"statusCode": "closed"})
-    life.ticked(lab, (worker,), "in-service", 60)
-    assert availability(lab, worker) == "active"
-
-
-def test_a_paused_cluster_records_and_catches_up_when_it_is_resumed(lab: Lab) -> None:
-    worker = lab.hosts[-3]
-    life.call(lab, "pause")
-    dry = life.call(lab, "evacuate", instance=worker.instance, dry_run=True)
-    assert (dry["dry_run"], state(lab, worker)) == (True, "in-service")
-    life.call(lab, "evacuate", instance=worker.instance, give_back=1, seconds=20)
+def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_not_join(lab: Lab) -> None:
+    aws.ask(lab, "PUT", "/_lab/settings", {"registration": 600})
+    host = life.unheard(lab, lambda: lifecycle.add(NAME))
+    deliver(lab, genuine("instance_running", host))
+    life.reached(lab, [host], "joining")
+    hold(lab, genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": "1" * 8}, ago=70))
+    says(lab, "on_launch_held", "faas-workers waits", host.instance)
     life.tick(lab)
-    time.sleep(5)
-    assert (state(lab, worker), availability(lab, worker)) == ("evacuating", "active")
-    life.call(lab, "resume")
-    reaches(lab, worker, "evacuated")
-    life.ticked(lab, (worker,), "in-service", 90)
+    engine.wait_until(lambda: held(lab, host)["launch"] == ("", 1), 60, "it takes longer")
+    hold(lab, genuine("asg_terminate_lifecycle", host))
+    life.ticked(lab, (host,), "evacuated")
+    assert record(lab, host)["fate"] == "absent"
+    ends = {"launch": "ABANDON", "terminate": "CONTINUE"}
+    engine.wait_until(
+        lambda: {name: result for name, (result, _) in held(lab, host).items()} == ends, 60, "both are over"
+    )
+    aws.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
+    lifecycle.kill(NAME, host.instance)
+    life.reached(lab, [host], "gone")
 
 
-def test_a_bad_call_is_answered_with_one_line(lab: Lab) -> None:
-    answer = life.call(lab, "recover", instance=lab.hosts[0].instance, confirm="yes")
-    assert list(answer) == ["error"]
-    assert answer["error"].startswith(f"confirm must be the cluster's name, '{lab.cluster}'")
+def test_a_recommendation_is_ignored_noted_or_heeded_as_the_cluster_is_set(lab: Lab, sent: Sent) -> None:
+    ignored, noted, heeded = life.standing(lab)[:3]
+    text = "a rebalance recommendation: "
+    for host, policy, reason in ((ignored, "ignore", "this cluster ignores"), (noted, "note", "noted")):
+        assert "error" not in life.call(lab, "configure", **{RECOMMENDATIONS: policy})
+        functions = send(lab, sent, genuine("rebalance_recommendation", host))
+        assert functions == ["on_rebalance_recommended"]
+        says(lab, "on_rebalance_recommended", text + reason, host.instance)
+    assert not record(lab, ignored).get("hinted")
+    assert record(lab, noted)["hinted"]
+    life.call(lab, "configure", **{RECOMMENDATIONS: "evacuate"})
+    send(lab, sent, genuine("rebalance_recommendation", heeded, ago=3560))  # of an hour that it stays away
+    life.reached(lab, [heeded], "evacuated")
+    assert life.tasks_on(lab, heeded) == 0
+    assert life.availability(lab, ignored, noted, heeded) == ["active", "active", "drain"]
+    life.ticked(lab, (heeded,), "in-service", 120)
+    assert life.availability(lab, heeded) == ["active"]
+    life.call(lab, "configure", **{RECOMMENDATIONS: "note"})
 
 
-def test_a_fleets_notice_and_end_evacuate_and_remove(lab: Lab) -> None:
-    worker = lab.hosts[-1]
-    deliver(lab, "spot_fleet_instance_termination_notified", worker)
-    reaches(lab, worker, "evacuated")
-    aws.ask(lab, "POST", "/_lab/tick")
-    assert state(lab, worker) == "evacuated"
+NOTICE = "on_spot_interruption_warning"
+STATE = "on_instance_state_changed"
+FLEET = "on_fleet_instance_changed"
+DOOMS: list[tuple[str, dict[str, str], str, str]] = [
+    ("spot_interruption_warning", {}, NOTICE, "EC2 will terminate it, 1"),
+    ("spot_interruption_warning", {"instance-action": "stop"}, NOTICE, "EC2 will stop it, 1"),
+    ("spot_interruption_warning", {"instance-action": "hibernate"}, NOTICE, "EC2 will hibernate it, 0 s"),
+    ("spot_fleet_instance_termination_notified", {}, FLEET, "EC2 will terminate it, 1"),
+    ("ec2_fleet_instance_termination_notified", {}, FLEET, "EC2 will terminate it, 1"),
+    ("instance_terminated", {"state": "shutting-down"}, STATE, "the instance is shutting-down without"),
+    ("instance_terminated", {"state": "stopping"}, STATE, "the instance is stopping without a warning"),
+    ("asg_terminate_lifecycle", {}, "on_termination_held", "faas-workers ends the instance"),
+]
+
+
+@pytest.fixture(scope="module")
+def doomed(lab: Lab) -> list[Host]:
+    """One worker for each doom, none of the hosts that a test still needs."""
+    return life.standing(lab)[: len(DOOMS)]
+
+
+def test_whatever_tells_of_an_end_evacuates_the_node(lab: Lab, sent: Sent, doomed: list[Host]) -> None:
+    assert len(doomed) == len(DOOMS)
+    for host, (payload, detail, function, _) in zip(doomed, DOOMS, strict=True):
+        if function == "on_termination_held":
+            hold(lab, genuine(payload, host))
+        else:
+            assert send(lab, sent, genuine(payload, host, detail)) == [function]
+    life.reached(lab, doomed, "evacuated")
+    for host, (_, _, function, reason) in zip(doomed, DOOMS, strict=True):
+        says(lab, function, reason, host.instance)
+        assert record(lab, host)["fate"] in ("safe", "drained")
+    assert life.availability(lab, *doomed) == ["drain"] * len(doomed)
+    engine.wait_until(lambda: life.tasks_on(lab, *doomed) == 0, 60, "their tasks are gone")
+    services.wait_running(lab)
+    released = engine.wait_until(lambda: held(lab, doomed[-1])["terminate"][0], 60, "the group goes on")
+    assert released == "CONTINUE"
+
+
+ENDS = [
+    ("instance_terminated", {}, STATE, "the instance is terminated"),
+    ("instance_terminated", {"state": "stopped"}, STATE, "the instance is stopped"),
+    ("spot_fleet_instance_terminated", {}, FLEET, "the instance is terminated"),
+    ("ec2_fleet_instance_terminated", {}, FLEET, "the instance is terminated"),
+]
+
+
+def test_whatever_tells_that_it_has_ended_takes_the_node_out(
+    lab: Lab, sent: Sent, doomed: list[Host]
+) -> None:
+    hosts = doomed[: len(ENDS)]
+    with ThreadPoolExecutor() as pool:
+        life.unheard(lab, lambda: list(pool.map(lambda host: lifecycle.kill(NAME, host.instance), hosts)))
+    for host, (payload, detail, function, _) in zip(hosts, ENDS, strict=True):
+        assert send(lab, sent, genuine(payload, host, detail)) == [function]
+    life.reached(lab, hosts, "gone", 300)
+    for host, (_, _, function, reason) in zip(hosts, ENDS, strict=True):
+        says(lab, function, reason, host.instance)
+        assert record(lab, host)["expires"]
+    assert life.availability(lab, *hosts) == [""] * len(hosts), "no node is listed any more"
+
+
+def test_a_scheduled_change_is_planned_evacuates_ahead_and_is_called_off(lab: Lab) -> None:
+    worker = life.standing(lab)[0]
+
+    def notice(hours: float, status: str = "open") -> list[str]:
+        start = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + hours * 3600))
+        affected = [{"entityValue": worker.instance, "tags": {}}, {"entityValue": STRANGER}]
+        detail = {"startTime": start, "affectedEntities": affected}
+        event = genuine("health_scheduled_change", None, detail)
+        return deliver(lab, event | {"detail": event["detail"] | {"statusCode": status}})
+
+    assert notice(48, "upcoming") == ["on_health_notice"]
+    says(lab, "on_health_notice", f"{RETIREMENT}: the evacuation is planned", worker.instance)
+    assert (record(lab, worker)["state"], life.availability(lab, worker)) == ("in-service", ["active"])
+    notice(0.5)
+    life.reached(lab, [worker], "evacuated")
+    assert (life.tasks_on(lab, worker), life.availability(lab, worker)) == (0, ["drain"])
+    notice(0.5, "closed")
+    says(lab, "on_health_notice", f"{RETIREMENT} is over: the node is given back", worker.instance)
+    life.ticked(lab, (worker,), "in-service", 120)
+    assert life.availability(lab, worker) == ["active"]
+
+
+def test_no_event_changes_anything_a_second_time_nor_for_a_stranger(lab: Lab, sent: Sent) -> None:
+    def calm() -> dict[str, dict[str, Any]]:
+        return {row["item"]: row for row in life.items(lab) if row["item"] != "census"}
+
+    before, commands = calm(), len(aws.ask(lab, "GET", "/_lab/commands"))
+    strangers = [
+        (genuine(payload, None, detail), [function]) for payload, detail, function, _ in (*DOOMS, *ENDS)
+    ]
+    strangers += [(genuine(payload), [function]) for payload, function, _ in LAUNCHES]
+    for event, functions in (*sent, *strangers):
+        assert deliver(lab, event) == functions
+    for command in aws.ask(lab, "GET", "/_lab/commands")[:20]:
+        where = {"command-id": command["order"]["command"], "instance-id": command["instance"]}
+        deliver(lab, genuine("ssm_invocation_success", None, where))
+    time.sleep(8)
+    assert calm() == before
+    assert len(aws.ask(lab, "GET", "/_lab/commands")) == commands
+    assert STRANGER not in life.records(lab)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from chalicelib.protocol import Fate, Subject, Task
-from tests.lab import aws, engine, handlers, life, lifecycle, machine, state
-from tests.lab.agent import PLACE, Agent, install
+from bootstrap.parameters import place
+from chalicelib.protocol import Fate
+from tests.lab import aws, engine, leaks, life, lifecycle, machine, mailbox, state
+from tests.lab.agent import PLACE, install
+from tests.lab.joins import fresh, info, joining, listed
 from tests.lab.state import Host, Lab
 
 NAME = "join"
@@ -32,6 +34,7 @@ def lab() -> Iterator[Lab]:
     lifecycle.down(NAME)
     lab = lifecycle.up(NAME, managers=3, workers=1, unjoined=True)
     try:
+        mailbox.subscribe(lab)
         life.ticked(lab, lab.hosts, "joining", 60)
         said = life.call(lab, "init", instance=lab.hosts[0].instance)
         assert "error" not in said, said
@@ -39,28 +42,6 @@ def lab() -> Iterator[Lab]:
         yield lab
     finally:
         lifecycle.down(NAME)
-
-
-def fresh(lab: Lab, zipapp: Path) -> Host:
-    host = lifecycle.add(lab.name)
-    install(lab, zipapp, host)
-    return host
-
-
-def joining(lab: Lab, host: Host, node: str = "") -> Agent:
-    subject = Subject(host.instance, host.address, node)
-    addresses = tuple(other.address for other in lab.hosts if other.role == "manager")
-    return Agent(host, Task.JOIN, subjects=(subject,), managers=addresses, role="worker", labels=LABELS)
-
-
-def info(host: Host) -> dict[str, Any]:
-    found: dict[str, Any] = engine.connect(host).info()
-    return found
-
-
-def listed(lab: Lab, host: Host) -> list[str]:
-    nodes = engine.nodes(engine.manager(lab))
-    return [node.state for node in nodes if node.address == host.address]
 
 
 def test_from_bare_hosts_the_product_makes_a_swarm_of_three_managers(lab: Lab) -> None:
@@ -112,28 +93,6 @@ def test_joining_twice_says_that_it_is_a_member(lab: Lab, zipapp: Path) -> None:
     life.ticked(lab, (host,), "in-service")
 
 
-def test_a_host_left_over_from_another_swarm_leaves_it_and_joins(lab: Lab) -> None:
-    host = lifecycle.add(NAME)
-    client = engine.connect(host, timeout=60)
-    client.swarm.init(advertise_addr=host.address)
-    stranger = info(host)["Swarm"]["NodeID"]
-    life.ticked(lab, (host,), "in-service")
-    node = life.node_of(lab, host)
-    assert node is not None
-    assert node.id != stranger
-    assert listed(lab, host) == ["ready"]
-
-
-def test_a_host_whose_node_was_removed_joins_anew_and_its_old_node_stays_away(lab: Lab, zipapp: Path) -> None:
-    host = fresh(lab, zipapp)
-    old = joining(lab, host).wait().result.nodes[0].node
-    engine.manager(lab).api.remove_node(old, force=True)
-    new = joining(lab, host, node=old).wait().result.nodes[0].node
-    assert new not in ("", old)
-    life.ticked(lab, (host,), "in-service")
-    assert listed(lab, host) == ["ready"]
-
-
 def test_a_worker_may_read_its_own_token_and_no_other(lab: Lab, zipapp: Path) -> None:
     worker = next(host for host in lab.hosts if host.role == "worker")
     install(lab, zipapp, worker)
@@ -177,28 +136,54 @@ def hooks(lab: Lab, host: Host) -> list[str]:
     return [row["result"] for row in rows if row["instance"] == host.instance]
 
 
+def test_a_token_that_is_refused_is_told_to_people_without_it_and_mended_by_new_ones(lab: Lab) -> None:
+    ssm = aws.connect(lab).client("ssm")
+    name = place(NAME, "worker")
+    good = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+    stale = f"{good.rpartition('-')[0]}-{'0' * 25}"
+    ssm.put_parameter(Name=name, Value=stale, Type="SecureString", Overwrite=True)
+    host = lifecycle.add(NAME)
+
+    def refused() -> bool:
+        life.tick(lab)
+        found = life.records(lab).get(host.instance, {})
+        return bool(found.get("attempts", 0) >= 4 and not found.get("command"))
+
+    engine.wait_until(refused, 240, "the managers refuse the token", pause=3)
+    assert "(a join token)" in life.records(lab)[host.instance]["reason"]
+    life.aged(lab, host, attempts=11)
+    life.tick(lab)
+    engine.wait_until(lambda: mailbox.letters(lab), 240, "people are told", pause=3)
+    assert "error" not in life.call(lab, "rotate_tokens")
+    assert "error" not in life.call(lab, "redrive", instance=host.instance)
+    life.ticked(lab, (host,), "in-service", 180)
+
+
 def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
     """The last test: it looks through all that the others have left."""
-    assert [path for path in _files() if b"SWMTKN" in path.read_bytes()] == []
-    assert "SWMTKN" not in json.dumps(life.items(lab), default=str)
-    assert "SWMTKN" not in json.dumps(aws.ask(lab, "GET", "/_lab/commands"))
-    logs = [line.text for run in handlers.runs(lab) for line in run.lines]
-    assert logs
-    assert not any("SWMTKN" in text for text in logs)
+    secrets = leaks.tokens(lab)
+    found = leaks.search(lab, secrets)
+    kinds = {one.kind for one in found if one.size}
+    expected = {"journal.jsonl", "commands", "ministack.log", "disk", "memory"}
+    assert kinds >= expected | {"item", "command", "handler", "letter", "function", "object", "node"}
+    names = {one.name for one in found if one.kind == "disk"}
+    for where in ("/var/cache/swarmkeeper/", "/var/log/docker.log", "/etc/docker/daemon.json"):
+        assert any(where in name for name in names), where
+    assert [one.name for one in found if one.leaks] == []
+    ssm = aws.connect(lab).client("ssm")
+    stored = [row for row in ssm.describe_parameters()["Parameters"] if NAME in row["Name"]]
+    assert [row["Type"] for row in stored] == ["SecureString"] * 2
 
 
-def _files() -> list[Path]:
-    """Logs, journal, outputs of commands, and what hosts wrote; not AWS's and the engines' own stores."""
-    home = state.load(NAME).directory
-    kept = (home / "ministack", home / "app")
-    files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
-    return [
-        path
-        for path in files
-        if not any(path.is_relative_to(store) for store in kept)
-        and "docker" not in path.relative_to(home).parts[2:3]
-        and not {"root", "work0"} & set(path.relative_to(home).parts[2:3])
-    ]
+def test_the_search_for_tokens_finds_one_where_it_is_put(lab: Lab) -> None:
+    token = min(leaks.tokens(lab))
+    host = state.load(NAME).hosts[0]
+    planted = Path(f"/proc/{host.pid}/root/var/log/agent.log")
+    for text in (token, token.rpartition("-")[2], base64.b64encode(token.encode()).decode()):
+        planted.write_text(f"joining with {text}\n")
+        found = [one.name for one in leaks.search(lab, {token}) if one.leaks]
+        assert [Path(name).name for name in found] == ["agent.log"]
+    planted.unlink()
 
 
 def _reads(host: Host, role: str) -> tuple[int, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docker.errors import APIError
 
-from chalicelib.protocol import Task
-from tests.lab import engine, life, lifecycle, services, state
+from chalicelib.protocol import Fate, Task
+from tests.lab import aws, engine, leaks, life, lifecycle, machine, services, state
 from tests.lab.agent import Agent, install
 from tests.lab.state import Host, Lab, LabError
 
@@ -49,14 +51,14 @@ def three_again(lab: Lab) -> bool:
     return len(found) == len(good) == 3
 
 
-@pytest.mark.parametrize("time", ["first", "again"])
-def test_a_lost_leader_is_removed_and_its_replacement_makes_three_again(lab: Lab, time: str) -> None:
+@pytest.mark.parametrize("which", ["first", "again"])
+def test_a_lost_leader_is_removed_and_its_replacement_makes_three_again(lab: Lab, which: str) -> None:
     dead = leader(lab)
     lifecycle.kill(NAME, dead.name)
     new = lifecycle.add(NAME, "manager")
     life.ticked(lab, (new,), "in-service", 240)
     life.ticked(lab, (dead,), "gone", 240)
-    assert three_again(lab), (time, life.managers(lab))
+    assert three_again(lab), (which, life.managers(lab))
     assert dead.address not in {node.address for node in engine.nodes(engine.manager(state.load(NAME)))}
 
 
@@ -92,10 +94,68 @@ def test_recover_refuses_while_there_is_a_quorum(lab: Lab, zipapp: Path) -> None
     assert three_again(lab)
 
 
+def test_a_role_is_changed_one_node_after_the_other_also_by_a_run_that_was_killed(
+    lab: Lab, zipapp: Path
+) -> None:
+    new = [lifecycle.add(NAME) for _ in range(2)]
+    life.ticked(lab, tuple(new), "in-service", 240)
+    old = leader(lab)
+    install(lab, zipapp, *living(lab))
+    for task, by, seconds, managers in ((Task.PROMOTE, old, 0.6, 5), (Task.DEMOTE, old, 0.6, 3)):
+        first = Agent(by, task, *new)
+        time.sleep(seconds)
+        first.kill()
+        said = Agent(by, task, *new).wait()
+        assert said.result.ok, said
+        assert len(life.managers(lab)) == managers
+    other = next(host for host in living(lab) if host.address != old.address)
+    assert Agent(other, Task.DEMOTE, old).wait().result.ok, "the leader too"
+    assert len(life.managers(lab)) == 2
+    assert leader(lab).address != old.address
+    assert Agent(leader(lab), Task.PROMOTE, old).wait().result.ok
+    assert three_again(lab)
+
+
+def test_the_quorum_forbids_a_role_and_says_why(lab: Lab, zipapp: Path) -> None:
+    first, (silent, other) = (
+        leader(lab),
+        [host for host in living(lab) if host.address != leader(lab).address],
+    )
+    worker = living(lab, "worker")[0]
+    install(lab, zipapp, first)
+    machine.signal_engine(silent, "STOP")
+    try:
+        engine.wait_until(lambda: reachable(lab) == 2, 60, "a manager does not answer")
+        kept = Agent(first, Task.DEMOTE, other, notice=5).wait().result.nodes[0]
+        assert kept.detail == f"demoting {other.name} would leave 1 of 2 managers: no quorum"
+        assert (
+            "demote them first" in Agent(first, Task.PROMOTE, worker, notice=5).wait().result.nodes[0].detail
+        )
+        assert Agent(first, Task.DEMOTE, first, notice=5).wait().result.nodes[0].fate is Fate.KEPT
+    finally:
+        machine.signal_engine(silent, "CONT")
+    engine.wait_until(lambda: three_again(lab), 90, "all answer again")
+
+
+def reachable(lab: Lab) -> int:
+    return sum(node.reachability == "reachable" for node in life.managers(lab))
+
+
 def test_new_tokens_let_new_hosts_join_and_old_ones_are_worthless(lab: Lab) -> None:
-    host = leader(lab)
-    old = engine.connect(host).api.inspect_swarm()["JoinTokens"]["Worker"]
+    old = leaks.tokens(lab)
     said = life.call(lab, "rotate_tokens")
     assert "error" not in said, said
-    assert engine.connect(host).api.inspect_swarm()["JoinTokens"]["Worker"] != old
-    life.ticked(lab, (lifecycle.add(NAME),), "in-service", 180)
+    assert len(old | leaks.tokens(lab)) == 4
+    aws.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
+    host = life.unheard(lab, lambda: lifecycle.add(NAME))
+    for token in old:
+        with pytest.raises(APIError, match="A valid join token is necessary to join this cluster"):
+            engine.connect(host, timeout=60).swarm.join([leader(lab).address], token)
+        assert engine.connect(host).info()["Swarm"]["LocalNodeState"] == "inactive"
+    aws.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
+    new = lifecycle.add(NAME, "manager")
+    life.ticked(lab, (host, new), "in-service", 240)
+    assert {node.role for node in (life.node_of(lab, host), life.node_of(lab, new)) if node} == {
+        "worker",
+        "manager",
+    }

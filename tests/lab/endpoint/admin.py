@@ -13,6 +13,7 @@ from tests.lab.endpoint.delivery import EventBus
 from tests.lab.endpoint.faults import Faults, Kind, parse
 from tests.lab.endpoint.messages import AwsError, Request, Response, json_answer
 from tests.lab.endpoint.run_command import RunCommand
+from tests.lab.events import check
 from tests.lab.state import Lab, LabError
 
 
@@ -68,6 +69,8 @@ class Admin:
         return {"registration": self.commands.registration}
 
     def _open_hook(self, row: dict[str, Any]) -> dict[str, Any]:
+        if "event" in row:
+            return asdict(self.hooks.told(check(row["event"])))
         return asdict(self.hooks.open(self.lab().host(row["host"]), row["transition"]))
 
     def _all_commands(self) -> list[dict[str, Any]]:

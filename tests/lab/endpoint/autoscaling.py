@@ -56,6 +56,22 @@ class LifecycleActions:
         self.deliver(events.lifecycle_action(host, transition, (group, name, hook.token), time.time()))
         return hook
 
+    def told(self, event: events.Event) -> Hook:
+        """Begin the very action that an event tells of, and deliver that event."""
+        detail = event["detail"]
+        transition = detail["LifecycleTransition"].rpartition("_")[2]
+        hook = Hook(
+            detail["AutoScalingGroupName"],
+            detail["LifecycleHookName"],
+            {"LAUNCHING": "launch", "TERMINATING": "terminate"}[transition],
+            detail["EC2InstanceId"],
+            detail["LifecycleActionToken"],
+        )
+        with self._lock:
+            self._hooks.append(hook)
+        self.deliver(event)
+        return hook
+
     def rows(self) -> list[dict[str, Any]]:
         """All actions, the oldest first."""
         with self._lock:

@@ -97,7 +97,12 @@ class FakeHost(Host):
 
     def store_tokens(self, cluster: str, tokens: Mapping[str, str]) -> None:
         assert cluster == "blue"
-        self.tokens.update(tokens)
+        for role in sorted(tokens):
+            self.put(role, tokens[role])
+
+    def put(self, role: str, token: str) -> None:
+        """One call of Parameter Store: it may be the last one."""
+        self.tokens[role] = token
 
     def stored_tokens(self, cluster: str) -> dict[str, str]:
         assert cluster == "blue"

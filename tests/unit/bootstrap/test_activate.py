@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,6 +114,21 @@ def test_what_the_instance_was_before_is_removed_but_only_if_it_is_dead(swarm: S
     assert run(swarm, "n06").ok
     assert dead not in swarm.node_rows
     assert living in swarm.node_rows
+
+
+def test_a_node_that_the_instance_just_was_is_waited_for_until_it_is_called_down(swarm: Swarm) -> None:
+    """The host joined anew within the seconds that the swarm needs to notice: nobody else would remove it."""
+    old, began = joined(swarm, swarm.add_node(), 6), swarm.time
+    sleep = swarm.sleep
+
+    def noticed(seconds: float) -> None:
+        sleep(seconds)
+        if swarm.time > began + 12 and old in swarm.node_rows:
+            swarm.cut(old)
+
+    swarm.clock = replace(swarm.clock, sleep=noticed)
+    assert run(swarm, "n06").ok
+    assert old not in swarm.node_rows
 
 
 def test_a_dead_manager_that_the_instance_was_is_demoted_and_removed(swarm: Swarm) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +13,7 @@ from bootstrap.swarm import EngineError
 from bootstrap.tasks import init, leave, recover, roles, rotate_tokens
 from bootstrap.view import Membership, Node
 from chalicelib.protocol import Arguments, Fate, Result, Subject, Task
-from tests.unit.bootstrap.fake_host import ADDRESS, NUMBER, TOKENS, FakeEngine, FakeHost, Killed, killing
+from tests.unit.bootstrap.fake_host import ADDRESS, NUMBER, TOKENS, FakeEngine, FakeHost
 from tests.unit.bootstrap.fake_swarm import FakeSwarm, instance
 
 LABELS = {"swarmkeeper.cluster": "blue", "swarmkeeper.role": "manager"}
@@ -76,25 +75,6 @@ def call(task: Any, host: FakeHost, number: int = NUMBER) -> Result:
     return result
 
 
-@pytest.mark.parametrize("side", ["before", "after"])
-@pytest.mark.parametrize("number", range(4))
-def test_init_killed_at_any_effect_and_run_again_makes_one_swarm_and_stores_its_tokens(
-    engine: Manager, host: FakeHost, number: int, side: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    effects = itertools.count()
-    with monkeypatch.context() as patch:
-        things: list[tuple[type, str]] = [(type(host.daemon), "set_labels"), (type(host.daemon), "reload")]
-        for thing, name in [*things, (Manager, "init"), (FakeHost, "store_tokens")]:
-            patch.setattr(thing, name, killing(getattr(thing, name), lambda: next(effects) == number, side))
-        with pytest.raises(Killed):
-            call(init, host)
-    result = call(init, host)
-    assert result.ok
-    assert host.tokens == engine.tokens()
-    assert [node.instance for node in engine.swarm.nodes()] == [instance(NUMBER)]
-    assert engine.swarm.nodes()[0].availability == "active"
-
-
 def test_init_refuses_a_second_swarm_of_the_cluster(host: FakeHost) -> None:
     host.tokens["worker"] = TOKENS["worker"]
     with pytest.raises(AgentError, match="blue has join tokens, so it has a swarm"):
@@ -123,9 +103,10 @@ def test_rotated_tokens_are_stored_and_a_store_that_refuses_is_noticed_before(
     assert engine.rotations == 1
 
 
-@pytest.fixture
-def lost(engine: Manager, host: FakeHost) -> FakeHost:
-    """One of three managers, the others of which are dead."""
+def without_quorum(host: FakeHost) -> FakeHost:
+    """The first of three managers, the others of which are dead."""
+    engine = host.engine
+    assert isinstance(engine, Manager)
     call(init, host)
     for _ in range(2):
         node = engine.swarm.add_node("manager")
@@ -133,6 +114,11 @@ def lost(engine: Manager, host: FakeHost) -> FakeHost:
         engine.swarm.cut(node)
     engine.quorum = False
     return host
+
+
+@pytest.fixture
+def lost(host: FakeHost) -> FakeHost:
+    return without_quorum(host)
 
 
 def removed(lost: FakeHost) -> Result:
@@ -148,19 +134,6 @@ def test_recover_makes_one_manager_of_a_lost_quorum_and_the_lost_can_leave(lost:
     assert len(lost.engine.swarm.nodes()) == 3
     assert removed(lost).ok
     assert [node.role for node in lost.engine.swarm.nodes()] == ["manager"]
-
-
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_recover_killed_at_its_effect_is_finished_by_the_next_run(
-    lost: FakeHost, side: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(Manager, "init", killing(Manager.init, lambda: True, side))
-        with pytest.raises(Killed):
-            call(recover, lost)
-    lost.tokens.clear()
-    assert call(recover, lost).ok
-    assert lost.tokens == lost.engine.tokens()
 
 
 def test_recover_changes_nothing_while_there_is_a_quorum(host: FakeHost) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from chalicelib.actions import Verdict
-from chalicelib.cluster import UP, Hook, InstanceState, Node, Transition
+from chalicelib.cluster import UP, Hook, InstanceState, Node, Role, Transition
 from chalicelib.conduct import Policy
 from chalicelib.errand import Errand
 from chalicelib.events import (
-    Answer,
     InstanceStateChanged,
     InvocationEnded,
     LaunchHeld,
@@ -23,15 +22,11 @@ from chalicelib.events import (
     Tick,
 )
 from chalicelib.pipeline import handle
-from chalicelib.protocol import Fate, NodeReport, Result, Task
-from chalicelib.states import LEGAL, PLACES, NodeState
-from chalicelib.wire import encode_result
-from tests.unit.chalicelib.fakes import USUAL, FakeHosts, Lab, Sent, a_sighting, instance
+from chalicelib.states import LEGAL, NodeState
+from tests.unit.chalicelib.fakes import Lab, Sent, a_sighting, instance
+from tests.unit.chalicelib.living_hosts import LivingHosts
 from tests.unit.chalicelib.memory import MemoryStore
 from tests.unit.chalicelib.samples import sample
-
-if TYPE_CHECKING:
-    from chalicelib.protocol import Arguments
 
 TOKENS = "87654321-4321-4321-4321-{:012d}"
 
@@ -51,77 +46,6 @@ class StrictStore(MemoryStore):
         return super().move(before, after)
 
 
-@dataclass
-class LivingHosts(FakeHosts):
-    """Hosts whose commands change a swarm when they end; some commands fail without a change."""
-
-    swarm: dict[str, str] = field(default_factory=dict)  # instance -> availability
-    results: dict[tuple[str, str], Answer] = field(default_factory=dict)
-    fails: Iterator[bool] = field(default_factory=lambda: itertools.repeat(False))
-    failing: set[Task] = field(default_factory=set)  # always
-    ends: Callable[[Sent], None] = lambda _: None
-    alive: Callable[[str], bool] = lambda _: True
-    records: Callable[[str], Node | None] = lambda _: None
-    errands: Callable[[], tuple[Errand, ...]] = lambda: ()
-
-    def send(
-        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
-    ) -> str:
-        if task not in PLACES:
-            claimed = [errand for errand in self.errands() if (errand.task, errand.manager) == (task, *hosts)]
-            assert [(errand.open, errand.command) for errand in claimed] == [(True, "")], "claimed, then sent"
-        for subject in arguments.subjects if task in PLACES else ():
-            node = self.records(subject.instance)
-            assert node is not None, "intent comes before the command"
-            assert node.task is task, "nothing is sent that no record is open for"
-        command = super().send(hosts, cluster, task, arguments, seconds)
-        for sent in self.sent[-len(hosts) :]:
-            self.ends(sent)
-        return command
-
-    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
-        return frozenset(filter(self.alive, instances))
-
-    def answer(self, command: str, manager: str) -> Answer:
-        found = next(sent for sent in self.sent if (sent.id, sent.manager) == (command, manager))
-        comment = f"{found.task.value} {found.cluster}"
-        return self.results.get((command, manager), Answer("InProgress", comment))
-
-    def finish(self, sent: Sent) -> None:
-        """The command ends now."""
-        comment = f"{sent.task.value} {sent.cluster}"
-        if sent.task in self.failing or next(self.fails) or not self.alive(sent.manager):
-            self.results[sent.id, sent.manager] = Answer("Failed", comment, "", "swarmkeeper: it broke\n")
-            return
-        mine = [one.instance for one in sent.arguments.subjects]
-        reports = tuple(
-            NodeReport(name, f"node{name[-3:]}", self._fate(sent.task, name))
-            for name in mine
-            if sent.task is not Task.JOIN or name == sent.manager
-        )
-        output = encode_result(Result(sent.task, ok=True, nodes=reports))
-        self.results[sent.id, sent.manager] = Answer("Success", comment, output)
-
-    def _fate(self, task: Task, name: str) -> Fate:
-        if task not in PLACES:
-            return USUAL[task]
-        if task is Task.JOIN:
-            self.swarm.setdefault(name, "drain")
-            return Fate.JOINED
-        if name not in self.swarm:
-            return Fate.ABSENT
-        alive = self.alive(name)
-        if task is Task.LEAVE:
-            if alive:
-                return Fate.ALIVE
-            del self.swarm[name]
-            return Fate.REMOVED
-        if not alive:
-            return Fate.DOWN
-        self.swarm[name] = "drain" if task is Task.EVACUATE else "active"
-        return Fate.SAFE if task is Task.EVACUATE else Fate.ACTIVE
-
-
 class Life:
     """A lab with a queue of what is going to happen; ``copies`` and ``delays`` are drawn for each event."""
 
@@ -136,6 +60,7 @@ class Life:
         self.hosts = LivingHosts(self.lab.clock, fails=fails)
         self.hosts.ends, self.hosts.alive = self._ends, self.alive
         self.hosts.errands = lambda: self.lab.store.errands("blue")
+        self.hosts.voters.alive, self.hosts.tagged = self.alive, self.tagged
         self.hosts.records = lambda name: self.lab.store.node("blue", name)
         self.lab.hosts = self.hosts
         self.lab.fleet.complete = self._complete  # type: ignore[method-assign, assignment]
@@ -149,6 +74,9 @@ class Life:
     def alive(self, name: str) -> bool:
         found = self.lab.fleet.instances.get(name)
         return found is not None and found.state in UP
+
+    def tagged(self, name: str) -> Role:
+        return self.lab.fleet.instances[name].role
 
     def later(self, seconds: float, what: Callable[[], object]) -> None:
         heapq.heappush(self.queue, (self.lab.clock.time + seconds, next(self.order), what))
@@ -174,11 +102,12 @@ class Life:
         for _ in range(next(self.copies)):
             self.later(next(self.delays), lambda: self.handle(kind, payload))
 
-    def launch(self, name: str, *, held: bool = False) -> None:
+    def launch(self, name: str, *, held: bool = False, role: Role = Role.WORKER) -> None:
         if name in self.lab.fleet.instances:
             return
         number = len(self.lab.fleet.instances)
-        fresh = a_sighting(name, address=f"10.0.9.{number}", launched=self.lab.clock.time)
+        place = {"address": f"10.0.9.{number}", "launched": self.lab.clock.time}
+        fresh = a_sighting(name, role=role, **place)
         self.lab.fleet.instances[name] = fresh
         self.tell(InstanceStateChanged, "instance_running", instance_id=name)
         if held:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from chalicelib.calls import call
+from chalicelib.cluster import Role
 from chalicelib.conduct import Conduct, Policy, Recommendations
 from chalicelib.errand import LIMIT, Stage
 from chalicelib.errors import CallError
 from chalicelib.events import HealthNotice, Tick
 from chalicelib.protocol import Task
-from tests.unit.chalicelib.fakes import MANAGERS
+from tests.unit.chalicelib.fakes import MANAGERS, instance
 from tests.unit.chalicelib.samples import sample
 from tests.unit.chalicelib.simulation import Life, worker
 from tests.unit.chalicelib.test_crash import Killed, Killer
@@ -195,8 +196,21 @@ def lived_errand(story: Any, task: Task, at: int, *, after: bool = False, broken
     return life
 
 
+def a_manager_lost_and_replaced(life: Mortal) -> None:
+    life.hear()
+    life.terminate(MANAGERS[0])
+    life.launch(instance(200), role=Role.MANAGER)
+
+
+def a_manager_scaled_in(life: Mortal) -> None:
+    life.hear()
+    life.scale_in(MANAGERS[1])
+
+
 STORIES = [
     launched,
+    a_manager_lost_and_replaced,
+    a_manager_scaled_in,
     launched_for_a_group,
     scaled_in,
     interrupted,

@@ -64,6 +64,13 @@ def test_an_enrolled_node_is_found_as_it_was(store: Store, node: object) -> None
     assert store.node("green", WORKER) is None
 
 
+def test_one_that_ended_before_it_was_seen_has_no_address_and_is_found_all_the_same(store: Store) -> None:
+    """Terminated instances have lost theirs; one such record must not be in the way of all others."""
+    node = a_node(address="", state=NodeState.GONE)
+    store.enrol((node,))
+    assert store.nodes("blue") == (node,)
+
+
 def test_enrolling_again_changes_nothing(store: Store) -> None:
     store.enrol([FULL])
     store.enrol([a_node()])

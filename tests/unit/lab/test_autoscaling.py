@@ -46,6 +46,17 @@ def test_opening_one_tells_of_it_as_auto_scaling_does(
     assert event["detail"]["LifecycleActionToken"] == hook.token
 
 
+def test_an_event_of_aws_begins_the_action_that_it_tells_of(
+    actions: LifecycleActions, sent: list[dict[str, Any]]
+) -> None:
+    genuine = json.loads((SAMPLES / "asg_terminate_lifecycle.json").read_text())
+    hook = actions.told(genuine)
+    assert sent == [genuine]
+    assert (hook.group, hook.hook, hook.transition) == ("faas-workers", "swarm-leave", "terminate")
+    actions.answer("CompleteLifecycleAction", form(hook))
+    assert [row["result"] for row in actions.rows()] == ["CONTINUE"]
+
+
 def test_one_is_completed_once_and_kept_open_until_then(actions: LifecycleActions) -> None:
     hook = actions.open(HOST, "launch")
     actions.answer("RecordLifecycleActionHeartbeat", form(hook, LifecycleActionResult=""))
