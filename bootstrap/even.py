@@ -1,17 +1,20 @@
 """The most even distribution of tasks, and among those the one with the fewest moves; pure arithmetic.
 
-Even is what swarmkit means by it: the groups of the outermost placement preference hold equally many tasks, in
-each of them those of the next one, and in the innermost the nodes. Each level is filled like vessels that are
-joined: all at one level or one above it, less only where a vessel is full.
+Even is what swarmkit means by it: the groups of the outermost placement preference hold equally many tasks,
+in each of them those of the next one, and in the innermost the nodes. Each level is filled like vessels that
+are joined: all stand at one level or one above it, lower only where a vessel is full.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from heapq import nsmallest
 
+Path = tuple[str, ...]  # a group by its labels' values, outermost first
 Cost = tuple[float, ...]  # squares at each level from this one inwards, then moves, then load
 
 
@@ -22,14 +25,31 @@ class Group:
     groups: Mapping[str, Group] = field(default_factory=dict)
     nodes: Sequence[str] = ()
 
+    @cached_property
+    def paths(self) -> Mapping[str, Path]:
+        """The groups that each of its nodes is in, outermost first."""
+        inner = (
+            (node, (key, *path)) for key, part in self.groups.items() for node, path in part.paths.items()
+        )
+        return {**dict.fromkeys(self.nodes, ()), **dict(inner)}
+
+    def tallies(self, counts: Mapping[str, int]) -> Counter[Path]:
+        """How many tasks stand in each group, at any depth, by its path; all must stand in this one."""
+        found: Counter[Path] = Counter()
+        for node, count in counts.items():
+            path = self.paths[node]
+            for depth in range(len(path)):
+                found[path[: depth + 1]] += count
+        return found
+
 
 @dataclass(frozen=True)
 class Vessels:
-    """What is to be evened: tasks by node id, and how many a node may hold, and how loaded it is."""
+    """What is to be evened: tasks by node id, how many each node may hold, and how loaded it is."""
 
     before: Mapping[str, int]
-    most: Mapping[str, float]  # of nodes that are not listed: any number
-    load: Callable[[str], float]
+    most: Mapping[str, float]  # of a node that is not in it: any number
+    load: Mapping[str, float]
 
     def cap(self, group: Group) -> float:
         """How many tasks the group may hold."""
@@ -50,6 +70,15 @@ def even(group: Group, tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, in
     return _even_nodes(group.nodes, tasks, vessels)
 
 
+def squares(group: Group, counts: Mapping[str, int]) -> Cost:
+    """How uneven a distribution is, at each level from the outermost inwards: less is more even."""
+    depth = max(map(len, group.paths.values()), default=0)
+    found = [0] * depth + [sum(count * count for count in counts.values())]
+    for path, count in group.tallies(counts).items():
+        found[len(path) - 1] += count * count
+    return tuple(found)
+
+
 def level(most: Sequence[float], tasks: int) -> tuple[int, int]:
     """How high vessels of these sizes stand with so many tasks, and how many of them hold one more."""
     low, high = 0, tasks
@@ -60,7 +89,7 @@ def level(most: Sequence[float], tasks: int) -> tuple[int, int]:
 
 
 def _content(most: Sequence[float], height: int) -> float:
-    return sum(one if one < height else height for one in most)
+    return sum(min(one, height) for one in most)
 
 
 def _even_groups(groups: Sequence[Group], tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, int]]:
@@ -74,8 +103,8 @@ def _even_groups(groups: Sequence[Group], tasks: int, vessels: Vessels) -> tuple
     for at in nsmallest(extra, raised, key=lambda at: _less(raised[at][0], found[at][0])):
         found[at] = raised[at]
     after = {node: count for _, inner in found for node, count in inner.items()}
-    squares = sum(sum(inner.values()) ** 2 for _, inner in found)
-    return (squares, *map(sum, zip(*(cost for cost, _ in found), strict=True))), after
+    outer = sum(sum(inner.values()) ** 2 for _, inner in found)
+    return (outer, *map(sum, zip(*(cost for cost, _ in found), strict=True))), after
 
 
 def _less(cost: Cost, other: Cost) -> Cost:
@@ -83,19 +112,27 @@ def _less(cost: Cost, other: Cost) -> Cost:
 
 
 def _even_nodes(nodes: Sequence[str], tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, int]]:
-    """One more stays first where it stands already, then comes to the node with the least load."""
-    before, load = vessels.before, vessels.load
+    before, load, most = vessels.before, vessels.load, vessels.most
     height, extra = _level_of(nodes, tasks, vessels)
-    after = {node: int(min(vessels.most.get(node, height), height)) for node in nodes} if height else {}
+    after = {node: int(min(most.get(node, height), height)) for node in nodes} if height else {}
     if extra:
-        most = vessels.most
         open_ = [node for node in nodes if most.get(node, math.inf) > height] if most else nodes
-        rank = lambda node: (before.get(node, 0) <= height, load(node), node)  # noqa: E731
-        after.update(dict.fromkeys(nsmallest(extra, open_, key=rank), height + 1))
+        after.update(dict.fromkeys(_raised(open_, extra, height, vessels), height + 1))
     moves = sum(max(0, count - before.get(node, 0)) for node, count in after.items())
-    weight = sum(count * load(node) for node, count in after.items())
-    squares = sum(count * count for count in after.values())
-    return (squares, moves, weight), {node: count for node, count in after.items() if count}
+    weight = sum(count * load[node] for node, count in after.items())
+    uneven = sum(count * count for count in after.values())
+    return (uneven, moves, weight), {node: count for node, count in after.items() if count}
+
+
+def _raised(nodes: Sequence[str], extra: int, height: int, vessels: Vessels) -> list[str]:
+    """One more stays first where it stands already, then comes to the nodes with the least load."""
+    stay = [node for node in nodes if vessels.before.get(node, 0) > height]
+    kept = nsmallest(extra, stay, key=vessels.load.__getitem__)
+    if len(kept) == extra:
+        return kept
+    there = set(stay)
+    others = (node for node in nodes if node not in there)
+    return kept + nsmallest(extra - len(kept), others, key=vessels.load.__getitem__)
 
 
 def _level_of(nodes: Sequence[str], tasks: int, vessels: Vessels) -> tuple[int, int]:
