@@ -1,14 +1,14 @@
 """The most even distribution of tasks, and among those the one with the fewest moves; pure arithmetic.
 
-Even is what swarmkit means by it: the groups of the outermost placement preference hold equally many tasks, in
-each of them those of the next one, and in the innermost the nodes. Each level is filled like vessels that are
-joined: all at one level or one above it, less only where a vessel is full.
+Even is what swarmkit means by it: the groups of the outermost placement preference hold equally many tasks,
+in each of them those of the next one, and in the innermost the nodes. Each level is filled like vessels that
+are joined: all stand at one level or one above it, lower only where a vessel is full.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
@@ -22,14 +22,28 @@ class Group:
     groups: Mapping[str, Group] = field(default_factory=dict)
     nodes: Sequence[str] = ()
 
+    def all_nodes(self) -> Iterator[str]:
+        """Every node in it, at any depth."""
+        yield from self.nodes
+        for inner in self.groups.values():
+            yield from inner.all_nodes()
+
+    def leaves(self) -> int:
+        """How many groups hold nodes."""
+        return sum(inner.leaves() for inner in self.groups.values()) if self.groups else 1
+
+    def tasks(self, counts: Mapping[str, int]) -> int:
+        """How many tasks stand in it."""
+        return sum(counts.get(node, 0) for node in self.all_nodes())
+
 
 @dataclass(frozen=True)
 class Vessels:
-    """What is to be evened: tasks by node id, and how many a node may hold, and how loaded it is."""
+    """What is to be evened: tasks by node id, how many each node may hold, and how loaded it is."""
 
     before: Mapping[str, int]
-    most: Mapping[str, float]  # of nodes that are not listed: any number
-    load: Callable[[str], float]
+    most: Mapping[str, float]  # of a node that is not in it: any number
+    load: Mapping[str, float]
 
     def cap(self, group: Group) -> float:
         """How many tasks the group may hold."""
@@ -50,6 +64,15 @@ def even(group: Group, tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, in
     return _even_nodes(group.nodes, tasks, vessels)
 
 
+def squares(group: Group, counts: Mapping[str, int]) -> Cost:
+    """How uneven a distribution is, at each level from the outermost inwards: less is more even."""
+    if not group.groups:
+        return (sum(counts.get(node, 0) ** 2 for node in group.nodes),)
+    parts = list(group.groups.values())
+    inner = [squares(part, counts) for part in parts]
+    return (sum(part.tasks(counts) ** 2 for part in parts), *map(sum, zip(*inner, strict=True)))
+
+
 def level(most: Sequence[float], tasks: int) -> tuple[int, int]:
     """How high vessels of these sizes stand with so many tasks, and how many of them hold one more."""
     low, high = 0, tasks
@@ -60,7 +83,7 @@ def level(most: Sequence[float], tasks: int) -> tuple[int, int]:
 
 
 def _content(most: Sequence[float], height: int) -> float:
-    return sum(one if one < height else height for one in most)
+    return sum(min(one, height) for one in most)
 
 
 def _even_groups(groups: Sequence[Group], tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, int]]:
@@ -74,8 +97,8 @@ def _even_groups(groups: Sequence[Group], tasks: int, vessels: Vessels) -> tuple
     for at in nsmallest(extra, raised, key=lambda at: _less(raised[at][0], found[at][0])):
         found[at] = raised[at]
     after = {node: count for _, inner in found for node, count in inner.items()}
-    squares = sum(sum(inner.values()) ** 2 for _, inner in found)
-    return (squares, *map(sum, zip(*(cost for cost, _ in found), strict=True))), after
+    outer = sum(sum(inner.values()) ** 2 for _, inner in found)
+    return (outer, *map(sum, zip(*(cost for cost, _ in found), strict=True))), after
 
 
 def _less(cost: Cost, other: Cost) -> Cost:
@@ -83,19 +106,27 @@ def _less(cost: Cost, other: Cost) -> Cost:
 
 
 def _even_nodes(nodes: Sequence[str], tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, int]]:
-    """One more stays first where it stands already, then comes to the node with the least load."""
-    before, load = vessels.before, vessels.load
+    before, load, most = vessels.before, vessels.load, vessels.most
     height, extra = _level_of(nodes, tasks, vessels)
-    after = {node: int(min(vessels.most.get(node, height), height)) for node in nodes} if height else {}
+    after = {node: int(min(most.get(node, height), height)) for node in nodes} if height else {}
     if extra:
-        most = vessels.most
         open_ = [node for node in nodes if most.get(node, math.inf) > height] if most else nodes
-        rank = lambda node: (before.get(node, 0) <= height, load(node), node)  # noqa: E731
-        after.update(dict.fromkeys(nsmallest(extra, open_, key=rank), height + 1))
+        after.update(dict.fromkeys(_raised(open_, extra, height, vessels), height + 1))
     moves = sum(max(0, count - before.get(node, 0)) for node, count in after.items())
-    weight = sum(count * load(node) for node, count in after.items())
-    squares = sum(count * count for count in after.values())
-    return (squares, moves, weight), {node: count for node, count in after.items() if count}
+    weight = sum(count * load[node] for node, count in after.items())
+    uneven = sum(count * count for count in after.values())
+    return (uneven, moves, weight), {node: count for node, count in after.items() if count}
+
+
+def _raised(nodes: Sequence[str], extra: int, height: int, vessels: Vessels) -> list[str]:
+    """One more stays first where it stands already, then comes to the nodes with the least load."""
+    stay = [node for node in nodes if vessels.before.get(node, 0) > height]
+    kept = nsmallest(extra, stay, key=vessels.load.__getitem__)
+    if len(kept) == extra:
+        return kept
+    there = set(stay)
+    others = (node for node in nodes if node not in there)
+    return kept + nsmallest(extra - len(kept), others, key=vessels.load.__getitem__)
 
 
 def _level_of(nodes: Sequence[str], tasks: int, vessels: Vessels) -> tuple[int, int]:

@@ -1,10 +1,10 @@
-"""Who stands where and what is taken there: one index over all tasks, made once and kept up while planning."""
+"""Who stands where and what is taken there: one index over all tasks, kept up while services are planned."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from bootstrap.view import Node, Service, Snapshot
 
 @dataclass(frozen=True)
 class Demand:
-    """What one task of a service takes of its node. ``most`` is how many a node may hold, 0 for any number."""
+    """What one task of a service takes of its node; ``most`` a node may hold, 0 for any number."""
 
     cpus: int
     memory: int
@@ -36,18 +36,17 @@ NOTHING = Demand(0, 0, {}, frozenset(), 0)  # what a task takes whose service is
 
 
 class Held:
-    """What the tasks on one node take of it: its ``free`` resources, and ``load`` to compare nodes by."""
+    """What the tasks on one node leave free of it."""
 
-    __slots__ = ("cpus", "generic", "load", "memory", "node", "ports", "tasks")
+    __slots__ = ("cpus", "generic", "memory", "node", "ports", "tasks")
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.tasks = 0
-        self.cpus = node.cpus  # free
-        self.memory = node.memory  # free
-        self.generic = dict(node.generic)  # free
+        self.cpus = node.cpus
+        self.memory = node.memory
+        self.generic = dict(node.generic)
         self.ports: Counter[tuple[str, int]] = Counter()
-        self.load = 0.0
 
     def take(self, demand: Demand, tasks: int = 1) -> None:
         """Let so many tasks come to the node."""
@@ -62,11 +61,12 @@ class Held:
         """Let so many go. Their resources stay taken: a run may stop before they have left."""
         self.tasks -= tasks
 
-    def weigh(self) -> None:
-        """Tasks of all services come first, then the share of CPU and memory that they reserve."""
+    @property
+    def load(self) -> float:
+        """The tasks of all services and, below 1, the share of CPU and memory that they reserve."""
         cpus = 1 - self.cpus / self.node.cpus if self.node.cpus else 0.0
         memory = 1 - self.memory / self.node.memory if self.node.memory else 0.0
-        self.load = self.tasks + max(0.0, min(0.999, (cpus + memory) / 2))
+        return self.tasks + max(0.0, min(0.999, (cpus + memory) / 2))
 
 
 class Layout:
@@ -82,8 +82,7 @@ class Layout:
                 there = self.counts.setdefault(task.service, {})
                 there[task.node] = there.get(task.node, 0) + 1
                 self.held[task.node].take(self.demand(task.service))
-        for held in self.held.values():
-            held.weigh()
+        self.load = {node: held.load for node, held in self.held.items()}  # to compare nodes by
 
     @cached_property
     def hosts(self) -> Mapping[str, str]:
@@ -100,6 +99,11 @@ class Layout:
     def room(self, node: str, service: str) -> float:
         """How many more tasks of the service the node can take; may be infinite."""
         return min((room for _, room in self.limits(node, service)), default=math.inf)
+
+    def most(self, nodes: Collection[str], service: str) -> dict[str, float]:
+        """How many tasks of the service each of the nodes may hold, with those that it holds."""
+        before = self.counts.get(service, {})
+        return {node: before.get(node, 0) + self.room(node, service) for node in nodes}
 
     def limits(self, node: str, service: str) -> list[tuple[str, float]]:
         """What bounds the tasks of the service on the node: each rule's name and how many more it allows."""
@@ -127,6 +131,5 @@ class Layout:
                 self.held[node].take(demand, more)
             elif more < 0:
                 self.held[node].leave(-more)
-            if more:
-                self.held[node].weigh()
+            self.load[node] = self.held[node].load
         self.counts[service] = dict(after)

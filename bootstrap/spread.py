@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from bootstrap import reasons
 from bootstrap.errors import AgentError
-from bootstrap.even import Group, Vessels, even
+from bootstrap.ground import Ground, Grounds
 from bootstrap.layout import Layout
-from bootstrap.placement import may_hold
-from bootstrap.view import Node, Service, Snapshot
+from bootstrap.moves import fullest, gains, moves, partly
+from bootstrap.scheduling import waves
+from bootstrap.view import Service, Snapshot
 
 OPT_IN = "rebalance.on.node.create"  # service label set by users: "true"
 
@@ -29,11 +32,12 @@ class Spread:
     before: Mapping[str, int]
     after: Mapping[str, int]
     reason: str
+    waves: tuple[int, ...] = ()  # a surge scales up by the first, when all are placed by the next, and so on
 
     @property
     def moves(self) -> int:
-        """How many tasks have to start on another node."""
-        return sum(max(0, count - self.before.get(node, 0)) for node, count in self.after.items())
+        """How many tasks start anew. A surge over uneven groups may need more than change their node."""
+        return max(moves(self.before, self.after), sum(self.waves))
 
 
 def chosen(snapshot: Snapshot, names: Collection[str] = ()) -> tuple[Service, ...]:
@@ -77,61 +81,76 @@ def _unsettled(service: Service, snapshot: Snapshot) -> str:
     return ""
 
 
-def plan(snapshot: Snapshot, services: Collection[Service], most: int = 0) -> tuple[Spread, ...]:
-    """One spread for each service, the most uneven first. ``most`` (0: any number) bounds all moves together.
+def plan(
+    snapshot: Snapshot, services: Collection[Service], most: int = 0, rolling: Collection[str] = ()
+) -> tuple[Spread, ...]:
+    """One spread for each service, those that move first, of these the one with the fullest node.
 
-    Where a plan is free, tasks go to the nodes with the least load, which each service changes for the next.
+    ``most`` (0: any number) bounds all moves together. Services in ``rolling`` (ids) may be spread in any
+    way, the others only as a surge can. Where a plan is free, tasks go to the nodes with the least load,
+    which each service changes for the next.
     """
+    found = _planned(snapshot, services, {}, rolling)
+    if not most or sum(spread.moves for spread in found) <= most:
+        return found
+    return _planned(snapshot, services, _shares(found, most), rolling)
+
+
+def reachable(spread: Spread, snapshot: Snapshot) -> Mapping[str, int]:
+    """The distribution that a surge by the spread's waves ends in at least; equal nodes may change places."""
+    return Grounds(snapshot, Layout(snapshot)).of(spread.service).surged(spread.waves)
+
+
+def _planned(
+    snapshot: Snapshot, services: Collection[Service], shares: Mapping[str, int], rolling: Collection[str]
+) -> tuple[Spread, ...]:
     layout = Layout(snapshot)
-    grounds: dict[object, Group] = {}
+    grounds = Grounds(snapshot, layout)
     found = []
-    for service in sorted(services, key=lambda one: (-_gap(layout.counts.get(one.id, {})), one.name)):
-        spread = _spread(service, snapshot, layout, grounds)
+    for service in sorted(services, key=lambda one: (-fullest(layout.counts.get(one.id, {})), one.name)):
+        if why := untouched(service, snapshot):
+            there = dict(layout.counts.get(service.id, {}))
+            found.append(Spread(service, there, there, why))
+            continue
+        ground = grounds.of(service)
+        spread = _spread(ground, shares.get(service.id), surges=service.id not in rolling)
         layout.settle(service.id, spread.after)
         found.append(spread)
-    return tuple(found)
+    return tuple(sorted(found, key=lambda spread: not spread.moves))
 
 
-def _gap(counts: Mapping[str, int]) -> int:
-    return max(counts.values(), default=0)
+def _shares(found: Sequence[Spread], most: int) -> dict[str, int]:
+    """How many moves each service may make, so that those that help most are made."""
+    rows = [
+        (-gain, at, spread.service.id)
+        for at, spread in enumerate(found)
+        for gain in gains(spread.before, spread.after, spread.moves)
+    ]
+    granted = Counter(service for _, _, service in sorted(rows)[:most])
+    return {spread.service.id: granted[spread.service.id] for spread in found}
 
 
-def _spread(service: Service, snapshot: Snapshot, layout: Layout, grounds: dict[object, Group]) -> Spread:
-    before = dict(layout.counts.get(service.id, {}))
-    if why := untouched(service, snapshot):
-        return Spread(service, before, before, why)
-    nodes = [node.id for node in snapshot.nodes if may_hold(node, service) and node.doom is None]
-    known = set(nodes)
-    ground = grouped([snapshot.node_by_id[key] for key in {**dict.fromkeys(nodes), **before}], service)
-    caps = {node: float(count) for node, count in before.items() if node not in known}
-    if not layout.demand(service.id).fits_anywhere:
-        caps |= {node: before.get(node, 0) + layout.room(node, service.id) for node in nodes}
-    vessels = Vessels(before, caps, lambda node: layout.held[node].load)
-    _, after = even(ground, sum(before.values()), vessels)
-    moves = sum(max(0, count - before.get(node, 0)) for node, count in after.items())
-    return Spread(service, before, after, f"{moves} moves" if moves else "balanced")
+def _spread(ground: Ground, share: int | None, *, surges: bool) -> Spread:
+    """``share`` is how many moves the service may make, None for any number."""
+    service, before, best = ground.service, ground.before, ground.best()
+    least = moves(before, best)
+    if not least:
+        return Spread(service, before, before, reasons.balanced(ground))
+    if not surges:
+        return Spread(service, before, best, reasons.moved(ground, best, least))
+    if ground.group.groups:
+        return _over_groups(ground, best, share)
+    after = best if share is None else partly(before, best, share)
+    why = reasons.moved(ground, after, moves(before, after)) + reasons.cut(least, share)
+    return Spread(service, before, after, why, waves(before, after))
 
 
-def grouped(nodes: Sequence[Node], service: Service) -> Group:
-    """The nodes as the service's placement preferences group them, outermost first."""
-    return _grouped(nodes, [text for text in service.spread_over if label(text)])
-
-
-def label(preference: str) -> str:
-    """The label of a preference; "" where Swarm would pass over it."""
-    return preference
-
-
-def _grouped(nodes: Sequence[Node], preferences: Sequence[str]) -> Group:
-    if not preferences:
-        return Group(nodes=tuple(node.id for node in nodes))
-    parts: dict[str, list[Node]] = {}
-    for node in nodes:
-        parts.setdefault(value(node, preferences[0]), []).append(node)
-    return Group({key: _grouped(part, preferences[1:]) for key, part in sorted(parts.items())})
-
-
-def value(node: Node, preference: str) -> str:
-    """The node's group for a preference; a node without the label is in the group ""."""
-    kind, _, name = preference.partition(".labels.")
-    return (node.labels if kind == "node" else node.engine_labels).get(name, "")
+def _over_groups(ground: Ground, best: Mapping[str, int], share: int | None) -> Spread:
+    """Of a service with placement preferences: what a surge can do of it."""
+    service, before, least = ground.service, ground.before, moves(ground.before, best)
+    most = sum(before.values()) if share is None else share
+    steps, after = ground.best_surge(min(least, most), most)
+    if not steps:
+        return Spread(service, before, before, reasons.unreachable(ground, best, share))
+    why = reasons.moved(ground, after, sum(steps)) + reasons.surged(ground, after, best, sum(steps))
+    return Spread(service, before, after, why + reasons.cut(least, share), steps)
