@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bootstrap import rolling
 from bootstrap.evacuation import Update, empty
 from bootstrap.spread import Spread
-from bootstrap.surge import raised, reaches, steady
+from bootstrap.surge import raised, steady
 from bootstrap.verdict import Decision, Run, Wave
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode, Rebalance
@@ -38,16 +39,7 @@ def why_not(spread: Spread, mode: Mode | None, snapshot: Snapshot, run: Run) -> 
         return f"label {MODE_LABEL}={service.labels[MODE_LABEL]} is neither surge nor rolling", 0.0
     if wave and wave.mode is Mode.ROLLING:
         return "Swarm itself chose where the restarted tasks run", 0.0
-    if not _rest(run):
-        return f"max_moves={run.asked.max_moves} is reached", 0.0
-    if mode is Mode.SURGE and not reaches(spread):
-        return "a scale-down takes from the fullest nodes, which its placement preferences do not want", 0.0
     return "", 0.0
-
-
-def _rest(run: Run) -> float:
-    """How many moves this run may still make."""
-    return max(0, run.asked.max_moves - run.moved) if run.asked.max_moves else math.inf
 
 
 def begin(spread: Spread, mode: Mode, snapshot: Snapshot, run: Run, now: float) -> Decision:
@@ -69,18 +61,24 @@ def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision
     need, left = start + steady(service) + CLOSING, run.deadline - now
     if need > left:
         return stay(spread, run, f"a wave takes about {need:.0f} s, {max(0, left):.0f} s are left", AGAIN)
-    moves = int(min(spread.moves, _rest(run), max(AT_ONCE, service.replicas // PART)))
+    at_once = max(AT_ONCE, service.replicas // PART)
+    waves = spread.waves if service.spread_over else _some(spread.waves, at_once)
     least, most = PATIENCE
     until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
-    why = f"surge by {moves} of {spread.moves} moves: {spread.reason}"
-    update = Update(service, raised(service, moves, now, until), why)
+    why = f"surge by {sum(waves)} of {spread.moves} moves: {spread.reason}"
+    update = Update(service, raised(service, waves, now, until), why)
     return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves)), active=now), update)
+
+
+def _some(waves: Sequence[int], most: int) -> tuple[int, ...]:
+    """The first waves, up to so many tasks together. Without preferences any part of a surge is one too."""
+    sums = itertools.accumulate(waves)
+    parts = (size - max(0, total - most) for size, total in zip(waves, sums, strict=True))
+    return tuple(itertools.takewhile(lambda part: part > 0, parts))
 
 
 def _roll(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
     service, left = spread.service, run.deadline - now
-    if spread.moves > _rest(run):
-        return stay(spread, run, f"a rolling update cannot stop after max_moves={run.asked.max_moves}")
     if (need := rolling.duration(service, snapshot)) > left:
         return stay(spread, run, f"its update takes about {need:.0f} s, {max(0, left):.0f} s are left", AGAIN)
     update = Update(service, rolling.forced(service), f"rolling, for {spread.moves} moves: {spread.reason}")
@@ -93,5 +91,5 @@ def stay(spread: Spread, run: Run, why: str, wait: float = 0.0) -> Decision:
     if spread.service.id not in run.waves:
         return Decision(run.judged(spread.service.id, Balance.LEFT, why, wait))
     left = "1 move is" if spread.moves == 1 else f"{spread.moves} moves are"
-    why = f"{left} left: {why}"
+    why = f"{left} left: {why}" if spread.moves else why
     return Decision(run.judged(spread.service.id, Balance.MOVED, why, wait))

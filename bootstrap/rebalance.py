@@ -6,6 +6,7 @@ after another, one wave after another: planned anew from what stands, so that no
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from bootstrap import rolling
@@ -62,10 +63,10 @@ def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
         return Decision(run, waiting=unrest)
     run = _judged(snapshot, run)
     found = [known for key in run.services if (known := snapshot.service_by_id.get(key))]
-    spreads = plan(snapshot, found) if any(key not in run.verdicts for key in run.services) else ()
-    for spread in spreads:
+    pairs = planned(snapshot, found, run) if any(key not in run.verdicts for key in run.services) else ()
+    for spread, allowed in pairs:
         if spread.service.id not in run.verdicts:
-            decision = _one(spread, snapshot, run, now)
+            decision = _one(spread, allowed, snapshot, run, now)
             if decision.update or decision.waiting:
                 return decision
             run = decision.run
@@ -97,7 +98,20 @@ def _judged(snapshot: Snapshot, run: Run) -> Run:
     return run
 
 
-def _one(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
+def planned(
+    snapshot: Snapshot, services: Collection[Service], run: Run
+) -> tuple[tuple[Spread, Spread | None], ...]:
+    """What each service needs, and what of it may still be moved; None for nothing."""
+    rolls = {service.id for service in services if mode_of(service, run.asked) is Mode.ROLLING}
+    needed = plan(snapshot, services, rolling=rolls)
+    if run.rest < 0:
+        return tuple((spread, spread) for spread in needed)
+    found = plan(snapshot, services, run.rest, rolls) if run.rest else ()
+    allowed = {spread.service.id: spread for spread in found if spread.moves}
+    return tuple((spread, allowed.get(spread.service.id)) for spread in needed)
+
+
+def _one(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run, now: float) -> Decision:
     service, wave = spread.service, run.waves.get(spread.service.id)
     if wave and wave.mode is Mode.ROLLING:
         over, wrong = rolling.outcome(service)
@@ -114,9 +128,11 @@ def _one(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
         return Decision(run.judged(service.id, balance, spread.reason))
     mode = mode_of(service, run.asked)
     why, wait = why_not(spread, mode, snapshot, run)
-    if why or mode is None:
+    if not why and (not allowed or (mode is Mode.ROLLING and allowed.moves < spread.moves)):
+        why = f"max_moves={run.asked.max_moves} does not allow {'more' if wave else 'it'}"
+    if why or mode is None or allowed is None:
         return stay(spread, run, why, wait)
-    return begin(spread, mode, snapshot, run, now)
+    return begin(allowed, mode, snapshot, run, now)
 
 
 def _name(key: str, snapshot: Snapshot) -> str:
@@ -138,13 +154,12 @@ def _not_now(spread: Spread, run: Run, why: str, now: float) -> Decision:
 def foretold(snapshot: Snapshot, run: Run) -> Run:
     """The verdicts of a dry run."""
     services = [snapshot.service_by_id[key] for key in (*run.services, *run.others)]
-    capped = {spread.service.id: spread for spread in plan(snapshot, services, run.asked.max_moves)}
-    for spread in plan(snapshot, services):
-        run = _foretold(spread, capped[spread.service.id].moves, snapshot, run)
+    for spread, allowed in planned(snapshot, services, run):
+        run = _foretold(spread, allowed, snapshot, run)
     return run
 
 
-def _foretold(spread: Spread, moves: int, snapshot: Snapshot, run: Run) -> Run:
+def _foretold(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run) -> Run:
     service, mode = spread.service, mode_of(spread.service, run.asked)
     if begun(service):
         return run.judged(
@@ -155,8 +170,8 @@ def _foretold(spread: Spread, moves: int, snapshot: Snapshot, run: Run) -> Run:
     if not spread.moves:
         return run.judged(service.id, Balance.BALANCED, spread.reason)
     why, _ = why_not(spread, mode, snapshot, run)
-    if not moves or (mode is Mode.ROLLING and moves < spread.moves):
-        why = why or f"max_moves={run.asked.max_moves} does not allow its {spread.moves} moves"
+    if not allowed or (mode is Mode.ROLLING and allowed.moves < spread.moves):
+        why = why or f"max_moves={run.asked.max_moves} does not allow it"
     return run.judged(service.id, Balance.LEFT if why else Balance.PLANNED, why or spread.reason)
 
 

@@ -9,9 +9,8 @@ from bootstrap.account import Account, opening, shown
 from bootstrap.clock import Clock
 from bootstrap.lease import LASTS, Lease
 from bootstrap.picture import picture
-from bootstrap.rebalance import begun, expired, foretold, next_step, opened
+from bootstrap.rebalance import begun, expired, foretold, next_step, opened, planned
 from bootstrap.settle import Settling
-from bootstrap.spread import plan
 from bootstrap.swarm import Engine, EngineError, NotManagerError
 from bootstrap.tasks.evacuate import perform, say
 from bootstrap.verdict import Run
@@ -59,7 +58,8 @@ def _foretold(engine: Engine, asked: Rebalance, now: float, deadline: float) -> 
 
 def _account(snapshot: Snapshot, run: Run) -> Account:
     services = [snapshot.service_by_id[key] for key in (*run.services, *run.others)]
-    return opening(snapshot, run, plan(snapshot, services, run.asked.max_moves))
+    pairs = planned(snapshot, services, run)
+    return opening(snapshot, run, tuple(allowed or spread for spread, allowed in pairs))
 
 
 def _host(engine: Engine, me: str) -> str:

@@ -3,8 +3,8 @@
 * a drained or dead node's tasks are stopped at once, their replacements come after (moby 34139);
 * a start-first update replaces only tasks that do not fit the new spec, each once its successor runs;
 * an update that comes while a successor still starts stops the old task at once: that is the dip to avoid;
-* a scale-up puts tasks where the service has the fewest; a scale-down takes slots without a node or with two
-  tasks first, then the highest copies on their nodes, whether those run or not;
+* tasks are placed in the order of scheduling.py, which was measured too; a scale-down takes slots without a
+  node or with two tasks first, then the highest copies on their nodes, whether those run or not;
 * a forced update replaces every task, at the service's own parallelism; any other update resets UpdateStatus;
 * every change needs the current version.
 """
@@ -19,8 +19,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.clock import Clock
-from bootstrap.placement import may_hold, room
+from bootstrap.ground import grouped
+from bootstrap.layout import Layout
+from bootstrap.placement import may_hold
 from bootstrap.reading import read_node, read_service, read_task
+from bootstrap.scheduling import Scheduler
 from bootstrap.swarm import Config, ConflictError, Engine, RefusedError
 from bootstrap.view import Node, Service, Snapshot, Task
 
@@ -212,6 +215,7 @@ class FakeSwarm(Engine):
             if not dirty or free > 0:
                 self._fill(service, slot, tasks)
             free -= dirty
+        self._schedule(service)
         self._complete(service, slots)
 
     def _parallelism(self, service: Service) -> float:
@@ -247,19 +251,22 @@ class FakeSwarm(Engine):
                 self._stop(task)
         if not fresh:
             self._start(service, slot, "")
-        for task in fresh:
-            if not task.node and (node := self._place(service)):
-                self.task_rows[task.id].update(NodeID=node, age=0)
 
-    def _place(self, service: Service) -> str:
+    def _schedule(self, service: Service) -> None:
+        """Give nodes to the tasks that have none, all at once, in swarmkit's own order."""
+        waiting = [task for task in self.of(service.id) if task.wanted and not task.node and self._fits(task)]
+        if not waiting:
+            return
         snapshot = Snapshot(self.nodes(), self.services(), self.tasks())
-        fitting = [
-            node.id
-            for node in snapshot.nodes
-            if room(service, snapshot, without={other.id for other in snapshot.nodes} - {node.id}) > 0
-        ]
-        own = Counter(task.node for task in self.of(service.id) if task.wanted)
-        return min(fitting, key=lambda node: (own[node], len(self.on(node)), node), default="")
+        layout, counts = Layout(snapshot), Counter(task.node for task in self.of(service.id) if task.wanted)
+        usable = [node for node in snapshot.nodes if may_hold(node, service)]
+        room = {node.id: layout.room(node.id, service.id) for node in usable}
+        others = {node: float(len(self.on(node)) - counts[node]) for node in room}
+        placing = Scheduler({node: counts[node] for node in room}, room, others, len(waiting))
+        placing.schedule(grouped(usable, service.spread_over), len(waiting))
+        places = [node for node in placing.counts for _ in range(placing.counts[node] - counts[node])]
+        for task, node in zip(waiting, places, strict=False):
+            self.task_rows[task.id].update(NodeID=node, age=0)
 
     def _start(self, service: Service, slot: int, node: str) -> None:
         key = f"t{next(self.counter):04}"
