@@ -42,6 +42,7 @@ def surge_of(service: Service) -> Surge | None:
     """The surge under way; None for none, and for a label of that name that no surge wrote."""
     try:
         mark = Surge(**json.loads(service.labels.get(SURGE_LABEL, "")))
+        mark = replace(mark, waves=tuple(mark.waves))  # JSON knows lists only
         numbers = (mark.replicas, mark.raised, mark.begun, mark.until, *mark.waves)
         return mark if all(isinstance(number, (int, float)) for number in numbers) else None
     except (ValueError, TypeError):

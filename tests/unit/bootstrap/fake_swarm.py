@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import itertools
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,124 +21,38 @@ from bootstrap.clock import Clock
 from bootstrap.ground import grouped
 from bootstrap.layout import Layout
 from bootstrap.placement import may_hold
-from bootstrap.reading import read_node, read_service, read_task
+from bootstrap.reading import read_service
 from bootstrap.scheduling import Scheduler
-from bootstrap.swarm import Config, ConflictError, Engine, RefusedError
-from bootstrap.view import Node, Service, Snapshot, Task
+from bootstrap.view import Service, Snapshot, Task
+from tests.unit.bootstrap.fake_engine import FakeEngine, instance
+
+__all__ = ["FakeSwarm", "instance"]
 
 STEP = 0.25  # seconds
 START_STEPS = 8  # a task runs 2 s after it was assigned
 STOP_STEPS = 4  # and is gone 1 s after it was told to stop
 
 
-class FakeSwarm(Engine):
-    """The engine of its first manager; time passes only while its ``clock`` sleeps."""
+class FakeSwarm(FakeEngine):
+    """A swarm whose time passes only while its ``clock`` sleeps."""
 
     def __init__(self, managers: int = 1, workers: int = 3) -> None:
-        self.time = 1_000_000.0
+        super().__init__(managers, workers)
         self.clock = Clock(now=lambda: self.time, sleep=self.sleep)
-        self.node_rows: dict[str, dict[str, Any]] = {}
-        self.service_rows: dict[str, dict[str, Any]] = {}
-        self.task_rows: dict[str, dict[str, Any]] = {}
-        self.config_rows: dict[str, dict[str, Any]] = {}
-        self.counter = itertools.count(1)
         self.sick: set[str] = set()  # nodes on which tasks start, but never come to run
         self.crashing: set[str] = set()  # nodes on which tasks run for a moment, again and again
         self.updates: list[str] = []
         self.fewest: dict[str, int] = {}
-        for number in range(managers + workers):
-            self.add_node("manager" if number < managers else "worker")
-
-    # what the swarm is made of
-
-    def add_node(self, role: str = "worker", **labels: str) -> str:
-        number = next(self.counter)
-        node = f"n{number:02}"
-        manager = {"Reachability": "reachable", "Leader": number == 1, "Addr": f"10.0.0.{number}:2377"}
-        self.node_rows[node] = {
-            "ID": node,
-            "Version": {"Index": 1},
-            "Spec": {"Role": role, "Availability": "active", "Labels": labels},
-            "Status": {"State": "ready", "Addr": f"10.0.0.{number}"},
-            "Description": {
-                "Hostname": f"host-{number:02}",
-                "Engine": {"Labels": {"swarmkeeper.instance": instance(number)}},
-                "Platform": {"OS": "linux", "Architecture": "x86_64"},
-                "Resources": {"NanoCPUs": 4_000_000_000, "MemoryBytes": 8 << 30},
-            },
-            **({"ManagerStatus": manager} if role == "manager" else {}),
-        }
-        return node
 
     def add_service(self, name: str, replicas: int | None = 2, **spec: Any) -> str:
-        mode: dict[str, Any] = {"Global": {}} if replicas is None else {"Replicated": {"Replicas": replicas}}
-        template = {"ContainerSpec": {"Image": "web:1"}, "Placement": {}, **spec.pop("template", {})}
-        self.service_rows[name] = {
-            "ID": name,
-            "Version": {"Index": 1},
-            "Spec": {"Name": name, "Labels": {}, "TaskTemplate": template, "Mode": mode, **spec},
-        }
+        super().add_service(name, replicas, **spec)
         self.settle()
         return name
-
-    def avail(self, node: str, availability: str) -> None:
-        """What ``docker node update --availability`` does."""
-        self.node_rows[node]["Spec"]["Availability"] = availability
-        self.node_rows[node]["Version"]["Index"] += 1
-
-    def scale(self, service: str, replicas: int) -> None:
-        """What ``docker service scale`` does."""
-        row = self.service_rows[service]
-        row["Spec"]["Mode"]["Replicated"]["Replicas"] = replicas
-        row["Version"]["Index"] += 1
-
-    def spread(self, service: str) -> dict[str, int]:
-        """Running tasks by node."""
-        return dict(sorted(Counter(task.node for task in self.of(service) if task.running).items()))
 
     def settle(self, steps: int = 40) -> None:
         for _ in range(steps):
             self.step()
         self.fewest.clear()
-
-    def cut(self, node: str) -> None:
-        """Cut a node's power; the swarm calls it down at once here."""
-        self.node_rows[node]["Status"]["State"] = "down"
-
-    def spec(self, service: str) -> dict[str, Any]:
-        return copy.deepcopy(self.service_rows[service]["Spec"])
-
-    def running(self, service: str) -> int:
-        return sum(task.running and not self._node(task).down for task in self.of(service))
-
-    def on(self, node: str) -> list[Task]:
-        return [task for task in self.tasks() if task.node == node and task.present]
-
-    def of(self, service: str) -> list[Task]:
-        return [task for task in self.tasks() if task.service == service]
-
-    # what the engine answers
-
-    def node_id(self) -> str:
-        return "n01"
-
-    def nodes(self) -> tuple[Node, ...]:
-        return tuple(read_node(copy.deepcopy(row)) for row in self.node_rows.values())
-
-    def services(self) -> tuple[Service, ...]:
-        return tuple(read_service(copy.deepcopy(row)) for row in self.service_rows.values())
-
-    def tasks(self, **filters: list[str]) -> tuple[Task, ...]:
-        tasks = (read_task(row) for row in self.task_rows.values())
-        return tuple(task for task in tasks if all(getattr(task, key) in ids for key, ids in filters.items()))
-
-    def update_node(self, node: Node, **changes: Any) -> None:
-        if changes.get("Role") == "worker" and node.role == "manager" and not node.votes:
-            raise RefusedError("can't find manager in raft memberlist")
-        self._change(self.node_rows[node.id], node.version, {**node.spec, **changes})
-        row = self.node_rows[node.id]
-        if row["Spec"]["Role"] == "worker":
-            row.pop("ManagerStatus", None)
 
     def update_service(self, service: Service, spec: dict[str, Any]) -> None:
         assert "Placement" in spec["TaskTemplate"], "a real manager crashes here (moby 37883)"
@@ -155,24 +68,6 @@ class FakeSwarm(Engine):
                 for task in slot:
                     if not self._fits(task):
                         self._stop(task)
-
-    def config(self, name: str) -> Config | None:
-        row = copy.deepcopy(self.config_rows.get(name))
-        return Config(row["ID"], row["Version"]["Index"], row["Spec"]) if row else None
-
-    def create_config(self, name: str, labels: Mapping[str, str]) -> None:
-        if name in self.config_rows:
-            raise RefusedError(f"config {name} already exists")
-        spec = {"Name": name, "Labels": dict(labels)}
-        self.config_rows[name] = {"ID": name, "Version": {"Index": 1}, "Spec": spec}
-
-    def update_config(self, config: Config, labels: Mapping[str, str]) -> None:
-        self._change(self.config_rows[config.id], config.version, {**config.spec, "Labels": dict(labels)})
-
-    def remove_node(self, node: Node) -> None:
-        if not node.down or node.votes:
-            raise RefusedError(f"node {node.id} is not down and is still a member of the swarm")
-        del self.node_rows[node.id]
 
     # what swarmkit does as time passes
 
@@ -325,21 +220,7 @@ class FakeSwarm(Engine):
         node = self._node(task)
         return node.down or node.availability == "drain"
 
-    def _node(self, task: Task) -> Node:
-        return read_node(self.node_rows[task.node])
-
-    def _change(self, row: dict[str, Any], version: int, spec: dict[str, Any]) -> None:
-        if row["Version"]["Index"] != version:
-            raise ConflictError("update out of sequence")
-        row["Spec"] = spec
-        row["Version"] = {"Index": version + 1}
-
 
 def _template(service: Service) -> tuple[Any, ...]:
     """What of a spec makes Swarm replace a task."""
     return service.template.get("ContainerSpec"), service.template.get("ForceUpdate", 0)
-
-
-def instance(number: int) -> str:
-    """The instance id of the numbered node."""
-    return f"i-{number:017x}"
