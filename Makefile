@@ -7,7 +7,7 @@ NOTICE ?= 120
 STAGE ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test check format lab bench-evacuate bench-storm deploy clean
+.PHONY: help install system demo test check format lab bench-evacuate bench-storm bench-plan deploy clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -54,6 +54,9 @@ bench-evacuate: system install ## ours against a plain drain and against doing n
 
 bench-storm: system install ## six of twelve workers warned at once, then up to a thousand of 5,000 (root)
 	$(BIN)/python -m bench.storm
+
+bench-plan: .venv/done ## a rebalance of up to 5,000 nodes and 50,000 tasks planned in one process
+	$(BIN)/python -m bench.plan
 
 deploy: .venv/done ## publish the agent of STAGE and deploy the handlers that are pinned to it
 	$(BIN)/python -m bootstrap.publish --stage $(STAGE)

@@ -8,10 +8,13 @@ are joined: all stand at one level or one above it, lower only where a vessel is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from heapq import nsmallest
 
+Path = tuple[str, ...]  # a group by its labels' values, outermost first
 Cost = tuple[float, ...]  # squares at each level from this one inwards, then moves, then load
 
 
@@ -22,19 +25,22 @@ class Group:
     groups: Mapping[str, Group] = field(default_factory=dict)
     nodes: Sequence[str] = ()
 
-    def all_nodes(self) -> Iterator[str]:
-        """Every node in it, at any depth."""
-        yield from self.nodes
-        for inner in self.groups.values():
-            yield from inner.all_nodes()
+    @cached_property
+    def paths(self) -> Mapping[str, Path]:
+        """The groups that each of its nodes is in, outermost first."""
+        inner = (
+            (node, (key, *path)) for key, part in self.groups.items() for node, path in part.paths.items()
+        )
+        return {**dict.fromkeys(self.nodes, ()), **dict(inner)}
 
-    def leaves(self) -> int:
-        """How many groups hold nodes."""
-        return sum(inner.leaves() for inner in self.groups.values()) if self.groups else 1
-
-    def tasks(self, counts: Mapping[str, int]) -> int:
-        """How many tasks stand in it."""
-        return sum(counts.get(node, 0) for node in self.all_nodes())
+    def tallies(self, counts: Mapping[str, int]) -> Counter[Path]:
+        """How many tasks stand in each group, at any depth, by its path; all must stand in this one."""
+        found: Counter[Path] = Counter()
+        for node, count in counts.items():
+            path = self.paths[node]
+            for depth in range(len(path)):
+                found[path[: depth + 1]] += count
+        return found
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,11 @@ def even(group: Group, tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, in
 
 def squares(group: Group, counts: Mapping[str, int]) -> Cost:
     """How uneven a distribution is, at each level from the outermost inwards: less is more even."""
-    if not group.groups:
-        return (sum(counts.get(node, 0) ** 2 for node in group.nodes),)
-    parts = list(group.groups.values())
-    inner = [squares(part, counts) for part in parts]
-    return (sum(part.tasks(counts) ** 2 for part in parts), *map(sum, zip(*inner, strict=True)))
+    depth = max(map(len, group.paths.values()), default=0)
+    found = [0] * depth + [sum(count * count for count in counts.values())]
+    for path, count in group.tallies(counts).items():
+        found[len(path) - 1] += count * count
+    return tuple(found)
 
 
 def level(most: Sequence[float], tasks: int) -> tuple[int, int]:

@@ -4,35 +4,54 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 
-from bootstrap.even import Cost, Group, Vessels, even, squares
+from bootstrap.even import Cost, Group, Path, Vessels, even, squares
 from bootstrap.layout import Layout
 from bootstrap.placement import may_hold
 from bootstrap.scheduling import Scheduler, scaled_down
 from bootstrap.view import Node, Service, Snapshot
 
 WAVES = 8  # that are tried at most for a service with placement preferences
-SAMPLES = 16  # sizes of a surge that are tried for a service with placement preferences
+SAMPLES = 8  # sizes of a surge that are tried for such a service
 UNUSABLE = "its constraints or platform"
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Where one service may stand. Nodes that may get no task still may keep those they hold."""
+    """Where one service may stand. Nodes that may get no task still may keep those they hold.
+
+    ``group`` leaves out nodes that no plan needs: those with more load than as many free ones as there are
+    tasks. ``sizes`` counts them all, by their outermost group.
+    """
 
     service: Service
     layout: Layout
     usable: frozenset[str]  # nodes that may get tasks, as far as they have room
     group: Group
     vessels: Vessels
-    swarm: Group  # all nodes, by the same preferences
+    sizes: Mapping[str, int]
 
     @property
     def before(self) -> Mapping[str, int]:
         """Its tasks by node id."""
         return self.vessels.before
+
+    @cached_property
+    def room(self) -> Mapping[str, float]:
+        """How many more tasks each node of the group can take that may get any."""
+        most = self.vessels.most
+        nodes = (node for node in self.group.paths if node in self.usable)
+        return {node: most[node] - self.before.get(node, 0) for node in nodes}
+
+    @cached_property
+    def others(self) -> Mapping[str, int]:
+        """How many tasks of other services these nodes hold."""
+        return {node: self.layout.held[node].tasks - self.before.get(node, 0) for node in self.room}
 
     def best(self) -> dict[str, int]:
         """The most even spread that the rules allow, with the fewest moves to it."""
@@ -40,12 +59,11 @@ class Ground:
 
     def surged(self, waves: Sequence[int]) -> dict[str, int]:
         """What at least comes of scale-ups by so many, one after the other, and one scale-down by all."""
-        room = {node: self.layout.room(node, self.service.id) for node in self.usable}
-        others = {node: self.layout.held[node].tasks - self.before.get(node, 0) for node in room}
+        room = dict(self.room)
         counts = self.before
         for tasks in waves:
-            scheduler = Scheduler(counts, room, others, tasks)
-            if scheduler.schedule(self.swarm, tasks) < tasks:
+            scheduler = Scheduler(self.group, counts, room, self.others, tasks)
+            if scheduler.scale_up() < tasks:
                 return dict(self.before)  # some would wait for ever: they are taken away first
             counts = scheduler.counts
         return scaled_down(counts, sum(waves), self.group)
@@ -59,7 +77,8 @@ class Ground:
         aim = squares(self.group, self.best())
         best: tuple[Cost, tuple[int, ...], dict[str, int]]
         best = (squares(self.group, self.before), (), dict(self.before))
-        for waves in (one for tasks in sampled(least, most) for one in self._ways(tasks)):
+        sizes = sorted({*sampled(least, most), min(most, max(least, self._alike()))})
+        for waves in (one for tasks in sizes for one in self._ways(tasks)):
             after = self.surged(waves)
             best = min(
                 best, (squares(self.group, after), waves, after), key=lambda one: (one[0], sum(one[1]))
@@ -68,30 +87,38 @@ class Ground:
                 break
         return best[1], best[2]
 
-    def _ways(self, tasks: int) -> list[tuple[int, ...]]:
-        """All at once, and in a few waves that bring the same number to each group."""
-        groups = self.group.leaves()
-        width = groups * math.ceil(tasks / groups / WAVES)
-        rest = (tasks % width,) if tasks % width else ()
-        return [(tasks,), (width,) * (tasks // width) + rest] if width < tasks else [(tasks,)]
-
     def short(self, after: Mapping[str, int]) -> dict[str, list[str]]:
         """The rules that keep nodes two or more below the fullest, each with the host names of those."""
         found: dict[str, list[str]] = {}
         top = max(after.values(), default=0)
-        for node in self.group.all_nodes():
-            count = after.get(node, 0)
-            if count < top - 1 and count >= self.vessels.most.get(node, top):
+        for node, most in self.vessels.most.items():
+            if most <= after.get(node, 0) < top - 1:
                 found.setdefault(self._rule(node), []).append(self.layout.hosts[node])
         return found
+
+    def _alike(self) -> int:
+        """How many tasks fill all outermost groups as high as the one that needs most within itself."""
+        need = {node: max(0, count - self.before.get(node, 0)) for node, count in self.best().items()}
+        stands, comes = self.group.tallies(self.before), self.group.tallies(need)
+        heights = [
+            (stands[(key,)], stands[(key,)] + comes[(key,)]) for key, size in self.sizes.items() if size
+        ]
+        top = max((height for _, height in heights), default=0)
+        return sum(top - height for height, _ in heights)
+
+    def _ways(self, tasks: int) -> Iterator[tuple[int, ...]]:
+        """All at once, then in a few waves that bring the same number to each group."""
+        yield (tasks,)
+        groups = max(1, len(set(self.group.paths.values())))
+        width = groups * math.ceil(tasks / groups / WAVES)
+        if width < tasks:
+            yield (width,) * (tasks // width) + ((tasks % width,) if tasks % width else ())
 
     def _rule(self, node: str) -> str:
         """Why the node can hold no more."""
         known = self.layout.held[node].node
         if node in self.usable:
             return min(self.layout.limits(node, self.service.id), key=lambda limit: limit[1])[0]
-        if known.doom is not None:
-            return "doomed"
         if known.state != "ready":
             return known.state
         return UNUSABLE if known.availability == "active" else f"availability {known.availability}"
@@ -102,54 +129,86 @@ class Grounds:
 
     def __init__(self, snapshot: Snapshot, layout: Layout) -> None:
         self.layout = layout
-        self.nodes = {node.id: node for node in sorted(snapshot.nodes, key=lambda node: node.id)}
+        self.nodes = snapshot.nodes
         self.usable: dict[str, frozenset[str]] = {}
-        self.groups: dict[tuple[str, ...], Group] = {}
+        self.paths: dict[tuple[str, ...], dict[str, Path]] = {}
+        self.leaves: dict[tuple[str, ...], dict[Path, list[str]]] = {}
 
     def of(self, service: Service) -> Ground:
         """The ground of one service, as the layout is now."""
         before = dict(self.layout.counts.get(service.id, {}))
         rules = json.dumps([service.placement.get(key) for key in ("Constraints", "Platforms")])
-        usable = self._usable(rules, service)
-        strays = {node: count for node, count in before.items() if node not in usable}
-        group = self._group(rules, usable, service, tuple(strays))
-        most = {node: float(count) for node, count in strays.items()}
-        if not self.layout.demand(service.id).fits_anywhere:
-            most.update(self.layout.most(usable, service.id))
+        usable, paths = self._usable(rules, service), self._paths(service.spread_over)
+        leaves = self._leaves(rules, service)
+        most = {node: float(count) for node, count in before.items() if node not in usable}
+        sizes = Counter("".join(paths[node][:1]) for node in most)
+        for path, nodes in leaves.items():
+            sizes["".join(path[:1])] += len(nodes)
+        homes: dict[Path, list[str]] = {path: [] for path in leaves}
+        for node, count in before.items():
+            homes[paths[node]].append(node)
+            if node in usable:
+                most[node] = count + self.layout.room(node, service.id)
+        for path, nodes in leaves.items():
+            others = (node for node in sorted(nodes, key=self.layout.load.__getitem__) if node not in before)
+            homes[path] += islice(self._open(others, service, most), sum(before.values()))
         vessels = Vessels(before, most, self.layout.load)
-        return Ground(service, self.layout, usable, group, vessels, self._everything(service))
+        return Ground(service, self.layout, usable, tree(homes), vessels, sizes)
+
+    def _open(self, nodes: Iterable[str], service: Service, most: dict[str, float]) -> Iterator[str]:
+        """Those with room; how much is noted in ``most``."""
+        anywhere = self.layout.demand(service.id).fits_anywhere
+        for node in nodes:
+            room = math.inf if anywhere else self.layout.room(node, service.id)
+            most[node] = room
+            if room > 0:
+                yield node
 
     def _usable(self, rules: str, service: Service) -> frozenset[str]:
         if rules not in self.usable:
-            self.usable[rules] = frozenset(
-                key for key, node in self.nodes.items() if node.doom is None and may_hold(node, service)
-            )
+            fit = (node.id for node in self.nodes if node.doom is None and may_hold(node, service))
+            self.usable[rules] = frozenset(fit)
         return self.usable[rules]
 
-    def _everything(self, service: Service) -> Group:
-        return self._group("", self.nodes.keys(), service, ())
+    def _paths(self, preferences: tuple[str, ...]) -> dict[str, Path]:
+        if preferences not in self.paths:
+            self.paths[preferences] = {node.id: path_of(node, preferences) for node in self.nodes}
+        return self.paths[preferences]
 
-    def _group(self, rules: str, usable: Collection[str], service: Service, strays: Collection[str]) -> Group:
-        key = (rules, *service.spread_over, "", *sorted(strays))
-        if key not in self.groups:
-            nodes = [node for name, node in self.nodes.items() if name in usable or name in strays]
-            self.groups[key] = grouped(nodes, service.spread_over)
-        return self.groups[key]
+    def _leaves(self, rules: str, service: Service) -> dict[Path, list[str]]:
+        """The usable nodes of every group that there is, also of those that have none."""
+        key = (rules, *service.spread_over)
+        if key not in self.leaves:
+            paths, usable = self._paths(service.spread_over), self._usable(rules, service)
+            found: dict[Path, list[str]] = {path: [] for path in paths.values()}
+            for node in sorted(usable):
+                found[paths[node]].append(node)
+            self.leaves[key] = found
+        return self.leaves[key]
 
 
-def grouped(nodes: Sequence[Node], preferences: Sequence[str]) -> Group:
-    """The nodes as placement preferences group them, outermost first."""
-    if not preferences:
-        return Group(nodes=tuple(node.id for node in nodes))
-    first, *others = preferences
-    kind, _, label = first.partition(".labels.")
-    if kind.lower() not in ("node", "engine") or not label:
-        return grouped(nodes, others)  # swarmkit passes over what it cannot read
-    parts: dict[str, list[Node]] = {}
-    for node in nodes:
-        labels = node.labels if kind.lower() == "node" else node.engine_labels
-        parts.setdefault(labels.get(label, ""), []).append(node)
-    return Group({value: grouped(part, others) for value, part in sorted(parts.items())})
+def path_of(node: Node, preferences: Sequence[str]) -> Path:
+    """The node's groups by placement preferences, outermost first; "" where it lacks the label.
+
+    Preferences that swarmkit cannot read are passed over, as it does.
+    """
+    found = []
+    for preference in preferences:
+        kind, _, label = preference.partition(".labels.")
+        if label and kind.lower() in ("node", "engine"):
+            labels = node.labels if kind.lower() == "node" else node.engine_labels
+            found.append(labels.get(label, ""))
+    return tuple(found)
+
+
+def tree(leaves: Mapping[Path, Sequence[str]]) -> Group:
+    """The nodes at each path as groups inside groups."""
+    if () in leaves or not leaves:
+        return Group(nodes=leaves.get((), ()))
+    parts: dict[str, dict[Path, Sequence[str]]] = {}
+    for path, nodes in leaves.items():
+        parts.setdefault(path[0], {})[path[1:]] = nodes
+    return Group({value: tree(part) for value, part in sorted(parts.items())})
 
 
 def sampled(least: int, most: int) -> list[int]:

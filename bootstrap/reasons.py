@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from bootstrap.even import squares
 from bootstrap.ground import Ground
-from bootstrap.moves import moves
+from bootstrap.moves import fullest, moves
 
 LISTED = 3  # host names that a reason gives at most
 TALLIES = 4  # different counts that a reason gives one by one at most
@@ -23,55 +22,67 @@ def balanced(ground: Ground) -> str:
     return f"{'as even as the rules allow' if rules else 'balanced'}: {stands(ground, ground.before)}{rules}"
 
 
-def moved(ground: Ground, after: Counts, tasks: int) -> str:
-    """Of a service that changes."""
+def held(least: int) -> str:
+    """Of a service for which the limit on all moves leaves none."""
+    return f"left as it is: {least} moves would even it, but the limit on all moves is reached"
+
+
+def moved(ground: Ground, after: Counts, best: Counts, tasks: int = 0) -> str:
+    """Of a service that changes; a surge may start more ``tasks`` than change their node."""
+    least = moves(ground.before, best)
+    tasks = tasks or moves(ground.before, after)
     total = sum(ground.before.values())
-    change = f"{stands(ground, ground.before)}, then {stands(ground, after)}"
-    return f"{tasks} of {total} tasks move: {change}{_rules(ground, after)}"
+    change = f"{tasks} of {total} tasks move: {stands(ground, ground.before)}, then {stands(ground, after)}"
+    if tasks < least:
+        return f"{change}; {least - tasks} more would even it, but the limit on all moves is reached"
+    return change + _rules(ground, after)
 
 
 def surged(ground: Ground, after: Counts, best: Counts, tasks: int) -> str:
-    """What a surge over groups costs or leaves undone; "" where it does all that any other way could."""
-    if squares(ground.group, after) > squares(ground.group, best):
-        return f"; rolling would be needed for more: {_limits(ground)}"
-    least = moves(ground.before, best)
-    more = "; Swarm fills all groups up before one node, so a surge takes more than the {} that have to move"
-    return more.format(least) if tasks > least else ""
+    """Of a service with placement preferences that changes as far as a surge can change it."""
+    why, least = moved(ground, after, best, tasks), moves(ground.before, best)
+    if tasks > least:
+        why += f"; {least} have to, but Swarm fills all groups up alike"
+    if any(one > two for one, two in zip(_gaps(ground, after), _gaps(ground, best), strict=True)):
+        why += f"; rolling would be needed for more: {_limits(ground)}"
+    return why
 
 
-def unreachable(ground: Ground, best: Counts, share: int | None) -> str:
+def unreachable(ground: Ground, least: int, share: int) -> str:
     """Of a service that a surge would not make more even."""
-    wish = f"{moves(ground.before, best)} moves would be right"
-    if share is not None:
-        return f"left as it is: {wish}, {share} are allowed, and with so few it would not become more even"
-    return f"left as it is: {wish}, but a surge cannot make them, rolling would be needed: {_limits(ground)}"
-
-
-def cut(least: int, share: int | None) -> str:
-    """How many moves the limit on all of them took away."""
-    over = 0 if share is None else max(0, least - share)
-    return f"; {over} more would even it, but the limit on all moves is reached" if over else ""
+    if share < least:
+        return f"left as it is: {least} moves would even it, the limit on all moves leaves {share}, too few"
+    return f"left as it is: {least} moves would even it, but rolling would be needed: {_limits(ground)}"
 
 
 def stands(ground: Ground, counts: Counts) -> str:
     """How tasks stand on the nodes: ``9 on 1 node, 0 on 2 nodes``, the fullest first."""
-    nodes = [counts.get(node, 0) for node in ground.group.all_nodes()]
-    rows = sorted(Counter(nodes).items(), reverse=True)
+    total = sum(ground.sizes.values())
+    tally = Counter(count for count in counts.values() if count)
+    tally[0] = total - tally.total()
+    rows = sorted((+tally).items(), reverse=True)
     if len(rows) > TALLIES:
-        return f"{rows[-1][0]} to {rows[0][0]} on {len(nodes)} nodes"
+        return f"{rows[-1][0]} to {rows[0][0]} on {total} nodes"
     return ", ".join(f"{height} on {number} node{'s' * (number > 1)}" for height, number in rows)
 
 
+def _gaps(ground: Ground, counts: Counts) -> tuple[int, int]:
+    """By how much the outermost groups differ, and how full the fullest node is."""
+    tallies = ground.group.tallies(counts)
+    outer = [tallies[(key,)] for key, size in ground.sizes.items() if size]
+    return max(outer) - min(outer), fullest(counts)
+
+
 def _limits(ground: Ground) -> str:
-    sizes = [len(list(part.all_nodes())) for part in ground.group.groups.values()]
+    sizes = [size for size in ground.sizes.values() if size]
     uneven = f", and the groups have {min(sizes)} to {max(sizes)} nodes" if len(set(sizes)) > 1 else ""
     return f"Swarm's scale-down knows no placement preferences{uneven}"
 
 
 def _rules(ground: Ground, after: Counts) -> str:
     """What keeps a spread from being even over all nodes; "" where it is."""
-    counts = [after.get(node, 0) for node in ground.group.all_nodes()]
-    if not counts or max(counts) - min(counts) <= 1:
+    least = 0 if len(after) < sum(ground.sizes.values()) else min(after.values())
+    if max(after.values()) - least <= 1:
         return ""
     rules = [f"{rule} on {_hosts(hosts)}" for rule, hosts in sorted(ground.short(after).items())]
     if ground.group.groups:

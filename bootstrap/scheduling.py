@@ -11,18 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from itertools import groupby
 
-from bootstrap.even import Group
+from bootstrap.even import Group, Path
 
 
 @dataclass
 class Scheduler:
     """A scale-up of one service: its tasks by node ``before``, and in ``counts`` as they are placed.
 
-    Where swarmkit's order is left to chance, the worst one is taken: what comes out is reached at least.
+    Where swarmkit's order is left to chance, an unlucky one is taken: groups come first that need it least.
     """
 
+    group: Group
     before: Mapping[str, int]
     room: MutableMapping[str, float]  # of the feasible nodes
     others: Mapping[str, float]  # of the feasible nodes: tasks of other services
@@ -31,18 +33,22 @@ class Scheduler:
 
     def __post_init__(self) -> None:
         self.counts = dict(self.before)
+        self.tallies = self.group.tallies(self.before)
 
-    def schedule(self, group: Group, tasks: int) -> int:
-        """Place so many of the waiting tasks in the group; how many found a place."""
-        return self._on_groups(group, tasks) if group.groups else self._on_nodes(group, tasks)
+    def scale_up(self) -> int:
+        """Place the waiting tasks; how many found a place."""
+        return self._schedule((), self.group, self.waiting)
 
-    def _on_groups(self, group: Group, tasks: int) -> int:
+    def _schedule(self, path: Path, group: Group, tasks: int) -> int:
+        return self._on_groups(path, group, tasks) if group.groups else self._on_nodes(group, tasks)
+
+    def _on_groups(self, path: Path, group: Group, tasks: int) -> int:
         """Until all are placed or all groups are full; a full one no longer counts for the average.
 
         As in swarmkit, the average is not told what was placed before: a second round can overshoot.
         """
-        tallies = {key: part.tasks(self.before) for key, part in group.groups.items()}
-        usable = sorted(tallies, key=lambda key: (-tallies[key], key))
+        tallies = {key: self.tallies.get((*path, key), 0) for key in group.groups}
+        usable = sorted(tallies, key=lambda key: (-tallies[key], -self._lowest(group.groups[key])))
         placed = 0
         while placed < tasks and usable:
             share, extra = divmod(sum(tallies[key] for key in usable) + tasks - placed, len(usable))
@@ -50,7 +56,7 @@ class Scheduler:
                 wanted = share - tallies[key] + (extra > 0)
                 if wanted <= 0:
                     continue
-                found = self.schedule(group.groups[key], wanted)
+                found = self._schedule((*path, key), group.groups[key], wanted)
                 placed += found
                 if found < wanted:
                     usable.remove(key)
@@ -61,7 +67,7 @@ class Scheduler:
     def _on_nodes(self, group: Group, tasks: int) -> int:
         tasks = min(tasks, self.waiting)
         feasible = (node for node in group.nodes if self.room.get(node, 0) > 0)
-        nodes = sorted(feasible, key=self._rank)[:tasks]
+        nodes = nsmallest(tasks, feasible, key=self._rank)
         at = placed = 0
         while placed < tasks and nodes:
             self._place(nodes[at % len(nodes)])
@@ -75,6 +81,10 @@ class Scheduler:
             if passed == len(nodes):
                 break
         return placed
+
+    def _lowest(self, group: Group) -> int:
+        """What its emptiest node holds: where that is much, one task more is of the least use."""
+        return min((self.counts.get(node, 0) for node in group.paths if node in self.room), default=0)
 
     def _rank(self, node: str) -> tuple[int, float]:
         return self.counts.get(node, 0), self.others[node] + self.counts.get(node, 0)
@@ -99,22 +109,16 @@ def scaled_down(counts: Mapping[str, int], tasks: int, group: Group) -> dict[str
             left.update(dict.fromkeys(highest, top - 1))
             tasks -= len(highest)
         else:
-            fullness = _fullness(group, left)
-            for node in sorted(highest, key=lambda node: fullness[node])[:tasks]:
-                left[node] -= 1
+            tallies = group.tallies(left)
+            emptiest = sorted(highest, key=lambda node: _fullness(group.paths[node], tallies))
+            left.update(dict.fromkeys(emptiest[:tasks], top - 1))
             tasks = 0
     return {node: count for node, count in left.items() if count}
 
 
-def _fullness(group: Group, counts: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The tasks of each node's groups, outermost first."""
-    if not group.groups:
-        return dict.fromkeys(group.nodes, ())
-    return {
-        node: (part.tasks(counts), *inner)
-        for part in group.groups.values()
-        for node, inner in _fullness(part, counts).items()
-    }
+def _fullness(path: Path, tallies: Mapping[Path, int]) -> list[int]:
+    """How many tasks the groups on the path hold, outermost first."""
+    return [tallies[path[: depth + 1]] for depth in range(len(path))]
 
 
 def waves(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[int, ...]:

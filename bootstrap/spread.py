@@ -33,6 +33,7 @@ class Spread:
     after: Mapping[str, int]
     reason: str
     waves: tuple[int, ...] = ()  # a surge scales up by the first, when all are placed by the next, and so on
+    missing: int = 0  # moves that would make it more even, but are not planned; the reason says why
 
     @property
     def moves(self) -> int:
@@ -136,21 +137,21 @@ def _spread(ground: Ground, share: int | None, *, surges: bool) -> Spread:
     least = moves(before, best)
     if not least:
         return Spread(service, before, before, reasons.balanced(ground))
-    if not surges:
-        return Spread(service, before, best, reasons.moved(ground, best, least))
-    if ground.group.groups:
-        return _over_groups(ground, best, share)
-    after = best if share is None else partly(before, best, share)
-    why = reasons.moved(ground, after, moves(before, after)) + reasons.cut(least, share)
-    return Spread(service, before, after, why, waves(before, after))
+    if share == 0:
+        return Spread(service, before, before, reasons.held(least), missing=least)
+    if surges and ground.group.groups:
+        return _over_groups(ground, best, sum(before.values()) if share is None else share)
+    share = least if share is None else share
+    after = partly(before, best, share)
+    why, over = reasons.moved(ground, after, best), max(0, least - share)
+    return Spread(service, before, after, why, waves(before, after) if surges else (), over)
 
 
-def _over_groups(ground: Ground, best: Mapping[str, int], share: int | None) -> Spread:
+def _over_groups(ground: Ground, best: Mapping[str, int], share: int) -> Spread:
     """Of a service with placement preferences: what a surge can do of it."""
     service, before, least = ground.service, ground.before, moves(ground.before, best)
-    most = sum(before.values()) if share is None else share
-    steps, after = ground.best_surge(min(least, most), most)
+    steps, after = ground.best_surge(min(least, share), share)
     if not steps:
-        return Spread(service, before, before, reasons.unreachable(ground, best, share))
-    why = reasons.moved(ground, after, sum(steps)) + reasons.surged(ground, after, best, sum(steps))
-    return Spread(service, before, after, why + reasons.cut(least, share), steps)
+        return Spread(service, before, before, reasons.unreachable(ground, least, share), missing=least)
+    why, over = reasons.surged(ground, after, best, sum(steps)), max(0, least - share)
+    return Spread(service, before, after, why, steps, over)

@@ -113,3 +113,11 @@ def test_reservations_of_all_services_count_against_a_nodes_resources() -> None:
     here = node(1)
     taken = (task("a", other, here), replace(task("b", other, here), desired="shutdown"))
     assert room(mine, Snapshot((here,), (mine, other), taken), without=()) == 3
+
+
+def test_generic_resources_count_against_what_a_node_has() -> None:
+    gpus = [{"DiscreteResourceSpec": {"Kind": "gpu", "Value": 2}}]
+    mine = service("s1", template={"Resources": {"Reservations": {"GenericResources": gpus}}})
+    here, there = replace(node(1), generic={"gpu": 5}), node(2)
+    taken = (task("a", mine, here),)
+    assert room(mine, Snapshot((here, there), (mine,), taken), without=()) == 1
