@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bootstrap.evacuation import Update
 from bootstrap.shift import excluded
-from bootstrap.surge import Surge, lowered, moved_off, serving, survivors, why_failed
+from bootstrap.surge import Surge, lowered, moved_off, raised_further, serving, survivors, why_failed
 from bootstrap.verdict import Decision, Run, Wave
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode
@@ -25,7 +25,10 @@ def end(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float
     if obstacle := _obstacle(service, snapshot):
         return _obstructed(service, surge, run, obstacle)
     sure = serving(service, surge, snapshot, now)
-    if len(sure) >= surge.raised and not service.before and not snapshot.in_flight(service):
+    given_up = service.id in run.failing
+    if not given_up and not service.before and (spec := raised_further(service, surge, snapshot)):
+        return Decision(mine, Update(service, spec, f"all have a node: up by {surge.waves[0]} more"))
+    if len(sure) >= surge.raised and not surge.waves and not given_up and not snapshot.in_flight(service):
         done = run if service.id in run.waves else mine.waved(service.id, Wave(Mode.SURGE, math.inf))
         why = f"all {surge.raised} run: down to {surge.replicas} again"
         return Decision(

@@ -2,20 +2,19 @@
 
 What is under way is marked in the service's spec by the very update that raises its replicas, so that any
 later run can end it. Swarm's own habits, which this lives by, were all measured with docker 20.10:
-a change of replicas or labels touches no task, resets UpdateStatus, and puts new tasks where the service has
-the fewest.
+a change of replicas or labels touches no task and resets UpdateStatus. Why a surge may need several waves is
+told in scheduling.py.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bootstrap.shift import Pace, Spec, excluded, set_or_drop, shifted
-from bootstrap.spread import Spread
 from bootstrap.view import WANTED, Service, Snapshot, Task, moment
 
 SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: the surge that is under way, as JSON
@@ -32,6 +31,7 @@ class Surge:
     begun: float  # seconds since the epoch, as is until
     until: float
     labels: bool  # the spec had labels, if empty ones: it must end as it was
+    waves: tuple[int, ...] = ()  # by how many to raise it further, each time once all tasks have a node
 
     @property
     def moves(self) -> int:
@@ -42,16 +42,29 @@ def surge_of(service: Service) -> Surge | None:
     """The surge under way; None for none, and for a label of that name that no surge wrote."""
     try:
         mark = Surge(**json.loads(service.labels.get(SURGE_LABEL, "")))
-        numbers = (mark.replicas, mark.raised, mark.begun, mark.until)
+        mark = replace(mark, waves=tuple(mark.waves))  # JSON knows lists only
+        numbers = (mark.replicas, mark.raised, mark.begun, mark.until, *mark.waves)
         return mark if all(isinstance(number, (int, float)) for number in numbers) else None
     except (ValueError, TypeError):
         return None
 
 
-def raised(service: Service, moves: int, now: float, until: float) -> Spec:
-    """The spec with so many tasks more, and the mark."""
+def raised(service: Service, waves: Sequence[int], now: float, until: float) -> Spec:
+    """The spec with so many tasks more as the first of the waves says, and the mark."""
     count = service.replicas
-    mark = Surge(count, count + moves, round(now, 1), round(until, 1), "Labels" in service.spec)
+    return _marked(
+        service, Surge(count, count, round(now, 1), round(until, 1), "Labels" in service.spec, tuple(waves))
+    )
+
+
+def raised_further(service: Service, surge: Surge, snapshot: Snapshot) -> Spec | None:
+    """The spec with the next wave; None where there is none, or some task has no node yet."""
+    placed = sum(task.desired in WANTED and bool(task.node) for task in snapshot.tasks_of(service))
+    return _marked(service, surge) if surge.waves and placed >= surge.raised else None
+
+
+def _marked(service: Service, surge: Surge) -> Spec:
+    mark = replace(surge, raised=surge.raised + surge.waves[0], waves=surge.waves[1:])
     text = json.dumps(asdict(mark), separators=(",", ":"), sort_keys=True)
     return {**_scaled(service.spec, mark.raised), "Labels": {**service.labels, SURGE_LABEL: text}}
 
@@ -120,27 +133,6 @@ def moved_off(service: Service, snapshot: Snapshot, sure: Collection[str]) -> Sp
     if failing <= excluded(service):
         return None
     return shifted(service, failing | excluded(service), "start-first", Pace())
-
-
-def foreseen(spread: Spread) -> Mapping[str, int]:
-    """What a surge would end with, tasks by node id: new ones where planned, gone the highest copies."""
-    nodes = {*spread.before, *spread.after}
-    before = {node: spread.before.get(node, 0) for node in nodes}
-    found = {node: max(before[node], spread.after.get(node, 0)) for node in nodes}
-    for _ in range(sum(found.values()) - sum(before.values())):
-        fullest = max(nodes, key=lambda node: (found[node], found[node] - spread.after.get(node, 0), node))
-        found[fullest] -= 1
-    return {node: count for node, count in found.items() if count}
-
-
-def reaches(spread: Spread) -> bool:
-    """Whether a surge ends as planned; nodes may change places, where no preference tells them apart."""
-    found, wanted = foreseen(spread), {node: count for node, count in spread.after.items() if count}
-    return found == wanted or (not spread.service.spread_over and _counts(found) == _counts(wanted))
-
-
-def _counts(found: Mapping[str, int]) -> list[int]:
-    return sorted(found.values())
 
 
 def _scaled(spec: Mapping[str, Any], replicas: int) -> Spec:

@@ -48,6 +48,11 @@ class Run:
         return replace(self, waves={**self.waves, service: wave})
 
     @property
+    def rest(self) -> int:
+        """How many moves it may still make; below 0 for any number."""
+        return max(0, self.asked.max_moves - self.moved) if self.asked.max_moves else -1
+
+    @property
     def failed(self) -> str:
         """The id of the first service that failed, "" while none did."""
         return next((key for key, one in self.verdicts.items() if one.balance is Balance.FAILED), "")

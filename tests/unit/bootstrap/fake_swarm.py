@@ -1,8 +1,11 @@
-"""A small swarm in memory with the habits of swarmkit that an evacuation lives by, each measured.
+"""A small swarm in memory with the habits of swarmkit that its movers live by, each measured.
 
 * a drained or dead node's tasks are stopped at once, their replacements come after (moby 34139);
 * a start-first update replaces only tasks that do not fit the new spec, each once its successor runs;
 * an update that comes while a successor still starts stops the old task at once: that is the dip to avoid;
+* tasks are placed in the order of scheduling.py, which was measured too; a scale-down takes slots without a
+  node or with two tasks first, then the highest copies on their nodes, whether those run or not;
+* a forced update replaces every task, at the service's own parallelism; any other update resets UpdateStatus;
 * every change needs the current version.
 """
 
@@ -10,63 +13,39 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.clock import Clock
-from bootstrap.placement import may_hold, room
-from bootstrap.reading import read_node, read_service, read_task
-from bootstrap.swarm import ConflictError, Engine, RefusedError
-from bootstrap.view import Node, Service, Snapshot, Task
+from bootstrap.ground import grouped
+from bootstrap.layout import Layout
+from bootstrap.placement import may_hold
+from bootstrap.reading import read_service
+from bootstrap.scheduling import Scheduler
+from bootstrap.view import Service, Snapshot, Task
+from tests.unit.bootstrap.fake_engine import FakeEngine, instance
+
+__all__ = ["FakeSwarm", "instance"]
 
 STEP = 0.25  # seconds
 START_STEPS = 8  # a task runs 2 s after it was assigned
 STOP_STEPS = 4  # and is gone 1 s after it was told to stop
 
 
-class FakeSwarm(Engine):
-    """The engine of its first manager; time passes only while its ``clock`` sleeps."""
+class FakeSwarm(FakeEngine):
+    """A swarm whose time passes only while its ``clock`` sleeps."""
 
     def __init__(self, managers: int = 1, workers: int = 3) -> None:
-        self.time = 1_000_000.0
+        super().__init__(managers, workers)
         self.clock = Clock(now=lambda: self.time, sleep=self.sleep)
-        self.node_rows: dict[str, dict[str, Any]] = {}
-        self.service_rows: dict[str, dict[str, Any]] = {}
-        self.task_rows: dict[str, dict[str, Any]] = {}
-        self.counter = itertools.count(1)
+        self.sick: set[str] = set()  # nodes on which tasks start, but never come to run
+        self.crashing: set[str] = set()  # nodes on which tasks run for a moment, again and again
         self.updates: list[str] = []
         self.fewest: dict[str, int] = {}
-        for number in range(managers + workers):
-            self.add_node("manager" if number < managers else "worker")
-
-    # what the swarm is made of
-
-    def add_node(self, role: str = "worker", **labels: str) -> str:
-        number = next(self.counter)
-        node = f"n{number:02}"
-        manager = {"Reachability": "reachable", "Leader": number == 1, "Addr": f"10.0.0.{number}:2377"}
-        self.node_rows[node] = {
-            "ID": node,
-            "Version": {"Index": 1},
-            "Spec": {"Role": role, "Availability": "active", "Labels": labels},
-            "Status": {"State": "ready", "Addr": f"10.0.0.{number}"},
-            "Description": {
-                "Hostname": f"host-{number:02}",
-                "Engine": {"Labels": {"swarmkeeper.instance": instance(number)}},
-                "Platform": {"OS": "linux", "Architecture": "x86_64"},
-                "Resources": {"NanoCPUs": 4_000_000_000, "MemoryBytes": 8 << 30},
-            },
-            **({"ManagerStatus": manager} if role == "manager" else {}),
-        }
-        return node
 
     def add_service(self, name: str, replicas: int | None = 2, **spec: Any) -> str:
-        mode: dict[str, Any] = {"Global": {}} if replicas is None else {"Replicated": {"Replicas": replicas}}
-        template = {"ContainerSpec": {"Image": "web:1"}, "Placement": {}, **spec.pop("template", {})}
-        self.service_rows[name] = {
-            "ID": name,
-            "Version": {"Index": 1},
-            "Spec": {"Name": name, "Labels": {}, "TaskTemplate": template, "Mode": mode, **spec},
-        }
+        super().add_service(name, replicas, **spec)
         self.settle()
         return name
 
@@ -75,60 +54,20 @@ class FakeSwarm(Engine):
             self.step()
         self.fewest.clear()
 
-    def cut(self, node: str) -> None:
-        """Cut a node's power; the swarm calls it down at once here."""
-        self.node_rows[node]["Status"]["State"] = "down"
-
-    def spec(self, service: str) -> dict[str, Any]:
-        return copy.deepcopy(self.service_rows[service]["Spec"])
-
-    def running(self, service: str) -> int:
-        return sum(task.running and not self._node(task).down for task in self.of(service))
-
-    def on(self, node: str) -> list[Task]:
-        return [task for task in self.tasks() if task.node == node and task.present]
-
-    def of(self, service: str) -> list[Task]:
-        return [task for task in self.tasks() if task.service == service]
-
-    # what the engine answers
-
-    def node_id(self) -> str:
-        return "n01"
-
-    def nodes(self) -> tuple[Node, ...]:
-        return tuple(read_node(copy.deepcopy(row)) for row in self.node_rows.values())
-
-    def services(self) -> tuple[Service, ...]:
-        return tuple(read_service(copy.deepcopy(row)) for row in self.service_rows.values())
-
-    def tasks(self, **filters: list[str]) -> tuple[Task, ...]:
-        tasks = (read_task(row) for row in self.task_rows.values())
-        return tuple(task for task in tasks if all(getattr(task, key) in ids for key, ids in filters.items()))
-
-    def update_node(self, node: Node, **changes: Any) -> None:
-        if changes.get("Role") == "worker" and node.role == "manager" and not node.votes:
-            raise RefusedError("can't find manager in raft memberlist")
-        self._change(self.node_rows[node.id], node.version, {**node.spec, **changes})
-        row = self.node_rows[node.id]
-        if row["Spec"]["Role"] == "worker":
-            row.pop("ManagerStatus", None)
-
     def update_service(self, service: Service, spec: dict[str, Any]) -> None:
         assert "Placement" in spec["TaskTemplate"], "a real manager crashes here (moby 37883)"
-        self._change(self.service_rows[service.id], service.version, copy.deepcopy(spec))
+        row = self.service_rows[service.id]
+        self._change(row, service.version, copy.deepcopy(spec))
         self.updates.append(service.id)
+        row.pop("UpdateStatus", None)
+        if any(task.wanted and not self._fits(task) for task in self.of(service.id)):
+            row["UpdateStatus"] = {"State": "updating", "ours": True}
         for slot in self._slots(service.id).values():
             fresh = [task for task in slot if self._fits(task)]
             if fresh and not any(task.running for task in fresh):
                 for task in slot:
                     if not self._fits(task):
                         self._stop(task)
-
-    def remove_node(self, node: Node) -> None:
-        if not node.down or node.votes:
-            raise RefusedError(f"node {node.id} is not down and is still a member of the swarm")
-        del self.node_rows[node.id]
 
     # what swarmkit does as time passes
 
@@ -156,10 +95,48 @@ class FakeSwarm(Engine):
             for node in self.nodes():
                 if node.id not in held and may_hold(node, service):
                     self._start(service, 0, node.id)
-            return
-        slots = self._slots(service.id)
-        for slot in range(1, service.replicas + 1):
-            self._fill(service, slot, slots.get(slot, []))
+        elif service.replicated:
+            self._replicate(service, self._slots(service.id))
+
+    def _replicate(self, service: Service, slots: dict[int, list[Task]]) -> None:
+        for slot in self._surplus(slots, service.replicas):
+            for task in slots.pop(slot):
+                self._stop(task)
+        unused = (slot for slot in itertools.count(1) if slot not in slots)
+        slots |= {slot: [] for slot in itertools.islice(unused, max(0, service.replicas - len(slots)))}
+        free = self._parallelism(service) - sum(not self._at_rest(tasks) for tasks in slots.values())
+        for slot, tasks in sorted(slots.items()):
+            dirty = self._at_rest(tasks) and not self._fits(tasks[0])
+            if not dirty or free > 0:
+                self._fill(service, slot, tasks)
+            free -= dirty
+        self._schedule(service)
+        self._complete(service, slots)
+
+    def _parallelism(self, service: Service) -> float:
+        config = service.spec.get("UpdateConfig")
+        return (1 if config is None else config.get("Parallelism", 1)) or float("inf")
+
+    def _at_rest(self, tasks: list[Task]) -> bool:
+        return len(tasks) == 1 and tasks[0].running
+
+    def _complete(self, service: Service, slots: dict[int, list[Task]]) -> None:
+        status = self.service_rows[service.id].get("UpdateStatus", {})
+        if "ours" in status and all(self._at_rest(slot) and self._fits(slot[0]) for slot in slots.values()):
+            status["State"] = "completed"
+
+    def _surplus(self, slots: dict[int, list[Task]], replicas: int) -> list[int]:
+        """The slots that a scale-down stops, after swarmkit's replicated orchestrator."""
+        copies: Counter[str] = Counter()
+        ranks: dict[int, float] = {}
+        running_first = sorted(
+            slots, key=lambda slot: not any(task.state == "running" for task in slots[slot])
+        )
+        for slot in running_first:
+            node = slots[slot][0].node
+            copies[node] += 1
+            ranks[slot] = copies[node] if len(slots[slot]) == 1 and node else float("inf")
+        return sorted(running_first, key=lambda slot: ranks[slot])[replicas:]
 
     def _fill(self, service: Service, slot: int, tasks: list[Task]) -> None:
         fresh = [task for task in tasks if self._fits(task)]
@@ -169,18 +146,22 @@ class FakeSwarm(Engine):
                 self._stop(task)
         if not fresh:
             self._start(service, slot, "")
-        for task in fresh:
-            if not task.node and (node := self._place(service)):
-                self.task_rows[task.id].update(NodeID=node, age=0)
 
-    def _place(self, service: Service) -> str:
+    def _schedule(self, service: Service) -> None:
+        """Give nodes to the tasks that have none, all at once, in swarmkit's own order."""
+        waiting = [task for task in self.of(service.id) if task.wanted and not task.node and self._fits(task)]
+        if not waiting:
+            return
         snapshot = Snapshot(self.nodes(), self.services(), self.tasks())
-        fitting = [
-            node.id
-            for node in snapshot.nodes
-            if room(service, snapshot, without={other.id for other in snapshot.nodes} - {node.id}) > 0
-        ]
-        return min(fitting, key=lambda node: (len(self.on(node)), node), default="")
+        layout, counts = Layout(snapshot), Counter(task.node for task in self.of(service.id) if task.wanted)
+        usable = [node for node in snapshot.nodes if may_hold(node, service)]
+        room = {node.id: layout.room(node.id, service.id) for node in usable}
+        others = {node: float(len(self.on(node)) - counts[node]) for node in room}
+        placing = Scheduler({node: counts[node] for node in room}, room, others, len(waiting))
+        placing.schedule(grouped(usable, service.spread_over), len(waiting))
+        places = [node for node in placing.counts for _ in range(placing.counts[node] - counts[node])]
+        for task, node in zip(waiting, places, strict=False):
+            self.task_rows[task.id].update(NodeID=node, age=0)
 
     def _start(self, service: Service, slot: int, node: str) -> None:
         key = f"t{next(self.counter):04}"
@@ -191,18 +172,32 @@ class FakeSwarm(Engine):
             "Slot": slot,
             "Status": {"State": "pending"},
             "DesiredState": "running",
+            "CreatedAt": self._stamp(),
             "age": 0,
-            "template": service.template.get("ContainerSpec"),
+            "template": _template(service),
         }
+
+    def _stamp(self) -> str:
+        moment = datetime.fromtimestamp(self.time, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _age(self, row: dict[str, Any]) -> None:
         row["age"] += 1
         if self.node_rows.get(row["NodeID"], {}).get("Status", {}).get("State") == "down":
             return
         if row["DesiredState"] == "shutdown" and row["age"] >= STOP_STEPS:
-            row["Status"]["State"] = "shutdown"
+            self._enter(row, "shutdown" if row["Status"]["State"] != "failed" else "failed")
         elif row["DesiredState"] == "running" and row["NodeID"]:
-            row["Status"]["State"] = "running" if row["age"] >= START_STEPS else "starting"
+            if row["NodeID"] in self.crashing and row["age"] > START_STEPS + 1:
+                self._enter(row, "failed")
+                row["DesiredState"] = "shutdown"
+            else:
+                runs = row["age"] >= START_STEPS and row["NodeID"] not in self.sick
+                self._enter(row, "running" if runs else "starting")
+
+    def _enter(self, row: dict[str, Any], state: str) -> None:
+        if row["Status"]["State"] != state:
+            row["Status"] = {"State": state, "Timestamp": self._stamp()}
 
     def _stop(self, task: Task) -> None:
         row = self.task_rows[task.id]
@@ -219,22 +214,13 @@ class FakeSwarm(Engine):
     def _fits(self, task: Task) -> bool:
         service = read_service(self.service_rows[task.service])
         excluded = f"node.id!={task.node}" in (service.placement.get("Constraints") or [])
-        return not excluded and self.task_rows[task.id]["template"] == service.template.get("ContainerSpec")
+        return not excluded and self.task_rows[task.id]["template"] == _template(service)
 
     def _stopped_by_node(self, task: Task) -> bool:
         node = self._node(task)
         return node.down or node.availability == "drain"
 
-    def _node(self, task: Task) -> Node:
-        return read_node(self.node_rows[task.node])
 
-    def _change(self, row: dict[str, Any], version: int, spec: dict[str, Any]) -> None:
-        if row["Version"]["Index"] != version:
-            raise ConflictError("update out of sequence")
-        row["Spec"] = spec
-        row["Version"] = {"Index": version + 1}
-
-
-def instance(number: int) -> str:
-    """The instance id of the numbered node."""
-    return f"i-{number:017x}"
+def _template(service: Service) -> tuple[Any, ...]:
+    """What of a spec makes Swarm replace a task."""
+    return service.template.get("ContainerSpec"), service.template.get("ForceUpdate", 0)

@@ -1,0 +1,137 @@
+"""When a rebalance may act: not beside another one or an evacuation, nor too early or too often."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from bootstrap.lease import LASTS
+from bootstrap.swarm import EngineError
+from bootstrap.tasks import evacuate
+from bootstrap.view import MARK_LABEL, Service
+from chalicelib.protocol import Arguments, Balance, Fate, Result, Subject, Task
+from tests.unit.bootstrap.fake_swarm import FakeSwarm, instance
+from tests.unit.bootstrap.rebalancing import marked, meanwhile, only, run, uneven
+
+
+@pytest.fixture
+def swarm() -> FakeSwarm:
+    return uneven()
+
+
+def test_while_nodes_are_evacuated_nothing_is_begun(swarm: FakeSwarm) -> None:
+    swarm.add_service("last", 3)
+    swarm.node_rows["n01"]["Spec"].update(
+        Availability="pause", Labels={"swarmkeeper.evacuate": f"{swarm.time + 100:.0f}"}
+    )
+    swarm._start(swarm.services()[1], 99, "n01")  # noqa: SLF001
+    result = run(swarm)
+    assert only(result).balance is Balance.LEFT
+    assert only(result).reason == "an evacuation is under way, of host-01"
+    assert result.wait > 0
+    assert swarm.updates == []
+
+
+@pytest.mark.parametrize("moment", range(0, 12, 3))
+@pytest.mark.parametrize("doomed", ["n02", "n04"])
+def test_an_evacuation_during_a_surge_has_the_right_of_way_and_nothing_dips(moment: int, doomed: str) -> None:
+    swarm = uneven()
+    spec = json.dumps(swarm.spec("web"))
+    ticks, results = itertools.count(), list[Result]()
+    number = int(doomed[1:])
+
+    def warned() -> None:
+        if next(ticks) == moment:
+            subject = Subject(instance(number), f"10.0.0.{number}")
+            results.append(evacuate.run(swarm, Arguments((subject,), swarm.time + 120), swarm.clock))
+
+    run(swarm, meanwhile(swarm, warned))
+    for result in results:
+        assert result.nodes[0].fate is Fate.SAFE
+    assert swarm.fewest["web"] == 9
+    assert json.dumps(swarm.spec("web")) == spec
+    assert not any(MARK_LABEL in row["Spec"]["Labels"] for row in swarm.service_rows.values())
+
+
+def test_two_at_once_never_act_at_the_same_time(swarm: FakeSwarm) -> None:
+    second = list[Result]()
+
+    def other() -> None:
+        if marked(swarm) and not second:
+            second.append(Result(Task.REBALANCE, ok=False))
+            second[0] = run(swarm, cooldown=60)
+
+    first = run(swarm, meanwhile(swarm, other))
+    assert only(first).balance is Balance.MOVED
+    assert second[0].ok
+    assert second[0].spreads == ()
+    assert second[0].wait > 0
+    assert second[0].facts["reason"].startswith("another rebalance is under way, by the agent on host-01")
+    assert swarm.updates == ["web", "web"]
+
+
+def test_a_manual_call_waits_for_the_lease(swarm: FakeSwarm) -> None:
+    swarm.create_config("swarmkeeper.rebalance", {"holder": "x", "until": f"{swarm.time + LASTS}"})
+    assert only(run(swarm)).balance is Balance.MOVED
+
+
+def test_before_the_cool_down_is_over_nothing_is_changed(swarm: FakeSwarm) -> None:
+    run(swarm)
+    swarm.add_node()
+    swarm.updates.clear()
+    swarm.sleep(10)
+    result = run(swarm, cooldown=60)
+    assert result.ok
+    assert 45 < result.wait <= 50
+    assert swarm.updates == []
+    swarm.sleep(result.wait)
+    assert only(run(swarm, cooldown=60)).balance is Balance.MOVED
+
+
+def test_nodes_that_join_one_after_the_other_cost_one_run(swarm: FakeSwarm) -> None:
+    began = swarm.time
+
+    def joins() -> None:
+        if swarm.time - began in (5, 12):
+            swarm.add_node()
+
+    report = only(run(swarm, meanwhile(swarm, joins), settle=10))
+    assert swarm.updates == ["web", "web", "web"]  # up by three, by two more, and down: one surge
+    assert report.restarted == 5
+    assert max(swarm.spread("web").values()) == 2
+
+
+def test_a_node_that_has_joined_but_is_not_verified_yet_is_waited_for_but_not_for_ever(
+    swarm: FakeSwarm,
+) -> None:
+    swarm.avail("n01", "active")
+    swarm.avail("n04", "drain")
+    began = swarm.time
+
+    def verified() -> None:
+        if swarm.time - began > 30:
+            swarm.avail("n04", "active")
+
+    run(swarm, meanwhile(swarm, verified), settle=5)
+    assert swarm.spread("web")["n04"] > 0
+    swarm.avail("n04", "drain")
+    before = swarm.time
+    assert run(swarm, settle=5).ok
+    assert 120 < swarm.time - before < 200
+
+
+def test_an_engine_that_refuses_for_a_while_is_asked_again(swarm: FakeSwarm) -> None:
+    update, refusals = swarm.update_service, [3]
+
+    def refused(service: Service, spec: dict[str, Any]) -> None:
+        if refusals[0]:
+            refusals[0] -= 1
+            raise EngineError("The swarm does not have a leader")
+        update(service, spec)
+
+    swarm.update_service = refused  # type: ignore[method-assign]
+    assert only(run(swarm)).balance is Balance.MOVED
+    assert swarm.fewest["web"] == 9
