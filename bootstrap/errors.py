@@ -1,9 +1,10 @@
-"""What keeps a task from its work. No text of an error ever holds a join token."""
+"""What keeps a task from its work, with its exit status. No text of an error ever holds a join token."""
 
 from __future__ import annotations
 
 import re
 
+NOT_DONE, BAD_INPUT, UNAVAILABLE = 1, 64, 69  # exit status after sysexits.h: EX_USAGE, EX_UNAVAILABLE
 _TOKEN = re.compile(r"SWMTKN-[0-9A-Za-z-]*")
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from docker import APIClient
 from docker.errors import APIError, DockerException, create_api_error_from_http_exception
+from requests import Response
 from requests.exceptions import HTTPError, RequestException
 
+from bootstrap.balancer import NodeEvent, read_node_event
 from bootstrap.errors import AgentError
 from bootstrap.reading import read_membership, read_node, read_service, read_task
 from bootstrap.shift import Spec
+from bootstrap.stack import NAMESPACE_LABEL, Network, read_network
 from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Snapshot, Task
 
 SOCKET = "unix:///var/run/docker.sock"
@@ -162,17 +166,39 @@ class Engine:
         with self._translated(f"remove node {node.hostname} ({node.id})"):
             self._api.remove_node(node.id)
 
+    def networks(self) -> tuple[Network, ...]:
+        """Every network that this engine lists: the swarm's and its own."""
+        return self._rows("list networks", self._api.networks, read_network)
+
+    def configs_of(self, stack: str) -> dict[str, str]:
+        """The names and ids of a stack's configs."""
+        filters = {"label": f"{NAMESPACE_LABEL}={stack}"}
+        with self._translated("list configs"):
+            return {str(row["Spec"]["Name"]): str(row["ID"]) for row in self._api.configs(filters)}
+
+    def remove_config(self, name: str, config: str) -> None:
+        """Remove a config by its id; RefusedError where a service uses it."""
+        with self._translated(f"remove config {name} ({config})"):
+            self._api.remove_config(config)
+
+    def node_events(self, quiet: float) -> Iterator[NodeEvent]:
+        """Node events from now on, as they come; they end with the connection, or once all was quiet so long.
+
+        A manager that lost its power says no goodbye: after ``quiet`` seconds it is better to ask anew.
+        """
+        with self._translated("tell node events"):
+            url, asked = f"{self._api.base_url}/v{API_VERSION}/events", {"filters": '{"type":["node"]}'}
+            answer = self._api.get(url, params=asked, stream=True, timeout=(ANSWER_WITHIN, quiet))
+            _check(answer)
+        return _events(answer)
+
     def _order(
         self, what: str, path: str, message: Any = None, timeout: float = ANSWER_WITHIN, **parameters: Any
     ) -> None:
         """POST what the SDK has no exact call for."""
         with self._translated(what, timeout):
             url = f"{self._api.base_url}/v{API_VERSION}{path}"
-            response = self._api.post(url, json=message, params=parameters, timeout=timeout)
-            try:
-                response.raise_for_status()
-            except HTTPError as error:
-                raise create_api_error_from_http_exception(error) from error
+            _check(self._api.post(url, json=message, params=parameters, timeout=timeout))
 
     def _tasks_of(self, services: list[Service]) -> tuple[Task, ...]:
         if any(service.host_ports or any(service.reserved) for service in services):
@@ -196,6 +222,20 @@ class Engine:
                 f"({type(error).__name__}): check on this host that dockerd runs (docker info) and, on a "
                 "manager, that the swarm has a leader (docker node ls)"
             ) from None
+
+
+def _check(response: Response) -> None:
+    """APIError with the engine's own words where it refused."""
+    try:
+        response.raise_for_status()
+    except HTTPError as error:
+        raise create_api_error_from_http_exception(error) from error
+
+
+def _events(answer: Response) -> Iterator[NodeEvent]:
+    with answer, suppress(RequestException, ValueError):  # it broke, perhaps within a line
+        for line in answer.iter_lines(chunk_size=None):
+            yield read_node_event(json.loads(line))
 
 
 def _refusal(what: str, why: str) -> EngineError:
