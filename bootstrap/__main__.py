@@ -18,6 +18,7 @@ from bootstrap.tasks import (
     inspect,
     join,
     leave,
+    rebalance,
     recover,
     roles,
     rotate_tokens,
@@ -36,9 +37,10 @@ RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
     Task.DEMOTE: roles.demote,
     Task.ROTATE_TOKENS: rotate_tokens.run,
     Task.RECOVER: recover.run,
+    Task.REBALANCE: rebalance.run,
     Task.INSPECT: inspect.run,
 }
-ALONE = frozenset({Task.INSPECT, Task.ROTATE_TOKENS})  # need no subject
+ALONE = frozenset({Task.INSPECT, Task.REBALANCE, Task.ROTATE_TOKENS})  # need no subject
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"stack": deploy.command}
 HELP = """\
 tasks, on a manager unless they say otherwise:
@@ -52,6 +54,7 @@ tasks, on a manager unless they say otherwise:
   demote         make managers workers, as far as the quorum allows
   rotate-tokens  make new join tokens and store them
   recover        force a new swarm from the state of this host, the subject, where the quorum is lost for good
+  rebalance      spread services evenly again, with the fewest moves and never below strength
   inspect        show the nodes as this manager sees them; changes nothing
 
 arguments, as JSON:
@@ -62,6 +65,9 @@ arguments, as JSON:
   role      what joins: manager or worker
   labels    of the engines that join; swarmkeeper.cluster names the cluster: for init, join, rotate-tokens
             and recover
+  rebalance what a rebalance may do, all optional: {"services": names or ids, without it those with the label
+            rebalance.on.node.create=true; "mode": surge or rolling; "dry_run": plan only; "max_moves",
+            "settle", "cooldown": numbers}; its deadline is 10 minutes from now if none is given
 
 commands, with options and help of their own:
   stack          deploy, remove or list the stacks that come with the agent: deploy, rm, ls

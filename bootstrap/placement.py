@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 from collections.abc import Collection, Mapping
 
+from bootstrap.layout import Layout
 from bootstrap.view import Node, Service, Snapshot
 
 CONSTRAINT = re.compile(r"\s*([\w.\-/]+)\s*(==|!=)\s*(.*?)\s*\Z")
@@ -15,8 +15,9 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # swarmkit treats each 
 
 def room(service: Service, snapshot: Snapshot, without: Collection[str]) -> float:
     """How many more tasks of the service the nodes can take that are not in ``without``; may be infinite."""
+    layout = Layout(snapshot)
     return sum(
-        _room_on(node, service, snapshot)
+        layout.room(node.id, service.id)
         for node in snapshot.nodes
         if node.id not in without and may_hold(node, service)
     )
@@ -77,33 +78,3 @@ def _fits_platform(node: Node, platforms: Collection[Mapping[str, str]]) -> bool
 
 def _same(architecture: str) -> str:
     return ARCHITECTURES.get(architecture, architecture)
-
-
-def _room_on(node: Node, service: Service, snapshot: Snapshot) -> float:
-    there = [task for task in snapshot.tasks if task.node == node.id and task.wanted]
-    services = [known for task in there if (known := snapshot.service_by_id.get(task.service))]
-    return max(
-        0, min(_replicas(service, services), _ports(service, services), _resources(node, service, services))
-    )
-
-
-def _replicas(service: Service, there: Collection[Service]) -> float:
-    most = int(service.placement.get("MaxReplicas") or 0)
-    return most - sum(other.id == service.id for other in there) if most else math.inf
-
-
-def _ports(service: Service, there: Collection[Service]) -> float:
-    if not service.host_ports:
-        return math.inf
-    return 0 if any(service.host_ports & other.host_ports for other in there) else 1
-
-
-def _resources(node: Node, service: Service, there: Collection[Service]) -> float:
-    free = [
-        total - sum(other.reserved[kind] for other in there)
-        for kind, total in enumerate((node.cpus, node.memory))
-    ]
-    return min(
-        (left // wanted for left, wanted in zip(free, service.reserved, strict=True) if wanted),
-        default=math.inf,
-    )

@@ -87,14 +87,14 @@ def _less(constraints: Sequence[str], ours: Collection[str]) -> list[str]:
 
 def _without_mark(spec: Mapping[str, Any], before: Mapping[str, Any]) -> Spec:
     labels = {name: value for name, value in (spec.get("Labels") or {}).items() if name != MARK_LABEL}
-    return _set(spec, "Labels", labels, existed="labels" in before)
+    return set_or_drop(spec, "Labels", labels, existed="labels" in before)
 
 
 def _with_placement(spec: Spec, before: Mapping[str, Any]) -> Spec:
     template = spec.get("TaskTemplate") or {}
     placement = template.get("Placement") or {}
     kept = _less(placement.get("Constraints") or [], _constraints(before))
-    placement = _set(placement, "Constraints", kept, existed="constraints" in before)
+    placement = set_or_drop(placement, "Constraints", kept, existed="constraints" in before)
     # Not without a Placement, even where there was none. Taking it away crashes each manager that leads, one
     # after the other (moby 37883, seen with 20.10), and restarts all tasks on later ones; empty is harmless.
     return {**spec, "TaskTemplate": {**template, "Placement": placement}}
@@ -109,7 +109,7 @@ def _with_update_config(spec: Spec, before: Mapping[str, Any]) -> Spec:
     return {key: value for key, value in spec.items() if key != "UpdateConfig"}
 
 
-def _set(holder: Mapping[str, Any], key: str, value: Any, *, existed: bool) -> Spec:
+def set_or_drop(holder: Mapping[str, Any], key: str, value: Any, *, existed: bool) -> Spec:
     """The holder with this value, but without the key where it is empty and was not there before."""
     if value or existed:
         return {**holder, key: value}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +47,23 @@ class RefusedError(EngineError):
 
 class ConflictError(RefusedError):
     """Somebody else changed the object first: look again."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One Swarm config; ``spec`` is the engine's own JSON."""
+
+    id: str
+    version: int
+    spec: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["Name"])
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.spec.get("Labels") or {}
 
 
 class Engine:
@@ -149,6 +168,28 @@ class Engine:
         chosen = [service for service in services if service.id in concerned or service.before is not None]
         tasks = {task.id: task for task in (*there, *self._tasks_of(chosen))}
         return Snapshot(nodes, services, tuple(tasks.values()))
+
+    def everything(self, of: Collection[str] = ()) -> Snapshot:
+        """The swarm now with all its tasks, or with those of the services ``of`` (ids) only."""
+        tasks = self.tasks(service=sorted(of)) if of else self.tasks()
+        return Snapshot(self.nodes(), self.services(), tasks)
+
+    def config(self, name: str) -> Config | None:
+        """The config of that name; None where there is none."""
+        with self._translated(f"look for config {name}"):
+            rows = self._api.configs({"name": name})
+        found = (row for row in rows if row["Spec"]["Name"] == name)  # the filter takes prefixes
+        return next((Config(row["ID"], row["Version"]["Index"], row["Spec"]) for row in found), None)
+
+    def create_config(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a config of that name, which only one can; RefusedError for who comes second."""
+        message = {"Name": name, "Labels": labels, "Data": b64encode(name.encode()).decode()}
+        self._order(f"create config {name}", "/configs/create", message)
+
+    def update_config(self, config: Config, labels: Mapping[str, str]) -> None:
+        """Give a config other labels."""
+        what, path = f"update config {config.name}", f"/configs/{config.id}/update"
+        self._order(what, path, {**config.spec, "Labels": labels}, version=config.version)
 
     def update_node(self, node: Node, **changes: Any) -> None:
         """Change fields of a node's spec, such as Availability, Role or Labels."""

@@ -243,8 +243,15 @@ class Snapshot:
         begun = (node for node in self.nodes if node.doom is not None and node.availability != "active")
         return tuple(node for node in begun if not node.down)
 
+    @cached_property
+    def _by_service(self) -> Mapping[str, tuple[Task, ...]]:
+        found: dict[str, list[Task]] = {}
+        for task in self.tasks:
+            found.setdefault(task.service, []).append(task)
+        return {service: tuple(tasks) for service, tasks in found.items()}
+
     def tasks_of(self, service: Service) -> tuple[Task, ...]:
-        return tuple(task for task in self.tasks if task.service == service.id)
+        return self._by_service.get(service.id, ())
 
     def tasks_on(self, nodes: Iterable[str]) -> tuple[Task, ...]:
         ids = frozenset(nodes)

@@ -1,0 +1,84 @@
+"""Who rebalances: one at a time, agents and operator alike, by a lease that stands in the swarm.
+
+It is a Swarm config without use but for its labels: its name is unique, so only one can create it, and each
+change names the version that it changes, so only one can win. It also tells when the last rebalance ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from secrets import token_hex
+
+from bootstrap.clock import Clock
+from bootstrap.swarm import Config, Engine, RefusedError
+
+NAME = "swarmkeeper.rebalance"
+LASTS = 30.0  # seconds after which a holder that does not renew it counts as dead
+RENEW = 10.0  # seconds after which it is renewed
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the lease says: ``holder`` until ``until``, "" for nobody; when the last rebalance ``ended``."""
+
+    holder: str = ""
+    until: float = 0.0
+    ended: float = 0.0
+
+
+def claim_of(config: Config | None) -> Claim:
+    """What a lease's labels say; nobody holds one that does not exist or cannot be read."""
+    labels = config.labels if config else {}
+    return Claim(labels.get("holder", ""), _number(labels.get("until")), _number(labels.get("ended")))
+
+
+class Lease:
+    """The lease as one run uses it. Every method raises EngineError where the engine does not answer."""
+
+    def __init__(self, engine: Engine, clock: Clock, host: str) -> None:
+        self._engine, self._clock = engine, clock
+        self.me = f"{host} {token_hex(4)}"
+
+    def look(self) -> Claim:
+        """What it says now."""
+        return claim_of(self._engine.config(NAME))
+
+    def holder(self) -> str:
+        """Who else holds it now; "" where it is free or ours."""
+        claim = self.look()
+        return "" if claim.holder == self.me or claim.until <= self._clock.now() else claim.holder
+
+    def take(self) -> bool:
+        """Take or renew it; False where somebody else holds it or was first."""
+        config, now = self._engine.config(NAME), self._clock.now()
+        claim = claim_of(config)
+        if claim.holder != self.me and claim.until > now:
+            return False
+        if claim.holder == self.me and claim.until - now > LASTS - RENEW:
+            return True
+        return self._write(config, Claim(self.me, now + LASTS, claim.ended))
+
+    def release(self, *, ended: bool) -> None:
+        """Let it go, where it is ours; with ``ended`` the cool-down begins."""
+        config, now = self._engine.config(NAME), self._clock.now()
+        claim = claim_of(config)
+        if claim.holder == self.me:
+            self._write(config, Claim("", 0.0, now if ended else claim.ended))
+
+    def _write(self, config: Config | None, claim: Claim) -> bool:
+        labels = {"holder": claim.holder, "until": f"{claim.until:.1f}", "ended": f"{claim.ended:.1f}"}
+        try:
+            if config:
+                self._engine.update_config(config, labels)
+            else:
+                self._engine.create_config(NAME, labels)
+        except RefusedError:
+            return False
+        return True
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,83 @@
+"""A forced update at the service's own pace: every task is restarted, and Swarm spreads them anew; pure."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+
+from bootstrap.shift import Spec
+from bootstrap.view import Service, Snapshot, moment
+
+START = 10.0  # seconds that a task is taken to need, where none was seen to start
+HEALTH_INTERVAL = 30 * 10**9  # Docker's default for a health check that names none, in 1e-9 s
+
+
+def forced(service: Service) -> Spec:
+    """The spec that makes Swarm replace every task; nothing else of it changes."""
+    template = {**service.template, "ForceUpdate": _forces(service) + 1}
+    return {**service.spec, "TaskTemplate": template}
+
+
+def start_up(service: Service, snapshot: Snapshot) -> float:
+    """Seconds from a task's creation until it ran (healthy), as observed; the median of those that run."""
+    seen = [moment(task.since) - moment(task.created) for task in snapshot.tasks_of(service) if task.running]
+    return float(median(seen)) if seen and max(seen) > 0 else START
+
+
+def duration(service: Service, snapshot: Snapshot) -> float:
+    """Seconds that the forced update will take, about."""
+    rounds = math.ceil(service.replicas / (_parallelism(service) or service.replicas or 1))
+    return rounds * (start_up(service, snapshot) + service.stop_grace + _delay(service))
+
+
+def warnings(service: Service, snapshot: Snapshot) -> tuple[str, ...]:
+    """What its owner should know before all its tasks are restarted in turn."""
+    delay, parallelism = _delay(service), _parallelism(service)
+    start, interval = start_up(service, snapshot), _interval(service)
+    at_once = f"{parallelism} tasks" if parallelism else "all tasks"
+    found = (
+        (
+            delay < start,
+            f"update-delay {delay:g} s is shorter than its tasks take to start ({start:.1f} s)",
+        ),
+        (
+            delay < interval,
+            f"update-delay {delay:g} s is shorter than its health check's interval ({interval:g} s)",
+        ),
+        (
+            parallelism != 1 and not _forces(service),
+            f"the first forced update restarts {at_once} at a time (update-parallelism {parallelism})",
+        ),
+    )
+    return tuple(text for true, text in found if true)
+
+
+def outcome(service: Service) -> tuple[bool, str]:
+    """Whether the forced update is over, and what went wrong with it ("" for nothing)."""
+    if service.update == "completed":
+        return True, ""
+    if service.update in ("", "updating"):
+        return False, ""
+    return True, f"Swarm shows its update as {service.update}: see docker service ps {service.name}"
+
+
+def _forces(service: Service) -> int:
+    return int(service.template.get("ForceUpdate") or 0)
+
+
+def _parallelism(service: Service) -> int:
+    """Tasks at a time, 0 for all; Swarm's default is 1 where there is no UpdateConfig at all."""
+    config = service.spec.get("UpdateConfig")
+    return 1 if config is None else int(config.get("Parallelism") or 0)
+
+
+def _delay(service: Service) -> float:
+    return float(service.update_config.get("Delay") or 0) / 1e9
+
+
+def _interval(service: Service) -> float:
+    """Seconds between two health checks; 0 where the service's spec has none."""
+    check = (service.template.get("ContainerSpec") or {}).get("Healthcheck") or {}
+    if not check.get("Test") or check["Test"] == ["NONE"]:
+        return 0.0
+    return float(check.get("Interval") or HEALTH_INTERVAL) / 1e9

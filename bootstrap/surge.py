@@ -1,0 +1,148 @@
+"""More tasks for a moment: a service scaled up by the moves, and down again once all run; pure.
+
+What is under way is marked in the service's spec by the very update that raises its replicas, so that any
+later run can end it. Swarm's own habits, which this lives by, were all measured with docker 20.10:
+a change of replicas or labels touches no task, resets UpdateStatus, and puts new tasks where the service has
+the fewest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bootstrap.shift import Pace, Spec, excluded, set_or_drop, shifted
+from bootstrap.spread import Spread
+from bootstrap.view import WANTED, Service, Snapshot, Task, moment
+
+SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: the surge that is under way, as JSON
+STEADY = 2.0  # seconds that a task must have run: one that ends at once shows as running for a moment
+GIVE_UP_AFTER = 3  # failures for each task that was added: Swarm retries for ever
+
+
+@dataclass(frozen=True)
+class Surge:
+    """The mark: replicas before and during it, and from when until when its tasks may take to run."""
+
+    replicas: int
+    raised: int
+    begun: float  # seconds since the epoch, as is until
+    until: float
+    labels: bool  # the spec had labels, if empty ones: it must end as it was
+
+    @property
+    def moves(self) -> int:
+        return self.raised - self.replicas
+
+
+def surge_of(service: Service) -> Surge | None:
+    """The surge under way; None for none, and for a label of that name that no surge wrote."""
+    try:
+        mark = Surge(**json.loads(service.labels.get(SURGE_LABEL, "")))
+        numbers = (mark.replicas, mark.raised, mark.begun, mark.until)
+        return mark if all(isinstance(number, (int, float)) for number in numbers) else None
+    except (ValueError, TypeError):
+        return None
+
+
+def raised(service: Service, moves: int, now: float, until: float) -> Spec:
+    """The spec with so many tasks more, and the mark."""
+    count = service.replicas
+    mark = Surge(count, count + moves, round(now, 1), round(until, 1), "Labels" in service.spec)
+    text = json.dumps(asdict(mark), separators=(",", ":"), sort_keys=True)
+    return {**_scaled(service.spec, mark.raised), "Labels": {**service.labels, SURGE_LABEL: text}}
+
+
+def lowered(service: Service, surge: Surge) -> Spec:
+    """The spec as it was before; the replicas stay where somebody has changed them since."""
+    ours = service.replicas == surge.raised
+    spec = _scaled(service.spec, surge.replicas) if ours else dict(service.spec)
+    labels = {name: value for name, value in service.labels.items() if name != SURGE_LABEL}
+    return set_or_drop(spec, "Labels", labels, existed=surge.labels)
+
+
+def serving(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> frozenset[str]:
+    """The ids of tasks that run and can be relied on: the new ones for some time already."""
+    sure = now - steady(service)
+    return frozenset(
+        task.id
+        for task in snapshot.tasks_of(service)
+        if task.running and (moment(task.created) < surge.begun or moment(task.since) <= sure)
+    )
+
+
+def steady(service: Service) -> float:
+    """Seconds for which a task is watched: the service's own update monitor, where it has one."""
+    return float(service.update_config.get("Monitor") or STEADY * 1e9) / 1e9
+
+
+def why_failed(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> str:
+    """Why the tasks that were added are given up; "" while they may still come to run."""
+    tasks = [task for task in snapshot.tasks_of(service) if moment(task.created) >= surge.begun]
+    failures = sum(task.state in ("failed", "rejected") for task in tasks)
+    run = f"{sum(task.running for task in snapshot.tasks_of(service))} of {surge.raised} tasks run"
+    if failures >= GIVE_UP_AFTER * surge.moves:
+        return f"new tasks ended {failures} times; {run}"
+    return f"{run} after {surge.until - surge.begun:.0f} s" if now > surge.until else ""
+
+
+def survivors(tasks: Collection[Task], replicas: int, sure: Collection[str]) -> int:
+    """How many of the ``sure`` tasks (ids) a scale-down would leave, at worst.
+
+    After swarmkit's replicated orchestrator: slots without a node or with two tasks go first; then those that
+    are the n-th copy on their node, the highest n first, where running ones have the lower n but nothing else
+    is asked. Measured: with three tasks that crash on a new node it stops tasks that serve, and leaves those.
+    """
+    slots: dict[int, list[Task]] = {}
+    for task in tasks:
+        if task.desired in WANTED:
+            slots.setdefault(task.slot, []).append(task)
+    copies: Counter[str] = Counter()
+    ranks: list[tuple[float, bool]] = []
+    for slot in sorted(slots.values(), key=lambda slot: all(task.state != "running" for task in slot)):
+        copies[slot[0].node] += 1
+        known = len(slot) == 1 and slot[0].node
+        rank = copies[slot[0].node] if known else float("inf")
+        ranks.append((rank, any(task.id in sure for task in slot)))
+    return sum(runs for _, runs in sorted(ranks)[:replicas])
+
+
+def moved_off(service: Service, snapshot: Snapshot, sure: Collection[str]) -> Spec | None:
+    """The spec that takes tasks off the nodes on which none serves; None where there is no such node more.
+
+    Measured: Swarm replaces just those tasks, start-first, and a slot with two tasks is the first to go.
+    """
+    tasks = [task for task in snapshot.tasks_of(service) if task.desired in WANTED and task.node]
+    failing = {task.node for task in tasks} - {task.node for task in tasks if task.id in sure}
+    if failing <= excluded(service):
+        return None
+    return shifted(service, failing | excluded(service), "start-first", Pace())
+
+
+def foreseen(spread: Spread) -> Mapping[str, int]:
+    """What a surge would end with, tasks by node id: new ones where planned, gone the highest copies."""
+    nodes = {*spread.before, *spread.after}
+    before = {node: spread.before.get(node, 0) for node in nodes}
+    found = {node: max(before[node], spread.after.get(node, 0)) for node in nodes}
+    for _ in range(sum(found.values()) - sum(before.values())):
+        fullest = max(nodes, key=lambda node: (found[node], found[node] - spread.after.get(node, 0), node))
+        found[fullest] -= 1
+    return {node: count for node, count in found.items() if count}
+
+
+def reaches(spread: Spread) -> bool:
+    """Whether a surge ends as planned; nodes may change places, where no preference tells them apart."""
+    found, wanted = foreseen(spread), {node: count for node, count in spread.after.items() if count}
+    return found == wanted or (not spread.service.spread_over and _counts(found) == _counts(wanted))
+
+
+def _counts(found: Mapping[str, int]) -> list[int]:
+    return sorted(found.values())
+
+
+def _scaled(spec: Mapping[str, Any], replicas: int) -> Spec:
+    mode = spec["Mode"]
+    return {**spec, "Mode": {**mode, "Replicated": {**mode["Replicated"], "Replicas": replicas}}}

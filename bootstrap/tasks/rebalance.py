@@ -1,0 +1,155 @@
+"""Spread services evenly again with the fewest moves: plan, act, look again, one rebalance at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bootstrap import rolling
+from bootstrap.account import Account, opening, shown
+from bootstrap.clock import Clock
+from bootstrap.lease import Lease
+from bootstrap.picture import picture
+from bootstrap.rebalance import begun, expired, foretold, next_step, opened
+from bootstrap.settle import Settling
+from bootstrap.spread import plan
+from bootstrap.swarm import Engine, EngineError, NotManagerError
+from bootstrap.tasks.evacuate import perform, say
+from bootstrap.verdict import Run
+from bootstrap.view import Service, Snapshot
+from chalicelib.protocol import Arguments, Balance, Mode, Rebalance, Result, Task
+
+BUDGET = 600.0  # seconds, where no deadline is given
+LOOK_AGAIN = 0.5  # seconds between two looks at the swarm
+HELD = 30.0  # seconds for which a manual call waits for another rebalance to end
+
+
+def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
+    """Rebalance the services that are asked for; ends when each has its verdict, or out of time.
+
+    Where another rebalance holds the lease, or the last one ended too short ago, nothing is changed and
+    ``wait`` says when to try again. Raises AgentError for a service that does not exist, EngineError where
+    the engine does not answer at the start, or not until the deadline.
+    """
+    asked, deadline = arguments.rebalance, arguments.deadline or clock.now() + BUDGET
+    me = engine.node_id()
+    if asked.dry_run:
+        return _foretold(engine, asked, clock.now(), deadline)
+    lease = Lease(engine, clock, _host(engine, me))
+    if wait := _cooling(lease, asked, clock.now()):
+        return _later(f"the last rebalance ended {asked.cooldown - wait:.0f} s ago", wait)
+    if holder := _taken(lease, asked, clock, deadline):
+        wait = max(1.0, lease.look().until - clock.now())
+        return _later(f"another rebalance is under way, by {holder}", wait)
+    ended = False
+    try:
+        _settle(engine, asked, lease, clock, deadline)
+        result = _through(engine, asked, lease, clock, deadline)
+        ended = not result.wait
+        return result
+    finally:
+        _release(lease, ended=ended)
+
+
+def _foretold(engine: Engine, asked: Rebalance, now: float, deadline: float) -> Result:
+    snapshot = engine.everything()
+    run = opened(snapshot, asked, now, deadline)
+    account = _account(snapshot, run)
+    return _result(foretold(snapshot, run), account, snapshot)
+
+
+def _account(snapshot: Snapshot, run: Run) -> Account:
+    services = [snapshot.service_by_id[key] for key in (*run.services, *run.others)]
+    return opening(snapshot, run, plan(snapshot, services, run.asked.max_moves))
+
+
+def _host(engine: Engine, me: str) -> str:
+    return next((f"the agent on {node.hostname}" for node in engine.nodes() if node.id == me), me)
+
+
+def _cooling(lease: Lease, asked: Rebalance, now: float) -> float:
+    """Seconds until the cool-down of the last rebalance is over."""
+    return max(0.0, lease.look().ended + asked.cooldown - now) if asked.cooldown else 0.0
+
+
+def _taken(lease: Lease, asked: Rebalance, clock: Clock, deadline: float) -> str:
+    """Take the lease; answers who has it where that is somebody else. Only a manual call waits for it."""
+    patience = clock.now() + (0.0 if asked.cooldown else min(HELD, deadline - clock.now()))
+    while not lease.take():
+        holder = lease.holder()
+        if clock.now() >= patience:
+            return holder or "somebody who was first"
+        clock.sleep(LOOK_AGAIN)
+    return ""
+
+
+def _later(why: str, wait: float) -> Result:
+    say(f"nothing was changed: {why}; try again in {wait:.0f} s")
+    return Result(Task.REBALANCE, ok=True, facts={"reason": why}, wait=round(wait, 1))
+
+
+def _settle(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadline: float) -> None:
+    """Until no node has joined for as long as is asked, so that nodes that join together cost one run."""
+    settling = Settling(asked.settle, clock.now(), clock.now())
+    while asked.settle and clock.now() < deadline:
+        settling = settling.seen(engine.nodes(), clock.now())
+        if settling.over(clock.now()):
+            return
+        lease.take()
+        clock.sleep(LOOK_AGAIN)
+
+
+def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadline: float) -> Result:
+    """Look, decide, do, look again."""
+    snapshot = engine.everything()
+    run = opened(snapshot, asked, clock.now(), deadline)
+    account, lost = _account(snapshot, run), ""
+    while not lost and clock.now() <= deadline:
+        try:
+            lost = "" if lease.take() else f"its lease was taken over by {lease.holder()}"
+            snapshot = engine.everything(_busy(engine, run))
+            account = account.seen(snapshot, run, clock.now())
+            decision = next_step(snapshot, run, clock.now())
+            if decision.update and not lost and perform(engine, decision.update):
+                run = decision.run
+                continue
+            if not decision.update:
+                run = decision.run
+                if not decision.waiting:
+                    break
+        except NotManagerError:
+            raise
+        except EngineError as error:
+            # An election or a busy engine: the budget, not the first refusal, decides when to give up.
+            say(f"{error}; looking again")
+        clock.sleep(LOOK_AGAIN)
+    snapshot = engine.everything()
+    run = expired(snapshot, run, lost or "the time budget is over")
+    return _result(run, account.seen(snapshot, run, clock.now()), snapshot)
+
+
+def _busy(engine: Engine, run: Run) -> Collection[str]:
+    """The services whose tasks are to be watched; none where all tasks are needed, for a plan."""
+    open_ = [service for service in engine.services() if service.id not in run.verdicts]
+    return {service.id for service in open_ if begun(service) or _rolls(service, run)}
+
+
+def _rolls(service: Service, run: Run) -> bool:
+    wave = run.waves.get(service.id)
+    return wave is not None and wave.mode is Mode.ROLLING and not rolling.outcome(service)[0]
+
+
+def _release(lease: Lease, *, ended: bool) -> None:
+    try:
+        lease.release(ended=ended)
+    except EngineError as error:
+        say(f"{error}; the lease runs out by itself")
+
+
+def _result(run: Run, account: Account, snapshot: Snapshot) -> Result:
+    reports = account.reports(run, snapshot)
+    for line in picture(reports, planned=run.asked.dry_run):
+        say(line)
+    rows, balanced = shown(reports)
+    ok = all(report.balance is not Balance.FAILED for report in reports)
+    wait = max((verdict.wait for verdict in run.verdicts.values()), default=0.0)
+    return Result(Task.REBALANCE, ok, spreads=rows, facts={"balanced": balanced}, wait=wait)

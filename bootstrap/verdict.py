@@ -1,0 +1,62 @@
+"""One run of a rebalance as values: what it is asked, what it has done, what it does next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from bootstrap.evacuation import Update
+from chalicelib.protocol import Balance, Mode, Rebalance
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one service, and in how many seconds it is to be tried again (0: it is over)."""
+
+    balance: Balance
+    reason: str = ""
+    wait: float = 0.0
+
+
+@dataclass(frozen=True)
+class Wave:
+    """What was last begun for a service, when ``left`` moves were planned."""
+
+    mode: Mode
+    left: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what it is asked, what it works on (service ids), what it has done so far."""
+
+    asked: Rebalance
+    services: tuple[str, ...]
+    others: tuple[str, ...]  # not asked for, but marked by an earlier run: only to be ended
+    began: float  # seconds since the epoch, as is the deadline
+    deadline: float
+    active: float  # when something was last begun or ended
+    moved: int = 0
+    waves: Mapping[str, Wave] = field(default_factory=dict)
+    failing: Mapping[str, str] = field(default_factory=dict)  # whose surge is given up, and why
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+
+    def judged(self, service: str, balance: Balance, reason: str = "", wait: float = 0.0) -> Run:
+        return replace(self, verdicts={**self.verdicts, service: Verdict(balance, reason, wait)})
+
+    def waved(self, service: str, wave: Wave) -> Run:
+        return replace(self, waves={**self.waves, service: wave})
+
+    @property
+    def failed(self) -> str:
+        """The id of the first service that failed, "" while none did."""
+        return next((key for key, one in self.verdicts.items() if one.balance is Balance.FAILED), "")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do or to wait for; neither when all is over. ``run`` holds once the update is made."""
+
+    run: Run
+    update: Update | None = None
+    waiting: str = ""
