@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bootstrap import deploy
+from bootstrap import deploy, operating
 from bootstrap.clock import Clock
 from bootstrap.errors import BAD_INPUT, NOT_DONE, UNAVAILABLE, AgentError
 from bootstrap.swarm import SOCKET, Engine
@@ -41,7 +41,7 @@ RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
     Task.INSPECT: inspect.run,
 }
 ALONE = frozenset({Task.INSPECT, Task.REBALANCE, Task.ROTATE_TOKENS})  # need no subject
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"stack": deploy.command}
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"operator": operating.command, "stack": deploy.command}
 HELP = """\
 tasks, on a manager unless they say otherwise:
   init           make this host, the subject, the first manager of a swarm; store the join tokens
@@ -70,6 +70,7 @@ arguments, as JSON:
             "settle", "cooldown": numbers}; its deadline is 10 minutes from now if none is given
 
 commands, with options and help of their own:
+  operator       rebalance whenever a node joins, without AWS; runs until it is ended
   stack          deploy, remove or list the stacks that come with the agent: deploy, rm, ls
 
 exit status: 0 done, 1 not (all) done, 64 bad input, 69 something that is needed did not answer or refused

@@ -29,7 +29,7 @@ class NodeEvent:
 
     def __str__(self) -> str:
         changes = ", ".join(f"{field} {old} -> {new}" for field, (old, new) in sorted(self.changes.items()))
-        return f"node {self.name or '?'} ({self.node}) {self.action}: {changes or 'nothing of concern'}"
+        return f"node {self.name or '?'} ({self.node}) {self.action}: {changes or 'nothing that counts'}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,9 @@ def pause(failures: int, luck: float) -> float:
 
 def summary(result: Result) -> str:
     """The result of a rebalance in one line."""
-    told = "; ".join(map(_told, result.spreads)) or "no service has opted in"
+    told = "; ".join(map(_told, result.spreads)) or str(
+        result.facts.get("reason") or "nothing was to be moved"
+    )
     ending = f"; to be tried again after {result.wait:g} s" if result.wait else ""
     return f"{'done' if result.ok else 'not done'}: {result.error or told}{ending}"
 

@@ -38,7 +38,7 @@ def test_an_engines_event_is_read_with_what_changed() -> None:
     assert event == READY
     assert str(event) == "node host-02 (n02) update: state unknown -> ready"
     assert str(read_node_event({"Action": "remove", "Actor": {"ID": "n9"}})) == (
-        "node ? (n9) remove: nothing of concern"
+        "node ? (n9) remove: nothing that counts"
     )
 
 
@@ -98,5 +98,5 @@ def test_a_result_is_told_in_one_line() -> None:
         "done: web moved (2 moves, 2 restarted, 3.1 s): as planned, warning: slow start; "
         "api balanced: 1 to 2 on each of 3 nodes; to be tried again after 12 s"
     )
-    assert summary(Result(Task.REBALANCE, ok=True)) == "done: no service has opted in"
+    assert summary(Result(Task.REBALANCE, ok=True)) == "done: nothing was to be moved"
     assert summary(Result(Task.REBALANCE, ok=False, error="lost the lease")) == "not done: lost the lease"
