@@ -95,10 +95,8 @@ def summary(result: Result) -> str:
 
 
 def _told(spread: SpreadReport) -> str:
-    figures = (
-        f" ({spread.moves} moves, {spread.restarted} restarted, {spread.seconds:.1f} s)"
-        if spread.moves
-        else ""
-    )
+    done = f"{spread.moves} moves, {spread.restarted} restarted, {spread.seconds:.1f} s"
+    figures = f" ({done})" if spread.moves else ""
+    reason = f": {spread.reason}" if spread.reason not in ("", spread.balance.value) else ""
     warnings = "".join(f", warning: {warning}" for warning in spread.warnings)
-    return f"{spread.service} {spread.balance.value}{figures}: {spread.reason or 'as planned'}{warnings}"
+    return f"{spread.service} {spread.balance.value}{figures}{reason}{warnings}"

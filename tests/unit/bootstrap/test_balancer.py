@@ -95,7 +95,7 @@ def test_a_result_is_told_in_one_line() -> None:
     moved = SpreadReport("web", Balance.MOVED, moves=2, restarted=2, seconds=3.14, warnings=("slow start",))
     even = SpreadReport("api", Balance.BALANCED, reason="1 to 2 on each of 3 nodes")
     assert summary(Result(Task.REBALANCE, ok=True, spreads=(moved, even), wait=12)) == (
-        "done: web moved (2 moves, 2 restarted, 3.1 s): as planned, warning: slow start; "
+        "done: web moved (2 moves, 2 restarted, 3.1 s), warning: slow start; "
         "api balanced: 1 to 2 on each of 3 nodes; to be tried again after 12 s"
     )
     assert summary(Result(Task.REBALANCE, ok=True)) == "done: nothing was to be moved"
