@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bootstrap import rolling
-from bootstrap.rebalance import mode_of
+from bootstrap.beginning import mode_of
 from bootstrap.spread import Spread
 from bootstrap.verdict import Run, Verdict
 from bootstrap.view import Service, Snapshot

@@ -25,7 +25,8 @@ def end(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float
     if obstacle := _obstacle(service, snapshot):
         return _obstructed(service, surge, run, obstacle)
     sure = serving(service, surge, snapshot, now)
-    if len(sure) >= surge.raised and not service.before and not snapshot.in_flight(service):
+    given_up = service.id in run.failing
+    if len(sure) >= surge.raised and not given_up and not snapshot.in_flight(service):
         done = run if service.id in run.waves else mine.waved(service.id, Wave(Mode.SURGE, math.inf))
         why = f"all {surge.raised} run: down to {surge.replicas} again"
         return Decision(

@@ -6,29 +6,20 @@ after another, one wave after another: planned anew from what stands, so that no
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from bootstrap import rolling
+from bootstrap.beginning import AGAIN, begin, mode_of, stay, why_not
 from bootstrap.ending import end
-from bootstrap.evacuation import Update, empty
+from bootstrap.evacuation import Update
 from bootstrap.shift import excluded, restored
 from bootstrap.spread import Spread, chosen, plan, untouched
-from bootstrap.surge import raised, reaches, steady, surge_of
-from bootstrap.verdict import Decision, Run, Wave
+from bootstrap.surge import surge_of
+from bootstrap.verdict import Decision, Run
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode, Rebalance
 
-MODE_LABEL = "swarmkeeper.rebalance"  # service label set by users: surge or rolling
-AT_ONCE = (
-    5  # moves of one wave: what a failed surge leaves to clear away, and new tasks cost while they start
-)
-PART = 10  # of a big service one wave moves this part of its replicas, or it would take hours
-PATIENCE = (60.0, 300.0)  # seconds for a wave's tasks to run, at least and at most
-SLOWER = 5  # times the start-up that was observed: a new node has to pull the image first
-CLOSING = 15.0  # seconds kept to end a wave, also one that failed
 QUIET = 60.0  # seconds to wait for a service at which Swarm is at work
-AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
 
 
 def opened(snapshot: Snapshot, asked: Rebalance, now: float, deadline: float) -> Run:
@@ -48,21 +39,27 @@ def begun(service: Service) -> bool:
 
 def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
     """One step: end what was begun, else see the services through one by one."""
-    doomed = {node.id for node in snapshot.doomed}
     for service in snapshot.services:
         surge = surge_of(service)
         if service.replicated and surge and service.id not in run.verdicts:
             return end(service, surge, snapshot, run, now)
-        if service.id in run.failing and service.before and not excluded(service) & doomed:
-            return Decision(
-                replace(run, active=now),
-                Update(service, restored(service), "its surge is undone; its spec becomes what it was"),
-            )
+    for service in snapshot.services:
+        if _left_behind(service, snapshot):
+            why = "nothing moves any more; its spec becomes what it was"
+            return Decision(replace(run, active=now), Update(service, restored(service), why))
     return _through(snapshot, run, now)
+
+
+def _left_behind(service: Service, snapshot: Snapshot) -> bool:
+    """A constraint of ours has done its work, and no evacuation will come to take it away."""
+    nodes = {node.id for node in snapshot.doomed}
+    return service.before is not None and not excluded(service) & nodes and not snapshot.in_flight(service)
 
 
 def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
     """Judge each service, until one has something to be done or waited for."""
+    if unrest := _unrest(snapshot, run, now):
+        return Decision(run, waiting=unrest)
     run = _judged(snapshot, run)
     found = [known for key in run.services if (known := snapshot.service_by_id.get(key))]
     spreads = plan(snapshot, found) if any(key not in run.verdicts for key in run.services) else ()
@@ -73,6 +70,16 @@ def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
                 return decision
             run = decision.run
     return Decision(run)
+
+
+def _unrest(snapshot: Snapshot, run: Run, now: float) -> str:
+    """What Swarm is still at work on, of the services whose surge was only to be ended."""
+    for key in (*run.failing, *run.others):
+        service = snapshot.service_by_id.get(key)
+        patient = key not in run.verdicts and now < min(run.active + QUIET, run.deadline)
+        if service and patient and (why := untouched(service, snapshot)):
+            return f"{service.name}: {why}"
+    return ""
 
 
 def _judged(snapshot: Snapshot, run: Run) -> Run:
@@ -99,17 +106,17 @@ def _one(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
         if wrong:
             return Decision(run.judged(service.id, Balance.FAILED, wrong))
     if run.failed:
-        return _stay(spread, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
+        return stay(spread, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
     if why := untouched(service, snapshot):
         return _not_now(spread, run, why, now)
     if not spread.moves:
         balance = Balance.MOVED if wave else Balance.BALANCED
         return Decision(run.judged(service.id, balance, spread.reason))
     mode = mode_of(service, run.asked)
-    why, wait = _why_not(spread, mode, snapshot, run)
+    why, wait = why_not(spread, mode, snapshot, run)
     if why or mode is None:
-        return _stay(spread, run, why, wait)
-    return _begin(spread, mode, snapshot, run, now)
+        return stay(spread, run, why, wait)
+    return begin(spread, mode, snapshot, run, now)
 
 
 def _name(key: str, snapshot: Snapshot) -> str:
@@ -121,86 +128,11 @@ def _not_now(spread: Spread, run: Run, why: str, now: float) -> Decision:
     """What Swarm itself, an update or an evacuation is at work on is waited for, if not for long."""
     service = spread.service
     if not service.replicated or "paused" in service.update:
-        return _stay(spread, run, why)
+        return stay(spread, run, why)
     if now < min(run.active + QUIET, run.deadline):
         return Decision(run, waiting=f"{service.name}: {why}")
     busy = service.before is not None or service.update in ("updating", "rollback_started")
-    return _stay(spread, run, why, AGAIN if busy else 0.0)
-
-
-def _stay(spread: Spread, run: Run, why: str, wait: float = 0.0) -> Decision:
-    """Leave it where it stands."""
-    if spread.service.id not in run.waves:
-        return Decision(run.judged(spread.service.id, Balance.LEFT, why, wait))
-    why = f"{spread.moves} moves are left: {why}"
-    return Decision(run.judged(spread.service.id, Balance.MOVED, why, wait))
-
-
-def mode_of(service: Service, asked: Rebalance) -> Mode | None:
-    """How it is to be rebalanced: as called for, else as its label says; None for an unknown label."""
-    wanted = asked.mode or service.labels.get(MODE_LABEL) or Mode.SURGE.value
-    return next((mode for mode in Mode if mode.value == wanted), None)
-
-
-def _why_not(spread: Spread, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
-    """Why no wave of it may begin, and in how many seconds to try again (0: never)."""
-    service, wave = spread.service, run.waves.get(spread.service.id)
-    going = [node.hostname for node in snapshot.doomed if not empty(node, snapshot)]
-    if going:
-        return f"an evacuation is under way, of {', '.join(going)}", AGAIN
-    if mode is None:
-        return f"label {MODE_LABEL}={service.labels[MODE_LABEL]} is neither surge nor rolling", 0.0
-    if wave and wave.mode is Mode.ROLLING:
-        return "Swarm itself chose where the restarted tasks run", 0.0
-    if not _rest(run):
-        return f"max_moves={run.asked.max_moves} is reached", 0.0
-    if mode is Mode.SURGE and not reaches(spread):
-        return "a scale-down takes from the fullest nodes, which its placement preferences do not want", 0.0
-    return "", 0.0
-
-
-def _rest(run: Run) -> float:
-    """How many moves this run may still make."""
-    return max(0, run.asked.max_moves - run.moved) if run.asked.max_moves else math.inf
-
-
-def _begin(spread: Spread, mode: Mode, snapshot: Snapshot, run: Run, now: float) -> Decision:
-    if mode is Mode.ROLLING:
-        return _roll(spread, snapshot, run, now)
-    return _raise(spread, snapshot, run, now)
-
-
-def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
-    service, wave = spread.service, run.waves.get(spread.service.id)
-    if wave and spread.moves >= wave.left:
-        why = (
-            f"new tasks ran, but elsewhere: {spread.moves} moves are still to be made. Swarm avoids nodes on "
-            "which tasks of the service failed lately; its replicas and its spec are as before"
-        )
-        return Decision(run.judged(service.id, Balance.FAILED, why))
-    start = rolling.start_up(service, snapshot)
-    need, left = start + steady(service) + CLOSING, run.deadline - now
-    if need > left:
-        return _stay(spread, run, f"a wave takes about {need:.0f} s, {max(0, left):.0f} s are left", AGAIN)
-    moves = int(min(spread.moves, _rest(run), max(AT_ONCE, service.replicas // PART)))
-    least, most = PATIENCE
-    until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
-    why = f"surge by {moves} of {spread.moves} moves: {spread.reason}"
-    update = Update(service, raised(service, moves, now, until), why)
-    return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves)), active=now), update)
-
-
-def _roll(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
-    service, left = spread.service, run.deadline - now
-    if spread.moves > _rest(run):
-        return _stay(spread, run, f"a rolling update cannot stop after max_moves={run.asked.max_moves}")
-    if (need := rolling.duration(service, snapshot)) > left:
-        return _stay(
-            spread, run, f"its update takes about {need:.0f} s, {max(0, left):.0f} s are left", AGAIN
-        )
-    update = Update(service, rolling.forced(service), f"rolling, for {spread.moves} moves: {spread.reason}")
-    waved = run.waved(service.id, Wave(Mode.ROLLING, spread.moves))
-    return Decision(replace(waved, active=now, moved=run.moved + spread.moves), update)
+    return stay(spread, run, why, AGAIN if busy else 0.0)
 
 
 def foretold(snapshot: Snapshot, run: Run) -> Run:
@@ -222,7 +154,7 @@ def _foretold(spread: Spread, moves: int, snapshot: Snapshot, run: Run) -> Run:
         return run.judged(service.id, Balance.LEFT, why)
     if not spread.moves:
         return run.judged(service.id, Balance.BALANCED, spread.reason)
-    why, _ = _why_not(spread, mode, snapshot, run)
+    why, _ = why_not(spread, mode, snapshot, run)
     if not moves or (mode is Mode.ROLLING and moves < spread.moves):
         why = why or f"max_moves={run.asked.max_moves} does not allow its {spread.moves} moves"
     return run.judged(service.id, Balance.LEFT if why else Balance.PLANNED, why or spread.reason)
@@ -231,15 +163,21 @@ def _foretold(spread: Spread, moves: int, snapshot: Snapshot, run: Run) -> Run:
 def expired(snapshot: Snapshot, run: Run, why: str) -> Run:
     """The run when it has to stop: every service has a verdict."""
     for key in (*run.services, *run.others):
-        service = snapshot.service_by_id.get(key)
-        surge = service and surge_of(service)
-        if key in run.verdicts:
-            continue
-        if service and surge:
-            left = f"{service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
-            run = run.judged(key, Balance.FAILED, f"{run.failing.get(key, why)}: it has {left}", AGAIN)
-        elif key in run.waves:
-            run = run.judged(key, Balance.FAILED, f"{why}: Swarm goes on with its update", 0.0)
-        else:
-            run = run.judged(key, Balance.LEFT, why, AGAIN)
+        if key not in run.verdicts:
+            run = run.judged(key, *_stopped(key, snapshot.service_by_id.get(key), run, why))
     return run
+
+
+def _stopped(key: str, service: Service | None, run: Run, why: str) -> tuple[Balance, str, float]:
+    """How a service stands when its run has to stop, and in how many seconds to go on."""
+    why, wave = run.failing.get(key, why), run.waves.get(key)
+    if service and (surge := surge_of(service)):
+        left = f"{service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
+        return Balance.FAILED, f"{why}: it has {left}", AGAIN
+    if key in run.failing:
+        return Balance.FAILED, f"{why}; its replicas are as before", 0.0
+    if wave and wave.mode is Mode.ROLLING:
+        return Balance.FAILED, f"{why}: Swarm goes on with its update by itself", 0.0
+    if wave or key in run.others:
+        return Balance.MOVED, f"{why}: there may be moves left", AGAIN
+    return Balance.LEFT, why, AGAIN

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from bootstrap import rolling
 from bootstrap.account import Account, opening, shown
 from bootstrap.clock import Clock
-from bootstrap.lease import Lease
+from bootstrap.lease import LASTS, Lease
 from bootstrap.picture import picture
 from bootstrap.rebalance import begun, expired, foretold, next_step, opened
 from bootstrap.settle import Settling
@@ -20,7 +20,7 @@ from chalicelib.protocol import Arguments, Balance, Mode, Rebalance, Result, Tas
 
 BUDGET = 600.0  # seconds, where no deadline is given
 LOOK_AGAIN = 0.5  # seconds between two looks at the swarm
-HELD = 30.0  # seconds for which a manual call waits for another rebalance to end
+HELD = LASTS + 2  # seconds that a manual call waits for the lease: a dead holder is outlived
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
@@ -129,8 +129,9 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
 
 def _busy(engine: Engine, run: Run) -> Collection[str]:
     """The services whose tasks are to be watched; none where all tasks are needed, for a plan."""
-    open_ = [service for service in engine.services() if service.id not in run.verdicts]
-    return {service.id for service in open_ if begun(service) or _rolls(service, run)}
+    services = [service for service in engine.services() if service.id not in run.verdicts]
+    watched = {service.id for service in services if begun(service) or _rolls(service, run)}
+    return watched | {service.id for service in services if service.before} if watched else watched
 
 
 def _rolls(service: Service, run: Run) -> bool:

@@ -1,8 +1,11 @@
-"""A small swarm in memory with the habits of swarmkit that an evacuation lives by, each measured.
+"""A small swarm in memory with the habits of swarmkit that its movers live by, each measured.
 
 * a drained or dead node's tasks are stopped at once, their replacements come after (moby 34139);
 * a start-first update replaces only tasks that do not fit the new spec, each once its successor runs;
 * an update that comes while a successor still starts stops the old task at once: that is the dip to avoid;
+* a scale-up puts tasks where the service has the fewest; a scale-down takes slots without a node or with two
+  tasks first, then the highest copies on their nodes, whether those run or not;
+* a forced update replaces every task, at the service's own parallelism; any other update resets UpdateStatus;
 * every change needs the current version.
 """
 
@@ -10,12 +13,15 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.clock import Clock
 from bootstrap.placement import may_hold, room
 from bootstrap.reading import read_node, read_service, read_task
-from bootstrap.swarm import ConflictError, Engine, RefusedError
+from bootstrap.swarm import Config, ConflictError, Engine, RefusedError
 from bootstrap.view import Node, Service, Snapshot, Task
 
 STEP = 0.25  # seconds
@@ -32,7 +38,10 @@ class FakeSwarm(Engine):
         self.node_rows: dict[str, dict[str, Any]] = {}
         self.service_rows: dict[str, dict[str, Any]] = {}
         self.task_rows: dict[str, dict[str, Any]] = {}
+        self.config_rows: dict[str, dict[str, Any]] = {}
         self.counter = itertools.count(1)
+        self.sick: set[str] = set()  # nodes on which tasks start, but never come to run
+        self.crashing: set[str] = set()  # nodes on which tasks run for a moment, again and again
         self.updates: list[str] = []
         self.fewest: dict[str, int] = {}
         for number in range(managers + workers):
@@ -69,6 +78,21 @@ class FakeSwarm(Engine):
         }
         self.settle()
         return name
+
+    def avail(self, node: str, availability: str) -> None:
+        """What ``docker node update --availability`` does."""
+        self.node_rows[node]["Spec"]["Availability"] = availability
+        self.node_rows[node]["Version"]["Index"] += 1
+
+    def scale(self, service: str, replicas: int) -> None:
+        """What ``docker service scale`` does."""
+        row = self.service_rows[service]
+        row["Spec"]["Mode"]["Replicated"]["Replicas"] = replicas
+        row["Version"]["Index"] += 1
+
+    def spread(self, service: str) -> dict[str, int]:
+        """Running tasks by node."""
+        return dict(sorted(Counter(task.node for task in self.of(service) if task.running).items()))
 
     def settle(self, steps: int = 40) -> None:
         for _ in range(steps):
@@ -116,14 +140,31 @@ class FakeSwarm(Engine):
 
     def update_service(self, service: Service, spec: dict[str, Any]) -> None:
         assert "Placement" in spec["TaskTemplate"], "a real manager crashes here (moby 37883)"
-        self._change(self.service_rows[service.id], service.version, copy.deepcopy(spec))
+        row = self.service_rows[service.id]
+        self._change(row, service.version, copy.deepcopy(spec))
         self.updates.append(service.id)
+        row.pop("UpdateStatus", None)
+        if any(task.wanted and not self._fits(task) for task in self.of(service.id)):
+            row["UpdateStatus"] = {"State": "updating", "ours": True}
         for slot in self._slots(service.id).values():
             fresh = [task for task in slot if self._fits(task)]
             if fresh and not any(task.running for task in fresh):
                 for task in slot:
                     if not self._fits(task):
                         self._stop(task)
+
+    def config(self, name: str) -> Config | None:
+        row = copy.deepcopy(self.config_rows.get(name))
+        return Config(row["ID"], row["Version"]["Index"], row["Spec"]) if row else None
+
+    def create_config(self, name: str, labels: Mapping[str, str]) -> None:
+        if name in self.config_rows:
+            raise RefusedError(f"config {name} already exists")
+        spec = {"Name": name, "Labels": dict(labels)}
+        self.config_rows[name] = {"ID": name, "Version": {"Index": 1}, "Spec": spec}
+
+    def update_config(self, config: Config, labels: Mapping[str, str]) -> None:
+        self._change(self.config_rows[config.id], config.version, {**config.spec, "Labels": dict(labels)})
 
     def remove_node(self, node: Node) -> None:
         if not node.down or node.votes:
@@ -156,10 +197,47 @@ class FakeSwarm(Engine):
             for node in self.nodes():
                 if node.id not in held and may_hold(node, service):
                     self._start(service, 0, node.id)
-            return
-        slots = self._slots(service.id)
-        for slot in range(1, service.replicas + 1):
-            self._fill(service, slot, slots.get(slot, []))
+        elif service.replicated:
+            self._replicate(service, self._slots(service.id))
+
+    def _replicate(self, service: Service, slots: dict[int, list[Task]]) -> None:
+        for slot in self._surplus(slots, service.replicas):
+            for task in slots.pop(slot):
+                self._stop(task)
+        unused = (slot for slot in itertools.count(1) if slot not in slots)
+        slots |= {slot: [] for slot in itertools.islice(unused, max(0, service.replicas - len(slots)))}
+        free = self._parallelism(service) - sum(not self._at_rest(tasks) for tasks in slots.values())
+        for slot, tasks in sorted(slots.items()):
+            dirty = self._at_rest(tasks) and not self._fits(tasks[0])
+            if not dirty or free > 0:
+                self._fill(service, slot, tasks)
+            free -= dirty
+        self._complete(service, slots)
+
+    def _parallelism(self, service: Service) -> float:
+        config = service.spec.get("UpdateConfig")
+        return (1 if config is None else config.get("Parallelism", 1)) or float("inf")
+
+    def _at_rest(self, tasks: list[Task]) -> bool:
+        return len(tasks) == 1 and tasks[0].running
+
+    def _complete(self, service: Service, slots: dict[int, list[Task]]) -> None:
+        status = self.service_rows[service.id].get("UpdateStatus", {})
+        if "ours" in status and all(self._at_rest(slot) and self._fits(slot[0]) for slot in slots.values()):
+            status["State"] = "completed"
+
+    def _surplus(self, slots: dict[int, list[Task]], replicas: int) -> list[int]:
+        """The slots that a scale-down stops, after swarmkit's replicated orchestrator."""
+        copies: Counter[str] = Counter()
+        ranks: dict[int, float] = {}
+        running_first = sorted(
+            slots, key=lambda slot: not any(task.state == "running" for task in slots[slot])
+        )
+        for slot in running_first:
+            node = slots[slot][0].node
+            copies[node] += 1
+            ranks[slot] = copies[node] if len(slots[slot]) == 1 and node else float("inf")
+        return sorted(running_first, key=lambda slot: ranks[slot])[replicas:]
 
     def _fill(self, service: Service, slot: int, tasks: list[Task]) -> None:
         fresh = [task for task in tasks if self._fits(task)]
@@ -180,7 +258,8 @@ class FakeSwarm(Engine):
             for node in snapshot.nodes
             if room(service, snapshot, without={other.id for other in snapshot.nodes} - {node.id}) > 0
         ]
-        return min(fitting, key=lambda node: (len(self.on(node)), node), default="")
+        own = Counter(task.node for task in self.of(service.id) if task.wanted)
+        return min(fitting, key=lambda node: (own[node], len(self.on(node)), node), default="")
 
     def _start(self, service: Service, slot: int, node: str) -> None:
         key = f"t{next(self.counter):04}"
@@ -191,18 +270,32 @@ class FakeSwarm(Engine):
             "Slot": slot,
             "Status": {"State": "pending"},
             "DesiredState": "running",
+            "CreatedAt": self._stamp(),
             "age": 0,
-            "template": service.template.get("ContainerSpec"),
+            "template": _template(service),
         }
+
+    def _stamp(self) -> str:
+        moment = datetime.fromtimestamp(self.time, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _age(self, row: dict[str, Any]) -> None:
         row["age"] += 1
         if self.node_rows.get(row["NodeID"], {}).get("Status", {}).get("State") == "down":
             return
         if row["DesiredState"] == "shutdown" and row["age"] >= STOP_STEPS:
-            row["Status"]["State"] = "shutdown"
+            self._enter(row, "shutdown" if row["Status"]["State"] != "failed" else "failed")
         elif row["DesiredState"] == "running" and row["NodeID"]:
-            row["Status"]["State"] = "running" if row["age"] >= START_STEPS else "starting"
+            if row["NodeID"] in self.crashing and row["age"] > START_STEPS + 1:
+                self._enter(row, "failed")
+                row["DesiredState"] = "shutdown"
+            else:
+                runs = row["age"] >= START_STEPS and row["NodeID"] not in self.sick
+                self._enter(row, "running" if runs else "starting")
+
+    def _enter(self, row: dict[str, Any], state: str) -> None:
+        if row["Status"]["State"] != state:
+            row["Status"] = {"State": state, "Timestamp": self._stamp()}
 
     def _stop(self, task: Task) -> None:
         row = self.task_rows[task.id]
@@ -219,7 +312,7 @@ class FakeSwarm(Engine):
     def _fits(self, task: Task) -> bool:
         service = read_service(self.service_rows[task.service])
         excluded = f"node.id!={task.node}" in (service.placement.get("Constraints") or [])
-        return not excluded and self.task_rows[task.id]["template"] == service.template.get("ContainerSpec")
+        return not excluded and self.task_rows[task.id]["template"] == _template(service)
 
     def _stopped_by_node(self, task: Task) -> bool:
         node = self._node(task)
@@ -233,6 +326,11 @@ class FakeSwarm(Engine):
             raise ConflictError("update out of sequence")
         row["Spec"] = spec
         row["Version"] = {"Index": version + 1}
+
+
+def _template(service: Service) -> tuple[Any, ...]:
+    """What of a spec makes Swarm replace a task."""
+    return service.template.get("ContainerSpec"), service.template.get("ForceUpdate", 0)
 
 
 def instance(number: int) -> str:

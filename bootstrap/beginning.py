@@ -1,0 +1,97 @@
+"""Whether and how the next wave of a service begins; pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from bootstrap import rolling
+from bootstrap.evacuation import Update, empty
+from bootstrap.spread import Spread
+from bootstrap.surge import raised, reaches, steady
+from bootstrap.verdict import Decision, Run, Wave
+from bootstrap.view import Service, Snapshot
+from chalicelib.protocol import Balance, Mode, Rebalance
+
+MODE_LABEL = "swarmkeeper.rebalance"  # service label set by users: surge or rolling
+AT_ONCE = 5  # moves of one wave: so many tasks more than usual use the nodes, or fail, at a time
+PART = 10  # of a big service one wave moves this part of its replicas, or it would take hours
+PATIENCE = (60.0, 300.0)  # seconds for a wave's tasks to run, at least and at most
+SLOWER = 5  # times the start-up that was observed: a new node has to pull the image first
+CLOSING = 15.0  # seconds kept to end a wave, also one that failed
+AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
+
+
+def mode_of(service: Service, asked: Rebalance) -> Mode | None:
+    """How it is to be rebalanced: as called for, else as its label says; None for an unknown label."""
+    wanted = asked.mode or service.labels.get(MODE_LABEL) or Mode.SURGE.value
+    return next((mode for mode in Mode if mode.value == wanted), None)
+
+
+def why_not(spread: Spread, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
+    """Why no wave of it may begin, and in how many seconds to try again (0: never)."""
+    service, wave = spread.service, run.waves.get(spread.service.id)
+    going = [node.hostname for node in snapshot.doomed if not empty(node, snapshot)]
+    if going:
+        return f"an evacuation is under way, of {', '.join(going)}", AGAIN
+    if mode is None:
+        return f"label {MODE_LABEL}={service.labels[MODE_LABEL]} is neither surge nor rolling", 0.0
+    if wave and wave.mode is Mode.ROLLING:
+        return "Swarm itself chose where the restarted tasks run", 0.0
+    if not _rest(run):
+        return f"max_moves={run.asked.max_moves} is reached", 0.0
+    if mode is Mode.SURGE and not reaches(spread):
+        return "a scale-down takes from the fullest nodes, which its placement preferences do not want", 0.0
+    return "", 0.0
+
+
+def _rest(run: Run) -> float:
+    """How many moves this run may still make."""
+    return max(0, run.asked.max_moves - run.moved) if run.asked.max_moves else math.inf
+
+
+def begin(spread: Spread, mode: Mode, snapshot: Snapshot, run: Run, now: float) -> Decision:
+    """The next wave, where the time left is enough for it."""
+    if mode is Mode.ROLLING:
+        return _roll(spread, snapshot, run, now)
+    return _raise(spread, snapshot, run, now)
+
+
+def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
+    service, wave = spread.service, run.waves.get(spread.service.id)
+    if wave and spread.moves >= wave.left:
+        why = (
+            f"new tasks ran, but elsewhere: {spread.moves} moves are still to be made. Swarm avoids nodes on "
+            "which tasks of the service failed lately; its replicas and its spec are as before"
+        )
+        return Decision(run.judged(service.id, Balance.FAILED, why))
+    start = rolling.start_up(service, snapshot)
+    need, left = start + steady(service) + CLOSING, run.deadline - now
+    if need > left:
+        return stay(spread, run, f"a wave takes about {need:.0f} s, {max(0, left):.0f} s are left", AGAIN)
+    moves = int(min(spread.moves, _rest(run), max(AT_ONCE, service.replicas // PART)))
+    least, most = PATIENCE
+    until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
+    why = f"surge by {moves} of {spread.moves} moves: {spread.reason}"
+    update = Update(service, raised(service, moves, now, until), why)
+    return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves)), active=now), update)
+
+
+def _roll(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
+    service, left = spread.service, run.deadline - now
+    if spread.moves > _rest(run):
+        return stay(spread, run, f"a rolling update cannot stop after max_moves={run.asked.max_moves}")
+    if (need := rolling.duration(service, snapshot)) > left:
+        return stay(spread, run, f"its update takes about {need:.0f} s, {max(0, left):.0f} s are left", AGAIN)
+    update = Update(service, rolling.forced(service), f"rolling, for {spread.moves} moves: {spread.reason}")
+    waved = run.waved(service.id, Wave(Mode.ROLLING, spread.moves))
+    return Decision(replace(waved, active=now, moved=run.moved + spread.moves), update)
+
+
+def stay(spread: Spread, run: Run, why: str, wait: float = 0.0) -> Decision:
+    """Leave it where it stands."""
+    if spread.service.id not in run.waves:
+        return Decision(run.judged(spread.service.id, Balance.LEFT, why, wait))
+    left = "1 move is" if spread.moves == 1 else f"{spread.moves} moves are"
+    why = f"{left} left: {why}"
+    return Decision(run.judged(spread.service.id, Balance.MOVED, why, wait))
