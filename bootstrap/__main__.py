@@ -120,7 +120,10 @@ def _task(name: str) -> Task:
         return Task(name)
     except ValueError:
         known = ", ".join(task.value for task in Task)
-        raise ProtocolError(f"unknown task {name!r}; the tasks are {known}") from None
+        commands = ", ".join(COMMANDS)
+        raise ProtocolError(
+            f"unknown task {name!r}; the tasks are {known}; the commands {commands}"
+        ) from None
 
 
 def _fail(message: str, status: int) -> int:

@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from zipimport import zipimporter
 
 import bootstrap
 from bootstrap.errors import BAD_INPUT, UNAVAILABLE, AgentError
+from bootstrap.objects import NAMESPACE_LABEL
 from bootstrap.stack import (
-    NAMESPACE_LABEL,
     STACKS,
     SUBNET,
     Stack,
@@ -38,35 +38,49 @@ def command(words: Sequence[str]) -> int:
     if options.what == "ls":
         return _list()
     try:
-        stack, given = named(options.stack), _pairs(getattr(options, "set", ()))
-        wanted = (*([named(stack.needs)] if stack.needs else ()), stack)
-        check_known(given, wanted)
-        settings = {one.name: chosen(one, given, os.environ) for one in wanted}
-        if options.what == "deploy" and options.dry_run:
+        stack, given = named(options.stack), _pairs(options.set)
+        stacks = (*([named(stack.needs)] if stack.needs else ()), stack)
+        check_known(given, stacks)
+        settings = {one.name: chosen(one, given, options.environment) for one in stacks}
+        if options.dry_run:
             print(rendered(stack, settings[stack.name], _configs(stack)), end="")
             return 0
     except AgentError as error:
         return _fail(error, BAD_INPUT)
     try:
-        docker = docker_at(options.engine)
+        docker, engine = docker_at(options.engine, *options.flags), Engine(options.engine)
         if options.what == "rm":
-            remove(Engine(options.engine), stack, docker)
+            remove(engine, stack, docker)
         else:
-            deploy(Engine(options.engine), wanted, settings, docker)
+            deploy(engine, stacks, settings, docker, given)
     except AgentError as error:
         return _fail(error, UNAVAILABLE)
     return 0
 
 
 def deploy(
-    engine: Engine, stacks: Sequence[Stack], settings: Mapping[str, Mapping[str, str]], docker: Docker
+    engine: Engine,
+    stacks: Sequence[Stack],
+    settings: Mapping[str, Mapping[str, str]],
+    docker: Docker,
+    given: Collection[str] = (),
 ) -> None:
-    """Deploy the last of the stacks, and those before it that are missing; again, it changes nothing."""
+    """Deploy the last of the stacks, and those before it that are missing; again, it changes nothing.
+
+    ``given`` are the names of settings that somebody asked for: none may be left aside silently.
+    """
     engine.node_id()
     deployed = {service.labels.get(NAMESPACE_LABEL) for service in engine.services()}
-    for stack in stacks:
-        if stack is stacks[-1] or stack.name not in deployed:
+    *needed, wanted = stacks
+    for stack in needed:
+        if stack.name not in deployed:
             _deploy(engine, stack, settings[stack.name], docker)
+        elif aside := set(given) & set(stack.defaults) - set(wanted.defaults):
+            raise AgentError(
+                f"{', '.join(sorted(aside))} belongs to stack {stack.name}, which is there already: "
+                f"change it by stack deploy {stack.name}; nothing was done"
+            )
+    _deploy(engine, wanted, settings[wanted.name], docker)
 
 
 def remove(engine: Engine, stack: Stack, docker: Docker) -> None:
@@ -98,10 +112,10 @@ def _forget_old(engine: Engine, stack: Stack, wanted: Mapping[str, bytes]) -> No
 
     It is done before the new version comes, so that the last one stays for a rollback.
     """
-    for name, config in engine.configs_of(stack.name).items():
-        if name not in wanted:
+    for config in engine.configs_of(stack.name):
+        if config.name not in wanted:
             try:
-                engine.remove_config(name, config)
+                engine.remove_config(config)
             except RefusedError:  # in use, as Swarm alone can tell
                 continue
 
@@ -121,8 +135,8 @@ def _own_bytes() -> bytes:
     return Path(loader.archive).read_bytes()
 
 
-def docker_at(engine: str) -> Docker:
-    """The docker command line, speaking to that engine; AgentError where there is none."""
+def docker_at(engine: str, *flags: str) -> Docker:
+    """The docker command line, speaking to that engine, its commands with these flags; or AgentError."""
     program = shutil.which("docker")
     if program is None:
         raise AgentError(
@@ -130,7 +144,7 @@ def docker_at(engine: str) -> Docker:
         )
 
     def run(words: Sequence[str], stdin: str, directory: Path) -> str:
-        argv = [program, "--host", engine, *words]
+        argv = [program, "--host", engine, *words[:2], *flags, *words[2:]]
         what = f"docker {' '.join(words[:2])} {words[-1]}"
         try:
             done = subprocess.run(  # noqa: S603 - words of our own
@@ -182,7 +196,17 @@ def _parser() -> argparse.ArgumentParser:
         "name of every image, such as mirror.example:5000/",
     )
     up.add_argument("--dry-run", action="store_true", help="print the compose file, change nothing")
+    up.add_argument(
+        "--with-registry-auth",
+        dest="flags",
+        action="append_const",
+        const="--with-registry-auth",
+        default=[],
+        help="give the nodes this host's login of the registry (docker login)",
+    )
+    up.set_defaults(environment=os.environ)
     down = whats.add_parser("rm", help="remove a stack")
+    down.set_defaults(set=(), flags=(), dry_run=False, environment={})
     for one in (up, down):
         one.add_argument("stack", help="its name")
         one.add_argument(

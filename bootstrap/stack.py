@@ -9,11 +9,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 from bootstrap.errors import AgentError
+from bootstrap.objects import Network
 
-NAMESPACE_LABEL = "com.docker.stack.namespace"  # of all that belongs to a stack, by the docker CLI
 PART = 500_000  # bytes; engines up to 23.0 take configs of 500 KiB at most
 WEAVE = ipaddress.IPv4Network("10.32.0.0/12")  # networks of any driver but overlay lie inside
 NETWORK, DRIVER, SUBNET = "control", "CONTROL_DRIVER", "CONTROL_SUBNET"
@@ -40,22 +39,6 @@ class Stack:
     def defaults(self) -> Mapping[str, str]:
         """The settings and their defaults, in the order of the file."""
         return dict(_SETTING.findall(self.source))
-
-
-@dataclass(frozen=True)
-class Network:
-    """One network: its IPv4 and IPv6 ranges, and the stack that made it ("" for none)."""
-
-    name: str
-    subnets: tuple[str, ...]
-    stack: str = ""
-
-
-def read_network(row: Mapping[str, Any]) -> Network:
-    """A network from one row of ``GET /networks``."""
-    ranges = (row.get("IPAM") or {}).get("Config") or ()
-    subnets = tuple(str(one["Subnet"]) for one in ranges if one.get("Subnet"))
-    return Network(row["Name"], subnets, (row.get("Labels") or {}).get(NAMESPACE_LABEL, ""))
 
 
 STACKS = (

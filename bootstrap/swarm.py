@@ -6,7 +6,6 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,11 +15,13 @@ from requests import Response
 from requests.exceptions import HTTPError, RequestException
 
 from bootstrap.balancer import NodeEvent, read_node_event
-from bootstrap.errors import AgentError
+from bootstrap.errors import ConflictError, EngineError, NotManagerError, RefusedError, refusal
+from bootstrap.objects import NAMESPACE_LABEL, Config, Network, read_config, read_network
 from bootstrap.reading import read_membership, read_node, read_service, read_task
 from bootstrap.shift import Spec
-from bootstrap.stack import NAMESPACE_LABEL, Network, read_network
 from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Snapshot, Task
+
+__all__ = ["SOCKET", "Config", "ConflictError", "Engine", "EngineError", "NotManagerError", "RefusedError"]
 
 SOCKET = "unix:///var/run/docker.sock"
 API_VERSION = "1.41"  # of Docker 20.10, the oldest engine that is supported
@@ -31,39 +32,6 @@ SETTLE_WITHIN = (
 PORT = 2377  # of the managers
 RAFT = "swarm/raft"  # in the engine's directory: a manager's state, which no other node has
 Row = TypeVar("Row")
-
-
-class EngineError(AgentError):
-    """The engine refused or did not answer."""
-
-
-class NotManagerError(EngineError):
-    """This host is no manager of a swarm."""
-
-
-class RefusedError(EngineError):
-    """The engine answered, and said no to this one request: others may still be granted."""
-
-
-class ConflictError(RefusedError):
-    """Somebody else changed the object first: look again."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """One Swarm config; ``spec`` is the engine's own JSON."""
-
-    id: str
-    version: int
-    spec: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        return str(self.spec["Name"])
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        return self.spec.get("Labels") or {}
 
 
 class Engine:
@@ -178,8 +146,8 @@ class Engine:
         """The config of that name; None where there is none."""
         with self._translated(f"look for config {name}"):
             rows = self._api.configs({"name": name})
-        found = (row for row in rows if row["Spec"]["Name"] == name)  # the filter takes prefixes
-        return next((Config(row["ID"], row["Version"]["Index"], row["Spec"]) for row in found), None)
+        # The filter takes prefixes.
+        return next((config for config in map(read_config, rows) if config.name == name), None)
 
     def create_config(self, name: str, labels: Mapping[str, str]) -> None:
         """Make a config of that name, which only one can; RefusedError for who comes second."""
@@ -211,16 +179,15 @@ class Engine:
         """Every network that this engine lists: the swarm's and its own."""
         return self._rows("list networks", self._api.networks, read_network)
 
-    def configs_of(self, stack: str) -> dict[str, str]:
-        """The names and ids of a stack's configs."""
+    def configs_of(self, stack: str) -> tuple[Config, ...]:
+        """The configs that belong to a stack."""
         filters = {"label": f"{NAMESPACE_LABEL}={stack}"}
-        with self._translated("list configs"):
-            return {str(row["Spec"]["Name"]): str(row["ID"]) for row in self._api.configs(filters)}
+        return self._rows("list configs", lambda: self._api.configs(filters), read_config)
 
-    def remove_config(self, name: str, config: str) -> None:
-        """Remove a config by its id; RefusedError where a service uses it."""
-        with self._translated(f"remove config {name} ({config})"):
-            self._api.remove_config(config)
+    def remove_config(self, config: Config) -> None:
+        """Remove a config; RefusedError where a service uses it."""
+        with self._translated(f"remove config {config.name} ({config.id})"):
+            self._api.remove_config(config.id)
 
     def node_events(self, quiet: float) -> Iterator[NodeEvent]:
         """Node events from now on, as they come; they end with the connection, or once all was quiet so long.
@@ -256,7 +223,7 @@ class Engine:
         try:
             yield
         except APIError as error:
-            raise _refusal(what, str(error.explanation or error)) from None
+            raise refusal(what, str(error.explanation or error)) from None
         except (DockerException, RequestException, OSError) as error:
             raise EngineError(
                 f"the engine at {self._socket} did not {what} within {timeout:g} s "
@@ -277,11 +244,3 @@ def _events(answer: Response) -> Iterator[NodeEvent]:
     with answer, suppress(RequestException, ValueError):  # it broke, perhaps within a line
         for line in answer.iter_lines(chunk_size=None):
             yield read_node_event(json.loads(line))
-
-
-def _refusal(what: str, why: str) -> EngineError:
-    if "out of sequence" in why:
-        return ConflictError(f"could not {what}: it was changed meanwhile")
-    if "not a swarm manager" in why:
-        return NotManagerError(f"could not {what}: {why}")
-    return RefusedError(f"the engine refused to {what}: {why}")
