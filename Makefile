@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # What the lab's hosts are made of. bootstrap/ and chalicelib/ need none of it.
-PACKAGES := docker.io iptables iproute2 docker-registry busybox-static tini util-linux mount python3-venv
+PACKAGES := docker.io iptables iproute2 docker-registry busybox-static tini util-linux mount python3-venv socat
 NOTICE ?= 120
 STAGE ?= dev
 

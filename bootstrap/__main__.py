@@ -1,4 +1,4 @@
-"""The agent's entry: ``agent <task> <arguments JSON>``; the last line of stdout is the result."""
+"""The agent's entry: ``agent <task> <arguments JSON>``, whose last line of stdout is the result."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from bootstrap import deploy, operating
 from bootstrap.clock import Clock
-from bootstrap.errors import AgentError
+from bootstrap.errors import BAD_INPUT, NOT_DONE, UNAVAILABLE, AgentError
 from bootstrap.swarm import SOCKET, Engine
 from bootstrap.tasks import (
     activate,
@@ -40,7 +41,7 @@ RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
     Task.INSPECT: inspect.run,
 }
 ALONE = frozenset({Task.INSPECT, Task.REBALANCE, Task.ROTATE_TOKENS})  # need no subject
-NOT_DONE, BAD_INPUT, UNAVAILABLE = 1, 64, 69  # after sysexits.h: EX_USAGE, EX_UNAVAILABLE
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"operator": operating.command, "stack": deploy.command}
 HELP = """\
 tasks, on a manager unless they say otherwise:
   init           make this host, the subject, the first manager of a swarm; store the join tokens
@@ -68,13 +69,19 @@ arguments, as JSON:
             rebalance.on.node.create=true; "mode": surge or rolling; "dry_run": plan only; "max_moves",
             "settle", "cooldown": numbers}; its deadline is 10 minutes from now if none is given
 
+commands, with options and help of their own:
+  operator       rebalance whenever a node joins, without AWS; runs until it is ended
+  stack          deploy, remove or list the stacks that come with the agent: deploy, rm, ls
+
 exit status: 0 done, 1 not (all) done, 64 bad input, 69 something that is needed did not answer or refused
 What is done, and why, is told on stderr. The last line of stdout is the result as JSON.
 """
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one task; answers the exit status."""
+    """Run one task, or a command for people; answers the exit status."""
+    if words and words[0] in COMMANDS:
+        return COMMANDS[words[0]](words[1:])
     options = _parser().parse_args(words)
     try:
         task, arguments = _task(options.task), decode_arguments(options.arguments)
@@ -113,7 +120,10 @@ def _task(name: str) -> Task:
         return Task(name)
     except ValueError:
         known = ", ".join(task.value for task in Task)
-        raise ProtocolError(f"unknown task {name!r}; the tasks are {known}") from None
+        commands = ", ".join(COMMANDS)
+        raise ProtocolError(
+            f"unknown task {name!r}; the tasks are {known}; the commands {commands}"
+        ) from None
 
 
 def _fail(message: str, status: int) -> int:

@@ -1,9 +1,10 @@
-"""What keeps a task from its work. No text of an error ever holds a join token."""
+"""What keeps a task from its work, with its exit status. No text of an error ever holds a join token."""
 
 from __future__ import annotations
 
 import re
 
+NOT_DONE, BAD_INPUT, UNAVAILABLE = 1, 64, 69  # exit status after sysexits.h: EX_USAGE, EX_UNAVAILABLE
 _TOKEN = re.compile(r"SWMTKN-[0-9A-Za-z-]*")
 
 
@@ -17,3 +18,28 @@ class AgentError(Exception):
 def redacted(text: str) -> str:
     """The text without any join token, whole or cut off: an engine may repeat what it was given."""
     return _TOKEN.sub("(a join token)", text)
+
+
+class EngineError(AgentError):
+    """The engine refused or did not answer."""
+
+
+class NotManagerError(EngineError):
+    """This host is no manager of a swarm."""
+
+
+class RefusedError(EngineError):
+    """The engine answered, and said no to this one request: others may still be granted."""
+
+
+class ConflictError(RefusedError):
+    """Somebody else changed the object first: look again."""
+
+
+def refusal(what: str, why: str) -> EngineError:
+    """The error for an engine that would not do ``what``, from its own words ``why``."""
+    if "out of sequence" in why:
+        return ConflictError(f"could not {what}: it was changed meanwhile")
+    if "not a swarm manager" in why:
+        return NotManagerError(f"could not {what}: {why}")
+    return RefusedError(f"the engine refused to {what}: {why}")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from docker import APIClient
 from docker.errors import APIError, DockerException, create_api_error_from_http_exception
+from requests import Response
 from requests.exceptions import HTTPError, RequestException
 
-from bootstrap.errors import AgentError
+from bootstrap.balancer import NodeEvent, read_node_event
+from bootstrap.errors import ConflictError, EngineError, NotManagerError, RefusedError, refusal
+from bootstrap.objects import NAMESPACE_LABEL, Config, Network, read_config, read_network
 from bootstrap.reading import read_membership, read_node, read_service, read_task
 from bootstrap.shift import Spec
 from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Snapshot, Task
+
+__all__ = ["SOCKET", "Config", "ConflictError", "Engine", "EngineError", "NotManagerError", "RefusedError"]
 
 SOCKET = "unix:///var/run/docker.sock"
 API_VERSION = "1.41"  # of Docker 20.10, the oldest engine that is supported
@@ -27,39 +32,6 @@ SETTLE_WITHIN = (
 PORT = 2377  # of the managers
 RAFT = "swarm/raft"  # in the engine's directory: a manager's state, which no other node has
 Row = TypeVar("Row")
-
-
-class EngineError(AgentError):
-    """The engine refused or did not answer."""
-
-
-class NotManagerError(EngineError):
-    """This host is no manager of a swarm."""
-
-
-class RefusedError(EngineError):
-    """The engine answered, and said no to this one request: others may still be granted."""
-
-
-class ConflictError(RefusedError):
-    """Somebody else changed the object first: look again."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """One Swarm config; ``spec`` is the engine's own JSON."""
-
-    id: str
-    version: int
-    spec: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        return str(self.spec["Name"])
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        return self.spec.get("Labels") or {}
 
 
 class Engine:
@@ -174,8 +146,8 @@ class Engine:
         """The config of that name; None where there is none."""
         with self._translated(f"look for config {name}"):
             rows = self._api.configs({"name": name})
-        found = (row for row in rows if row["Spec"]["Name"] == name)  # the filter takes prefixes
-        return next((Config(row["ID"], row["Version"]["Index"], row["Spec"]) for row in found), None)
+        # The filter takes prefixes.
+        return next((config for config in map(read_config, rows) if config.name == name), None)
 
     def create_config(self, name: str, labels: Mapping[str, str]) -> None:
         """Make a config of that name, which only one can; RefusedError for who comes second."""
@@ -203,17 +175,38 @@ class Engine:
         with self._translated(f"remove node {node.hostname} ({node.id})"):
             self._api.remove_node(node.id)
 
+    def networks(self) -> tuple[Network, ...]:
+        """Every network that this engine lists: the swarm's and its own."""
+        return self._rows("list networks", self._api.networks, read_network)
+
+    def configs_of(self, stack: str) -> tuple[Config, ...]:
+        """The configs that belong to a stack."""
+        filters = {"label": f"{NAMESPACE_LABEL}={stack}"}
+        return self._rows("list configs", lambda: self._api.configs(filters), read_config)
+
+    def remove_config(self, config: Config) -> None:
+        """Remove a config; RefusedError where a service uses it."""
+        with self._translated(f"remove config {config.name} ({config.id})"):
+            self._api.remove_config(config.id)
+
+    def node_events(self, quiet: float) -> Iterator[NodeEvent]:
+        """Node events from now on, as they come; they end with the connection, or once all was quiet so long.
+
+        A manager that lost its power says no goodbye: after ``quiet`` seconds it is better to ask anew.
+        """
+        with self._translated("tell node events"):
+            url, asked = f"{self._api.base_url}/v{API_VERSION}/events", {"filters": '{"type":["node"]}'}
+            answer = self._api.get(url, params=asked, stream=True, timeout=(ANSWER_WITHIN, quiet))
+            _check(answer)
+        return _events(answer)
+
     def _order(
         self, what: str, path: str, message: Any = None, timeout: float = ANSWER_WITHIN, **parameters: Any
     ) -> None:
         """POST what the SDK has no exact call for."""
         with self._translated(what, timeout):
             url = f"{self._api.base_url}/v{API_VERSION}{path}"
-            response = self._api.post(url, json=message, params=parameters, timeout=timeout)
-            try:
-                response.raise_for_status()
-            except HTTPError as error:
-                raise create_api_error_from_http_exception(error) from error
+            _check(self._api.post(url, json=message, params=parameters, timeout=timeout))
 
     def _tasks_of(self, services: list[Service]) -> tuple[Task, ...]:
         if any(service.host_ports or any(service.reserved) for service in services):
@@ -230,7 +223,7 @@ class Engine:
         try:
             yield
         except APIError as error:
-            raise _refusal(what, str(error.explanation or error)) from None
+            raise refusal(what, str(error.explanation or error)) from None
         except (DockerException, RequestException, OSError) as error:
             raise EngineError(
                 f"the engine at {self._socket} did not {what} within {timeout:g} s "
@@ -239,9 +232,15 @@ class Engine:
             ) from None
 
 
-def _refusal(what: str, why: str) -> EngineError:
-    if "out of sequence" in why:
-        return ConflictError(f"could not {what}: it was changed meanwhile")
-    if "not a swarm manager" in why:
-        return NotManagerError(f"could not {what}: {why}")
-    return RefusedError(f"the engine refused to {what}: {why}")
+def _check(response: Response) -> None:
+    """APIError with the engine's own words where it refused."""
+    try:
+        response.raise_for_status()
+    except HTTPError as error:
+        raise create_api_error_from_http_exception(error) from error
+
+
+def _events(answer: Response) -> Iterator[NodeEvent]:
+    with answer, suppress(RequestException, ValueError):  # it broke, perhaps within a line
+        for line in answer.iter_lines(chunk_size=None):
+            yield read_node_event(json.loads(line))

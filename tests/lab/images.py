@@ -9,6 +9,7 @@ import json
 import platform
 import tarfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +53,14 @@ class Image:
     health: dict[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One layer: packed as it travels, and the digest of its tar."""
+
+    packed: bytes
+    diff: str
+
+
 # Healthy 2 s after its start at the earliest; failures of the first ten seconds do not count.
 _HEALTH: dict[str, object] = {
     "Test": ["CMD", "/bin/test", "-f", "/www/ready"],
@@ -86,10 +95,45 @@ def start_registry(lab: Lab) -> Lab:
 
 def push_all(lab: Lab) -> None:
     """Put every image into the registry. They share one layer, so this takes a moment only."""
-    tar = _layer()
-    packed = gzip.compress(tar, mtime=0)
+    base = layer(base_files())
     for image in IMAGES:
-        _push(lab, image, packed, _digest(tar))
+        push(lab, image, base)
+
+
+def base_files() -> bytes:
+    """A file system as a tar: busybox, its applets by name, and the lab's scripts."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        _add(tar, "bin/busybox", BUSYBOX.read_bytes())
+        for applet in APPLETS:
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        for script in sorted(ROOTFS.iterdir()):
+            _add(tar, script.name, script.read_bytes())
+    return out.getvalue()
+
+
+def layer(tar: bytes) -> Layer:
+    """A layer of an image; packed lightly, as it travels a few micrometres."""
+    return Layer(gzip.compress(tar, compresslevel=1, mtime=0), _digest(tar))
+
+
+def push(lab: Lab, image: Image, *layers: Layer) -> None:
+    """Put an image of these layers, the lowest first, into the lab's registry."""
+    config = json.dumps(_config(image, layers)).encode()
+    blobs = [one.packed for one in layers]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": CONFIG, "size": len(config), "digest": _digest(config)},
+        "layers": [{"mediaType": LAYER, "size": len(blob), "digest": _digest(blob)} for blob in blobs],
+    }
+    base = f"http://{lab.gateway}:5000/v2/{image.name}"
+    for blob in (*blobs, config):
+        _upload(base, blob)
+    headers = {"Content-Type": MANIFEST}
+    _ok(requests.put(f"{base}/manifests/{image.tag}", json.dumps(manifest), headers=headers, timeout=10))
 
 
 def _settings(lab: Lab) -> dict[str, object]:
@@ -116,46 +160,17 @@ def _wait_for_answer(lab: Lab) -> None:
     raise LabError(f"the image registry does not answer; see {lab.directory / 'registry.log'}")
 
 
-def _layer() -> bytes:
-    """A file system as a tar: busybox, its applets by name, and the lab's scripts."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        _add(tar, "bin/busybox", BUSYBOX.read_bytes())
-        for applet in APPLETS:
-            link = tarfile.TarInfo(f"bin/{applet}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-        for script in sorted(ROOTFS.iterdir()):
-            _add(tar, script.name, script.read_bytes())
-    return out.getvalue()
-
-
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(content), 0o755
     tar.addfile(entry, io.BytesIO(content))
 
 
-def _push(lab: Lab, image: Image, layer: bytes, diff: str) -> None:
-    config = json.dumps(_config(image, diff)).encode()
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": {"mediaType": CONFIG, "size": len(config), "digest": _digest(config)},
-        "layers": [{"mediaType": LAYER, "size": len(layer), "digest": _digest(layer)}],
-    }
-    base = f"http://{lab.gateway}:5000/v2/{image.name}"
-    for blob in (layer, config):
-        _upload(base, blob)
-    headers = {"Content-Type": MANIFEST}
-    _ok(requests.put(f"{base}/manifests/{image.tag}", json.dumps(manifest), headers=headers, timeout=10))
-
-
-def _config(image: Image, diff: str) -> dict[str, object]:
+def _config(image: Image, layers: Sequence[Layer]) -> dict[str, object]:
     config: dict[str, object] = {"Cmd": image.command, "Env": ["PATH=/bin", *image.environment]}
     if image.health:
         config["Healthcheck"] = image.health
-    rootfs = {"type": "layers", "diff_ids": [diff]}
+    rootfs = {"type": "layers", "diff_ids": [one.diff for one in layers]}
     return {"architecture": _architecture(), "os": "linux", "config": config, "rootfs": rootfs}
 
 
