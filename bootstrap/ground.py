@@ -78,11 +78,13 @@ class Ground:
         best: tuple[Cost, tuple[int, ...], dict[str, int]]
         best = (squares(self.group, self.before), (), dict(self.before))
         sizes = sorted({*sampled(least, most), min(most, max(least, self._alike()))})
-        for waves in (one for tasks in sizes for one in self._ways(tasks)):
-            after = self.surged(waves)
-            best = min(
-                best, (squares(self.group, after), waves, after), key=lambda one: (one[0], sum(one[1]))
-            )
+        for tasks in sizes:
+            for waves in self._ways(tasks):
+                after = self.surged(waves)
+                found = squares(self.group, after)
+                best = min(best, (found, waves, after), key=lambda one: (one[0], sum(one[1])))
+                if found[-1] == aim[-1]:
+                    break  # waves help only among the nodes of a group
             if best[0] == aim:
                 break
         return best[1], best[2]
