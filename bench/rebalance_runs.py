@@ -6,6 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from bootstrap.lease import NAME as LEASE
@@ -124,10 +125,17 @@ def _counts(lab: Lab, workers: int) -> list[int]:
 
 
 def _in_service(lab: Lab, count: int) -> None:
-    client = engine.manager(lab)
     for at, host in enumerate(_workers(lab)):
-        node = client.nodes.get(swarm.node_of(lab, host).id)
-        node.update({**node.attrs["Spec"], "Availability": "active" if at < count else "drain"})
+        availability = "active" if at < count else "drain"
+        # Swarm changes nodes too: a lost race counts as "not yet".
+        change = partial(_available, lab, host, availability)
+        engine.wait_until(change, 10, f"{host.name} is {availability}")
+
+
+def _available(lab: Lab, host: Host, availability: str) -> bool:
+    node = engine.manager(lab).nodes.get(swarm.node_of(lab, host).id)
+    node.update({**node.attrs["Spec"], "Availability": availability})
+    return True
 
 
 def _clear(lab: Lab) -> None:

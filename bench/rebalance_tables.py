@@ -30,7 +30,7 @@ def _asked(one: Measured) -> Iterator[Target]:
 def tables(found: Sequence[Measured]) -> Iterator[Table]:
     """The comparison, then the targets."""
     yield comparison(found)
-    yield targets_table(targets(found))
+    yield targets_table(targets(found), "What is asked of surge")
 
 
 def comparison(found: Sequence[Measured]) -> Table:
