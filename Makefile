@@ -7,7 +7,7 @@ NOTICE ?= 120
 STAGE ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test check format lab bench-evacuate bench-storm bench-plan deploy clean
+.PHONY: help install system demo test check format lab bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -57,6 +57,9 @@ bench-storm: system install ## six of twelve workers warned at once, then up to 
 
 bench-plan: .venv/done ## a rebalance of up to 5,000 nodes and 50,000 tasks planned in one process
 	$(BIN)/python -m bench.plan
+
+bench-rebalance: system install ## ours (surge, rolling) against a forced update, in three situations (root)
+	$(BIN)/python -m bench.rebalance
 
 deploy: .venv/done ## publish the agent of STAGE and deploy the handlers that are pinned to it
 	$(BIN)/python -m bootstrap.publish --stage $(STAGE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from bootstrap.evacuation import Update
+from bootstrap.evacuation import BUSY, Update
 from bootstrap.shift import excluded
 from bootstrap.surge import Surge, lowered, moved_off, raised_further, serving, survivors, why_failed
 from bootstrap.verdict import Decision, Run, Wave
@@ -18,12 +18,12 @@ LAST_CHANCE = 60.0  # seconds after giving up in which a safe way down may still
 def end(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float) -> Decision:
     """Down again when all run; where they do not come to run, down in the way that stops no task in need."""
     mine = replace(run, active=now)
+    if obstacle := _obstacle(service, snapshot):
+        return _obstructed(service, surge, run, obstacle)
     if service.replicas != surge.raised:
         again = mine.waved(service.id, Wave(Mode.SURGE, math.inf))
         why = f"somebody scaled it to {service.replicas}, which stays; the surge's mark goes"
         return Decision(again, Update(service, lowered(service, surge), why))
-    if obstacle := _obstacle(service, snapshot):
-        return _obstructed(service, surge, run, obstacle)
     sure = serving(service, surge, snapshot, now)
     given_up = service.id in run.failing
     if not given_up and not service.before and (spec := raised_further(service, surge, snapshot)):
@@ -47,11 +47,12 @@ def end(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float
 
 
 def _obstacle(service: Service, snapshot: Snapshot) -> str:
+    """Any change of a spec, if only of a label, makes Swarm begin an update that is under way anew."""
     if excluded(service) & {node.id for node in snapshot.doomed}:
         return "it is being evacuated, which comes first"
-    return (
-        "" if service.before or service.update in ("", "completed") else f"its own update is {service.update}"
-    )
+    if service.before or service.update not in BUSY:
+        return ""
+    return f"its own update is {service.update}"
 
 
 def _obstructed(service: Service, surge: Surge, run: Run, obstacle: str) -> Decision:
@@ -63,7 +64,9 @@ def _obstructed(service: Service, surge: Surge, run: Run, obstacle: str) -> Deci
 
 def _raised_still(service: Service, surge: Surge, run: Run) -> Decision:
     """More tasks than wanted harm less than fewer."""
-    left = f"it keeps {surge.raised} instead of {surge.replicas} replicas until a later run can end its surge"
+    left = (
+        f"it keeps {service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
+    )
     return Decision(run.judged(service.id, Balance.FAILED, f"{run.failing[service.id]}; {left}"))
 
 

@@ -190,7 +190,8 @@ def _stopped(key: str, service: Service | None, run: Run, why: str) -> tuple[Bal
         left = f"{service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
         return Balance.FAILED, f"{why}: it has {left}", AGAIN
     if key in run.failing:
-        return Balance.FAILED, f"{why}; its replicas are as before", 0.0
+        rest = "a constraint is left for a later run" if service and service.before else "its spec is too"
+        return Balance.FAILED, f"{why}; its replicas are as before, {rest}", AGAIN
     if wave and wave.mode is Mode.ROLLING:
         return Balance.FAILED, f"{why}: Swarm goes on with its update by itself", 0.0
     if wave or key in run.others:

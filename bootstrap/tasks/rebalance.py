@@ -91,10 +91,15 @@ def _settle(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadli
     """Until no node has joined for as long as is asked, so that nodes that join together cost one run."""
     settling = Settling(asked.settle, clock.now(), clock.now())
     while asked.settle and clock.now() < deadline:
-        settling = settling.seen(engine.nodes(), clock.now())
+        try:
+            lease.take()
+            settling = settling.seen(engine.nodes(), clock.now())
+        except NotManagerError:
+            raise
+        except EngineError as error:
+            say(f"{error}; looking again")  # managers that join cost elections
         if settling.over(clock.now()):
             return
-        lease.take()
         clock.sleep(LOOK_AGAIN)
 
 
@@ -103,7 +108,7 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
     snapshot = engine.everything()
     run = opened(snapshot, asked, clock.now(), deadline)
     account, lost = _account(snapshot, run), ""
-    while not lost and clock.now() <= deadline:
+    while not lost and (began := clock.now()) <= deadline:
         try:
             lost = "" if lease.take() else f"its lease was taken over by {lease.holder()}"
             snapshot = engine.everything(_busy(engine, run))
@@ -121,7 +126,7 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
         except EngineError as error:
             # An election or a busy engine: the budget, not the first refusal, decides when to give up.
             say(f"{error}; looking again")
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(max(LOOK_AGAIN, clock.now() - began))  # no more than half of the time asking a big swarm
     snapshot = engine.everything()
     run = expired(snapshot, run, lost or "the time budget is over")
     return _result(run, account.seen(snapshot, run, clock.now()), snapshot)

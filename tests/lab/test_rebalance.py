@@ -47,12 +47,17 @@ def fresh(lab: Lab) -> None:
     client = engine.manager(lab)
     for service in client.services.list():
         service.remove()
-    for node in client.nodes.list():
+    engine.wait_until(lambda: reset_nodes(lab), 10, "all nodes are in service")
+    forget_lease(lab)
+    swarm.wait_ready(lab, len(lab.hosts))
+
+
+def reset_nodes(lab: Lab) -> bool:
+    for node in engine.manager(lab).nodes.list():
         spec = node.attrs["Spec"]
         labels = {key: value for key, value in spec.get("Labels", {}).items() if key != DOOMED_LABEL}
         node.update({**spec, "Labels": labels, "Availability": "active"})
-    forget_lease(lab)
-    swarm.wait_ready(lab, len(lab.hosts))
+    return True
 
 
 def forget_lease(lab: Lab) -> None:
@@ -68,8 +73,14 @@ def workers(lab: Lab) -> list[Host]:
 
 
 def available(lab: Lab, host: Host, availability: str) -> None:
-    node = engine.manager(lab).nodes.get(swarm.node_of(lab, host).id)
-    node.update({**node.attrs["Spec"], "Availability": availability})
+    """Swarm changes nodes too: a lost race counts as not yet."""
+
+    def change() -> bool:
+        node = engine.manager(lab).nodes.get(swarm.node_of(lab, host).id)
+        node.update({**node.attrs["Spec"], "Availability": availability})
+        return True
+
+    engine.wait_until(change, 10, f"{host.name} is {availability}")
 
 
 def uneven(lab: Lab, image: str = "web:1", **settings: Any) -> None:

@@ -3,8 +3,9 @@
 * a drained or dead node's tasks are stopped at once, their replacements come after (moby 34139);
 * a start-first update replaces only tasks that do not fit the new spec, each once its successor runs;
 * an update that comes while a successor still starts stops the old task at once: that is the dip to avoid;
-* tasks are placed in the order of scheduling.py, which was measured too; a scale-down takes slots without a
-  node or with two tasks first, then the highest copies on their nodes, whether those run or not;
+* tasks are placed in swarmkit's order: of 9/0/0 and six more it makes 9/5/1;
+* a scale-down takes slots without a node or with two tasks first, then the highest copies on their nodes,
+  whether those run or not;
 * a forced update replaces every task, at the service's own parallelism; any other update resets UpdateStatus;
 * every change needs the current version.
 """
@@ -18,11 +19,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.clock import Clock
-from bootstrap.ground import grouped
 from bootstrap.layout import Layout
 from bootstrap.placement import may_hold
 from bootstrap.reading import read_service
-from bootstrap.scheduling import Scheduler
 from bootstrap.view import Service, Snapshot, Task
 from tests.unit.bootstrap.fake_engine import FakeEngine, instance
 
@@ -153,15 +152,23 @@ class FakeSwarm(FakeEngine):
         if not waiting:
             return
         snapshot = Snapshot(self.nodes(), self.services(), self.tasks())
-        layout, counts = Layout(snapshot), Counter(task.node for task in self.of(service.id) if task.wanted)
-        usable = [node for node in snapshot.nodes if may_hold(node, service)]
-        room = {node.id: layout.room(node.id, service.id) for node in usable}
-        others = {node: float(len(self.on(node)) - counts[node]) for node in room}
-        placing = Scheduler({node: counts[node] for node in room}, room, others, len(waiting))
-        placing.schedule(grouped(usable, service.spread_over), len(waiting))
-        places = [node for node in placing.counts for _ in range(placing.counts[node] - counts[node])]
-        for task, node in zip(waiting, places, strict=False):
+        layout, own = Layout(snapshot), Counter(task.node for task in self.of(service.id) if task.wanted)
+        room = {
+            node.id: layout.room(node.id, service.id) for node in snapshot.nodes if may_hold(node, service)
+        }
+        others = {node: len(self.on(node)) - own[node] for node in room}
+        nodes = sorted(room, key=lambda node: (own[node], others[node] + own[node], node))[: len(waiting)]
+        at = 0
+        for task in waiting:
+            if not (free := [node for node in nodes if room[node] > 0]):
+                return
+            node = free[at % len(free)]
+            own[node] += 1
+            room[node] -= 1
             self.task_rows[task.id].update(NodeID=node, age=0)
+            following = free[(at + 1) % len(free)]
+            if at + 1 >= len(free) or own[following] < own[node]:
+                at += 1
 
     def _start(self, service: Service, slot: int, node: str) -> None:
         key = f"t{next(self.counter):04}"

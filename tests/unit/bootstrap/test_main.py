@@ -26,6 +26,8 @@ SUBJECT = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
         (["evacuate", '{"subjects": {}}'], "subjects must be a list"),
         (["evacuate", json.dumps({"subjects": [SUBJECT]})], "evacuate needs a deadline"),
         (["evacuate", json.dumps({"deadline": 1e13})], "deadline must be seconds since the epoch"),
+        (["rebalance", '{"rebalance": {"mode": "fast"}}'], "mode must be surge or rolling, not 'fast'"),
+        (["rebalance", '{"rebalance": {"max_moves": -1}}'], "max_moves must be a number from 0 on"),
         (["leave", "{}"], "leave needs at least one subject"),
         (["leave", json.dumps({"subjects": [{**SUBJECT, "instance": "i-x"}]})], "must be an EC2 instance id"),
         (

@@ -175,3 +175,18 @@ def test_a_rolling_update_that_swarm_pauses_has_failed(swarm: FakeSwarm) -> None
     result = run(swarm, meanwhile(swarm, paused), mode="rolling")
     assert not result.ok
     assert only(result).reason == "Swarm shows its update as paused: see docker service ps web"
+
+
+def test_over_several_empty_nodes_it_ends_even_too() -> None:
+    """One scale-up of all would not, as measured and as the swarm in memory does."""
+    swarm = FakeSwarm(managers=1, workers=3)
+    swarm.avail("n01", "drain")
+    for node in ("n03", "n04"):
+        swarm.avail(node, "drain")
+    swarm.add_service("web", 9, Labels=dict(OPT_IN))
+    for node in ("n03", "n04"):
+        swarm.avail(node, "active")
+    report = only(run(swarm))
+    assert (report.moves, report.restarted) == (6, 6)
+    assert swarm.spread("web") == {"n02": 3, "n03": 3, "n04": 3}
+    assert swarm.fewest["web"] == 9

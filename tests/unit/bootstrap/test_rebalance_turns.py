@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bootstrap.lease import LASTS
+from bootstrap.shift import Pace, shifted
+from bootstrap.surge import raised
 from bootstrap.swarm import EngineError
 from bootstrap.tasks import evacuate
-from bootstrap.view import MARK_LABEL, Service
+from bootstrap.view import DOOMED_LABEL, MARK_LABEL, Service
 from chalicelib.protocol import Arguments, Balance, Fate, Result, Subject, Task
 from tests.unit.bootstrap.fake_swarm import FakeSwarm, instance
 from tests.unit.bootstrap.rebalancing import marked, meanwhile, only, run, uneven
@@ -54,6 +57,28 @@ def test_an_evacuation_during_a_surge_has_the_right_of_way_and_nothing_dips(mome
     assert swarm.fewest["web"] == 9
     assert json.dumps(swarm.spec("web")) == spec
     assert not any(MARK_LABEL in row["Spec"]["Labels"] for row in swarm.service_rows.values())
+
+
+def test_a_mark_is_not_even_taken_away_while_its_service_is_evacuated(swarm: FakeSwarm) -> None:
+    """Any other update makes Swarm stop the old tasks before the new ones run."""
+    service = swarm.services()[0]
+    service = replace(service, spec=raised(service, (3,), swarm.time, swarm.time + 60))
+    service = replace(service, spec=shifted(service, ["n02"], "start-first", Pace()))
+    swarm.update_service(service, dict(service.spec))
+    swarm.scale("web", 11)
+    swarm.node_rows["n02"]["Spec"].update(Availability="pause", Labels={DOOMED_LABEL: f"{swarm.time + 60}"})
+    swarm.updates.clear()
+    result = run(swarm, budget=3)
+    assert swarm.updates == []
+    assert marked(swarm)
+    assert only(result).balance is Balance.FAILED
+    assert result.wait > 0
+    swarm.avail("n02", "active")
+    swarm.settle()
+    assert run(swarm).ok
+    assert swarm.spec("web")["Mode"]["Replicated"]["Replicas"] == 11
+    assert not marked(swarm)
+    assert MARK_LABEL not in swarm.spec("web")["Labels"]
 
 
 def test_two_at_once_never_act_at_the_same_time(swarm: FakeSwarm) -> None:
