@@ -13,6 +13,7 @@ from chalicelib.protocol import INSTANCE
 
 DRILL = "swarmkeeper.drill"  # the source of rehearsals
 FLEET = re.compile(r"(?:sfr|fleet)-[0-9a-f-]{8,40}\Z")
+ACTION = re.compile(r"[0-9A-Za-z-]{36}")  # Auto Scaling takes no token of another length
 COMMAND = re.compile(r"[A-Za-z0-9-]{1,64}")
 LONGEST = 1024  # characters
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -60,6 +61,14 @@ def command_id(detail: dict[str, Any]) -> str:
     if not isinstance(command, str) or not COMMAND.fullmatch(command):
         raise malformed("detail.command-id", "the id of a command", command)
     return command
+
+
+def action_token(detail: dict[str, Any]) -> str:
+    """The token of a lifecycle action, from a detail."""
+    token = detail.get("LifecycleActionToken")
+    if not isinstance(token, str) or not ACTION.fullmatch(token):
+        raise malformed("detail.LifecycleActionToken", "a lifecycle action's token of 36 characters", token)
+    return token
 
 
 def fleet_id(payload: object) -> str:

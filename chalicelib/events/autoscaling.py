@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from chalicelib.cluster import Hook, Transition
-from chalicelib.fields import DRILL, choice, drilled, envelope, instance_id, text
+from chalicelib.fields import DRILL, action_token, choice, drilled, envelope, instance_id, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def _held(payload: object, pattern: dict[str, Any]) -> tuple[float, str, Hook, b
     hook = Hook(
         group=text(detail, "AutoScalingGroupName"),
         name=text(detail, "LifecycleHookName"),
-        token=text(detail, "LifecycleActionToken"),
+        token=action_token(detail),
         transition=choice(detail, "LifecycleTransition", Transition),
         opened=time,
     )

@@ -14,6 +14,7 @@ finishes what no event did: test_loop.py. In the end all events come again, and 
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -92,7 +93,7 @@ def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_no
     host = life.unheard(lab, lambda: lifecycle.add(NAME))
     deliver(lab, genuine("instance_running", host))
     life.reached(lab, [host], "joining")
-    hold(lab, genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": "1" * 8}, ago=70))
+    hold(lab, genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())}, ago=70))
     says(lab, "on_launch_held", "faas-workers waits", host.instance)
     life.tick(lab)
     engine.wait_until(lambda: held(lab, host)["launch"] == ("", 1), 60, "it takes longer")

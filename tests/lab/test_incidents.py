@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -128,7 +129,7 @@ def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: La
     good = settings(hosts[1]).read_text()
     for host in hosts:
         settings(host).write_text("{ not JSON")
-    hold(lab, genuine("asg_launch_lifecycle", hosts[0], {"LifecycleActionToken": "2" * 8}))
+    hold(lab, genuine("asg_launch_lifecycle", hosts[0], {"LifecycleActionToken": str(uuid.uuid4())}))
     deliver(lab, genuine("instance_running", hosts[1]))
     life.reached(lab, hosts, "joining")
     engine.wait_until(lambda: all(tried(lab, host) for host in hosts), 180, "both joins have failed")
@@ -163,7 +164,8 @@ def settings(host: Host) -> Path:
 
 def tried(lab: Lab, host: Host) -> bool:
     found = record(lab, host)
-    return bool(found["attempts"] >= 4 and not found.get("command") and "daemon.json" in found["reason"])
+    tries = int(found.get("attempts", 0))
+    return tries >= 4 and not found.get("command") and "daemon.json" in found["reason"]
 
 
 def test_every_end_of_an_invocation_is_heard_and_the_commands_own_event_is_not(lab: Lab) -> None:

@@ -119,6 +119,7 @@ def test_every_event_but_the_end_of_a_command_can_be_a_drill(kind: type[Any]) ->
         ("asg_launch_lifecycle", "EC2InstanceId", "i-x"),
         ("asg_launch_lifecycle", "LifecycleTransition", "autoscaling:TEST_NOTIFICATION"),
         ("asg_terminate_lifecycle", "LifecycleActionToken", ""),
+        ("asg_terminate_lifecycle", "LifecycleActionToken", "shorter-than-auto-scaling-takes"),
         ("health_scheduled_change", "startTime", "soon"),
         ("health_scheduled_change", "affectedEntities", {}),
     ],
