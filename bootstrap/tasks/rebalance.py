@@ -43,7 +43,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     try:
         _settle(engine, asked, lease, clock, deadline)
         result = _through(engine, asked, lease, clock, deadline)
-        ended = not result.wait
+        ended = not result.wait and any(one.balance is Balance.MOVED for one in result.spreads)
         return result
     finally:
         _release(lease, ended=ended)

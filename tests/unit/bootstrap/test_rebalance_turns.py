@@ -116,6 +116,14 @@ def test_before_the_cool_down_is_over_nothing_is_changed(swarm: FakeSwarm) -> No
     assert only(run(swarm, cooldown=60)).balance is Balance.MOVED
 
 
+def test_a_rebalance_that_moved_nothing_begins_no_cool_down(swarm: FakeSwarm) -> None:
+    run(swarm)
+    swarm.sleep(60)
+    assert only(run(swarm, cooldown=60)).balance is Balance.BALANCED
+    swarm.add_node()
+    assert only(run(swarm, cooldown=60)).balance is Balance.MOVED
+
+
 def test_nodes_that_join_one_after_the_other_cost_one_run(swarm: FakeSwarm) -> None:
     began = swarm.time
 
