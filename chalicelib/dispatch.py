@@ -29,7 +29,7 @@ PICK_UP = 5.0  # seconds for a host to start a command; measured on healthy ones
 TRIES = 100  # commands of one handler, however much there is to send
 LOOK = 0.3  # seconds between two looks at a command
 AHEAD = 86_400.0  # seconds; work that is out is due later, and tells how busy the managers are
-LONGEST = 10.0  # seconds between two looks for the lease
+STAND_BY = 3.0  # seconds between two looks whether the lease is free
 MANY = 10  # records, from which on they are written at once: 100 in a row could outlast the lease
 
 
@@ -47,25 +47,47 @@ class Round:
 
 
 def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
-    """Send all open work of the cluster, or see that the handler which is at it sends the node too."""
-    until, looks = world.clock.now() + action.seconds, 0
-    while not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
-        if world.clock.now() >= until:
-            return Outcome(detail="another handler sends what is open")
-        # Ever more rarely: in a storm hundreds wait for the same item of the table.
-        world.clock.sleep(random.uniform(0.5, 1.0) * min(3.0**looks, LONGEST))  # noqa: S311 - not a secret
-        looks += 1
-        if _sent(cluster, action.instance, world):
+    """Send all open work of the cluster, or have the handler which is at it look again before it ends.
+
+    What a handler has recorded is then sent by that look, or found by the tick if the other one dies. So
+    nobody has to wait, however many come; only the first one stands by, and is quicker than the tick.
+    """
+    until, standing_by = world.clock.now() + action.seconds, False
+    while (calls := world.store.acquire(cluster, world.holder, world.clock.now(), LEASE)) is None:
+        called = 0 if standing_by else world.store.call(cluster, world.clock.now())
+        standing_by = standing_by or called == 1
+        if called > 1 or (standing_by and not _stand_by(cluster, action.instance, until, world)):
             return Outcome(detail="another handler sends what is open")
     try:
-        return _send_all(cluster, world, until)
-    finally:
+        return _send_until_nobody_calls(cluster, calls, until, world)
+    except Exception:
         world.store.release(cluster, world.holder)
+        raise
 
 
-def _sent(cluster: str, instance: str, world: World) -> bool:
+def _stand_by(cluster: str, instance: str, until: float, world: World) -> bool:
+    """Wait a while; False if the node is sent then, or there is no more time."""
+    if world.clock.now() >= until:
+        return False
+    world.clock.sleep(STAND_BY)
     node = world.store.node(cluster, instance)
-    return node is None or not node.unsent
+    return node is not None and node.unsent
+
+
+def _send_until_nobody_calls(cluster: str, calls: int, until: float, world: World) -> Outcome:
+    """Who called after ``calls`` was read may have recorded his work after the last look at what is open."""
+    while True:
+        outcome = _send_all(cluster, world, until)
+        if world.store.release(cluster, world.holder, calls):
+            return outcome
+        now = world.clock.now()
+        if outcome.code is not Code.DONE and now >= until:
+            world.store.release(cluster, world.holder)  # the tick goes on for all
+            return outcome
+        again = world.store.acquire(cluster, world.holder, now, LEASE)
+        if again is None:
+            return outcome  # the lease ran out: its new holder looks too
+        calls = again
 
 
 def _send_all(cluster: str, world: World, until: float) -> Outcome:
@@ -85,7 +107,7 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
             return Outcome(detail=f"nodes sent: {state.sent}")
         if _gather(batch, nodes, state, world):
             continue
-        if not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
+        if world.store.acquire(cluster, world.holder, world.clock.now(), LEASE) is None:
             return Outcome(
                 detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
             )
