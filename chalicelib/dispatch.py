@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Code, Measure, Metric, Outcome
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
+from chalicelib.invite import invite
 from chalicelib.observability import measure, warn
-from chalicelib.rules.again import pause
 from chalicelib.rules.batch import crowded, gathering, next_batch, next_joins
 from chalicelib.rules.managers import after_failure, after_success, choose
 from chalicelib.states import Place
@@ -112,7 +112,9 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
                 detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
             )
         if batch.place is Place.INSTANCE and batch.managers:
-            if problem := _invite(cluster, batch, state, world):
+            sent, problem = invite(cluster, batch, world)
+            state.sent += sent
+            if problem:
                 return Outcome(Code.LEFT_OPEN, _left(batch, problem))
             continue
         state.crowd = crowded(nodes)
@@ -202,42 +204,6 @@ def _marked(moves: list[tuple[Node, Node]], world: World) -> list[bool]:
         return [world.store.move(before, after) for before, after in moves]
     with ThreadPoolExecutor(MANY) as pool:
         return list(pool.map(lambda move: world.store.move(*move), moves))
-
-
-def _invite(cluster: str, batch: Batch, state: Round, world: World) -> str:
-    """Have the subjects themselves run the batch, those that Run Command reaches; answers "" or a problem.
-
-    An instance needs a while after its start until it is reached. It is not waited for here, where
-    evacuations would wait too: each look that misses it is an attempt, and makes the next later.
-    """
-    now = world.clock.now()
-    try:
-        reached = world.hosts.reachable(tuple(node.instance for node in batch.nodes))
-        there = tuple(node for node in batch.nodes if node.instance in reached)
-        _postpone(
-            [node for node in batch.nodes if node not in there], "Run Command cannot reach it yet", world
-        )
-        if not there:
-            return ""
-        batch = replace(batch, nodes=there)
-        command = world.hosts.send(
-            tuple(node.instance for node in there), cluster, batch.task, batch.arguments, batch.seconds(now)
-        )
-    except ThrottledError as error:
-        return str(error)
-    except UnreachableError as error:
-        _postpone(batch.nodes, str(error), world)
-        return ""
-    due = now + world.policy.patience
-    state.sent += sum(world.store.move(node, node.sent(command, node.instance, due=due)) for node in there)
-    measure(cluster, [Measure(Metric.COMMANDS_SENT)])
-    return ""
-
-
-def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
-    for node in nodes:
-        due = world.clock.now() + pause(node.attempts + 1, node.instance)
-        world.store.move(node, replace(node.reopened(due=due, reason=reason), attempts=node.attempts + 1))
 
 
 def _failed(cluster: str, manager: str, problem: str, state: Round, world: World) -> str:
