@@ -44,11 +44,17 @@ def main(*, part: str, name: str, directory: Path, as_json: bool) -> None:
     met: list[Target] = []
     with to_its_end(console), stage.up():
         report = _measure(part, name, stage, wide, met)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "storm.json").write_text(json.dumps(report, indent=1))
+    _keep(report, directory / "storm.json")
     if as_json:
         click.echo(json.dumps(report))
     sys.exit(0 if all(target.met for target in met) else MISSED)
+
+
+def _keep(report: dict[str, Any], file: Path) -> None:
+    """Beside what another run has found of the other part."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(known | report, indent=1))
 
 
 def _measure(part: str, name: str, stage: Stage, out: Console, met: list[Target]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class NoteHost:
 class Dispatch:
     """See to it that the cluster's open work is sent, ``instance``'s among it, trying for so many seconds.
 
-    With 0 seconds each manager gets one try, and a handler that is at it already is not waited for.
+    With 0 seconds each manager gets one try.
     """
 
     instance: str = ""

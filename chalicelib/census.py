@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 APART = 2.0  # seconds between the starts of two censuses, however many events ask for one
 BUSY = 30.0  # seconds that one may take before another handler takes it over
-PATIENCE = 15.0  # seconds that an event waits for one
+PATIENCE = 45.0  # seconds that an event waits for one: what is sent then is still inside a Spot notice
+LOOK = 3.0  # seconds between two looks of who waits
 
 
 def find(instance: str, time: float, world: World, follow: Follow) -> str | None:
@@ -34,9 +35,11 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
     while True:
         # The census is read before the home: a home that is missing after it was missing in it.
         census = world.store.census()
-        if home := world.store.home(instance):
+        over = census.taken >= wanted
+        # A home is there before its census is over, but hundreds of foreign ones need not look each time.
+        if (over or looks % 2) and (home := world.store.home(instance)):
             return home
-        if census.taken >= wanted:
+        if over:
             return None
         now = world.clock.now()
         if now > until:
@@ -53,7 +56,7 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
                 raise
             continue
         # Ever more rarely: in a storm hundreds wait for the same census.
-        world.clock.sleep(random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, APART))  # noqa: S311 - jitter
+        world.clock.sleep(random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, LOOK))  # noqa: S311 - jitter
         looks += 1
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Code, Measure, Metric, Outcome
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
+from chalicelib.invite import invite
 from chalicelib.observability import measure, warn
-from chalicelib.rules.again import pause
 from chalicelib.rules.batch import crowded, gathering, next_batch, next_joins
 from chalicelib.rules.managers import after_failure, after_success, choose
 from chalicelib.states import Place
@@ -29,7 +29,7 @@ PICK_UP = 5.0  # seconds for a host to start a command; measured on healthy ones
 TRIES = 100  # commands of one handler, however much there is to send
 LOOK = 0.3  # seconds between two looks at a command
 AHEAD = 86_400.0  # seconds; work that is out is due later, and tells how busy the managers are
-LONGEST = 10.0  # seconds between two looks for the lease
+STAND_BY = 3.0  # seconds between two looks whether the lease is free
 MANY = 10  # records, from which on they are written at once: 100 in a row could outlast the lease
 
 
@@ -47,25 +47,47 @@ class Round:
 
 
 def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
-    """Send all open work of the cluster, or see that the handler which is at it sends the node too."""
-    until, looks = world.clock.now() + action.seconds, 0
-    while not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
-        if world.clock.now() >= until:
-            return Outcome(detail="another handler sends what is open")
-        # Ever more rarely: in a storm hundreds wait for the same item of the table.
-        world.clock.sleep(random.uniform(0.5, 1.0) * min(3.0**looks, LONGEST))  # noqa: S311 - not a secret
-        looks += 1
-        if _sent(cluster, action.instance, world):
+    """Send all open work of the cluster, or have the handler which is at it look again before it ends.
+
+    What a handler has recorded is then sent by that look, or found by the tick if the other one dies. So
+    nobody has to wait, however many come; only the first one stands by, and is quicker than the tick.
+    """
+    until, standing_by = world.clock.now() + action.seconds, False
+    while (calls := world.store.acquire(cluster, world.holder, world.clock.now(), LEASE)) is None:
+        called = 0 if standing_by else world.store.call(cluster, world.clock.now())
+        standing_by = standing_by or called == 1
+        if called > 1 or (standing_by and not _stand_by(cluster, action.instance, until, world)):
             return Outcome(detail="another handler sends what is open")
     try:
-        return _send_all(cluster, world, until)
-    finally:
+        return _send_until_nobody_calls(cluster, calls, until, world)
+    except Exception:
         world.store.release(cluster, world.holder)
+        raise
 
 
-def _sent(cluster: str, instance: str, world: World) -> bool:
+def _stand_by(cluster: str, instance: str, until: float, world: World) -> bool:
+    """Wait a while; False if the node is sent then, or there is no more time."""
+    if world.clock.now() >= until:
+        return False
+    world.clock.sleep(STAND_BY)
     node = world.store.node(cluster, instance)
-    return node is None or not node.unsent
+    return node is not None and node.unsent
+
+
+def _send_until_nobody_calls(cluster: str, calls: int, until: float, world: World) -> Outcome:
+    """Who called after ``calls`` was read may have recorded his work after the last look at what is open."""
+    while True:
+        outcome = _send_all(cluster, world, until)
+        if world.store.release(cluster, world.holder, calls):
+            return outcome
+        now = world.clock.now()
+        if outcome.code is not Code.DONE and now >= until:
+            world.store.release(cluster, world.holder)  # the tick goes on for all
+            return outcome
+        again = world.store.acquire(cluster, world.holder, now, LEASE)
+        if again is None:
+            return outcome  # the lease ran out: its new holder looks too
+        calls = again
 
 
 def _send_all(cluster: str, world: World, until: float) -> Outcome:
@@ -85,12 +107,14 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
             return Outcome(detail=f"nodes sent: {state.sent}")
         if _gather(batch, nodes, state, world):
             continue
-        if not world.store.acquire(cluster, world.holder, world.clock.now(), LEASE):
+        if world.store.acquire(cluster, world.holder, world.clock.now(), LEASE) is None:
             return Outcome(
                 detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
             )
         if batch.place is Place.INSTANCE and batch.managers:
-            if problem := _invite(cluster, batch, state, world):
+            sent, problem = invite(cluster, batch, world)
+            state.sent += sent
+            if problem:
                 return Outcome(Code.LEFT_OPEN, _left(batch, problem))
             continue
         state.crowd = crowded(nodes)
@@ -180,42 +204,6 @@ def _marked(moves: list[tuple[Node, Node]], world: World) -> list[bool]:
         return [world.store.move(before, after) for before, after in moves]
     with ThreadPoolExecutor(MANY) as pool:
         return list(pool.map(lambda move: world.store.move(*move), moves))
-
-
-def _invite(cluster: str, batch: Batch, state: Round, world: World) -> str:
-    """Have the subjects themselves run the batch, those that Run Command reaches; answers "" or a problem.
-
-    An instance needs a while after its start until it is reached. It is not waited for here, where
-    evacuations would wait too: each look that misses it is an attempt, and makes the next later.
-    """
-    now = world.clock.now()
-    try:
-        reached = world.hosts.reachable(tuple(node.instance for node in batch.nodes))
-        there = tuple(node for node in batch.nodes if node.instance in reached)
-        _postpone(
-            [node for node in batch.nodes if node not in there], "Run Command cannot reach it yet", world
-        )
-        if not there:
-            return ""
-        batch = replace(batch, nodes=there)
-        command = world.hosts.send(
-            tuple(node.instance for node in there), cluster, batch.task, batch.arguments, batch.seconds(now)
-        )
-    except ThrottledError as error:
-        return str(error)
-    except UnreachableError as error:
-        _postpone(batch.nodes, str(error), world)
-        return ""
-    due = now + world.policy.patience
-    state.sent += sum(world.store.move(node, node.sent(command, node.instance, due=due)) for node in there)
-    measure(cluster, [Measure(Metric.COMMANDS_SENT)])
-    return ""
-
-
-def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
-    for node in nodes:
-        due = world.clock.now() + pause(node.attempts + 1, node.instance)
-        world.store.move(node, replace(node.reopened(due=due, reason=reason), attempts=node.attempts + 1))
 
 
 def _failed(cluster: str, manager: str, problem: str, state: Round, world: World) -> str:

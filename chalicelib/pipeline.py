@@ -16,7 +16,8 @@ learns (the answer of a command that was asked for) is an event again and is fol
 
 After the event's own rule, every plan is closed (rules/closing.py): what a record calls for by itself,
 whatever led to it, is done too. A paused cluster's plans keep only what is recorded. Manual calls (calls.py)
-are events of the same kind.
+are events of the same kind; what they order of a cluster as a whole is an errand (errand.py), a record that
+is sent, asked for and concluded in the same way.
 
 A crash at any point leaves a record with open work, due at a time: the tick finds it.
 """

@@ -7,7 +7,7 @@ Items (partition key ``cluster``, sort key ``item``):
     (cluster, ``settings``)      how the cluster is to be treated, as far as people have set it
     (cluster, ``incident#…``)    what people have to know; with ``record`` it is a dead letter
     (cluster, ``errand#task``)   what was last ordered of the cluster as a whole
-    (cluster, ``lease``)         ``holder``, ``until``: who may send commands
+    (cluster, ``lease``)         ``holder``, ``until``: who may send; ``calls``: how many others wanted to
     (``i-…``, ``home``)          ``name``: which cluster the instance or fleet belongs to. Never changes,
                                  never ends: a hundred bytes are cheaper than a node taken for somebody else's
     (``*``, ``census``)          ``taken``, ``busy_until``, ``clusters``
@@ -18,8 +18,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from botocore.exceptions import ClientError
 
 from chalicelib.cluster import Census
 from chalicelib.items import (
@@ -41,7 +39,7 @@ from chalicelib.items import (
     strings,
     texts,
 )
-from chalicelib.table import Table, raise_unless_refused
+from chalicelib.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -172,26 +170,34 @@ class DynamoStore(Table):
         expires = {"expires": number(int(now + BREAKER_KEPT))}
         self.put(key(cluster, f"breaker#{manager}") | breaker_attributes(breaker) | expires)
 
-    def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> bool:
-        """Take or renew the lease; False while another holder's lasts."""
-        item = key(cluster, "lease") | {"holder": {"S": holder}, "until": number(now + seconds)}
-        values = {":holder": {"S": holder}, ":now": number(now)}
-        names = {"#holder": "holder", "#until": "until"}
-        free = "attribute_not_exists(#holder) OR #until <= :now OR #holder = :holder"
-        return self.put(item, free, names, values)
+    def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> int | None:
+        """Take or renew the lease; answers how often it was called for, None while another holder's lasts."""
+        values = {":holder": {"S": holder}, ":until": number(now + seconds)}
+        found = self.update(
+            key(cluster, "lease"),
+            "SET #holder = :holder, #until = :until, #calls = if_not_exists(#calls, :none)",
+            "attribute_not_exists(#holder) OR #until <= :now OR #holder = :holder",
+            {"#holder": "holder", "#until": "until", "#calls": "calls"},
+            values | {":now": number(now), ":none": number(0)},
+        )
+        return int(found["calls"]["N"]) if found else None
 
-    def release(self, cluster: str, holder: str) -> None:
-        """Let the lease go, if it is still the holder's."""
-        try:
-            self.client.delete_item(
-                TableName=self.table,
-                Key=key(cluster, "lease"),
-                ConditionExpression="#holder = :holder",
-                ExpressionAttributeNames={"#holder": "holder"},
-                ExpressionAttributeValues={":holder": {"S": holder}},
-            )
-        except ClientError as error:
-            raise_unless_refused(error)
+    def call(self, cluster: str, now: float) -> int:
+        """Have the holder of the lease look again before it lets go.
+
+        Answers how many have called since it took the lease; 0 if nobody holds it.
+        """
+        names, values = {"#until": "until", "#calls": "calls"}, {":now": number(now), ":one": number(1)}
+        found = self.update(key(cluster, "lease"), "ADD #calls :one", "#until > :now", names, values)
+        return int(found["calls"]["N"]) if found else 0
+
+    def release(self, cluster: str, holder: str, calls: int | None = None) -> bool:
+        """Let the lease go, if it is still the holder's and, where ``calls`` is given, no more calls came."""
+        condition, names, values = "#holder = :holder", {"#holder": "holder"}, {":holder": {"S": holder}}
+        if calls is not None:
+            condition += " AND #calls = :calls"
+            names["#calls"], values[":calls"] = "calls", number(calls)
+        return self.delete(key(cluster, "lease"), condition, names, values)
 
     def census(self) -> Census:
         """When the last census was taken, and which clusters there are."""

@@ -71,6 +71,40 @@ class Table:
             return False
         return True
 
+    def update(
+        self, where: Item, change: str, condition: str, names: Mapping[str, str], values: Item
+    ) -> Item | None:
+        """Change an item and answer it as it is then; None if the condition refused it."""
+        try:
+            answer = self.client.update_item(
+                TableName=self.table,
+                Key=where,
+                UpdateExpression=change,
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
+                ReturnValues="ALL_NEW",
+            )
+        except ClientError as error:
+            raise_unless_refused(error)
+            return None
+        return answer["Attributes"]
+
+    def delete(self, where: Item, condition: str, names: Mapping[str, str], values: Item) -> bool:
+        """Delete an item; False if the condition refused it."""
+        try:
+            self.client.delete_item(
+                TableName=self.table,
+                Key=where,
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
+            )
+        except ClientError as error:
+            raise_unless_refused(error)
+            return False
+        return True
+
 
 def raise_unless_refused(error: ClientError) -> None:
     """Pass over that a condition was not met."""

@@ -101,11 +101,17 @@ class Store(Protocol):
     def record_breaker(self, cluster: str, manager: str, breaker: Breaker, now: float) -> None:
         """Remember how a manager has behaved."""
 
-    def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> bool:
-        """Take or renew the lease; False while another holder's lasts."""
+    def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> int | None:
+        """Take or renew the lease; answers how often it was called for, None while another holder's lasts."""
 
-    def release(self, cluster: str, holder: str) -> None:
-        """Let the lease go, if it is still the holder's."""
+    def call(self, cluster: str, now: float) -> int:
+        """Have the holder of the lease look again before it lets go.
+
+        Answers how many have called since it took the lease; 0 if nobody holds it.
+        """
+
+    def release(self, cluster: str, holder: str, calls: int | None = None) -> bool:
+        """Let the lease go, if it is still the holder's and, where ``calls`` is given, no more calls came."""
 
     def census(self) -> Census:
         """When the last census was taken, and which clusters there are."""

@@ -23,7 +23,7 @@ class MemoryStore:
     homes: dict[str, str] = field(default_factory=dict)
     breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
     known_managers: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    leases: dict[str, tuple[str, float]] = field(default_factory=dict)
+    leases: dict[str, tuple[str, float, int]] = field(default_factory=dict)
     conducts: dict[str, Conduct] = field(default_factory=dict)
     known_incidents: dict[tuple[str, str], Incident] = field(default_factory=dict)
     known_errands: dict[tuple[str, str], Errand] = field(default_factory=dict)
@@ -119,18 +119,29 @@ class MemoryStore:
     def record_breaker(self, cluster: str, manager: str, breaker: Breaker, now: float) -> None:  # noqa: ARG002
         self.breakers[cluster, manager] = breaker
 
-    def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> bool:
+    def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> int | None:
         with self.lock:
-            owner, until = self.leases.get(cluster, (holder, 0.0))
+            owner, until, calls = self.leases.get(cluster, (holder, 0.0, 0))
             if owner != holder and until > now:
-                return False
-            self.leases[cluster] = (holder, now + seconds)
-            return True
+                return None
+            self.leases[cluster] = (holder, now + seconds, calls)
+            return calls
 
-    def release(self, cluster: str, holder: str) -> None:
+    def call(self, cluster: str, now: float) -> int:
         with self.lock:
-            if self.leases.get(cluster, ("", 0.0))[0] == holder:
-                del self.leases[cluster]
+            owner, until, calls = self.leases.get(cluster, ("", 0.0, 0))
+            if until <= now:
+                return 0
+            self.leases[cluster] = (owner, until, calls + 1)
+            return calls + 1
+
+    def release(self, cluster: str, holder: str, calls: int | None = None) -> bool:
+        with self.lock:
+            owner, _, called = self.leases.get(cluster, ("", 0.0, 0))
+            if owner != holder or calls not in (None, called):
+                return False
+            del self.leases[cluster]
+            return True
 
     def census(self) -> Census:
         return self.last_census

@@ -57,9 +57,24 @@ def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 1
     lab = Lab(settled=False)
-    lab.store.begin_census(Census(), START, 30)
+    lab.store.begin_census(Census(), START, 60)
     with pytest.raises(CensusLateError, match=f"open whose {WORKER} is"):
         find(WORKER, START, lab.world(), follow)
+    assert lab.clock.time - START < 60, "enough of a notice is left for Lambda's own retry"
+
+
+def test_an_instance_is_known_as_soon_as_it_is_enrolled_whatever_else_the_census_has_to_do() -> None:
+    lab = Lab(settled=False)
+    lab.store.begin_census(Census(), START, 60)
+    sleep = lab.clock.sleep
+
+    def enrolled(seconds: float) -> None:
+        sleep(seconds)
+        lab.store.enrol([a_node()])
+
+    lab.clock.sleep = enrolled  # type: ignore[method-assign]
+    assert find(WORKER, START, lab.world(), follow) == "blue"
+    assert lab.clock.time - START < 2
 
 
 def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.actions import Code, Dispatch
 from chalicelib.cluster import Breaker, Role
-from chalicelib.dispatch import LEASE, LONGEST, dispatch
+from chalicelib.dispatch import LEASE, STAND_BY, dispatch
 from chalicelib.protocol import Task
 from chalicelib.rules.again import pause
 from chalicelib.states import NodeState
@@ -154,7 +154,7 @@ def test_without_a_manager_it_says_what_to_tag(lab: Lab) -> None:
     assert (outcome.code, "tag one with swarmkeeper:role=manager" in outcome.detail) == (Code.LEFT_OPEN, True)
 
 
-def test_a_handler_without_the_lease_waits_until_its_node_was_sent(lab: Lab) -> None:
+def test_the_first_handler_without_the_lease_stands_by_until_its_node_was_sent(lab: Lab) -> None:
     open_work(lab, WORKER)
     lab.store.acquire("blue", "another", START, LEASE)
     dispatched = lab.node().sent("c", M1, due=START + 30)
@@ -170,12 +170,37 @@ def test_a_handler_without_the_lease_waits_until_its_node_was_sent(lab: Lab) -> 
     assert lab.hosts.sent == []
 
 
+def test_all_other_handlers_call_the_holder_and_leave(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    lab.store.acquire("blue", "another", START, LEASE)
+    lab.store.call("blue", START)
+    outcome = dispatch("blue", Dispatch(WORKER), lab.world())
+    assert (outcome.detail, lab.clock.time) == ("another handler sends what is open", START)
+    assert lab.store.acquire("blue", "another", START, LEASE) == 2
+
+
+def test_what_is_recorded_after_the_holders_last_look_is_sent_by_one_more(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    release, late = lab.store.release, iter([True])
+
+    def meanwhile(cluster: str, holder: str, calls: int | None = None) -> bool:
+        if next(late, False):
+            open_work(lab, WORKER_2)
+            assert lab.store.call("blue", lab.clock.time) == 1
+        return release(cluster, holder, calls)
+
+    lab.store.release = meanwhile  # type: ignore[method-assign]
+    dispatch("blue", Dispatch(WORKER), lab.world())
+    sent = [subject.instance for one in lab.hosts.sent for subject in one.arguments.subjects]
+    assert (sent, lab.store.leases) == ([WORKER, WORKER_2], {})
+
+
 def test_a_holder_that_died_is_succeeded_when_its_lease_ends(lab: Lab) -> None:
     open_work(lab, WORKER)
     lab.store.acquire("blue", "dead", START, LEASE)
     dispatch("blue", Dispatch(WORKER), lab.world())
     assert len(lab.hosts.sent) == 1
-    assert LEASE <= lab.clock.time - START <= LEASE + LONGEST
+    assert LEASE <= lab.clock.time - START <= LEASE + STAND_BY
 
 
 def test_the_tick_does_not_wait_for_a_lease(lab: Lab) -> None:

@@ -141,20 +141,31 @@ def test_breakers_are_closed_until_something_is_recorded(store: Store) -> None:
 
 
 def test_one_holder_has_the_lease_and_may_renew_it(store: Store) -> None:
-    assert store.acquire("blue", "me", START, 10)
-    assert not store.acquire("blue", "you", START + 9, 10)
-    assert store.acquire("green", "you", START, 10)
-    assert store.acquire("blue", "me", START + 9, 10)
-    assert not store.acquire("blue", "you", START + 18, 10)
+    assert store.acquire("blue", "me", START, 10) == 0
+    assert store.acquire("blue", "you", START + 9, 10) is None
+    assert store.acquire("green", "you", START, 10) == 0
+    assert store.acquire("blue", "me", START + 9, 10) == 0
+    assert store.acquire("blue", "you", START + 18, 10) is None
 
 
 def test_a_lease_ends_by_time_or_by_release(store: Store) -> None:
     store.acquire("blue", "me", START, 10)
-    assert store.acquire("blue", "you", START + 10, 10)
-    store.release("blue", "me")
-    assert not store.acquire("blue", "me", START + 11, 10)
-    store.release("blue", "you")
-    assert store.acquire("blue", "me", START + 11, 10)
+    assert store.acquire("blue", "you", START + 10, 10) == 0
+    assert not store.release("blue", "me")
+    assert store.acquire("blue", "me", START + 11, 10) is None
+    assert store.release("blue", "you")
+    assert store.acquire("blue", "me", START + 11, 10) == 0
+
+
+def test_who_is_called_for_does_not_let_go_before_it_has_heard_it(store: Store) -> None:
+    assert store.call("blue", START) == 0
+    store.acquire("blue", "me", START, 10)
+    assert (store.call("blue", START + 1), store.call("blue", START + 2)) == (1, 2)
+    assert not store.release("blue", "me", 0)
+    assert store.acquire("blue", "me", START + 3, 10) == 2
+    assert store.call("blue", START + 13) == 0, "it is over: nobody would hear it"
+    assert store.release("blue", "me", 2)
+    assert store.acquire("blue", "you", START + 14, 10) == 0
 
 
 def test_one_handler_takes_the_census(store: Store) -> None:
