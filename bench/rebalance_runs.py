@@ -9,6 +9,8 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from docker.types import UpdateConfig
+
 from bootstrap.lease import NAME as LEASE
 from chalicelib.protocol import Rebalance, Task
 from tests.lab import engine, machine, services, swarm
@@ -67,7 +69,9 @@ def run(lab: Lab, situation: Situation, way: Way, place: Path) -> Measured:
     first, then = situation.workers
     _clear(lab)
     _in_service(lab, first)
-    services.create(lab, SERVICE, "web:1", 9, constraints=["node.role==worker"])
+    services.create(
+        lab, SERVICE, "web:1", 9, constraints=["node.role==worker"], update_config=UpdateConfig(parallelism=3)
+    )
     services.wait_running(lab)
     _in_service(lab, then)
     before = _counts(lab, then)
