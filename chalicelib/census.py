@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Follow = Callable[[Event, str, World], Iterator[str]]
 
 APART = 2.0  # seconds between the starts of two censuses, however many events ask for one
-BUSY = 30.0  # seconds that one may take before another handler takes it over
+BUSY = 45.0  # seconds that one may take before another handler takes it over; in a storm it takes long
 PATIENCE = 45.0  # seconds that an event waits for one: what is sent then is still inside a Spot notice
 LOOK = 3.0  # seconds between two looks of who waits
 
