@@ -60,12 +60,12 @@ def record(lab: Lab, host: Host) -> life.Record:
     return life.records(lab)[host.instance]
 
 
-RUNS = "the instance is running, the node is joining"
+RUNS = "the instance is running, the node is "
 LAUNCHES = [
     ("instance_running", "on_instance_state_changed", RUNS),
     ("spot_fleet_instance_launched", "on_fleet_instance_changed", RUNS),
     ("ec2_fleet_instance_launched", "on_fleet_instance_changed", RUNS),
-    ("asg_launch_lifecycle", "on_launch_held", "faas-workers waits for the node, which is joining"),
+    ("asg_launch_lifecycle", "on_launch_held", "faas-workers waits for the node, which is "),
 ]
 
 

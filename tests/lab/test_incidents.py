@@ -56,10 +56,8 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
         for harmless in ("instance_terminated", "spot_fleet_instance_terminated", "instance_running"):
             deliver(lab, rehearsed(harmless, host))
         deliver(lab, rehearsed(payload, host, detail))
-    life.reached(lab, hosts, "evacuated")
-    assert life.availability(lab, *hosts) == ["drain"] * len(hosts)
-    assert life.tasks_on(lab, *hosts) == 0
-    assert {record(lab, host)["drill"] for host in hosts} == {True}
+    emptied: set[str] = set()
+    engine.wait_until(lambda: all([rehearses(lab, host, emptied) for host in hosts]), 300, "all are emptied")
     for host in hosts:
         deliver(lab, rehearsed("instance_terminated", host))  # and ends before its time
     life.ticked(lab, tuple(hosts), "in-service", 180)
@@ -67,6 +65,19 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
     assert {record(lab, host).get("drill") for host in hosts} == {None}
     assert len(life.managers(lab)) == 3
     life.call(lab, "configure", drills=False)
+
+
+def rehearses(lab: Lab, host: Host, emptied: set[str]) -> bool:
+    """Whether it was ever seen empty: the notice of some is so short that they are back before the others."""
+    found = record(lab, host)
+    if found["state"] == "evacuated" and host.instance not in emptied:
+        assert (found["drill"], life.availability(lab, host), life.tasks_on(lab, host)) == (
+            True,
+            ["drain"],
+            0,
+        )
+        emptied.add(host.instance)
+    return host.instance in emptied
 
 
 def test_a_paused_cluster_records_and_catches_up_when_it_is_resumed(lab: Lab) -> None:
