@@ -38,7 +38,7 @@ check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy app.py chalicelib tests bench
-	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol.py chalicelib/wire.py
+	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol.py chalicelib/wire.py chalicelib/picture.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit -n auto
 

@@ -18,7 +18,7 @@ from rich.table import Table
 from bench.plan_swarm import grown
 from bench.storm_tables import targets as targets_table
 from bench.targets import Target
-from bootstrap.spread import Spread, chosen, plan
+from bootstrap.planning.spread import Spread, chosen, plan
 
 MISSED = 1
 SIZES = (50, 500, 5_000)  # nodes

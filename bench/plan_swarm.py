@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from bootstrap.spread import OPT_IN
+from bootstrap.planning.spread import OPT_IN
 from bootstrap.view import Node, Service, Snapshot, Task
 
 SEED = 4

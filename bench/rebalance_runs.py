@@ -11,7 +11,7 @@ from pathlib import Path
 
 from docker.types import UpdateConfig
 
-from bootstrap.lease import NAME as LEASE
+from bootstrap.rebalancing.lease import NAME as LEASE
 from chalicelib.protocol import Rebalance, Task
 from tests.lab import engine, machine, services, swarm
 from tests.lab.agent import Agent

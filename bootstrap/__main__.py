@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bootstrap import deploy, operating
+from bootstrap import operating
 from bootstrap.clock import Clock
 from bootstrap.errors import BAD_INPUT, NOT_DONE, UNAVAILABLE, AgentError
+from bootstrap.stacks import deploy
 from bootstrap.swarm import SOCKET, Engine
 from bootstrap.tasks import (
     activate,

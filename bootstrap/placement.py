@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Collection, Mapping
 
-from bootstrap.layout import Layout
+from bootstrap.planning.layout import Layout
 from bootstrap.view import Node, Service, Snapshot
 
 CONSTRAINT = re.compile(r"\s*([\w.\-/]+)\s*(==|!=)\s*(.*?)\s*\Z")

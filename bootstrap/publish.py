@@ -56,7 +56,7 @@ def build() -> bytes:
         skip = shutil.ignore_patterns("__pycache__", "publish.py", "policies")
         shutil.copytree(ROOT / "bootstrap", tree / "bootstrap", ignore=skip)
         (tree / "chalicelib").mkdir()
-        for name in ("__init__.py", "protocol.py", "wire.py"):
+        for name in ("__init__.py", "picture.py", "protocol.py", "wire.py"):
             shutil.copy(ROOT / "chalicelib" / name, tree / "chalicelib" / name)
         (tree / "__main__.py").write_text(
             "import sys\n\nfrom bootstrap.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"

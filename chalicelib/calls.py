@@ -27,12 +27,12 @@ from chalicelib.payloads import (
     span,
     text,
 )
-from chalicelib.picture import shown
 from chalicelib.pipeline import follow, load
 from chalicelib.protocol import Arguments, Mode, Rebalance, Task
 from chalicelib.rehearsal import described
 from chalicelib.rules import decide
 from chalicelib.status import status_of
+from chalicelib.tables import shown
 from chalicelib.wait import asked, ordered
 from chalicelib.world import connected
 

@@ -1,85 +1,58 @@
-"""A rebalance for people: what became of each service as a table, tasks per host as a picture."""
+"""A rebalance as a picture for people: tasks per node, before and after, as bars of text; pure."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
-from chalicelib.protocol import Balance, Result, SpreadReport
+from chalicelib.protocol import Balance, SpreadReport
 
-HEAD = ("service", "became", "mode", "moves", "restarted", "before", "plan", "after", "reason")
-WIDEST = 30  # characters of a bar
-FEW = 12  # hosts of a service that are shown each
-MOST = 40  # hosts in a picture
+WIDTH = 100  # columns at most
+ROWS = 20  # nodes of one service
+BAR = 24  # columns of a bar
+SERVICES = 20  # pictures of services; the others get their line only
 
 
-def shown(result: Result) -> dict[str, Any]:
-    """A rebalance's result: ``services`` for programs; ``table`` and ``picture`` as lines of text."""
-    told = [
-        text for row in result.spreads for text in (f"{row.service}: {warning}" for warning in row.warnings)
-    ]
-    return {
-        "services": [asdict(row) for row in result.spreads],
-        "table": [*_table([HEAD, *map(_cells, result.spreads)]), *told],
-        "picture": picture(result.spreads),
-        "left_out": result.left_out,
-    }
+def picture(reports: Sequence[SpreadReport], *, planned: bool) -> list[str]:
+    """One line for each service, and for those that are moved one row per node: before, and plan or after."""
+    moved = [one for one in reports if one.balance is not Balance.BALANCED and one.moves][:SERVICES]
+    lines: list[str] = []
+    for report in reports:
+        lines += _headline(report)
+        if report in moved:
+            lines += _rows(report.before, report.plan if planned else report.after, planned=planned)
+    return lines
 
 
-def summary(result: Result) -> str:
-    """What is done and what is not, in one line."""
-    names: dict[Balance, list[str]] = {}
-    for row in result.spreads:
-        names.setdefault(row.balance, []).append(row.service + (f" ({row.reason})" if row.reason else ""))
-    return "; ".join(f"{balance.value}: {', '.join(found)}" for balance, found in names.items())
+def _headline(report: SpreadReport) -> Iterator[str]:
+    moves = f", {report.moves} moves ({report.mode.value})" if report.moves else ""
+    reason = f": {report.reason}" if report.reason else ""
+    yield _cut(f"{report.service}: {report.balance.value}{moves}{reason}")
+    yield from (_cut(f"  warning: {text}") for text in report.warnings)
 
 
-def picture(spreads: Iterable[SpreadReport]) -> list[str]:
-    """Tasks per host of all these services before, and as they are after or would be."""
-    before, after = Counter[str](), Counter[str]()
-    for row in spreads:
-        before.update(row.before)
-        after.update(row.plan if row.balance is Balance.PLANNED else row.after)
-    hosts = sorted(set(before) | set(after))
-    most = max((*before.values(), *after.values()), default=1) or 1
-    rows = [(host, _bar(before[host], most), _bar(after[host], most)) for host in hosts[:MOST]]
-    more = [f"and {len(hosts) - MOST} more hosts"] if hosts[MOST:] else []
-    return [*_table([("host", "before", "after"), *rows]), *more] if rows else []
+def _rows(before: Mapping[str, int], then: Mapping[str, int], *, planned: bool) -> Iterator[str]:
+    hosts = sorted({*before, *then}, key=lambda host: (-_change(host, before, then), host))
+    shown, others = sorted(hosts[:ROWS]), hosts[ROWS:]
+    most = max([1, *before.values(), *then.values()])
+    wide = min(36, max([4, *map(len, shown)]))
+    yield f"  {'node':{wide}}  {'before':{BAR + 6}}  {'plan' if planned else 'after'}"
+    for host in shown:
+        bars = (f"{_bar(counts.get(host, 0), most):{BAR + 6}}" for counts in (before, then))
+        yield f"  {host[:wide]:{wide}}  {'  '.join(bars)}".rstrip()
+    if others:
+        sums = (sum(counts.get(host, 0) for host in others) for counts in (before, then))
+        yield "  and {} other nodes with {} tasks before, {} then".format(len(others), *sums)
 
 
-def _bar(tasks: int, most: int) -> str:
-    width = tasks if most <= WIDEST else -(-tasks * WIDEST // most)
-    return f"{'#' * width} {tasks}".strip()
+def _change(host: str, before: Mapping[str, int], then: Mapping[str, int]) -> int:
+    return abs(then.get(host, 0) - before.get(host, 0))
 
 
-def _cells(row: SpreadReport) -> Sequence[str]:
-    hosts = sorted({*row.before, *row.plan, *row.after})
-    spreads = (_spread(tasks, hosts) for tasks in (row.before, row.plan, row.after))
-    return (
-        row.service,
-        row.balance.value,
-        row.mode.value,
-        str(row.moves),
-        str(row.restarted),
-        *spreads,
-        row.reason,
-    )
+def _bar(count: int, most: int) -> str:
+    """A bar as long as the count, or in proportion where the longest would not fit."""
+    length = count if most <= BAR else round(count * BAR / most)
+    return f"{'#' * max(length, min(count, 1))} {count}".lstrip()
 
 
-def _spread(tasks: Mapping[str, int], hosts: Sequence[str]) -> str:
-    """Tasks on each host, in the order of the hosts' names: ``5/4/0``; of very many hosts only the range."""
-    numbers = [tasks.get(host, 0) for host in hosts]
-    if not tasks:
-        return "-"
-    return (
-        "/".join(map(str, numbers)) if len(hosts) <= FEW else f"{min(numbers)}-{max(numbers)} on {len(hosts)}"
-    )
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."

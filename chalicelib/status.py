@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.picture import shown
+from chalicelib.tables import shown
 from chalicelib.wait import described
 from chalicelib.wire import decode_result
 

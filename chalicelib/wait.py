@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.errand import Stage
 from chalicelib.errors import CallError, ThrottledError, UnreachableError
 from chalicelib.events import IN_FLIGHT, UNKNOWN, CommandFinished, InvocationEnded, finished
-from chalicelib.picture import shown, summary
 from chalicelib.pipeline import follow
 from chalicelib.protocol import Arguments, Task
 from chalicelib.rules.errands import RESOLUTION, told
 from chalicelib.rules.managers import choose
+from chalicelib.tables import shown, summary
 from chalicelib.wire import decode_result
 
 if TYPE_CHECKING:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bootstrap import rolling
-from bootstrap.account import Account, opening, shown
 from bootstrap.clock import Clock
-from bootstrap.lease import LASTS, Lease
-from bootstrap.picture import picture
-from bootstrap.rebalance import begun, expired, foretold, next_step, opened, planned
-from bootstrap.settle import Settling
+from bootstrap.rebalancing import rolling
+from bootstrap.rebalancing.account import Account, opening, shown
+from bootstrap.rebalancing.lease import LASTS, Lease
+from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned
+from bootstrap.rebalancing.settle import Settling
+from bootstrap.rebalancing.verdict import Run
 from bootstrap.swarm import Engine, EngineError, NotManagerError
 from bootstrap.tasks.evacuate import perform, say
-from bootstrap.verdict import Run
 from bootstrap.view import Service, Snapshot
+from chalicelib.picture import picture
 from chalicelib.protocol import Arguments, Balance, Mode, Rebalance, Result, Task
 
 BUDGET = 600.0  # seconds, where no deadline is given

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.clock import Clock
-from bootstrap.lease import Lease
+from bootstrap.rebalancing.lease import Lease
 from bootstrap.swarm import Engine
 from chalicelib.protocol import Task
 from tests.lab import engine, images, installed, lifecycle, machine, services, state, swarm

@@ -14,8 +14,8 @@ import pytest
 from docker.errors import NotFound
 from docker.types import UpdateConfig
 
-from bootstrap.lease import NAME as LEASE
-from bootstrap.surge import SURGE_LABEL
+from bootstrap.rebalancing.lease import NAME as LEASE
+from bootstrap.rebalancing.surge import SURGE_LABEL
 from bootstrap.view import DOOMED_LABEL, MARK_LABEL
 from chalicelib.protocol import Balance, Fate, Rebalance, SpreadReport, Task
 from tests.lab import engine, lifecycle, services, state, swarm

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.clock import Clock
-from bootstrap.layout import Layout
 from bootstrap.placement import may_hold
+from bootstrap.planning.layout import Layout
 from bootstrap.reading import read_service
 from bootstrap.view import Service, Snapshot, Task
 from tests.unit.bootstrap.fake_engine import FakeEngine, instance

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bootstrap.clock import Clock
-from bootstrap.surge import SURGE_LABEL
+from bootstrap.rebalancing.surge import SURGE_LABEL
 from bootstrap.tasks import rebalance
 from chalicelib.protocol import Arguments, Rebalance, Result, SpreadReport
 from tests.unit.bootstrap.fake_swarm import FakeSwarm

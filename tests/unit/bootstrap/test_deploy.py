@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap import deploy
 from bootstrap.__main__ import main
 from bootstrap.errors import AgentError
 from bootstrap.objects import Config, Network
-from bootstrap.stack import STACKS, chosen, named
+from bootstrap.stacks import deploy
+from bootstrap.stacks.stack import STACKS, chosen, named
 from bootstrap.swarm import NotManagerError, RefusedError
 from tests.unit.bootstrap.fake_swarm import FakeSwarm
 

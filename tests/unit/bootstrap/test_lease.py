@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.lease import LASTS, Lease
+from bootstrap.rebalancing.lease import LASTS, Lease
 from bootstrap.swarm import Config
 from tests.unit.bootstrap.fake_swarm import FakeSwarm
 

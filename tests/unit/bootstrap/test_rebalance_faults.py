@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bootstrap.surge import SURGE_LABEL
+from bootstrap.rebalancing.surge import SURGE_LABEL
 from chalicelib.protocol import Balance
 from tests.unit.bootstrap.fake_swarm import FakeSwarm
 from tests.unit.bootstrap.rebalancing import OPT_IN, kill, marked, meanwhile, only, run, uneven

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bootstrap.lease import LASTS
+from bootstrap.rebalancing.lease import LASTS
+from bootstrap.rebalancing.surge import raised
 from bootstrap.shift import Pace, shifted
-from bootstrap.surge import raised
 from bootstrap.swarm import EngineError
 from bootstrap.tasks import evacuate
 from bootstrap.view import DOOMED_LABEL, MARK_LABEL, Service

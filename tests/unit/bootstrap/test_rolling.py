@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap.rolling import duration, forced, outcome, start_up, warnings
+from bootstrap.rebalancing.rolling import duration, forced, outcome, start_up, warnings
 from bootstrap.view import Service, Snapshot, Task
 
 SECOND = 10**9

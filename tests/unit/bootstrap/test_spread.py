@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bootstrap.even import Group, squares
-from bootstrap.spread import Spread, plan, reachable
+from bootstrap.planning.even import Group, squares
+from bootstrap.planning.spread import Spread, plan, reachable
 from bootstrap.view import Snapshot
 from tests.unit.bootstrap.swarms import Machine, service, snapshot, stand
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bootstrap.errors import AgentError
-from bootstrap.spread import OPT_IN, Spread, chosen, plan, reachable, untouched
+from bootstrap.planning.spread import OPT_IN, Spread, chosen, plan, reachable, untouched
 from bootstrap.view import MARK_LABEL, Service, Snapshot
 from tests.unit.bootstrap.swarms import Machine, service, snapshot
 

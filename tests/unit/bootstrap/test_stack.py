@@ -16,7 +16,7 @@ import pytest
 from bootstrap import publish
 from bootstrap.__main__ import main
 from bootstrap.objects import Network, read_network
-from bootstrap.stack import PART, check_free, chosen, named, parts, rendered
+from bootstrap.stacks.stack import PART, check_free, chosen, named, parts, rendered
 
 CONTROL, BALANCER = named("control"), named("service-balancer")
 OURS = Network("control", ("10.32.100.0/24",), "control")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.surge import Surge, lowered, raised, raised_further, surge_of, survivors
+from bootstrap.rebalancing.surge import Surge, lowered, raised, raised_further, surge_of, survivors
 from bootstrap.view import Service, Snapshot, Task
 from tests.unit.bootstrap.test_shift import SPECS
 

@@ -50,7 +50,7 @@ def test_a_rebalance_by_hand_answers_before_plan_and_after() -> None:
     assert answer["services"][0]["plan"] == {"a": 3, "b": 3, "c": 3}
     assert answer["table"][1].split()[3:8] == ["2", "2", "5/4/0", "3/3/3", "3/3/3"]
     assert answer["table"][2] == "web: it has no health check"
-    assert answer["picture"][1].split() == ["a", "#####", "5", "###", "3"]
+    assert answer["picture"][3].split() == ["a", "#####", "5", "###", "3"]
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert shown["result"]["table"] == answer["table"]
     assert json.dumps(answer)

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bootstrap import reasons
 from bootstrap.errors import AgentError
-from bootstrap.ground import Ground, Grounds
-from bootstrap.layout import Layout
-from bootstrap.moves import fullest, gains, moves, partly
-from bootstrap.scheduling import waves
+from bootstrap.planning import reasons
+from bootstrap.planning.ground import Ground, Grounds
+from bootstrap.planning.layout import Layout
+from bootstrap.planning.moves import fullest, gains, moves, partly
+from bootstrap.planning.scheduling import waves
 from bootstrap.view import Service, Snapshot
 
 OPT_IN = "rebalance.on.node.create"  # service label set by users: "true"

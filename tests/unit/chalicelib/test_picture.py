@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bootstrap.picture import picture
+from chalicelib.picture import picture
 from chalicelib.protocol import Balance, SpreadReport
 
 MOVED = SpreadReport(

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bootstrap import rolling
 from bootstrap.evacuation import Update, empty
-from bootstrap.spread import Spread
-from bootstrap.surge import raised, steady
-from bootstrap.verdict import Decision, Run, Wave
+from bootstrap.planning.spread import Spread
+from bootstrap.rebalancing import rolling
+from bootstrap.rebalancing.surge import raised, steady
+from bootstrap.rebalancing.verdict import Decision, Run, Wave
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode, Rebalance
 

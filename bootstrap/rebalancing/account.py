@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from bootstrap import rolling
-from bootstrap.beginning import mode_of
-from bootstrap.spread import Spread
-from bootstrap.verdict import Run, Verdict
+from bootstrap.planning.spread import Spread
+from bootstrap.rebalancing import rolling
+from bootstrap.rebalancing.beginning import mode_of
+from bootstrap.rebalancing.verdict import Run, Verdict
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode, SpreadReport
 

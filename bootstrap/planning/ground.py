@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from bootstrap.even import Cost, Group, Path, Vessels, even, squares
-from bootstrap.layout import Layout
 from bootstrap.placement import may_hold
-from bootstrap.scheduling import Scheduler, scaled_down
+from bootstrap.planning.even import Cost, Group, Path, Vessels, even, squares
+from bootstrap.planning.layout import Layout
+from bootstrap.planning.scheduling import Scheduler, scaled_down
 from bootstrap.view import Node, Service, Snapshot
 
 WAVES = 8  # that are tried at most for a service with placement preferences

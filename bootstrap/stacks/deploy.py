@@ -15,7 +15,7 @@ from zipimport import zipimporter
 import bootstrap
 from bootstrap.errors import BAD_INPUT, UNAVAILABLE, AgentError
 from bootstrap.objects import NAMESPACE_LABEL
-from bootstrap.stack import (
+from bootstrap.stacks.stack import (
     STACKS,
     SUBNET,
     Stack,

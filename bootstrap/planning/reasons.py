@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from bootstrap.ground import Ground
-from bootstrap.moves import fullest, moves
+from bootstrap.planning.ground import Ground
+from bootstrap.planning.moves import fullest, moves
 
 LISTED = 3  # host names that a reason gives at most
 TALLIES = 4  # different counts that a reason gives one by one at most

@@ -6,9 +6,17 @@ import math
 from dataclasses import replace
 
 from bootstrap.evacuation import BUSY, Update
+from bootstrap.rebalancing.surge import (
+    Surge,
+    lowered,
+    moved_off,
+    raised_further,
+    serving,
+    survivors,
+    why_failed,
+)
+from bootstrap.rebalancing.verdict import Decision, Run, Wave
 from bootstrap.shift import excluded
-from bootstrap.surge import Surge, lowered, moved_off, raised_further, serving, survivors, why_failed
-from bootstrap.verdict import Decision, Run, Wave
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from bootstrap import rolling
-from bootstrap.beginning import AGAIN, begin, mode_of, stay, why_not
-from bootstrap.ending import end
 from bootstrap.evacuation import Update
+from bootstrap.planning.spread import Spread, chosen, plan, untouched
+from bootstrap.rebalancing import rolling
+from bootstrap.rebalancing.beginning import AGAIN, begin, mode_of, stay, why_not
+from bootstrap.rebalancing.ending import end
+from bootstrap.rebalancing.surge import surge_of
+from bootstrap.rebalancing.verdict import Decision, Run
 from bootstrap.shift import excluded, restored
-from bootstrap.spread import Spread, chosen, plan, untouched
-from bootstrap.surge import surge_of
-from bootstrap.verdict import Decision, Run
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode, Rebalance
 

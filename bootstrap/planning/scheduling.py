@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 from itertools import groupby
 
-from bootstrap.even import Group, Path
+from bootstrap.planning.even import Group, Path
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Where tasks should stand: from nodes, services and tasks to the fewest moves; pure."""

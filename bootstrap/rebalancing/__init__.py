@@ -1,0 +1,1 @@
+"""How tasks are moved to where they should stand: waves, surges, rolling updates, and the lease."""

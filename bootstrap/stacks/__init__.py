@@ -1,0 +1,1 @@
+"""The stacks that the agent brings along, and how it deploys them."""
