@@ -18,12 +18,13 @@ def fresh(lab: Lab, zipapp: Path) -> Host:
     return host
 
 
-def joining(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = ()) -> Agent:
+def joining(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), notice: float = 120) -> Agent:
     """The join task on a host, for the node that it was, at managers' addresses (by default all)."""
     subject = Subject(host.instance, host.address, node)
     addresses = at or tuple(other.address for other in lab.hosts if other.role == "manager")
     labels = {"swarmkeeper.cluster": lab.cluster, "swarmkeeper.role": "worker"}
-    return Agent(host, Task.JOIN, subjects=(subject,), managers=addresses, role="worker", labels=labels)
+    told = {"subjects": (subject,), "managers": addresses, "role": "worker", "labels": labels}
+    return Agent(host, Task.JOIN, notice=notice, **told)
 
 
 def info(host: Host) -> dict[str, Any]:
