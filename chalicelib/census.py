@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     Follow = Callable[[Event, str, World], Iterator[str]]
 
 APART = 2.0  # seconds between the starts of two censuses, however many events ask for one
-BUSY = 20.0  # seconds that one may take before another handler takes it over; in a storm it takes long
+BUSY = 30.0  # seconds that one may take before another handler takes it over; in a storm it takes long
 PATIENCE = 40.0  # seconds that an event waits for one: what is sent then is still inside a Spot notice
-LOOK = 3.0  # seconds between two looks of who waits
+LOOK = 10.0  # seconds at most between two looks of who waits
 
 
 def find(instance: str, time: float, world: World, follow: Follow) -> str | None:
@@ -42,7 +42,7 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
         if over:
             return None
         now = world.clock.now()
-        if now > until:
+        if now >= until:
             raise CensusLateError(
                 f"no census within {PATIENCE:.0f} s, so it is open whose {instance} is: see EC2"
             )
@@ -55,8 +55,9 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
                     return home
                 raise
             continue
-        # Ever more rarely: in a storm hundreds wait for the same census.
-        world.clock.sleep(random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, LOOK))  # noqa: S311 - jitter
+        # Ever more rarely: in a storm hundreds wait for the same census, and keep the table from who takes it.
+        pause = random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, LOOK)  # noqa: S311 - jitter
+        world.clock.sleep(min(pause, until - now))
         looks += 1
 
 
