@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     Follow = Callable[[Event, str, World], Iterator[str]]
 
 APART = 2.0  # seconds between the starts of two censuses, however many events ask for one
-BUSY = 45.0  # seconds that one may take before another handler takes it over; in a storm it takes long
-PATIENCE = 45.0  # seconds that an event waits for one: what is sent then is still inside a Spot notice
-LOOK = 3.0  # seconds between two looks of who waits
+BUSY = 30.0  # seconds that one may take before another handler takes it over; in a storm it takes long
+PATIENCE = 40.0  # seconds that an event waits for one: what is sent then is still inside a Spot notice
+LOOK = 10.0  # seconds at most between two looks of who waits
 
 
 def find(instance: str, time: float, world: World, follow: Follow) -> str | None:
@@ -42,27 +42,30 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
         if over:
             return None
         now = world.clock.now()
-        if now > until:
+        if now >= until:
             raise CensusLateError(
                 f"no census within {PATIENCE:.0f} s, so it is open whose {instance} is: see EC2"
             )
         free = census.busy_until <= now and census.taken + APART <= now
         if free and world.store.begin_census(census, now, BUSY):
             try:
-                take(world, follow)
+                take(world, follow, hurried=True)
             except ExceptionGroup:
                 if home := world.store.home(instance):  # what failed were other clusters
                     return home
                 raise
             continue
-        # Ever more rarely: in a storm hundreds wait for the same census.
-        world.clock.sleep(random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, LOOK))  # noqa: S311 - jitter
+        # Ever more rarely: in a storm hundreds wait for the same census, and keep the table from who takes it.
+        pause = random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, LOOK)  # noqa: S311 - jitter
+        world.clock.sleep(min(pause, until - now))
         looks += 1
 
 
-def take(world: World, follow: Follow) -> list[str]:
+def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
     """Take a census and bring the records of every cluster in line with it; answers the clusters' names.
 
+    Once it counts as taken, whoever it saw has a home and a record. For a hurried one that is all, so that
+    events do not wait for more: the tick, which asks EC2 each minute whatever was taken, does the rest.
     Failures of single clusters are raised together at the end; the census then does not count as taken.
     """
     began = world.clock.now()
@@ -73,7 +76,7 @@ def take(world: World, follow: Follow) -> list[str]:
     for cluster in clusters:
         mine = tuple(sighting for sighting in sightings if sighting.cluster == cluster)
         try:
-            list(follow(CensusTaken(began, mine), cluster, world))
+            list(follow(CensusTaken(began, mine, hurried), cluster, world))
         except Exception as error:  # noqa: BLE001 - raised below, after the other clusters had their turn
             failures.append(error)
     if failures:

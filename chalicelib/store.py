@@ -212,8 +212,9 @@ class DynamoStore(Table):
         return self.put(item, free, names, values)
 
     def end_census(self, taken: float, clusters: Iterable[str]) -> None:
-        """The census that began at ``taken`` is recorded completely."""
-        self.put(census_item(Census(taken, clusters=tuple(clusters))))
+        """The census that began at ``taken`` is recorded; one that began later stands."""
+        free, values = "attribute_not_exists(#taken) OR #taken <= :taken", {":taken": number(taken)}
+        self.put(census_item(Census(taken, clusters=tuple(clusters))), free, {"#taken": "taken"}, values)
 
     def _enrol(self, node: Node) -> None:
         # Home first: a home without a record is completed by the next census, the reverse would not be.

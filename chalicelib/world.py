@@ -120,7 +120,7 @@ class Store(Protocol):
         """Claim the next census for some seconds; False if somebody else was faster."""
 
     def end_census(self, taken: float, clusters: Iterable[str]) -> None:
-        """The census that began at ``taken`` is recorded completely."""
+        """The census that began at ``taken`` is recorded; one that began later stands."""
 
 
 class Hosts(Protocol):

@@ -20,7 +20,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class CensusTaken:
-    """EC2 was asked for all tagged instances at ``time``; these are the ones of the cluster."""
+    """EC2 was asked for all tagged instances at ``time``; these are the ones of the cluster.
+
+    ``hurried``: an event waits for it, so that only those are recorded that were not known.
+    """
 
     time: float
     sightings: tuple[Sighting, ...]
+    hurried: bool = False

@@ -21,19 +21,24 @@ SETTLED = 300.0  # seconds after which EC2's listing, which lags behind, is trus
 
 
 def on_census_taken(event: CensusTaken, cluster: Cluster) -> Plan:
-    """Bring the records in line. Nothing is sent from here: work that this opens is due for the tick."""
+    """Bring the records in line. Nothing is sent from here: work that this opens is due for the tick.
+
+    A hurried census leaves the known ones to that of the tick: in a storm hundreds of records change at once.
+    """
     seen = {sighting.instance: sighting for sighting in event.sightings}
     known = {node.instance for node in cluster.nodes}
     fresh = tuple(
         _enrolled(sighting, event.time) for sighting in seen.values() if sighting.instance not in known
     )
-    afters = [(node, _after(node, seen.get(node.instance), event.time, cluster)) for node in cluster.nodes]
+    compared = () if event.hurried else cluster.nodes
+    afters = [(node, _after(node, seen.get(node.instance), event.time, cluster)) for node in compared]
     moves = tuple(Move(node, after) for node, after in afters if after)
     managers = _managers(event)
     new = {node.instance for node in fresh}
     fleets = sorted({one.fleet for one in seen.values() if one.fleet and one.instance in new})
-    actions: list[Action] = [Enrol(fresh)] if fresh else []
-    actions += [RecordHomes(tuple(fleets))] if fleets else []
+    # Fleets first: only with new instances are they noted, and after a crash in between these are still new.
+    actions: list[Action] = [RecordHomes(tuple(fleets))] if fleets else []
+    actions += [Enrol(fresh)] if fresh else []
     actions += [RecordManagers(managers)] if managers != cluster.managers else []
     actions += moves
     reason = f"{len(seen)} instances seen: {len(fresh)} new, {len(moves)} changed, {len(managers)} managers"

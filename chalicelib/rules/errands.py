@@ -12,7 +12,7 @@ from chalicelib.errand import LIMIT, ONCE, Errand, Stage
 from chalicelib.protocol import Arguments, Balance, Task
 from chalicelib.rules import again, rebalance
 from chalicelib.rules.batch import labels
-from chalicelib.wire import encode_arguments, encode_result
+from chalicelib.wire import decode_arguments, encode_arguments, encode_result
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from chalicelib.events import CommandFinished, CommandRunning, TaskOrdered
 
 RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
-ANSWERED = 60.0  # seconds in which who ordered it hears of its end, and needs no message
+ANSWERED = 45.0  # seconds in which who ordered it still listens (wait.py), and needs no message
 KEPT = 30 * 86_400.0  # seconds that a dead letter stays
 AGAIN = 3600.0  # seconds after which the failure of what comes by itself is news again
+RAREST = 900.0  # seconds at most between two commands of what is put off again and again
+PUT_OFF = 86_400.0  # seconds for which it is; then people are told
 LEFT = {
     Task.INIT: "the cluster may have no swarm yet, or one whose join tokens are not stored",
     Task.ROTATE_TOKENS: "the tokens in Parameter Store may not be the swarm's: nothing can join then",
@@ -56,9 +58,6 @@ def on_errand_finished(event: CommandFinished, cluster: Cluster) -> Plan:
         return Plan(f"{said} (nothing waits for it)")
     after = _after(before, event, cluster.now)
     tell = after.stage is Stage.FAILED and _unheard(before, event.time)
-    if tell and cluster.conduct.paused:  # nobody is told now: the tick does it once the cluster is resumed
-        held = replace(after, stage=Stage.OPEN, command="", attempts=LIMIT, due=cluster.now)
-        return Plan(said, (MoveErrand(before, held),))
     return Plan(said, _concluded(before, after, cluster, tell=tell), _measures(event, after))
 
 
@@ -68,29 +67,33 @@ def overdue(cluster: Cluster) -> tuple[Action, ...]:
     return tuple(action for errand in due for action in _overdue(errand, cluster))
 
 
-def still_running(event: CommandRunning, cluster: Cluster) -> tuple[MoveErrand, ...]:
-    """An errand whose command runs is asked for again later."""
-    return tuple(
-        MoveErrand(errand, errand.but(due=cluster.now + cluster.policy.patience))
+def still_running(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]:
+    """An errand whose command runs is asked for again later, unless its host has ended meanwhile."""
+    waiting = [
+        errand
         for errand in cluster.errands
         if errand.open and (errand.command, errand.manager) == (event.command, event.manager)
-    )
+    ]
+    return tuple(action for errand in waiting for action in _running(errand, cluster))
 
 
 def told(event: CommandFinished) -> str:
     """What a host answered, or why it did not, in a line."""
     if event.result is None:
         return event.failure
+    if event.result.wait and "reason" in event.result.facts:
+        return f"put off: {event.result.facts['reason']}"
     rows = [f"{report.instance} {again.why(report, event)}" for report in event.result.nodes]
     rows += [f"{row.service} {row.balance.value}: {row.reason}" for row in event.result.spreads[:20]]
+    if event.task is Task.REBALANCE and not rows:
+        rows = [f"nothing to move, {event.result.facts.get('balanced', 0)} services are balanced already"]
     return event.result.error or "; ".join(rows) or ("done" if event.result.ok else "not done")
 
 
 def letter(errand: Errand, cluster: Cluster) -> Incident:
     """What came to nothing: what is left, and all that is needed to order it again."""
     name = errand.task.value.replace("-", "_")
-    call = {"cluster": cluster.name} | ({"instance": errand.instance} if errand.instance else {})
-    order = f"echo '{json.dumps(call)}' | chalice invoke -n {name}"
+    order = f"echo '{json.dumps(_payload(errand, cluster))}' | chalice invoke -n {name}"
     own = errand.automatic
     return Incident(
         key=f"errand#{errand.task.value}" + ("" if own else f"#{errand.since:.0f}"),
@@ -102,6 +105,14 @@ def letter(errand: Errand, cluster: Cluster) -> Incident:
         record=json.dumps(asdict(errand), sort_keys=True),
         expires=cluster.now + (AGAIN if own else KEPT),
     )
+
+
+def _payload(errand: Errand, cluster: Cluster) -> dict[str, Any]:
+    """What a person gives to order the same again."""
+    asked = decode_arguments(errand.arguments).rebalance
+    given = {"services": asked.services, "mode": asked.mode, "max_moves": asked.max_moves}
+    known = {"cluster": cluster.name, "instance": errand.instance} | given
+    return {name: value for name, value in known.items() if value}
 
 
 def _ordered(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Errand:
@@ -146,12 +157,17 @@ def _concerns(event: CommandFinished, errand: Errand) -> bool:
 
 
 def _after(errand: Errand, event: CommandFinished, now: float) -> Errand:
-    if event.result is None:
-        return _unanswered(errand, event.failure, now)
-    known = {"command": event.command, "result": encode_result(event.result), "ended": event.time}
     reason = told(event)
+    # With an error the agent did nothing: in an election none can. What nobody ordered nobody will repeat.
+    if event.result is None or (errand.automatic and event.result.error and not event.result.wait):
+        return _unanswered(errand, reason, now)
+    known = {"command": event.command, "result": encode_result(event.result), "ended": event.time}
     if event.result.wait > 0:
-        waiting = {"command": "", "attempts": 0, "due": now + event.result.wait}
+        waited = now - errand.since
+        if waited > PUT_OFF:
+            return _failed(errand.but(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
+        pause = max(event.result.wait, min(waited / 4, RAREST))
+        waiting = {"command": "", "attempts": 0, "due": now + pause}
         waiting["wanted"] = errand.wanted and not errand.automatic  # the next run sees those who joined too
         return errand.but(**(known | waiting), reason=reason)
     stage = Stage.DONE if event.result.ok else Stage.FAILED
@@ -162,16 +178,27 @@ def _unanswered(errand: Errand, failure: str, now: float) -> Errand:
     if errand.task in ONCE or errand.attempts >= LIMIT:
         return _failed(errand, failure)
     due = now + again.pause(errand.attempts, errand.task.value)
-    return errand.but(command="", due=due, reason=f"no answer, it is sent again: {failure}")
+    return errand.but(command="", due=due, reason=f"it is sent again: {failure}")
 
 
 def _failed(errand: Errand, reason: str) -> Errand:
     return errand.but(stage=Stage.FAILED, due=None, reason=reason)
 
 
+def _running(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
+    """Run Command calls a command running for half an hour after the end of its host."""
+    if errand.manager in cluster.managers:
+        return (MoveErrand(errand, errand.but(due=cluster.now + cluster.policy.patience)),)
+    after = _unanswered(errand, f"{errand.manager} is no manager of {cluster.name} any more", cluster.now)
+    return _concluded(errand, after, cluster, tell=not after.open)
+
+
 def _overdue(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
     if errand.command:
         return (Ask(errand.command, errand.manager, errand.task),)
+    if errand.automatic and not cluster.conduct.rebalance:
+        off = {"stage": Stage.DONE, "due": None, "wanted": False}
+        return (MoveErrand(errand, errand.but(**off, reason="not done: switched off by configure")),)
     if not errand.spent(cluster.now):
         return (Send(errand),)
     ways = f"given up after {errand.attempts} attempts" if errand.attempts else "nobody sent it in time"
@@ -180,24 +207,29 @@ def _overdue(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
 
 def _concluded(before: Errand, after: Errand, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
     """The errand as it is now; told before it is recorded, then followed by the one wanted after it."""
+    if tell and cluster.conduct.paused:  # nobody is told now: the tick does it once the cluster is resumed
+        held = replace(after, stage=Stage.OPEN, command="", attempts=LIMIT, due=cluster.now)
+        return (MoveErrand(before, held),)
     letters = (Raise(letter(after, cluster)),) if tell else ()
-    if before.wanted and not after.open:
+    if before.wanted and not after.open and cluster.conduct.rebalance:
         last = {"result": after.result, "ended": after.ended}
         after = before.but(**rebalance.fresh(cluster, "a node joined meanwhile"), **last)
     return (*letters, MoveErrand(before, after))
 
 
 def _unheard(errand: Errand, time: float) -> bool:
-    return errand.automatic or time > errand.since + ANSWERED
+    """Who ordered it waits for the first command only."""
+    return errand.automatic or errand.attempts > 1 or time > errand.since + ANSWERED
 
 
 def _measures(event: CommandFinished, after: Errand) -> tuple[Measure, ...]:
     if event.result is None:
         return (Measure(Metric.COMMAND_FAILURES, instance=after.instance),)
-    if event.task is not Task.REBALANCE or event.result.wait:
+    if event.task is not Task.REBALANCE:
         return ()
     moved = sum(row.moves for row in event.result.spreads if row.balance is Balance.MOVED)
-    return (Measure(Metric.REBALANCES), Measure(Metric.TASKS_MOVED, moved))
+    moves = (Measure(Metric.TASKS_MOVED, moved),) if moved else ()
+    return moves if after.open else (Measure(Metric.REBALANCES), *moves)
 
 
 def _name(errand: Errand) -> str:

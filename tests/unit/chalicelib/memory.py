@@ -154,4 +154,5 @@ class MemoryStore:
             return True
 
     def end_census(self, taken: float, clusters: Iterable[str]) -> None:
-        self.last_census = Census(taken, clusters=tuple(clusters))
+        if taken >= self.last_census.taken:
+            self.last_census = Census(taken, clusters=tuple(clusters))

@@ -7,10 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.census import find
-from chalicelib.cluster import Census, Node
+from chalicelib.cluster import Census, InstanceState, Node
 from chalicelib.errors import CensusLateError
 from chalicelib.pipeline import follow
-from tests.unit.chalicelib.fakes import START, WORKER, Lab, RushingClock, a_node, a_sighting, instance
+from chalicelib.states import NodeState
+from tests.unit.chalicelib.fakes import (
+    START,
+    WORKER,
+    WORKER_2,
+    Lab,
+    RushingClock,
+    a_node,
+    a_sighting,
+    instance,
+)
+from tests.unit.chalicelib.stories import tick
 
 FOREIGN = instance(999)
 
@@ -93,6 +104,22 @@ def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count
     lab.clock.sleep(60)
     with pytest.raises(ExceptionGroup, match="could not be recorded in some clusters"):
         find(instance(998), START, lab.world(), follow)
+
+
+def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_brings_them() -> None:
+    lab = Lab(workers=4)
+    lab.fleet.turn(WORKER_2, InstanceState.TERMINATED)
+    fresh = instance(900)
+    lab.fleet.instances[fresh] = a_sighting(fresh, launched=START)
+    move = lab.store.move
+    lab.store.move = None  # type: ignore[method-assign, assignment]
+    assert find(fresh, START, lab.world(), follow) == "blue"
+    assert lab.store.census().taken == START
+    assert lab.node(fresh).state is NodeState.JOINING
+    lab.store.move = move  # type: ignore[method-assign]
+    assert lab.node(WORKER_2).state is NodeState.IN_SERVICE
+    tick(lab)
+    assert lab.node(WORKER_2).state is NodeState.LEAVING
 
 
 def test_a_storm_of_foreign_instances_brings_few_calls() -> None:

@@ -193,3 +193,17 @@ def test_a_manager_is_not_demoted_by_itself_and_what_the_quorum_forbids_is_an_er
     lab.store.record_managers("blue", [M1])
     with pytest.raises(CallError, match=f"blue has no other manager that could demote {M1}"):
         call("demote", FIRST, lab.world())
+
+
+def test_what_is_sent_by_the_tick_and_fails_is_told_however_soon_it_was() -> None:
+    lab = Lab()
+    lab.hosts.unreachable = {M1}
+    lab.hosts.answers[Task.INIT] = Result(Task.INIT, ok=False, error="blue has join tokens")
+    assert call("init", FIRST, lab.world())["errand"]["state"] == "open"
+    lab.hosts.unreachable = set()
+    lab.clock.sleep(20)
+    call("resume", BLUE, lab.world())
+    end(lab, lab.hosts.sent[0])
+    assert lab.clock.time - errand(lab, Task.INIT).since < 45
+    ((_, text),) = lab.messages.told
+    assert "blue has join tokens" in text

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from chalicelib.calls import call
+from chalicelib.cluster import InstanceState
 from chalicelib.errand import Stage
 from chalicelib.errors import CallError
 from chalicelib.protocol import Balance, Rebalance, Result, SpreadReport, Task
@@ -27,6 +28,10 @@ SPREAD = SpreadReport(
     after={"a": 3, "b": 3, "c": 3},
 )
 MOVED = Result(Task.REBALANCE, ok=True, spreads=(SPREAD,))
+FAILED = Result(
+    Task.REBALANCE, ok=False, spreads=(SpreadReport("web", Balance.FAILED, reason="its tasks do not start"),)
+)
+LATER = Result(Task.REBALANCE, ok=True, facts={"reason": "the last one ended 30 s ago"}, wait=270)
 
 
 def given_back(lab: Lab, name: str) -> None:
@@ -128,13 +133,13 @@ def test_joins_during_a_rebalance_want_one_more_after_it_and_no_second_command()
 
 def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
     lab = Lab(rebalance=True)
-    later = Result(Task.REBALANCE, ok=True, error="the last one ended 30 s ago", wait=270)
-    lab.hosts.answers[Task.REBALANCE] = later
+    lab.hosts.answers[Task.REBALANCE] = LATER
     given_back(lab, WORKER)
     first = lab.hosts.sent[-1]
     end(lab, first)
     waiting = errand(lab, Task.REBALANCE)
     assert (waiting.stage, waiting.due, waiting.attempts) == (Stage.OPEN, lab.clock.time + 270, 0)
+    assert waiting.reason == "put off: the last one ended 30 s ago"
     given_back(lab, WORKER_2)
     assert errand(lab, Task.REBALANCE) == waiting, "what waits sees the later ones too"
     lab.hosts.answers[Task.REBALANCE] = MOVED
@@ -147,7 +152,7 @@ def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
 
 def test_a_person_need_not_wait_for_what_cools_down() -> None:
     lab = Lab(rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, wait=270)
+    lab.hosts.answers[Task.REBALANCE] = LATER
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
     lab.hosts.answers[Task.REBALANCE] = MOVED
@@ -159,14 +164,14 @@ def test_a_person_need_not_wait_for_what_cools_down() -> None:
 
 def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join() -> None:
     lab = Lab(workers=4, rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="web does not start")
+    lab.hosts.answers[Task.REBALANCE] = FAILED
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
     for _ in range(10):
         tick(lab)
     assert len(commands(lab, Task.REBALANCE)) == 1
     ((_, text),) = lab.messages.told
-    assert "rebalance failed: web does not start" in text
+    assert "rebalance failed: web failed: its tasks do not start" in text
     given_back(lab, WORKER_2)
     assert len(commands(lab, Task.REBALANCE)) == 2
 
@@ -187,7 +192,7 @@ def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed(
 
 def test_a_failure_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     lab = Lab(rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="web does not start")
+    lab.hosts.answers[Task.REBALANCE] = FAILED
     given_back(lab, WORKER)
     call("pause", BLUE, lab.world())
     end(lab, lab.hosts.sent[-1])
@@ -202,3 +207,84 @@ def test_where_it_is_switched_off_joins_are_not_followed_by_a_rebalance() -> Non
     lab = Lab()
     given_back(lab, WORKER)
     assert lab.store.known_errands == {}
+
+
+def test_a_rebalance_that_has_nothing_to_move_says_so() -> None:
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, facts={"balanced": 60})
+    answer = call("rebalance", BLUE, lab.world())
+    assert answer["errand"]["reason"] == "nothing to move, 60 services are balanced already"
+
+
+def test_an_automatic_rebalance_that_meets_an_election_is_sent_again() -> None:
+    lab = Lab(rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="the swarm has no leader")
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    assert errand(lab, Task.REBALANCE).reason == "it is sent again: the swarm has no leader"
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    for _ in range(2):
+        tick(lab)
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    assert lab.messages.told == []
+
+
+def test_what_is_put_off_again_and_again_is_sent_ever_more_rarely_and_told_after_a_day() -> None:
+    lab = Lab(rebalance=True)
+    busy = Result(Task.REBALANCE, ok=True, facts={"reason": "web is updated without end"}, wait=60)
+    lab.hosts.answers[Task.REBALANCE] = busy
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    for _ in range(26 * 60):
+        tick(lab)
+    last = errand(lab, Task.REBALANCE)
+    assert (last.stage, last.reason[:16]) == (Stage.FAILED, "put off for 24 h")
+    assert len(commands(lab, Task.REBALANCE)) < 120
+    ((_, text),) = lab.messages.told
+    assert "web is updated without end" in text
+
+
+def test_a_rebalance_whose_manager_ends_goes_on_at_another_one() -> None:
+    lab = Lab(rebalance=True)
+    given_back(lab, WORKER)
+    first = lab.hosts.sent[-1]
+    lab.hosts.frozen = {first.manager}
+    lab.fleet.turn(first.manager, InstanceState.TERMINATED)
+    for _ in range(4):
+        tick(lab)
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    assert [manager == first.manager for manager, _ in commands(lab, Task.REBALANCE)] == [True, False]
+
+
+def test_what_waits_is_not_sent_once_rebalances_are_switched_off() -> None:
+    lab = Lab(workers=4, rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = LATER
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    call("configure", BLUE | {"rebalance": False}, lab.world())
+    for _ in range(10):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 1
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+
+
+def test_a_node_that_joined_meanwhile_wants_nothing_once_rebalances_are_switched_off() -> None:
+    lab = Lab(workers=4, rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    given_back(lab, WORKER)
+    running = lab.hosts.sent[-1]
+    lab.hosts.frozen = {running.manager}
+    given_back(lab, WORKER_2)
+    call("configure", BLUE | {"rebalance": False}, lab.world())
+    lab.hosts.frozen = set()
+    end(lab, running)
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+
+
+def test_the_message_of_a_failed_rebalance_orders_the_same_again() -> None:
+    lab = Lab()
+    lab.hosts.takes, lab.hosts.answers[Task.REBALANCE] = 80, FAILED
+    call("rebalance", BLUE | {"services": ["web"], "mode": "rolling", "max_moves": 2}, lab.world())
+    end(lab, lab.hosts.sent[0])
+    ((_, text),) = lab.messages.told
+    assert json.dumps(BLUE | {"services": ["web"], "mode": "rolling", "max_moves": 2}) in text

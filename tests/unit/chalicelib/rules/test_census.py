@@ -11,7 +11,7 @@ from chalicelib.cluster import InstanceState, Role, Sighting
 from chalicelib.events import CensusTaken
 from chalicelib.rules import decide
 from chalicelib.states import NodeState
-from tests.unit.chalicelib.fakes import MANAGERS, START, a_cluster, a_node, a_sighting
+from tests.unit.chalicelib.fakes import MANAGERS, START, a_cluster, a_node, a_sighting, instance
 
 SEEN = [a_sighting(name, role=Role.MANAGER) for name in MANAGERS]
 KNOWN = [a_node(instance=name, role=Role.MANAGER) for name in MANAGERS]
@@ -50,7 +50,17 @@ def test_new_instances_that_end_already_are_known_but_never_join(state: str) -> 
 
 def test_the_fleets_of_new_instances_are_noted() -> None:
     plan = decide(census(a_sighting(fleet="fleet-12345678")), a_cluster(*KNOWN))
-    assert RecordHomes(("fleet-12345678",)) in plan.actions
+    homes, enrol = plan.actions
+    assert homes == RecordHomes(("fleet-12345678",))
+    assert isinstance(enrol, Enrol), "a crash in between leaves them new"
+
+
+def test_a_hurried_census_begins_the_records_of_new_instances_and_leaves_the_known_to_the_tick() -> None:
+    new, lost = a_sighting(fleet="fleet-12345678"), a_node(instance=instance(99))
+    plan = decide(replace(census(new), hurried=True), a_cluster(*KNOWN, lost, managers=()))
+    kinds = [type(action) for action in plan.actions]
+    assert kinds == [RecordHomes, Enrol, RecordManagers]
+    assert Move in map(type, decide(census(new), a_cluster(*KNOWN, lost)).actions)
 
 
 def test_what_began_after_the_census_looked_stays() -> None:
