@@ -64,6 +64,9 @@ def test_a_dry_rebalance_asks_the_agent_and_records_nothing() -> None:
     assert (answer["dry_run"], answer["services"][0]["service"]) == (True, "web")
     assert lab.store.known_errands == {}
     assert end(lab, lab.hosts.sent[0])[0].endswith("(nothing waits for it)")
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="nothing was changed: why")
+    with pytest.raises(CallError, match=r"says: nothing was changed: why$"):
+        call("rebalance", BLUE | {"dry_run": True}, lab.world())
     lab.hosts.broken = set(MANAGERS)
     with pytest.raises(CallError, match="the engine does not answer; nothing was changed"):
         call("rebalance", BLUE | {"dry_run": True}, lab.world())
@@ -79,6 +82,17 @@ def test_a_rebalance_that_stops_says_what_is_done_and_what_is_not() -> None:
         call("rebalance", BLUE, lab.world())
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert [row["service"] for row in shown["result"]["services"]] == ["web", "api", "db"]
+
+
+def test_an_order_that_fails_says_why_also_where_another_rebalance_follows_it() -> None:
+    lab = Lab(rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, wait=270)
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="no service is called nope")
+    with pytest.raises(CallError, match=f"failed on {MANAGERS[0]}: no service is called nope$"):
+        call("rebalance", BLUE | {"services": ["nope"]}, lab.world())
+    assert errand(lab, Task.REBALANCE).automatic
 
 
 def test_a_rebalance_that_still_runs_is_followed_in_status() -> None:
@@ -153,8 +167,9 @@ def test_a_person_need_not_wait_for_what_cools_down() -> None:
     lab.hosts.answers[Task.REBALANCE] = MOVED
     answer = call("rebalance", BLUE | {"services": ["web"]}, lab.world())
     assert answer["services"][0]["balance"] == "moved"
-    assert answer["errand"]["automatic"], "the other services still want theirs"
-    assert answer["errand"]["state"] == "open"
+    assert "errand" not in answer
+    assert answer["next"]["automatic"], "the other services still want theirs"
+    assert answer["next"]["state"] == "open"
 
 
 def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join() -> None:
