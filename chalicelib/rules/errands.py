@@ -83,7 +83,10 @@ def told(event: CommandFinished) -> str:
         return event.failure
     rows = [f"{report.instance} {again.why(report, event)}" for report in event.result.nodes]
     rows += [f"{row.service} {row.balance.value}: {row.reason}" for row in event.result.spreads[:20]]
-    return event.result.error or "; ".join(rows) or ("done" if event.result.ok else "not done")
+    said = event.result.error or "; ".join(rows) or str(event.result.facts.get("reason", ""))
+    if event.result.wait > 0:
+        return f"put off for {event.result.wait:.0f} s" + (f": {said}" if said else "")
+    return said or ("done" if event.result.ok else "not done")
 
 
 def letter(errand: Errand, cluster: Cluster) -> Incident:
@@ -172,6 +175,9 @@ def _failed(errand: Errand, reason: str) -> Errand:
 def _overdue(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
     if errand.command:
         return (Ask(errand.command, errand.manager, errand.task),)
+    if errand.automatic and errand.waiting and not cluster.conduct.rebalance:  # what was begun is finished
+        reason = "not begun: automatic rebalances are switched off"
+        return (MoveErrand(errand, errand.but(stage=Stage.DONE, due=None, reason=reason)),)
     if not errand.spent(cluster.now):
         return (Send(errand),)
     ways = f"given up after {errand.attempts} attempts" if errand.attempts else "nobody sent it in time"
@@ -181,7 +187,7 @@ def _overdue(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
 def _concluded(before: Errand, after: Errand, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
     """The errand as it is now; told before it is recorded, then followed by the one wanted after it."""
     letters = (Raise(letter(after, cluster)),) if tell else ()
-    if before.wanted and not after.open:
+    if before.wanted and not after.open and cluster.conduct.rebalance:
         last = {"result": after.result, "ended": after.ended}
         after = before.but(**rebalance.fresh(cluster, "a node joined meanwhile"), **last)
     return (*letters, MoveErrand(before, after))

@@ -142,13 +142,14 @@ def test_joins_during_a_rebalance_want_one_more_after_it_and_no_second_command()
 
 def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
     lab = Lab(rebalance=True)
-    later = Result(Task.REBALANCE, ok=True, error="the last one ended 30 s ago", wait=270)
+    later = Result(Task.REBALANCE, ok=True, facts={"reason": "the last one ended 30 s ago"}, wait=270)
     lab.hosts.answers[Task.REBALANCE] = later
     given_back(lab, WORKER)
     first = lab.hosts.sent[-1]
     end(lab, first)
     waiting = errand(lab, Task.REBALANCE)
     assert (waiting.stage, waiting.due, waiting.attempts) == (Stage.OPEN, lab.clock.time + 270, 0)
+    assert waiting.reason == "put off for 270 s: the last one ended 30 s ago"
     given_back(lab, WORKER_2)
     assert errand(lab, Task.REBALANCE) == waiting, "what waits sees the later ones too"
     lab.hosts.answers[Task.REBALANCE] = MOVED
@@ -217,3 +218,43 @@ def test_where_it_is_switched_off_joins_are_not_followed_by_a_rebalance() -> Non
     lab = Lab()
     given_back(lab, WORKER)
     assert lab.store.known_errands == {}
+
+
+def test_what_waits_when_it_is_switched_off_is_not_begun() -> None:
+    lab = Lab(rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, wait=270)
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    call("configure", BLUE | {"rebalance": False}, lab.world())
+    for _ in range(6):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 1
+    off = errand(lab, Task.REBALANCE)
+    assert (off.stage, off.reason) == (Stage.DONE, "not begun: automatic rebalances are switched off")
+
+
+def test_one_that_runs_when_it_is_switched_off_is_not_followed_by_another() -> None:
+    lab = Lab(workers=4, rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    given_back(lab, WORKER)
+    running = lab.hosts.sent[-1]
+    lab.hosts.frozen = {running.manager}
+    given_back(lab, WORKER_2)
+    call("configure", BLUE | {"rebalance": False}, lab.world())
+    lab.hosts.frozen = set()
+    end(lab, running)
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+
+
+def test_a_rebalance_that_died_half_way_is_finished_also_after_it_is_switched_off() -> None:
+    lab = Lab(rebalance=True)
+    given_back(lab, WORKER)
+    lab.hosts.broken = set(MANAGERS)
+    end(lab, lab.hosts.sent[-1])
+    call("configure", BLUE | {"rebalance": False}, lab.world())
+    lab.hosts.broken = set()
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    for _ in range(3):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 2
+    assert errand(lab, Task.REBALANCE).reason == "web moved: 5/4/0 is 3/3/3"
