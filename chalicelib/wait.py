@@ -10,7 +10,7 @@ from chalicelib.errors import CallError, ThrottledError, UnreachableError
 from chalicelib.events import IN_FLIGHT, UNKNOWN, CommandFinished, InvocationEnded, finished
 from chalicelib.pipeline import follow
 from chalicelib.protocol import Arguments, Task
-from chalicelib.rules.errands import RESOLUTION, told
+from chalicelib.rules.errands import RESOLUTION
 from chalicelib.rules.managers import choose
 from chalicelib.tables import shown, summary
 from chalicelib.wire import decode_result
@@ -39,11 +39,11 @@ def ordered(event: TaskOrdered, cluster: str, world: World) -> dict[str, Any]:
         errand = _errand(event.task, cluster, world)
     result = _result(errand, event.time)
     if errand.stage is Stage.FAILED or (result and not (result.ok or result.wait)):
-        why = (summary(result) if result else "") or errand.reason
-        raise CallError(f"{event.task.value} failed on {errand.manager or 'no manager'}: {why}")
-    return {"done": reasons, "errand": described(errand)} | (
-        shown(result) if result and result.spreads else {}
-    )
+        why = (result.error or summary(result) if result else "") or errand.reason
+        raise CallError(f"{event.task.value} failed on {first.manager or 'no manager'}: {why}")
+    # Where a node joined meanwhile, the record tells of what follows this order already.
+    which = "errand" if errand.since == first.since else "next"
+    return {"done": reasons, which: described(errand)} | (shown(result) if result and result.spreads else {})
 
 
 def asked(task: Task, arguments: Arguments, cluster: str, world: World) -> Result:
@@ -58,8 +58,10 @@ def asked(task: Task, arguments: Arguments, cluster: str, world: World) -> Resul
         raise CallError(f"{host.instance} could not be asked: {error}; nothing was changed") from error
     while world.clock.now() < until:
         if end := _end(task, command, host.instance, world):
-            if end.result is None or end.result.error:
-                raise CallError(f"{host.instance} says: {told(end)}; nothing was changed")
+            if end.result is None:
+                raise CallError(f"{host.instance} says: {end.failure}; nothing was changed")
+            if end.result.error:
+                raise CallError(f"{host.instance} says: {end.result.error}")
             return end.result
         world.clock.sleep(LOOK)
     raise CallError(f"{host.instance} has not answered {command} in {WAIT:.0f} s; nothing was changed")

@@ -81,13 +81,14 @@ def told(event: CommandFinished) -> str:
     """What a host answered, or why it did not, in a line."""
     if event.result is None:
         return event.failure
-    if event.result.wait and "reason" in event.result.facts:
-        return f"put off: {event.result.facts['reason']}"
     rows = [f"{report.instance} {again.why(report, event)}" for report in event.result.nodes]
     rows += [f"{row.service} {row.balance.value}: {row.reason}" for row in event.result.spreads[:20]]
-    if event.task is Task.REBALANCE and not rows:
-        rows = [f"nothing to move, {event.result.facts.get('balanced', 0)} services are balanced already"]
-    return event.result.error or "; ".join(rows) or ("done" if event.result.ok else "not done")
+    if event.task is Task.REBALANCE and not rows and "balanced" in event.result.facts:
+        rows = [f"nothing to move, {event.result.facts['balanced']} services are balanced already"]
+    said = event.result.error or "; ".join(rows) or str(event.result.facts.get("reason", ""))
+    if event.result.wait > 0:
+        return f"put off for {event.result.wait:.0f} s" + (f": {said}" if said else "")
+    return said or ("done" if event.result.ok else "not done")
 
 
 def letter(errand: Errand, cluster: Cluster) -> Incident:
@@ -196,9 +197,9 @@ def _running(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
 def _overdue(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
     if errand.command:
         return (Ask(errand.command, errand.manager, errand.task),)
-    if errand.automatic and not cluster.conduct.rebalance:
-        off = {"stage": Stage.DONE, "due": None, "wanted": False}
-        return (MoveErrand(errand, errand.but(**off, reason="not done: switched off by configure")),)
+    if errand.automatic and errand.waiting and not cluster.conduct.rebalance:  # what was begun is finished
+        reason = "not begun: automatic rebalances are switched off"
+        return (MoveErrand(errand, errand.but(stage=Stage.DONE, due=None, reason=reason)),)
     if not errand.spent(cluster.now):
         return (Send(errand),)
     ways = f"given up after {errand.attempts} attempts" if errand.attempts else "nobody sent it in time"

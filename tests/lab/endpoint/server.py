@@ -83,6 +83,8 @@ class Endpoint:
                 return xml_answer(self.hooks.answer(request.operation, request.form))
             if request.service == "ec2" and request.operation in _NOT_HERE:
                 raise AwsError("UnsupportedOperation", f"the lab's EC2 does not do {request.operation}")
+            if request.action == "lambda:Invoke":
+                _check_payload(request.body)
         except AwsError as error:
             return refusal(request, error)
         return self._pass_on(request)
@@ -119,6 +121,15 @@ class Endpoint:
             Call(began, request.action, who.name, status, seconds, who.worker, who.memory, fault)
         )
         return response
+
+
+def _check_payload(body: bytes) -> None:
+    """Lambda refuses what is not JSON; ministack would hand the function an empty payload."""
+    try:
+        json.loads(body or b"{}")
+    except ValueError as error:
+        said = f"Could not parse request body into json: {error}"
+        raise AwsError("InvalidRequestContentException", said) from error
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -69,6 +69,9 @@ def test_a_dry_rebalance_asks_the_agent_and_records_nothing() -> None:
     assert (answer["dry_run"], answer["services"][0]["service"]) == (True, "web")
     assert lab.store.known_errands == {}
     assert end(lab, lab.hosts.sent[0])[0].endswith("(nothing waits for it)")
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="nothing was changed: why")
+    with pytest.raises(CallError, match=r"says: nothing was changed: why$"):
+        call("rebalance", BLUE | {"dry_run": True}, lab.world())
     lab.hosts.broken = set(MANAGERS)
     with pytest.raises(CallError, match="the engine does not answer; nothing was changed"):
         call("rebalance", BLUE | {"dry_run": True}, lab.world())
@@ -84,6 +87,17 @@ def test_a_rebalance_that_stops_says_what_is_done_and_what_is_not() -> None:
         call("rebalance", BLUE, lab.world())
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert [row["service"] for row in shown["result"]["services"]] == ["web", "api", "db"]
+
+
+def test_an_order_that_fails_says_why_also_where_another_rebalance_follows_it() -> None:
+    lab = Lab(rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, wait=270)
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="no service is called nope")
+    with pytest.raises(CallError, match=f"failed on {MANAGERS[0]}: no service is called nope$"):
+        call("rebalance", BLUE | {"services": ["nope"]}, lab.world())
+    assert errand(lab, Task.REBALANCE).automatic
 
 
 def test_a_rebalance_that_still_runs_is_followed_in_status() -> None:
@@ -139,7 +153,7 @@ def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
     end(lab, first)
     waiting = errand(lab, Task.REBALANCE)
     assert (waiting.stage, waiting.due, waiting.attempts) == (Stage.OPEN, lab.clock.time + 270, 0)
-    assert waiting.reason == "put off: the last one ended 30 s ago"
+    assert waiting.reason == "put off for 270 s: the last one ended 30 s ago"
     given_back(lab, WORKER_2)
     assert errand(lab, Task.REBALANCE) == waiting, "what waits sees the later ones too"
     lab.hosts.answers[Task.REBALANCE] = MOVED
@@ -158,8 +172,9 @@ def test_a_person_need_not_wait_for_what_cools_down() -> None:
     lab.hosts.answers[Task.REBALANCE] = MOVED
     answer = call("rebalance", BLUE | {"services": ["web"]}, lab.world())
     assert answer["services"][0]["balance"] == "moved"
-    assert answer["errand"]["automatic"], "the other services still want theirs"
-    assert answer["errand"]["state"] == "open"
+    assert "errand" not in answer
+    assert answer["next"]["automatic"], "the other services still want theirs"
+    assert answer["next"]["state"] == "open"
 
 
 def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join() -> None:
@@ -256,19 +271,20 @@ def test_a_rebalance_whose_manager_ends_goes_on_at_another_one() -> None:
     assert [manager == first.manager for manager, _ in commands(lab, Task.REBALANCE)] == [True, False]
 
 
-def test_what_waits_is_not_sent_once_rebalances_are_switched_off() -> None:
-    lab = Lab(workers=4, rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = LATER
+def test_what_waits_when_it_is_switched_off_is_not_begun() -> None:
+    lab = Lab(rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, wait=270)
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
     call("configure", BLUE | {"rebalance": False}, lab.world())
-    for _ in range(10):
+    for _ in range(6):
         tick(lab)
     assert len(commands(lab, Task.REBALANCE)) == 1
-    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    off = errand(lab, Task.REBALANCE)
+    assert (off.stage, off.reason) == (Stage.DONE, "not begun: automatic rebalances are switched off")
 
 
-def test_a_node_that_joined_meanwhile_wants_nothing_once_rebalances_are_switched_off() -> None:
+def test_one_that_runs_when_it_is_switched_off_is_not_followed_by_another() -> None:
     lab = Lab(workers=4, rebalance=True)
     lab.hosts.answers[Task.REBALANCE] = MOVED
     given_back(lab, WORKER)
@@ -288,3 +304,17 @@ def test_the_message_of_a_failed_rebalance_orders_the_same_again() -> None:
     end(lab, lab.hosts.sent[0])
     ((_, text),) = lab.messages.told
     assert json.dumps(BLUE | {"services": ["web"], "mode": "rolling", "max_moves": 2}) in text
+
+
+def test_a_rebalance_that_died_half_way_is_finished_also_after_it_is_switched_off() -> None:
+    lab = Lab(rebalance=True)
+    given_back(lab, WORKER)
+    lab.hosts.broken = set(MANAGERS)
+    end(lab, lab.hosts.sent[-1])
+    call("configure", BLUE | {"rebalance": False}, lab.world())
+    lab.hosts.broken = set()
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    for _ in range(3):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 2
+    assert errand(lab, Task.REBALANCE).reason == "web moved: 5/4/0 is 3/3/3"

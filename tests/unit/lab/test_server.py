@@ -102,6 +102,18 @@ def test_every_call_is_written_down(server: Server) -> None:
     assert (call.action, call.who, call.status) == ("s3:GetObject", "lab", 200)
 
 
+def test_a_function_is_not_invoked_with_what_is_no_json(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=k/20261123/us-east-1/lambda/aws4_request, ..."}
+    path = "/2015-03-31/functions/status/invocations"
+    for body, status in (("nonsense", 400), ('{"cluster": "blue"}', 200), ("", 200)):
+        connection.request("POST", path, body, {**signed, "X-Amz-Meta": "m"})
+        answer = connection.getresponse()
+        said = answer.read().decode()
+        assert (answer.status, answer.headers["x-amzn-errortype"] is None) == (status, status == 200)
+        assert said == body or "Could not parse request body into json" in said
+
+
 def test_an_unknown_path_of_the_lab_is_said_to_be_unknown(server: Server) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
     connection.request("GET", "/_lab/nothing")
