@@ -26,6 +26,7 @@ __all__ = ["SOCKET", "Config", "ConflictError", "Engine", "EngineError", "NotMan
 SOCKET = "unix:///var/run/docker.sock"
 API_VERSION = "1.41"  # of Docker 20.10, the oldest engine that is supported
 ANSWER_WITHIN = 5  # seconds for one engine call
+ALL_WITHIN = 30  # seconds to list all tasks: of 50,000 the answer has some 200 MB
 SETTLE_WITHIN = (
     30  # seconds to start, join or leave a swarm; a join that takes 20 s goes on in the background
 )
@@ -121,20 +122,35 @@ class Engine:
 
     def tasks(self, **filters: list[str]) -> tuple[Task, ...]:
         """Tasks that match the filters, such as ``service=[id]`` or ``node=[id]``."""
-        return self._rows("list tasks", lambda: self._api.tasks(filters), read_task)
+        if filters:
+            return self._rows("list tasks", lambda: self._api.tasks(filters), read_task)
+        with self._translated("list all tasks", ALL_WITHIN):
+            answer = self._api.get(f"{self._api.base_url}/v{API_VERSION}/tasks", timeout=ALL_WITHIN)
+            _check(answer)
+            return tuple(map(read_task, answer.json()))
 
-    def snapshot(self, on: Collection[str] = (), of: Collection[str] = ()) -> Snapshot:
+    def snapshot(
+        self,
+        on: Collection[str] = (),
+        of: Collection[str] = (),
+        elsewhere: Callable[[], tuple[Task, ...]] | None = None,
+    ) -> Snapshot:
         """The swarm now, with the tasks on doomed nodes and those in ``on``, and of the services concerned.
 
-        ``of`` names further services by id. In a big swarm most tasks are of no concern; all are read only
-        where room must be counted.
+        ``of`` names further services by id. In a big swarm most tasks are of no concern: those are added only
+        where room must be counted, from ``elsewhere``, which may be some seconds old, else from the engine.
         """
         nodes, services = self.nodes(), self.services()
         leaving = sorted({node.id for node in nodes if DOOMED_LABEL in node.labels} | set(on))
         there = self.tasks(node=leaving) if leaving else ()
-        concerned = {task.service for task in there if task.present} | set(of)
-        chosen = [service for service in services if service.id in concerned or service.before is not None]
-        tasks = {task.id: task for task in (*there, *self._tasks_of(chosen))}
+        near = {task.service for task in there if task.present} | set(of)
+        chosen = [service for service in services if service.id in near or service.before is not None]
+        ids = [service.id for service in chosen]
+        tasks = {task.id: task for task in (*there, *(self.tasks(service=ids) if ids else ()))}
+        if any(service.takes_room for service in chosen):
+            rest = (elsewhere or self.tasks)()
+            kept = (task for task in rest if task.service not in ids and task.node not in leaving)
+            tasks |= {task.id: task for task in kept}
         return Snapshot(nodes, services, tuple(tasks.values()))
 
     def everything(self, of: Collection[str] = ()) -> Snapshot:
@@ -207,11 +223,6 @@ class Engine:
         with self._translated(what, timeout):
             url = f"{self._api.base_url}/v{API_VERSION}{path}"
             _check(self._api.post(url, json=message, params=parameters, timeout=timeout))
-
-    def _tasks_of(self, services: list[Service]) -> tuple[Task, ...]:
-        if any(service.host_ports or any(service.reserved) for service in services):
-            return self.tasks()
-        return self.tasks(service=[service.id for service in services]) if services else ()
 
     def _rows(self, what: str, fetch: Callable[[], Any], read: Callable[[Any], Row]) -> tuple[Row, ...]:
         with self._translated(what):

@@ -173,6 +173,11 @@ class Service:
         )
 
     @property
+    def takes_room(self) -> bool:
+        """A task takes of its node what tasks of other services may have taken."""
+        return bool(self.host_ports or any(self.reserved) or any(self.generic.values()))
+
+    @property
     def stop_grace(self) -> float:
         """Seconds that a task gets between SIGTERM and SIGKILL; Docker's default is 10."""
         container = self.template.get("ContainerSpec") or {}

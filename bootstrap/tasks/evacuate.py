@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from bootstrap.clock import Clock
+from bootstrap.elsewhere import Elsewhere
 from bootstrap.evacuation import Act, Demote, Drain, Pause, Update, empty, next_acts
 from bootstrap.members import nodes_of, unknown
 from bootstrap.swarm import Engine, EngineError, NotManagerError, RefusedError
@@ -26,9 +27,10 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     EngineError where the engine does not answer at the start, or not until the deadline.
     """
     self_id, began, tally = engine.node_id(), clock.now(), Tally()
+    elsewhere = Elsewhere(engine, clock)
     while True:
         try:
-            snapshot = _look(engine, arguments.subjects, tally)
+            snapshot = _look(engine, arguments.subjects, tally, elsewhere)
             now = clock.now()
             tally = tally.seen(snapshot, _mine(arguments.subjects, snapshot), now - began)
             acts = (*_pauses(arguments, snapshot), *next_acts(snapshot, now, self_id))
@@ -46,10 +48,11 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
         clock.sleep(LOOK_AGAIN)
 
 
-def _look(engine: Engine, subjects: Collection[Subject], tally: Tally) -> Snapshot:
+def _look(engine: Engine, subjects: Collection[Subject], tally: Tally, elsewhere: Elsewhere) -> Snapshot:
     nodes = engine.nodes()
     mine = [node.id for subject in subjects for node in nodes_of(subject, nodes)]
-    return engine.snapshot(on=mine, of={entry.task.service for entry in tally.tasks.values()})
+    left = {entry.task.service for entry in tally.tasks.values()}
+    return engine.snapshot(mine, left, elsewhere.tasks)
 
 
 def _mine(subjects: Collection[Subject], snapshot: Snapshot) -> tuple[Node, ...]:

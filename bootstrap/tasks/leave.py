@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bootstrap.clock import Clock
+from bootstrap.elsewhere import Elsewhere
 from bootstrap.evacuation import leaving_tasks, next_acts
 from bootstrap.members import nodes_of
 from bootstrap.quorum import next_demotion
@@ -25,12 +26,12 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     or not until the deadline (0: after 60 s).
     """
     self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + PATIENCE
-    began, kept = clock.now(), ""
+    began, kept, elsewhere = clock.now(), "", Elsewhere(engine, clock)
     while True:
         try:
             nodes = engine.nodes()
             mine = [node for subject in arguments.subjects for node in _departed(subject, nodes)]
-            snapshot = engine.snapshot()
+            snapshot = engine.snapshot(elsewhere=elsewhere.tasks)
             if not (mine or _left_behind(snapshot)) or clock.now() > deadline:
                 return _result(arguments.subjects, nodes, kept, clock.now() - began)
             kept = _remove(engine, [node for node in mine if node.down], nodes)

@@ -83,10 +83,14 @@ class FakeEngine(Engine):
         return sum(task.running and not self._node(task).down for task in self.of(service))
 
     def on(self, node: str) -> list[Task]:
-        return [task for task in self.tasks() if task.node == node and task.present]
+        return [task for task in self.rows() if task.node == node and task.present]
 
     def of(self, service: str) -> list[Task]:
-        return [task for task in self.tasks() if task.service == service]
+        return [task for task in self.rows() if task.service == service]
+
+    def rows(self) -> tuple[Task, ...]:
+        """All tasks, without asking the engine."""
+        return tuple(map(read_task, self.task_rows.values()))
 
     # what the engine answers
 
@@ -100,8 +104,9 @@ class FakeEngine(Engine):
         return tuple(read_service(copy.deepcopy(row)) for row in self.service_rows.values())
 
     def tasks(self, **filters: list[str]) -> tuple[Task, ...]:
-        tasks = (read_task(row) for row in self.task_rows.values())
-        return tuple(task for task in tasks if all(getattr(task, key) in ids for key, ids in filters.items()))
+        return tuple(
+            task for task in self.rows() if all(getattr(task, key) in ids for key, ids in filters.items())
+        )
 
     def update_node(self, node: Node, **changes: Any) -> None:
         if changes.get("Role") == "worker" and node.role == "manager" and not node.votes:

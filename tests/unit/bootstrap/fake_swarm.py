@@ -151,7 +151,7 @@ class FakeSwarm(FakeEngine):
         waiting = [task for task in self.of(service.id) if task.wanted and not task.node and self._fits(task)]
         if not waiting:
             return
-        snapshot = Snapshot(self.nodes(), self.services(), self.tasks())
+        snapshot = Snapshot(self.nodes(), self.services(), self.rows())
         layout, own = Layout(snapshot), Counter(task.node for task in self.of(service.id) if task.wanted)
         room = {
             node.id: layout.room(node.id, service.id) for node in snapshot.nodes if may_hold(node, service)
