@@ -146,7 +146,7 @@ def test_a_refused_token_is_not_shown_and_new_tokens_mend_it(lab: Lab, zipapp: P
     host = fresh(lab, zipapp)
     said = joining(lab, host, notice=10).wait()
     assert not said.result.ok
-    assert "(a join token)" in said.result.error
+    assert "A valid join token is necessary to join this cluster" in said.result.error
     assert "SWMTKN" not in said.told + said.result.error
     aws.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     assert "error" not in life.call(lab, "rotate_tokens")
