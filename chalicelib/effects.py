@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from chalicelib import observability
 from chalicelib.actions import (
     Ask,
     Beat,
@@ -29,9 +30,50 @@ from chalicelib.send import send
 from chalicelib.tell import tell
 
 if TYPE_CHECKING:
-    from chalicelib.actions import Action
+    from chalicelib.actions import Action, Plan
     from chalicelib.errand import Errand
     from chalicelib.world import World
+
+
+def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], list[Exception]]:
+    """All actions in order, up to the first lost race: what follows it was decided on a past state.
+
+    One that raises stops only those that are about the same, or one record would stop every tick of its
+    cluster; what was raised is answered.
+    """
+    outcomes: list[Outcome] = []
+    failures: list[Exception] = []
+    spoilt: set[str] = set()
+    for action in plan.actions:
+        about = subject(action)
+        if about and about in spoilt:
+            continue
+        try:
+            outcome = perform(action, cluster, world)
+        except Exception as error:  # noqa: BLE001 - the caller raises it
+            failures.append(error)
+            spoilt.add(about)
+            continue
+        observability.done(cluster, action, outcome)
+        outcomes.append(outcome)
+        if outcome.code is Code.LOST_RACE:
+            break
+    return outcomes, failures
+
+
+def subject(action: Action) -> str:
+    """The instance that an action is about; "" for none."""
+    match action:
+        case Move(_, after):
+            return after.instance
+        case MoveErrand(_, errand):
+            return errand.instance or errand.manager
+        case Raise(incident):
+            return incident.instance
+        case Dispatch():
+            return ""  # it sends whatever is open
+        case _:
+            return str(getattr(action, "instance", ""))
 
 
 def perform(action: Action, cluster: str, world: World) -> Outcome:

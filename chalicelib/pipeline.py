@@ -31,7 +31,7 @@ from chalicelib import observability
 from chalicelib.actions import Code, Metric
 from chalicelib.census import find, take
 from chalicelib.cluster import Cluster, InstanceState
-from chalicelib.effects import perform
+from chalicelib.effects import perform_all
 from chalicelib.errors import CallError, MalformedError, ThrottledError
 from chalicelib.events import (
     IN_FLIGHT,
@@ -63,7 +63,6 @@ from chalicelib.world import World, connected
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chalicelib.actions import Outcome, Plan
     from chalicelib.cluster import Incident, Node
     from chalicelib.errand import Errand
     from chalicelib.events import Event, FleetEvent, Incoming, InstanceEvent
@@ -184,7 +183,8 @@ def _handle_tick(world: World) -> list[str]:
 def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
     """Load, decide, perform, and follow what was learnt; yields the reason of each plan.
 
-    Raises CallError where an order is refused, also for who loses a race to give it.
+    Raises CallError where an order is refused, also for who loses a race to give it, and what actions raised
+    once all others were done.
     """
     for _ in range(RACES):
         plan = decide(event, load(event, cluster, world))
@@ -192,28 +192,22 @@ def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
             raise CallError(plan.reason)
         observability.decided(event, cluster, plan)
         yield plan.reason
-        outcomes = _perform_all(plan, cluster, world)
+        outcomes, failures = perform_all(plan, cluster, world)
         if not any(outcome.code is Code.LOST_RACE for outcome in outcomes):
             break
     else:
         observability.warn("lost every race for the records; the tick goes on", cluster=cluster)
         return
     observability.measure(cluster, plan.measures)
-    for outcome in outcomes:
-        if outcome.event:
-            yield from follow(outcome.event, cluster, world)
-
-
-def _perform_all(plan: Plan, cluster: str, world: World) -> list[Outcome]:
-    """All actions in order, up to the first lost race: what follows it was decided on a past state."""
-    outcomes: list[Outcome] = []
-    for action in plan.actions:
-        outcome = perform(action, cluster, world)
-        observability.done(cluster, action, outcome)
-        outcomes.append(outcome)
-        if outcome.code is Code.LOST_RACE:
-            break
-    return outcomes
+    for learnt in [outcome.event for outcome in outcomes if outcome.event]:
+        try:
+            yield from follow(learnt, cluster, world)
+        except Exception as error:  # noqa: BLE001 - raised below, after what else was learnt was followed
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} actions failed in {cluster}, the others were done", failures)
 
 
 def load(event: Event, cluster: str, world: World) -> Cluster:

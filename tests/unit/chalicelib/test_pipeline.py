@@ -22,7 +22,7 @@ from chalicelib.events import (
 from chalicelib.pipeline import handle
 from chalicelib.protocol import Fate, Task
 from chalicelib.states import NodeState
-from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, Lab, RushingClock, instance
+from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, Lab, RushingClock, instance
 from tests.unit.chalicelib.samples import sample
 from tests.unit.chalicelib.stories import change, end, state, tick, warn
 
@@ -302,6 +302,29 @@ def test_two_clusters_do_not_disturb_each_other_and_a_broken_one_does_not_stop_t
     with pytest.raises(ExceptionGroup, match="the tick failed in part"):
         tick(lab)
     assert state(lab) is NodeState.EVACUATED
+
+
+def test_a_record_that_cannot_be_helped_does_not_stop_the_others_of_its_cluster() -> None:
+    lab = Lab(workers=2)
+    tick(lab)
+    lab.hosts.takes = 1_000_000
+    for name in (WORKER, WORKER_2):
+        warn(lab, name)
+    lab.fleet.turn(WORKER, InstanceState.TERMINATED)
+    moved = lab.store.move
+
+    def broken(before: Node, after: Node) -> bool:
+        if before.instance == WORKER:
+            raise ZeroDivisionError
+        return moved(before, after)
+
+    lab.store.move = broken  # type: ignore[method-assign]
+    lab.hosts.takes = 0
+    for _ in range(3):
+        with pytest.raises(ExceptionGroup, match="the tick failed in part"):
+            tick(lab)
+    assert state(lab) is NodeState.EVACUATING
+    assert state(lab, WORKER_2) is NodeState.EVACUATED
 
 
 def test_a_tick_without_ec2_does_what_is_overdue_all_the_same_and_fails() -> None:
