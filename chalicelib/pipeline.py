@@ -170,6 +170,8 @@ def _handle_tick(world: World) -> list[str]:
     except Exception as error:  # noqa: BLE001 - raised below, after the clusters had their turn
         failures.append(error)
         clusters = list(world.store.census().clusters)
+    if any(not incident.told for incident in world.store.incidents(NOBODYS)):
+        clusters.append(NOBODYS)
     random.shuffle(clusters)
     for cluster in clusters:
         try:
