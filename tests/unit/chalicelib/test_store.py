@@ -222,6 +222,8 @@ def test_an_incident_is_opened_once_until_it_expires_or_is_forgotten(store: Stor
     assert store.incidents("blue") == (INCIDENT,)
     store.told("blue", INCIDENT.key)
     assert store.incidents("blue") == (replace(INCIDENT, told=True),)
+    assert store.incident("blue", INCIDENT.key) == replace(INCIDENT, told=True)
+    assert store.incident("blue", "another") is None
     assert store.open_incident("blue", INCIDENT, START + 60)
     store.forget("blue", INCIDENT.key)
     assert store.incidents("blue") == ()
