@@ -10,9 +10,12 @@ from chalicelib.calls import call
 from chalicelib.cluster import InstanceState
 from chalicelib.errand import Stage
 from chalicelib.errors import CallError
+from chalicelib.events import SpotInterruptionWarning
+from chalicelib.pipeline import handle
 from chalicelib.protocol import Balance, Rebalance, Result, SpreadReport, Task
 from chalicelib.states import NodeState
-from tests.unit.chalicelib.fakes import MANAGERS, WORKER, WORKER_2, Lab
+from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, Lab
+from tests.unit.chalicelib.samples import sample
 from tests.unit.chalicelib.stories import commands, end, errand, state, tick
 
 BLUE = {"cluster": "blue"}
@@ -288,3 +291,15 @@ def test_the_message_of_a_failed_rebalance_orders_the_same_again() -> None:
     end(lab, lab.hosts.sent[0])
     ((_, text),) = lab.messages.told
     assert json.dumps(BLUE | {"services": ["web"], "mode": "rolling", "max_moves": 2}) in text
+
+
+def test_a_rebalance_that_follows_a_drill_says_so() -> None:
+    lab = Lab(rebalance=True)
+    lab.store.set_conduct("blue", {"drills": True})
+    warning = sample("spot_interruption_warning", START, instance_id=WORKER) | {"source": "swarmkeeper.drill"}
+    handle(SpotInterruptionWarning, warning, lab.world())
+    end(lab, lab.hosts.sent[-1])
+    while Task.GIVE_BACK not in {sent.task for sent in lab.hosts.sent}:
+        tick(lab)
+    end(lab, lab.hosts.sent[-1])
+    assert errand(lab, Task.REBALANCE).reason == f"{WORKER} in service after a drill"
