@@ -24,6 +24,7 @@ from chalicelib.payloads import (
     names,
     one_of,
     seconds,
+    settling,
     span,
     text,
 )
@@ -186,9 +187,9 @@ def _order(event: TaskOrdered, payload: Payload, world: World) -> dict[str, Any]
     cluster = payload["cluster"]
     if not world.store.managers(cluster):
         raise CallError(f"{cluster} has no manager: tag an instance with swarmkeeper:role=manager")
+    _going(cluster, world)
     if payload.get("dry_run"):
         return _done(event, payload, world)
-    _going(cluster, world)
     return ordered(event, cluster, world)
 
 
@@ -203,7 +204,7 @@ CALLS: dict[str, tuple[Mapping[str, Field], Call]] = {
     "configure": (
         CLUSTER
         | {"recommendations": Field(one_of(Recommendations)), "drills": Field(flag), "notify": Field(flag)}
-        | {"rebalance": Field(flag), "settle": Field(span), "cooldown": Field(span)},
+        | {"rebalance": Field(flag), "settle": Field(settling), "cooldown": Field(span)},
         _configure,
     ),
     "pause": (CLUSTER, _pause),

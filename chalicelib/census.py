@@ -55,7 +55,7 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
                     return home
                 raise
             continue
-        # Ever more rarely: in a storm hundreds wait for it, and keep the table from who takes it.
+        # Ever more rarely: in a storm hundreds wait for one census, and keep the table from who takes it.
         pause = random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, LOOK)  # noqa: S311 - jitter
         world.clock.sleep(min(pause, until - now))
         looks += 1

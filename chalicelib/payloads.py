@@ -16,6 +16,7 @@ SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # what Swarm takes as 
 MOST = 100_000
 FEW = 50  # services that one call names; without names it is all that opted in
 LONGEST = 43_200.0  # seconds, half a day: more was meant as milliseconds
+SETTLING = 600.0  # seconds: the agent lets joins settle inside the half hour that it has to rebalance
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def checked(payload: object, fields: Mapping[str, Field]) -> dict[str, Any]:
         raise CallError(f"the payload must be a JSON object, not {str(payload)[:100]!r}")
     known = ", ".join(sorted(fields))
     if unknown := sorted(set(map(str, given)) - set(fields)):
-        raise CallError(f"unknown field {unknown[0]!r}; known are {known}")
+        raise CallError(f"unknown field {unknown[0][:100]!r}; known are {known}")
     for field, rule in fields.items():
         if field not in given:
             if rule.required:
@@ -69,6 +70,12 @@ def seconds(value: Any) -> str:
 def span(value: Any) -> str:
     """A time span, or none at all."""
     return "" if value == 0 and not isinstance(value, bool) else seconds(value)
+
+
+def settling(value: Any) -> str:
+    """A time span that a rebalance can wait for joins."""
+    good = not span(value) and value <= SETTLING
+    return "" if good else f"a number of seconds from 0 to {SETTLING:.0f}"
 
 
 def count(value: Any) -> str:

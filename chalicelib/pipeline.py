@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 
 NOBODYS = "*"  # in place of a cluster, where none can be named
 RACES = 5  # lost in a row before it is left to the tick
+ENROLLED = 2.0  # seconds after which an instance with a home has a record, if it gets one
 LAG = 3.0  # seconds that Run Command may need to show what its event said
 LAGGING = IN_FLIGHT | {UNKNOWN}
 
@@ -169,6 +170,8 @@ def _handle_tick(world: World) -> list[str]:
     except Exception as error:  # noqa: BLE001 - raised below, after the clusters had their turn
         failures.append(error)
         clusters = list(world.store.census().clusters)
+    if any(not incident.told for incident in world.store.incidents(NOBODYS)):
+        clusters.append(NOBODYS)
     random.shuffle(clusters)
     for cluster in clusters:
         try:
@@ -235,4 +238,7 @@ def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, 
             return ()
         case _:
             node = world.store.node(cluster, event.instance)
+            if node is None:  # or not yet: a census writes the home first
+                world.clock.sleep(ENROLLED)
+                node = world.store.node(cluster, event.instance)
             return (node,) if node else ()

@@ -131,6 +131,11 @@ class DynamoStore(Table):
         """All incidents that are not forgotten."""
         return tuple(map(incident_from, self.all(cluster, "incident#")))
 
+    def incident(self, cluster: str, name: str) -> Incident | None:
+        """The incident of a key."""
+        item = self.get(cluster, f"incident#{name}")
+        return incident_from(item) if item else None
+
     def open_incident(self, cluster: str, incident: Incident, now: float) -> bool:
         """Record an incident; False where it is known and has not expired."""
         names, values = {"#expires": "expires"}, {":now": number(now)}

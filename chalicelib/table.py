@@ -13,6 +13,8 @@ from chalicelib.items import Item, key
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+AT_ONCE = 100  # items of one batch, DynamoDB's maximum
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -26,14 +28,14 @@ class Table:
         return found.get("Item")
 
     def batch(self, keys: list[Item]) -> list[Item]:
-        if not keys:
-            return []
         items: list[Item] = []
-        wanted: dict[str, Any] = {self.table: {"Keys": keys, "ConsistentRead": True}}
-        while wanted:
-            page = self.client.batch_get_item(RequestItems=wanted)
-            items += page["Responses"].get(self.table, [])
-            wanted = page["UnprocessedKeys"]
+        for first in range(0, len(keys), AT_ONCE):
+            some = keys[first : first + AT_ONCE]
+            wanted: dict[str, Any] = {self.table: {"Keys": some, "ConsistentRead": True}}
+            while wanted:
+                page = self.client.batch_get_item(RequestItems=wanted)
+                items += page["Responses"].get(self.table, [])
+                wanted = page["UnprocessedKeys"]
         return items
 
     def all(self, cluster: str, prefix: str) -> Iterator[Item]:

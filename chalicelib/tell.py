@@ -23,7 +23,7 @@ def tell(cluster: str, incident: Incident, world: World) -> Outcome:
     """Record it, then publish it, then remember that; whoever dies in between is succeeded by the tick."""
     now = world.clock.now()
     if not world.store.open_incident(cluster, incident, now):
-        known = {known.key: known for known in world.store.incidents(cluster)}.get(incident.key)
+        known = world.store.incident(cluster, incident.key)
         if known and (known.told or now < known.at + LEFT_TO_OTHERS):
             return Outcome(detail=f"known already: {incident.key}")
     if world.store.conduct(cluster).notify:

@@ -40,5 +40,5 @@ def _arn(topic: str, client: SNSClient) -> str:
     """A topic of this account and region by its name: no setting has to know the account."""
     if topic.startswith("arn:"):
         return topic
-    me = boto3.client("sts").get_caller_identity()
+    me = boto3.client("sts", config=client.meta.config).get_caller_identity()  # as patient as this one
     return f"arn:{me['Arn'].split(':')[1]}:sns:{client.meta.region_name}:{me['Account']}:{topic}"

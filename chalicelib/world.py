@@ -80,6 +80,9 @@ class Store(Protocol):
     def incidents(self, cluster: str) -> tuple[Incident, ...]:
         """All incidents that are not forgotten, dead letters among them."""
 
+    def incident(self, cluster: str, name: str) -> Incident | None:
+        """The incident of a key."""
+
     def open_incident(self, cluster: str, incident: Incident, now: float) -> bool:
         """Record an incident; False where it is known and has not expired."""
 

@@ -36,6 +36,9 @@ def changed(node: Node, state: InstanceState, time: float, cluster: Cluster) -> 
         after = started(node, time, cluster.now)
     else:
         after = following(node, state, time, cluster)
+    if after is None and state in OVER and node.state is NodeState.LEAVING and node.given_up:
+        # It lived when its node was to be removed: its cluster tag was gone, or EC2's listing was wrong.
+        after = node.but(attempts=0, due=cluster.now, reason=f"the instance is {state} now: removed again")
     if after is None:
         actions = (Dispatch(node.instance),) if node.unsent else ()
         return Plan(f"the instance is {state}, the node is {node.state}: nothing to begin", actions)

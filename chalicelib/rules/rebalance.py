@@ -22,7 +22,7 @@ def following(plan: Plan, cluster: Cluster) -> Plan:
     It is wanted before they enter: after a crash in between they enter again, and want it again. While one is
     under way, however many join, one more is wanted after it.
     """
-    joined = [action.after for action in plan.actions if isinstance(action, Move) and _enters(action)]
+    joined = [action for action in plan.actions if isinstance(action, Move) and _enters(action)]
     if not joined or not cluster.conduct.rebalance:
         return plan
     before = cluster.errand(Task.REBALANCE)
@@ -30,8 +30,9 @@ def following(plan: Plan, cluster: Cluster) -> Plan:
         if before.wanted or (before.automatic and before.waiting):
             return plan
         return replace(plan, actions=(MoveErrand(before, before.but(wanted=True)), *plan.actions))
-    names = joined[0].instance + (f" and {len(joined) - 1} more" if joined[1:] else "")
-    changes = fresh(cluster, f"{names} in service")
+    names = joined[0].after.instance + (f" and {len(joined) - 1} more" if joined[1:] else "")
+    drilled = " after a drill" if all(move.before.drill for move in joined) else ""
+    changes = fresh(cluster, f"{names} in service{drilled}")
     after = before.but(**changes) if before else Errand(task=Task.REBALANCE, **changes)
     return replace(plan, actions=(MoveErrand(before, after), *plan.actions, Send(after)))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.events import CommandRunning, Tick
 
 BEATS = 200  # heartbeats of one tick in one cluster: some ten seconds
+MESSAGES = 20  # that one tick makes up for: each may take seconds where the topic does not answer
 STUCK = 300.0  # seconds that work may wait for a host that takes it, before people are told
 AGAIN = 3600.0  # seconds after which they are told again
 
@@ -29,20 +30,22 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
         return Plan(f"paused: {waiting} wait" if waiting else "nothing is overdue")
     changes = [action for node in overdue for action in _changes(node, cluster)]
     changes += _beats(cluster)
-    changes += [Raise(incident) for incident in cluster.untold]
-    changes += _stuck([node for node in overdue if node.unsent], cluster)
     changes += ordered
+    messages = _stuck([node for node in overdue if node.unsent], cluster)
+    messages += [Raise(incident) for incident in cluster.untold[:MESSAGES]]
     work = [node for node in overdue if node.unsent or node.command]
-    if not work and not changes:
+    if not work and not changes and not messages:
         return Plan("nothing is overdue")
     out = sorted({(node.command, node.manager, node.task) for node in overdue if node.command and node.task})
     unsent = sum(node.unsent for node in overdue)
     opened = any(isinstance(change, Move) and change.after.unsent for change in changes)
     sending: list[Action] = [Dispatch(seconds=0)] if unsent or opened else []
     reason = f"{len(work)} overdue: {unsent} to send, {len(out)} commands to ask for"
-    reason += f"; {len(changes)} other steps" if changes else ""
+    steps = len(changes) + len(messages)
+    reason += f"; {steps} other steps" if steps else ""
     measures = (Measure(Metric.OVERDUE_INTENTS, len(work)),) if work else ()
-    return Plan(reason, (*changes, *(Ask(*command) for command in out), *sending), measures)
+    # Messages last: nodes do not wait for a topic that does not answer.
+    return Plan(reason, (*changes, *(Ask(*command) for command in out), *sending, *messages), measures)
 
 
 def _changes(node: Node, cluster: Cluster) -> tuple[Action, ...]:

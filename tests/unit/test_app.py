@@ -229,6 +229,8 @@ def test_status_shows_what_is_recorded(store: DynamoStore, lambdas: Client) -> N
             "nodes": [json.loads(json.dumps(asdict(a_node())))],
             "incidents": [],
             "errands": [],
+            "states": {"in-service": 1},
+            "left_out": {"nodes": 0, "incidents": 0},
         }
     }
     assert set(invoke(lambdas, "status", {})["clusters"]) == {"blue", "green"}

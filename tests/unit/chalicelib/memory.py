@@ -70,6 +70,9 @@ class MemoryStore:
     def incidents(self, cluster: str) -> tuple[Incident, ...]:
         return tuple(one for key, one in sorted(self.known_incidents.items()) if key[0] == cluster)
 
+    def incident(self, cluster: str, name: str) -> Incident | None:
+        return self.known_incidents.get((cluster, name))
+
     def open_incident(self, cluster: str, incident: Incident, now: float) -> bool:
         with self.lock:
             known = self.known_incidents.get((cluster, incident.key))

@@ -12,7 +12,7 @@ from chalicelib.calls import CALLS, call
 from chalicelib.errors import CallError
 from chalicelib.protocol import Task
 from chalicelib.states import NodeState
-from tests.unit.chalicelib.fakes import MANAGERS, WORKER, Lab, instance
+from tests.unit.chalicelib.fakes import MANAGERS, WORKER, Lab, a_node, instance
 from tests.unit.chalicelib.stories import end, state, tick, warn
 
 BLUE = {"cluster": "blue"}
@@ -28,6 +28,7 @@ NODE = {"cluster": "blue", "instance": WORKER}
         ({"cluster": 5}, "cluster must be a cluster's name (letters, digits, '.', '_', '-'), not '5'"),
         ({"cluster": "a b"}, "cluster must be a cluster's name"),
         ({"cluster": "blue", "colour": 1}, "unknown field 'colour'; known are cluster, "),
+        ({"cluster": "blue", "x" * 9000: 1}, f"unknown field '{'x' * 100}'; known are cluster, "),
     ],
 )
 def test_a_bad_payload_is_one_clear_line(which: str, payload: object, error: str) -> None:
@@ -67,7 +68,8 @@ def test_a_bad_payload_is_one_clear_line(which: str, payload: object, error: str
             "recommendations must be one of ignore, note, evacuate,",
         ),
         ("configure", {**BLUE, "rebalance": "note"}, "rebalance must be true or false, not 'note'"),
-        ("configure", {**BLUE, "settle": -1}, "settle must be a number of seconds between 0 and 43200"),
+        ("configure", {**BLUE, "settle": -1}, "settle must be a number of seconds from 0 to 600, not '-1'"),
+        ("configure", {**BLUE, "settle": 1800}, "settle must be a number of seconds from 0 to 600"),
         ("configure", {**BLUE, "cooldown": False}, "cooldown must be a number of seconds"),
         ("configure", {**BLUE, "drills": 1}, "drills must be true or false, not '1'"),
         ("init", NODE, f"{WORKER} is no manager of blue: status shows which are"),
@@ -176,8 +178,32 @@ def test_nothing_is_ordered_from_a_paused_cluster() -> None:
     lab = Lab()
     call("pause", BLUE, lab.world())
     for which in ("rotate_tokens", "rebalance"):
-        with pytest.raises(CallError, match="blue is paused, nothing is sent: resume it first"):
-            call(which, BLUE, lab.world())
+        for dry_run in (False, True):
+            with pytest.raises(CallError, match="blue is paused, nothing is sent: resume it first"):
+                call(which, {**BLUE, "dry_run": dry_run}, lab.world())
+
+
+def test_status_of_very_many_nodes_fits_into_an_answer_and_shows_first_what_is_going_on() -> None:
+    lab = Lab(workers=9000)
+    lab.store.enrol([a_node(instance=instance(5), state=NodeState.GONE)])
+    warn(lab, instance(8000))
+    answer = call("status", BLUE, lab.world())
+    blue = answer["clusters"]["blue"]
+    assert blue["nodes"][0]["instance"] == instance(8000)
+    assert blue["states"] == {"in-service": 9002, "evacuating": 1, "gone": 1}
+    assert blue["left_out"]["nodes"] == 9004 - len(blue["nodes"]) > 0
+    assert len(json.dumps(answer)) < 5_000_000
+
+
+def test_status_passes_over_a_result_that_another_version_recorded() -> None:
+    lab = Lab()
+    call("rotate_tokens", BLUE, lab.world())
+    done = lab.store.errands("blue")[0]
+    lab.store.move_errand(
+        "blue", done, done.but(result='{"task":"rotate-tokens","ok":true,"nodes":[{"x":1}]}')
+    )
+    (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
+    assert (shown["state"], "result" in shown) == ("done", False)
 
 
 def test_status_needs_no_payload() -> None:

@@ -9,7 +9,8 @@ import pytest
 from chalicelib.census import find
 from chalicelib.cluster import Census, InstanceState, Node
 from chalicelib.errors import CensusLateError
-from chalicelib.pipeline import follow
+from chalicelib.events import LaunchHeld
+from chalicelib.pipeline import follow, handle
 from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import (
     START,
@@ -21,6 +22,7 @@ from tests.unit.chalicelib.fakes import (
     a_sighting,
     instance,
 )
+from tests.unit.chalicelib.samples import sample
 from tests.unit.chalicelib.stories import tick
 
 FOREIGN = instance(999)
@@ -120,6 +122,22 @@ def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_bring
     assert lab.node(WORKER_2).state is NodeState.IN_SERVICE
     tick(lab)
     assert lab.node(WORKER_2).state is NodeState.LEAVING
+
+
+def test_a_launch_that_is_held_while_its_instance_is_being_enrolled_is_not_abandoned() -> None:
+    lab = Lab()
+    fresh = instance(900)
+    lab.store.homes[fresh] = "blue"
+    sleep = lab.clock.sleep
+
+    def enrolled(seconds: float) -> None:
+        sleep(seconds)
+        lab.store.enrol([a_node(instance=fresh, state=NodeState.JOINING, due=lab.clock.time)])
+
+    lab.clock.sleep = enrolled  # type: ignore[method-assign]
+    handle(LaunchHeld, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world())
+    assert lab.fleet.completed == []
+    assert len(lab.node(fresh).hooks) == 1
 
 
 def test_a_storm_of_foreign_instances_brings_few_calls() -> None:

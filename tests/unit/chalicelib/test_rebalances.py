@@ -10,9 +10,12 @@ from chalicelib.calls import call
 from chalicelib.cluster import InstanceState
 from chalicelib.errand import Stage
 from chalicelib.errors import CallError
+from chalicelib.events import SpotInterruptionWarning
+from chalicelib.pipeline import handle
 from chalicelib.protocol import Balance, Rebalance, Result, SpreadReport, Task
 from chalicelib.states import NodeState
-from tests.unit.chalicelib.fakes import MANAGERS, WORKER, WORKER_2, Lab
+from tests.unit.chalicelib.fakes import MANAGERS, START, WORKER, WORKER_2, Lab
+from tests.unit.chalicelib.samples import sample
 from tests.unit.chalicelib.stories import commands, end, errand, state, tick
 
 BLUE = {"cluster": "blue"}
@@ -318,3 +321,15 @@ def test_a_rebalance_that_died_half_way_is_finished_also_after_it_is_switched_of
         tick(lab)
     assert len(commands(lab, Task.REBALANCE)) == 2
     assert errand(lab, Task.REBALANCE).reason == "web moved: 5/4/0 is 3/3/3"
+
+
+def test_a_rebalance_that_follows_a_drill_says_so() -> None:
+    lab = Lab(rebalance=True)
+    lab.store.set_conduct("blue", {"drills": True})
+    warning = sample("spot_interruption_warning", START, instance_id=WORKER) | {"source": "swarmkeeper.drill"}
+    handle(SpotInterruptionWarning, warning, lab.world())
+    end(lab, lab.hosts.sent[-1])
+    while Task.GIVE_BACK not in {sent.task for sent in lab.hosts.sent}:
+        tick(lab)
+    end(lab, lab.hosts.sent[-1])
+    assert errand(lab, Task.REBALANCE).reason == f"{WORKER} in service after a drill"

@@ -130,6 +130,9 @@ def test_managers_are_hosts_with_their_state_and_breaker(store: Store) -> None:
         Host(MANAGERS[1], breaker=Breaker(2, START + 30, START - 5.5), address="10.0.0.10"),
         Host(MANAGERS[2], NodeState.GONE),
     )
+    many = [instance(number) for number in range(120)]
+    store.record_managers("blue", many)
+    assert [host.instance for host in store.hosts("blue")] == many, "whoever tags so many"
     store.record_managers("blue", ())
     assert store.managers("blue") == ()
 
@@ -219,6 +222,8 @@ def test_an_incident_is_opened_once_until_it_expires_or_is_forgotten(store: Stor
     assert store.incidents("blue") == (INCIDENT,)
     store.told("blue", INCIDENT.key)
     assert store.incidents("blue") == (replace(INCIDENT, told=True),)
+    assert store.incident("blue", INCIDENT.key) == replace(INCIDENT, told=True)
+    assert store.incident("blue", "another") is None
     assert store.open_incident("blue", INCIDENT, START + 60)
     store.forget("blue", INCIDENT.key)
     assert store.incidents("blue") == ()

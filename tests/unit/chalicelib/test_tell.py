@@ -97,6 +97,16 @@ def test_a_failure_that_names_no_fleet_may_be_ours_and_is_told() -> None:
     assert len(lab.messages.told) == 1
 
 
+def test_what_names_no_fleet_is_told_by_the_tick_where_the_topic_did_not_take_it() -> None:
+    lab = Lab()
+    lab.messages.refuses = True
+    handle(FleetFailed, sample("spot_fleet_error"), lab.world())
+    lab.messages.refuses = False
+    for _ in range(3):
+        tick(lab)
+    assert len(lab.messages.told) == 1
+
+
 @pytest.mark.parametrize(("kind", "told"), [("fleetProgressHalted", 1), ("launchSpecUnusable", 0)])
 def test_of_what_a_fleet_informs_only_a_halt_is_told(kind: str, told: int) -> None:
     lab = Lab()

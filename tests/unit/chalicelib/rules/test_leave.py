@@ -95,6 +95,15 @@ def test_a_repeated_end_sends_what_the_first_only_recorded() -> None:
     assert plan.actions == (Dispatch(WORKER),)
 
 
+@pytest.mark.parametrize("state", OVER)
+def test_a_node_that_lived_too_long_to_be_removed_is_removed_when_its_instance_ends(state: str) -> None:
+    node = a_node(state=NodeState.LEAVING, attempts=20, fate="alive", since=START - 9000)
+    move, *sending = decide(changed(state), a_cluster(node)).actions
+    assert isinstance(move, Move)
+    assert (move.after.unsent, move.after.due, move.after.since) == (True, START, node.since)
+    assert sending == [Dispatch(WORKER)]
+
+
 def test_an_end_from_before_the_last_start_is_not_for_this_life() -> None:
     plan = decide(changed("stopped"), a_cluster(a_node(launched=START + 1)))
     assert plan == Plan("stopped, but that was before the instance's last start")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan
+from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan, Raise
+from chalicelib.cluster import Incident
 from chalicelib.events import CommandRunning, Tick
 from chalicelib.protocol import Task
 from chalicelib.rules import decide
@@ -30,6 +31,14 @@ def test_without_overdue_work_nothing_is_done() -> None:
 def test_what_was_recorded_but_not_sent_is_sent() -> None:
     plan = decide(Tick(), a_cluster(UNSENT))
     assert plan == Plan("1 overdue: 1 to send, 0 commands to ask for", (Dispatch(seconds=0),), overdue(1))
+
+
+def test_nodes_do_not_wait_for_messages_and_one_tick_makes_up_for_a_few() -> None:
+    untold = tuple(
+        Incident(key=f"fleet#{number}", at=START - 100, what="", left="", remedy="") for number in range(50)
+    )
+    plan = decide(Tick(), replace(a_cluster(UNSENT), untold=untold))
+    assert plan.actions == (Dispatch(seconds=0), *map(Raise, untold[:20]))
 
 
 def test_each_command_that_is_out_too_long_is_asked_for_once() -> None:
