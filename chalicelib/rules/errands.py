@@ -45,7 +45,7 @@ def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
         return Plan(refusal, refused=True)
     if before:
         more = before.open and (before.automatic or before.wanted)
-        after = before.but(**_fresh(after), wanted=more)
+        after = before.but(**(_fresh(after) | {"manager": before.avoided}), wanted=more)
     return Plan(after.reason, (MoveErrand(before, after), Send(after)))
 
 
@@ -151,6 +151,8 @@ def _concerns(event: CommandFinished, errand: Errand) -> bool:
 def _after(errand: Errand, event: CommandFinished, now: float) -> Errand:
     if event.result is None:
         return _unanswered(errand, event.failure, now)
+    if errand.automatic and event.result.error:  # of the host, as it names no service: another one may do it
+        return _unanswered(errand, event.result.error, now)
     known = {"command": event.command, "result": encode_result(event.result), "ended": event.time}
     reason = told(event)
     if event.result.wait > 0:
@@ -188,8 +190,8 @@ def _concluded(before: Errand, after: Errand, cluster: Cluster, *, tell: bool) -
     """The errand as it is now; told before it is recorded, then followed by the one wanted after it."""
     letters = (Raise(letter(after, cluster)),) if tell else ()
     if before.wanted and not after.open and cluster.conduct.rebalance:
-        last = {"result": after.result, "ended": after.ended}
-        after = before.but(**rebalance.fresh(cluster, "a node joined meanwhile"), **last)
+        last = {"result": after.result, "ended": after.ended, "manager": after.avoided}
+        after = before.but(**(rebalance.fresh(cluster, "a node joined meanwhile") | last))
     return (*letters, MoveErrand(before, after))
 
 

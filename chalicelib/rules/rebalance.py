@@ -31,7 +31,7 @@ def following(plan: Plan, cluster: Cluster) -> Plan:
             return plan
         return replace(plan, actions=(MoveErrand(before, before.but(wanted=True)), *plan.actions))
     names = joined[0].instance + (f" and {len(joined) - 1} more" if joined[1:] else "")
-    changes = fresh(cluster, f"{names} in service")
+    changes = fresh(cluster, f"{names} in service") | {"manager": before.avoided if before else ""}
     after = before.but(**changes) if before else Errand(task=Task.REBALANCE, **changes)
     return replace(plan, actions=(MoveErrand(before, after), *plan.actions, Send(after)))
 

@@ -27,6 +27,8 @@ SPREAD = SpreadReport(
     after={"a": 3, "b": 3, "c": 3},
 )
 MOVED = Result(Task.REBALANCE, ok=True, spreads=(SPREAD,))
+FAILED = SpreadReport("web", Balance.FAILED, reason="web does not start")
+SICK = Result(Task.REBALANCE, ok=False, spreads=(FAILED,))
 
 
 def given_back(lab: Lab, name: str) -> None:
@@ -175,14 +177,14 @@ def test_a_person_need_not_wait_for_what_cools_down() -> None:
 
 def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join() -> None:
     lab = Lab(workers=4, rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="web does not start")
+    lab.hosts.answers[Task.REBALANCE] = SICK
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
     for _ in range(10):
         tick(lab)
     assert len(commands(lab, Task.REBALANCE)) == 1
     ((_, text),) = lab.messages.told
-    assert "rebalance failed: web does not start" in text
+    assert "rebalance failed: web failed: web does not start" in text
     given_back(lab, WORKER_2)
     assert len(commands(lab, Task.REBALANCE)) == 2
 
@@ -203,7 +205,7 @@ def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed(
 
 def test_a_failure_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     lab = Lab(rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="web does not start")
+    lab.hosts.answers[Task.REBALANCE] = SICK
     given_back(lab, WORKER)
     call("pause", BLUE, lab.world())
     end(lab, lab.hosts.sent[-1])
@@ -258,3 +260,25 @@ def test_a_rebalance_that_died_half_way_is_finished_also_after_it_is_switched_of
         tick(lab)
     assert len(commands(lab, Task.REBALANCE)) == 2
     assert errand(lab, Task.REBALANCE).reason == "web moved: 5/4/0 is 3/3/3"
+
+
+def test_a_manager_whose_engine_is_sick_is_not_the_one_that_is_asked_again() -> None:
+    lab = Lab(workers=4, rebalance=True)
+    hung = Result(Task.REBALANCE, ok=False, error="the engine did not say what it is within 5 s")
+    lab.hosts.answers[Task.REBALANCE] = hung
+    given_back(lab, WORKER)
+    first = lab.hosts.sent[-1]
+    end(lab, first)
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    tick(lab)
+    tick(lab)
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE, "nobody was asked to order it again"
+    lab.hosts.answers[Task.REBALANCE] = hung
+    for _ in range(2):
+        with pytest.raises(CallError, match="the engine did not say what it is within 5 s"):
+            call("rebalance", BLUE, lab.world())
+    (_, second), (third, fourth) = (
+        [to for to, _ in commands(lab, Task.REBALANCE)][i : i + 2] for i in (0, 2)
+    )
+    assert first.manager != second
+    assert third != fourth
