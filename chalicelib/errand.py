@@ -63,6 +63,11 @@ class Errand:
         return self.open and not self.command and not self.attempts
 
     @property
+    def avoided(self) -> str:
+        """The manager that it failed on; the next one is sent to another, if there is one."""
+        return self.manager if self.stage is Stage.FAILED else ""
+
+    @property
     def host(self) -> str:
         """The one instance that it can run on; "" for any manager."""
         return self.instance if self.task in HERE else ""

@@ -47,7 +47,7 @@ def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
         return Plan(refusal, refused=True)
     if before:
         more = before.open and (before.automatic or before.wanted)
-        after = before.but(**_fresh(after), wanted=more)
+        after = before.but(**(_fresh(after) | {"manager": before.avoided}), wanted=more)
     return Plan(after.reason, (MoveErrand(before, after), Send(after)))
 
 
@@ -213,8 +213,8 @@ def _concluded(before: Errand, after: Errand, cluster: Cluster, *, tell: bool) -
         return (MoveErrand(before, held),)
     letters = (Raise(letter(after, cluster)),) if tell else ()
     if before.wanted and not after.open and cluster.conduct.rebalance:
-        last = {"result": after.result, "ended": after.ended}
-        after = before.but(**rebalance.fresh(cluster, "a node joined meanwhile"), **last)
+        last = {"result": after.result, "ended": after.ended, "manager": after.avoided}
+        after = before.but(**(rebalance.fresh(cluster, "a node joined meanwhile") | last))
     return (*letters, MoveErrand(before, after))
 
 

@@ -32,7 +32,7 @@ def following(plan: Plan, cluster: Cluster) -> Plan:
         return replace(plan, actions=(MoveErrand(before, before.but(wanted=True)), *plan.actions))
     names = joined[0].after.instance + (f" and {len(joined) - 1} more" if joined[1:] else "")
     drilled = " after a drill" if all(move.before.drill for move in joined) else ""
-    changes = fresh(cluster, f"{names} in service{drilled}")
+    changes = fresh(cluster, f"{names} in service{drilled}") | {"manager": before.avoided if before else ""}
     after = before.but(**changes) if before else Errand(task=Task.REBALANCE, **changes)
     return replace(plan, actions=(MoveErrand(before, after), *plan.actions, Send(after)))
 

@@ -28,6 +28,21 @@ def deploy(lab: Lab, project: Path = programs.PROJECT) -> None:
     _run([str(chalice), "deploy", "--stage", STAGE], app, {**environment, **_offline(app)})
 
 
+def typed(lab: Lab, line: str) -> subprocess.CompletedProcess[str]:
+    """What a person gets who types a line into a shell where the lab's app was deployed."""
+    environment = account.environment(lab)
+    path = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=lab.directory / "app",
+        env={**environment, "PYTHONPATH": "", "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMES_OUT,
+    )
+
+
 def copy(lab: Lab, project: Path) -> Path:
     """The project's deployable parts in the lab's own directory, with a stage for the lab."""
     app = lab.directory / "app"

@@ -45,6 +45,17 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def named(word: str, host: int) -> list[Process]:
+    """The processes with this in their command lines that run inside a host, whose process 1 is given."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            inside = (path / "ns/pid").readlink() == Path(f"/proc/{host}/ns/pid").readlink()
+            if inside and word in (path / "cmdline").read_bytes().decode(errors="replace"):
+                found.append(Process(int(path.name), started(int(path.name))))
+    return found
+
+
 def environment(pid: int) -> dict[str, str]:
     """The environment a process was started with; empty where it has ended."""
     try:

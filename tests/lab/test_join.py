@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,14 +33,19 @@ def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """Three managers and a worker, bare: only the first manager's init is called."""
+    """Three managers and a worker, bare: init is called, by two people at once on two of the managers."""
     lifecycle.down(NAME)
     lab = lifecycle.up(NAME, managers=3, workers=1, unjoined=True)
     try:
         mailbox.subscribe(lab)
         life.ticked(lab, lab.hosts, "joining", 60)
-        said = life.call(lab, "init", instance=lab.hosts[0].instance)
-        assert "error" not in said, said
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(life.call, lab, "init", instance=lab.hosts[0].instance)
+            second = pool.submit(life.call, lab, "init", instance=lab.hosts[1].instance)
+            said = [first.result(), second.result()]
+        refused = [answer["error"] for answer in said if "error" in answer]
+        assert len(refused) == 1, said
+        assert re.search("is under way|has its swarm since init on", refused[0])
         life.ticked(lab, lab.hosts, "in-service", 240)
         yield lab
     finally:

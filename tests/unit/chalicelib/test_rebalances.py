@@ -333,3 +333,25 @@ def test_a_rebalance_that_follows_a_drill_says_so() -> None:
         tick(lab)
     end(lab, lab.hosts.sent[-1])
     assert errand(lab, Task.REBALANCE).reason == f"{WORKER} in service after a drill"
+
+
+def test_a_manager_whose_engine_is_sick_is_not_the_one_that_is_asked_again() -> None:
+    lab = Lab(workers=4, rebalance=True)
+    hung = Result(Task.REBALANCE, ok=False, error="the engine did not say what it is within 5 s")
+    lab.hosts.answers[Task.REBALANCE] = hung
+    given_back(lab, WORKER)
+    first = lab.hosts.sent[-1]
+    end(lab, first)
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    tick(lab)
+    tick(lab)
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE, "nobody was asked to order it again"
+    lab.hosts.answers[Task.REBALANCE] = hung
+    for _ in range(2):
+        with pytest.raises(CallError, match="the engine did not say what it is within 5 s"):
+            call("rebalance", BLUE, lab.world())
+    (_, second), (third, fourth) = (
+        [to for to, _ in commands(lab, Task.REBALANCE)][i : i + 2] for i in (0, 2)
+    )
+    assert first.manager != second
+    assert third != fourth

@@ -1,0 +1,45 @@
+"""Services that stand unevenly on the workers, and how they stand."""
+
+from __future__ import annotations
+
+import json
+
+from tests.lab import engine, life, services, state, swarm
+from tests.lab.state import Host, Lab
+
+
+def workers(lab: Lab) -> list[Host]:
+    """The hosts that are to be workers, in the order in which they came."""
+    return [host for host in state.load(lab.name).hosts if host.role == "worker"]
+
+
+def counts(lab: Lab, service: str) -> list[int]:
+    """Running tasks of a service on each worker."""
+    found = engine.spread(engine.tasks(engine.manager(lab), service)).get(service, {})
+    return [found.get(swarm.node_of(lab, host).id, 0) for host in workers(lab)]
+
+
+def spec(lab: Lab, service: str) -> str:
+    """A service's spec as bytes."""
+    (row,) = engine.manager(lab).api.services({"name": service})
+    return json.dumps(row["Spec"])
+
+
+def available(lab: Lab, host: Host, availability: str) -> None:
+    """What ``docker node update --availability`` does; a lost race counts as not yet."""
+
+    def change() -> bool:
+        node = engine.manager(lab).nodes.get(swarm.node_of(lab, host).id)
+        node.update({**node.attrs["Spec"], "Availability": availability})
+        return True
+
+    engine.wait_until(change, 10, f"{host.name} is {availability}")
+
+
+def emptied(lab: Lab) -> None:
+    """The last worker has nothing, as if it had just joined: drained by hand, then active again."""
+    last = workers(lab)[-1]
+    available(lab, last, "drain")
+    engine.wait_until(lambda: life.tasks_on(lab, last) == 0, 60, f"{last.name} is empty")
+    services.wait_running(lab)
+    available(lab, last, "active")
