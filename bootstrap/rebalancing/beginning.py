@@ -10,7 +10,7 @@ from bootstrap.evacuation import Update, empty
 from bootstrap.planning.spread import Spread
 from bootstrap.rebalancing import rolling
 from bootstrap.rebalancing.surge import raised, steady
-from bootstrap.rebalancing.verdict import Decision, Run, Wave
+from bootstrap.rebalancing.verdict import AGAIN, Decision, Run, Wave
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode, Rebalance
 
@@ -20,7 +20,6 @@ PART = 10  # of a big service one wave moves this part of its replicas, or it wo
 PATIENCE = (60.0, 300.0)  # seconds for a wave's tasks to run, at least and at most
 SLOWER = 5  # times the start-up that was observed: a new node has to pull the image first
 CLOSING = 15.0  # seconds kept to end a wave, also one that failed
-AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
 
 
 def mode_of(service: Service, asked: Rebalance) -> Mode | None:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from bootstrap.evacuation import Update
 from bootstrap.planning.spread import Spread, chosen, plan, untouched
 from bootstrap.rebalancing import rolling
-from bootstrap.rebalancing.beginning import AGAIN, begin, mode_of, stay, why_not
+from bootstrap.rebalancing.beginning import begin, mode_of, stay, why_not
 from bootstrap.rebalancing.ending import end
 from bootstrap.rebalancing.surge import surge_of
-from bootstrap.rebalancing.verdict import Decision, Run
+from bootstrap.rebalancing.verdict import AGAIN, LATER, Decision, Run
 from bootstrap.shift import excluded, restored
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode, Rebalance
@@ -38,6 +38,18 @@ def begun(service: Service) -> bool:
     return service.replicated and surge_of(service) is not None
 
 
+def rolls(service: Service, run: Run, now: float) -> bool:
+    """A forced update of it, which this run has begun, is under way.
+
+    A user's change after the last task was restarted takes its status away: then it never shows as completed.
+    """
+    wave = run.waves.get(service.id)
+    if wave is None or wave.mode is not Mode.ROLLING or service.id in run.verdicts:
+        return False
+    forgotten = not service.update and now >= run.active + QUIET
+    return not rolling.outcome(service)[0] and not forgotten
+
+
 def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
     """One step: end what was begun, else see the services through one by one."""
     for service in snapshot.services:
@@ -48,6 +60,9 @@ def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
         if _left_behind(service, snapshot):
             why = "nothing moves any more; its spec becomes what it was"
             return Decision(replace(run, active=now), Update(service, restored(service), why))
+    for service in snapshot.services:
+        if rolls(service, run, now):
+            return Decision(run, waiting=f"the update of {service.name} is under way")
     return _through(snapshot, run, now)
 
 
@@ -114,10 +129,7 @@ def planned(
 def _one(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run, now: float) -> Decision:
     service, wave = spread.service, run.waves.get(spread.service.id)
     if wave and wave.mode is Mode.ROLLING:
-        over, wrong = rolling.outcome(service)
-        if not over:
-            return Decision(run, waiting=f"the update of {service.name} is under way")
-        if wrong:
+        if wrong := rolling.outcome(service)[1]:
             return Decision(run.judged(service.id, Balance.FAILED, wrong))
     if run.failed:
         return stay(spread, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
@@ -148,7 +160,7 @@ def _not_now(spread: Spread, run: Run, why: str, now: float) -> Decision:
     if now < min(run.active + QUIET, run.deadline):
         return Decision(run, waiting=f"{service.name}: {why}")
     busy = service.before is not None or service.update in ("updating", "rollback_started")
-    return stay(spread, run, why, AGAIN if busy else 0.0)
+    return stay(spread, run, why, LATER if busy else 0.0)
 
 
 def foretold(snapshot: Snapshot, run: Run) -> Run:

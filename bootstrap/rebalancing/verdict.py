@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from bootstrap.evacuation import Update
 from chalicelib.protocol import Balance, Mode, Rebalance
 
+AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
+LATER = 300.0  # the same for what others are at work on, which may take as long as it likes
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -51,6 +54,16 @@ class Run:
     def rest(self) -> int:
         """How many moves it may still make; below 0 for any number."""
         return max(0, self.asked.max_moves - self.moved) if self.asked.max_moves else -1
+
+    @property
+    def over(self) -> bool:
+        """Every service has its verdict."""
+        return all(key in self.verdicts for key in (*self.services, *self.others))
+
+    @property
+    def wait(self) -> float:
+        """In how many seconds to go on, for the service that is due first; 0 for none."""
+        return min((one.wait for one in self.verdicts.values() if one.wait), default=0.0)
 
     @property
     def failed(self) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 from bootstrap.clock import Clock
-from bootstrap.rebalancing import rolling
 from bootstrap.rebalancing.account import Account, opening, shown
 from bootstrap.rebalancing.lease import LASTS, Lease
-from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned
+from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned, rolls
 from bootstrap.rebalancing.settle import Settling
-from bootstrap.rebalancing.verdict import Run
+from bootstrap.rebalancing.verdict import LATER, Run
 from bootstrap.swarm import Engine, EngineError, NotManagerError
 from bootstrap.tasks.evacuate import perform, say
 from bootstrap.view import Service, Snapshot
 from chalicelib.picture import picture
-from chalicelib.protocol import Arguments, Balance, Mode, Rebalance, Result, Task
+from chalicelib.protocol import Arguments, Balance, Rebalance, Result, Task
 
 BUDGET = 600.0  # seconds, where no deadline is given
 LOOK_AGAIN = 0.5  # seconds between two looks at the swarm
@@ -43,7 +43,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     try:
         _settle(engine, asked, lease, clock, deadline)
         result = _through(engine, asked, lease, clock, deadline)
-        ended = not result.wait and any(one.balance is Balance.MOVED for one in result.spreads)
+        ended = _tried(result)
         return result
     finally:
         _release(lease, ended=ended)
@@ -111,15 +111,15 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
     while not lost and (began := clock.now()) <= deadline:
         try:
             lost = "" if lease.take() else f"its lease was taken over by {lease.holder()}"
-            snapshot = engine.everything(_busy(engine, run))
+            snapshot = engine.everything(partial(_watched, run, began))
             account = account.seen(snapshot, run, clock.now())
-            decision = next_step(snapshot, run, clock.now())
+            decision = next_step(snapshot, run, began)
             if decision.update and not lost and perform(engine, decision.update):
                 run = decision.run
                 continue
             if not decision.update:
                 run = decision.run
-                if not decision.waiting:
+                if run.over:
                     break
         except NotManagerError:
             raise
@@ -132,16 +132,20 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
     return _result(run, account.seen(snapshot, run, clock.now()), snapshot)
 
 
-def _busy(engine: Engine, run: Run) -> Collection[str]:
+def _watched(run: Run, now: float, services: Collection[Service]) -> Collection[str]:
     """The services whose tasks are to be watched; none where all tasks are needed, for a plan."""
-    services = [service for service in engine.services() if service.id not in run.verdicts]
-    watched = {service.id for service in services if begun(service) or _rolls(service, run)}
+    going = [service for service in services if service.id not in run.verdicts]
+    watched = {service.id for service in going if begun(service) or rolls(service, run, now)}
     return watched | {service.id for service in services if service.before} if watched else watched
 
 
-def _rolls(service: Service, run: Run) -> bool:
-    wave = run.waves.get(service.id)
-    return wave is not None and wave.mode is Mode.ROLLING and not rolling.outcome(service)[0]
+def _tried(result: Result) -> bool:
+    """Tasks were moved, with success or not, and it does not go on soon: then the cool-down begins.
+
+    That others are at work on a service is no reason to move the rest each time a node comes.
+    """
+    soon = 0 < result.wait < LATER
+    return not soon and any(one.balance in (Balance.MOVED, Balance.FAILED) for one in result.spreads)
 
 
 def _release(lease: Lease, *, ended: bool) -> None:
@@ -157,5 +161,4 @@ def _result(run: Run, account: Account, snapshot: Snapshot) -> Result:
         say(line)
     rows, balanced = shown(reports)
     ok = all(report.balance is not Balance.FAILED for report in reports)
-    wait = max((verdict.wait for verdict in run.verdicts.values()), default=0.0)
-    return Result(Task.REBALANCE, ok, spreads=rows, facts={"balanced": balanced}, wait=wait)
+    return Result(Task.REBALANCE, ok, spreads=rows, facts={"balanced": balanced}, wait=run.wait)

@@ -11,13 +11,14 @@ import pytest
 
 from bootstrap.rebalancing.lease import LASTS
 from bootstrap.rebalancing.surge import raised
+from bootstrap.rebalancing.verdict import LATER
 from bootstrap.shift import Pace, shifted
 from bootstrap.swarm import EngineError
 from bootstrap.tasks import evacuate
 from bootstrap.view import DOOMED_LABEL, MARK_LABEL, Service
 from chalicelib.protocol import Arguments, Balance, Fate, Result, Subject, Task
 from tests.unit.bootstrap.fake_swarm import FakeSwarm, instance
-from tests.unit.bootstrap.rebalancing import marked, meanwhile, only, run, uneven
+from tests.unit.bootstrap.rebalancing import OPT_IN, marked, meanwhile, only, run, uneven
 
 
 @pytest.fixture
@@ -122,6 +123,29 @@ def test_a_rebalance_that_moved_nothing_begins_no_cool_down(swarm: FakeSwarm) ->
     assert only(run(swarm, cooldown=60)).balance is Balance.BALANCED
     swarm.add_node()
     assert only(run(swarm, cooldown=60)).balance is Balance.MOVED
+
+
+def test_a_service_in_an_endless_update_keeps_no_cool_down_from_the_others(swarm: FakeSwarm) -> None:
+    swarm.add_service("stuck", 3, Labels=dict(OPT_IN))
+    swarm.service_rows["stuck"]["UpdateStatus"] = {"State": "updating"}
+    first = run(swarm, cooldown=300)
+    assert {one.service: one.balance for one in first.spreads} == {
+        "web": Balance.MOVED,
+        "stuck": Balance.LEFT,
+    }
+    assert first.wait == LATER
+    swarm.add_node()
+    swarm.updates.clear()
+    assert run(swarm, cooldown=300).wait > 250
+    assert swarm.updates == []
+
+
+def test_after_a_surge_that_failed_there_is_a_cool_down_too(swarm: FakeSwarm) -> None:
+    swarm.sick.add("n04")
+    assert only(run(swarm, cooldown=300)).balance is Balance.FAILED
+    swarm.updates.clear()
+    assert run(swarm, cooldown=300).wait > 200
+    assert swarm.updates == []
 
 
 def test_nodes_that_join_one_after_the_other_cost_one_run(swarm: FakeSwarm) -> None:
