@@ -89,13 +89,27 @@ def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
 
 
 def _unrest(snapshot: Snapshot, run: Run, now: float) -> str:
-    """What Swarm is still at work on, of the services whose surge was only to be ended."""
+    """What Swarm is still at work on: an election, or services whose surge was only to be ended."""
+    if unheard := _unheard(snapshot, run, now):
+        return f"no word yet from {unheard} since the managers elected a leader"
     for key in (*run.failing, *run.others):
         service = snapshot.service_by_id.get(key)
         patient = key not in run.verdicts and now < min(run.active + QUIET, run.deadline)
         if service and patient and (why := untouched(service, snapshot)):
             return f"{service.name}: {why}"
     return ""
+
+
+def _unheard(snapshot: Snapshot, run: Run, now: float) -> str:
+    """A node with tasks of which Swarm does not know yet whether it lives: without it a plan would be wrong.
+
+    All are unknown for up to 5 s after an election (measured).
+    """
+    if all(key in run.verdicts for key in run.services) or now >= min(run.active + QUIET, run.deadline):
+        return ""
+    busy = {task.node for task in snapshot.tasks if task.wanted}
+    nodes = (node for node in snapshot.nodes if node.state == "unknown" and node.id in busy)
+    return next((node.hostname for node in nodes), "")
 
 
 def _judged(snapshot: Snapshot, run: Run) -> Run:
@@ -128,9 +142,8 @@ def planned(
 
 def _one(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run, now: float) -> Decision:
     service, wave = spread.service, run.waves.get(spread.service.id)
-    if wave and wave.mode is Mode.ROLLING:
-        if wrong := rolling.outcome(service)[1]:
-            return Decision(run.judged(service.id, Balance.FAILED, wrong))
+    if wave and wave.mode is Mode.ROLLING and (wrong := rolling.outcome(service)[1]):
+        return Decision(run.judged(service.id, Balance.FAILED, wrong))
     if run.failed:
         return stay(spread, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
     if why := untouched(service, snapshot):

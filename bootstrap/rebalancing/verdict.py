@@ -23,10 +23,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Wave:
-    """What was last begun for a service, when ``left`` moves were planned."""
+    """What was last begun for a service, when ``left`` moves were planned over these ``nodes`` (ids)."""
 
     mode: Mode
     left: float
+    nodes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 from bootstrap.rebalancing.surge import SURGE_LABEL, raised
-from bootstrap.view import Task
+from bootstrap.view import DOOMED_LABEL, Task
 from chalicelib.protocol import Balance, Result
 from tests.unit.bootstrap.fake_swarm import FakeSwarm
-from tests.unit.bootstrap.rebalancing import OPT_IN, meanwhile, run, uneven
+from tests.unit.bootstrap.rebalancing import OPT_IN, marked, meanwhile, run, uneven
 
 ROLLING = {**OPT_IN, "swarmkeeper.rebalance": "rolling"}
 
@@ -70,3 +72,46 @@ def test_a_surge_that_cannot_be_ended_is_no_end_of_the_budget_for_others() -> No
     assert of(result, "last") == (Balance.LEFT, "stopped at the first failed service: web")
     assert result.wait > 0, "the mark is to be taken away once it can be"
     assert SURGE_LABEL in swarm.spec("web")["Labels"]
+
+
+def test_a_doom_that_was_left_on_a_node_that_is_active_again_stops_nothing() -> None:
+    swarm = uneven()
+    swarm.node_rows["n02"]["Spec"]["Labels"] = {DOOMED_LABEL: f"{swarm.time - 3600:.0f}"}
+    assert of(run(swarm), "web")[0] is Balance.MOVED
+    assert swarm.spread("web") == {"n02": 3, "n03": 3, "n04": 3}
+
+
+def test_nodes_that_join_in_the_middle_are_no_failure() -> None:
+    swarm = uneven(replicas=24)
+
+    def joined() -> None:
+        if marked(swarm) and len(swarm.node_rows) == 4:
+            swarm.add_node()
+            swarm.add_node()
+
+    result = run(swarm, meanwhile(swarm, joined))
+    assert of(result, "web") == (Balance.MOVED, "balanced: 5 on 4 nodes, 4 on 1 node")
+    assert swarm.fewest["web"] == 24
+
+
+def test_a_plan_waits_for_nodes_that_an_election_has_made_unknown() -> None:
+    swarm = uneven()
+    ticks = itertools.count()
+    for node in swarm.node_rows.values():
+        node["Status"]["State"] = "unknown"
+
+    def heard() -> None:
+        if next(ticks) == 6:
+            for node in swarm.node_rows.values():
+                node["Status"]["State"] = "ready"
+
+    assert of(run(swarm, meanwhile(swarm, heard)), "web")[0] is Balance.MOVED
+    assert swarm.spread("web") == {"n02": 3, "n03": 3, "n04": 3}
+
+
+def test_a_node_that_stays_unknown_is_not_waited_for_for_ever() -> None:
+    swarm = uneven()
+    swarm.node_rows["n03"]["Status"]["State"] = "unknown"
+    began = swarm.time
+    assert of(run(swarm), "web")[0] is Balance.MOVED
+    assert swarm.time < began + 200
