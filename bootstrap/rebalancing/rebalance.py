@@ -57,7 +57,7 @@ def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
         if service.replicated and surge and service.id not in run.verdicts:
             return end(service, surge, snapshot, run, now)
     for service in snapshot.services:
-        if _left_behind(service, snapshot):
+        if _left_behind(service, snapshot) and not run.hopeless(service.id, now):
             why = "nothing moves any more; its spec becomes what it was"
             return Decision(replace(run, active=now), Update(service, restored(service), why))
     for service in snapshot.services:

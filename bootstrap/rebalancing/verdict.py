@@ -10,6 +10,7 @@ from chalicelib.protocol import Balance, Mode, Rebalance
 
 AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
 LATER = 300.0  # the same for what others are at work on, which may take as long as it likes
+HOPEFUL = 60.0  # seconds for which a change is tried again that the engine refuses
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,25 @@ class Run:
     waves: Mapping[str, Wave] = field(default_factory=dict)
     failing: Mapping[str, str] = field(default_factory=dict)  # whose surge is given up, and why
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    refused: Mapping[str, float] = field(default_factory=dict)  # since when the engine will not change them
 
     def judged(self, service: str, balance: Balance, reason: str = "", wait: float = 0.0) -> Run:
         return replace(self, verdicts={**self.verdicts, service: Verdict(balance, reason, wait)})
 
     def waved(self, service: str, wave: Wave) -> Run:
         return replace(self, waves={**self.waves, service: wave})
+
+    def denied(self, service: str, now: float) -> Run:
+        """The run when the engine would not change a service; for a minute that may be an election."""
+        run = replace(self, refused={service: self.refused.get(service, now)})
+        if not run.hopeless(service, now) or service not in (*self.services, *self.others):
+            return run
+        why = f"the engine has refused for {HOPEFUL:.0f} s to change it (the log shows why); it is as it was"
+        return run.judged(service, Balance.FAILED, why, LATER)
+
+    def hopeless(self, service: str, now: float) -> bool:
+        """The engine has refused for so long that others come first."""
+        return now >= self.refused.get(service, now) + HOPEFUL
 
     @property
     def rest(self) -> int:

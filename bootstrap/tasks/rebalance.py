@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 
 from bootstrap.clock import Clock
@@ -19,6 +20,8 @@ from chalicelib.protocol import Arguments, Balance, Rebalance, Result, Task
 
 BUDGET = 600.0  # seconds, where no deadline is given
 LOOK_AGAIN = 0.5  # seconds between two looks at the swarm
+SHARE = 4  # times what a look took, to the next one, where that is longer
+LONGEST_REST = 10.0  # seconds between two looks at most
 HELD = LASTS + 2  # seconds that a manual call waits for the lease: a dead holder is outlived
 
 
@@ -68,7 +71,7 @@ def _host(engine: Engine, me: str) -> str:
 
 def _cooling(lease: Lease, asked: Rebalance, now: float) -> float:
     """Seconds until the cool-down of the last rebalance is over."""
-    return max(0.0, lease.look().ended + asked.cooldown - now) if asked.cooldown else 0.0
+    return max(0.0, min(lease.look().ended - now, 0.0) + asked.cooldown) if asked.cooldown else 0.0
 
 
 def _taken(lease: Lease, asked: Rebalance, clock: Clock, deadline: float) -> str:
@@ -90,7 +93,7 @@ def _later(why: str, wait: float) -> Result:
 def _settle(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadline: float) -> None:
     """Until no node has joined for as long as is asked, so that nodes that join together cost one run."""
     settling = Settling(asked.settle, clock.now(), clock.now())
-    while asked.settle and clock.now() < deadline:
+    while asked.settle and (began := clock.now()) < deadline:
         try:
             lease.take()
             settling = settling.seen(engine.nodes(), clock.now())
@@ -100,7 +103,7 @@ def _settle(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadli
             say(f"{error}; looking again")  # managers that join cost elections
         if settling.over(clock.now()):
             return
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(_rest(clock.now() - began))
 
 
 def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadline: float) -> Result:
@@ -114,10 +117,12 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
             snapshot = engine.everything(partial(_watched, run, began))
             account = account.seen(snapshot, run, clock.now())
             decision = next_step(snapshot, run, began)
-            if decision.update and not lost and perform(engine, decision.update):
-                run = decision.run
-                continue
-            if not decision.update:
+            if decision.update and not lost:
+                if perform(engine, decision.update):
+                    run = replace(decision.run, refused={})
+                    continue
+                run = run.denied(decision.update.service.id, began)
+            elif not decision.update:
                 run = decision.run
                 if run.over:
                     break
@@ -126,10 +131,15 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
         except EngineError as error:
             # An election or a busy engine: the budget, not the first refusal, decides when to give up.
             say(f"{error}; looking again")
-        clock.sleep(max(LOOK_AGAIN, clock.now() - began))  # no more than half of the time asking a big swarm
+        clock.sleep(_rest(clock.now() - began))
     snapshot = engine.everything()
     run = expired(snapshot, run, lost or "the time budget is over")
     return _result(run, account.seen(snapshot, run, clock.now()), snapshot)
+
+
+def _rest(took: float) -> float:
+    """Seconds until the next look: the managers of a big swarm are not kept busy with answering us."""
+    return max(LOOK_AGAIN, min(SHARE * took, LONGEST_REST))
 
 
 def _watched(run: Run, now: float, services: Collection[Service]) -> Collection[str]:
