@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bootstrap.view import Membership, Node, Service, Task, counted
+from bootstrap.view import Membership, Node, Service, Task, counted, moment
 
 
 def read_node(row: Mapping[str, Any]) -> Node:
@@ -52,7 +52,11 @@ def read_service(row: Mapping[str, Any]) -> Service:
 
 
 def read_task(row: Mapping[str, Any]) -> Task:
-    """A task from one row of ``GET /tasks``."""
+    """A task from one row of ``GET /tasks``.
+
+    Its state's time is the worker's own; the managers have noted it no earlier than it was, by their clock.
+    """
+    since, noted = row["Status"].get("Timestamp", ""), row.get("UpdatedAt", "")
     return Task(
         id=row["ID"],
         service=row.get("ServiceID", ""),
@@ -61,7 +65,7 @@ def read_task(row: Mapping[str, Any]) -> Task:
         state=row["Status"]["State"],
         desired=row["DesiredState"],
         created=row.get("CreatedAt", ""),
-        since=row["Status"].get("Timestamp", ""),
+        since=min(since, noted, key=moment) if noted else since,
     )
 
 

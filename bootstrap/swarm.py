@@ -153,10 +153,14 @@ class Engine:
             tasks |= {task.id: task for task in kept}
         return Snapshot(nodes, services, tuple(tasks.values()))
 
-    def everything(self, of: Collection[str] = ()) -> Snapshot:
-        """The swarm now with all its tasks, or with those of the services ``of`` (ids) only."""
-        tasks = self.tasks(service=sorted(of)) if of else self.tasks()
-        return Snapshot(self.nodes(), self.services(), tasks)
+    def everything(self, of: Callable[[Collection[Service]], Collection[str]] | None = None) -> Snapshot:
+        """The swarm now with all its tasks, or with those of the services only that ``of`` chooses (ids).
+
+        The services are read before their tasks: what was chosen by is what the snapshot shows.
+        """
+        services = self.services()
+        ids = sorted(of(services)) if of else []
+        return Snapshot(self.nodes(), services, self.tasks(service=ids) if ids else self.tasks())
 
     def config(self, name: str) -> Config | None:
         """The config of that name; None where there is none."""

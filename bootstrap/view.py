@@ -72,6 +72,11 @@ class Node:
             return None
 
     @property
+    def going(self) -> bool:
+        """It is doomed, and nobody has made it active again since: the label alone may be a left-over."""
+        return self.doom is not None and self.availability != "active"
+
+    @property
     def down(self) -> bool:
         """Swarm has given it up. ``unknown`` is less: all are for up to 5 s after an election (measured)."""
         return self.state == "down"
@@ -245,8 +250,7 @@ class Snapshot:
     @cached_property
     def doomed(self) -> tuple[Node, ...]:
         """Nodes that an evacuation was begun for, not down, and not made active again by somebody since."""
-        begun = (node for node in self.nodes if node.doom is not None and node.availability != "active")
-        return tuple(node for node in begun if not node.down)
+        return tuple(node for node in self.nodes if node.going and not node.down)
 
     @cached_property
     def _by_service(self) -> Mapping[str, tuple[Task, ...]]:

@@ -168,7 +168,7 @@ class Grounds:
 
     def _usable(self, rules: str, service: Service) -> frozenset[str]:
         if rules not in self.usable:
-            fit = (node.id for node in self.nodes if node.doom is None and may_hold(node, service))
+            fit = (node.id for node in self.nodes if may_hold(node, service))
             self.usable[rules] = frozenset(fit)
         return self.usable[rules]
 

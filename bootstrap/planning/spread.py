@@ -74,7 +74,7 @@ def _unsettled(service: Service, snapshot: Snapshot) -> str:
     wanted = [task for task in snapshot.tasks_of(service) if task.wanted]
     nodes = snapshot.node_by_id
     for task in wanted:
-        if task.node in nodes and nodes[task.node].doom is not None:
+        if task.node in nodes and nodes[task.node].going:
             return f"an evacuation has yet to take its tasks off {nodes[task.node].hostname}"
     running = sum(task.running for task in wanted)
     if running < service.replicas or len(wanted) != service.replicas:

@@ -10,7 +10,7 @@ from bootstrap.evacuation import Update, empty
 from bootstrap.planning.spread import Spread
 from bootstrap.rebalancing import rolling
 from bootstrap.rebalancing.surge import raised, steady
-from bootstrap.rebalancing.verdict import Decision, Run, Wave
+from bootstrap.rebalancing.verdict import AGAIN, Decision, Run, Wave
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode, Rebalance
 
@@ -20,7 +20,6 @@ PART = 10  # of a big service one wave moves this part of its replicas, or it wo
 PATIENCE = (60.0, 300.0)  # seconds for a wave's tasks to run, at least and at most
 SLOWER = 5  # times the start-up that was observed: a new node has to pull the image first
 CLOSING = 15.0  # seconds kept to end a wave, also one that failed
-AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
 
 
 def mode_of(service: Service, asked: Rebalance) -> Mode | None:
@@ -50,8 +49,8 @@ def begin(spread: Spread, mode: Mode, snapshot: Snapshot, run: Run, now: float) 
 
 
 def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
-    service, wave = spread.service, run.waves.get(spread.service.id)
-    if wave and spread.moves >= wave.left:
+    service, wave, nodes = spread.service, run.waves.get(spread.service.id), usable(snapshot)
+    if wave and spread.moves >= wave.left and wave.nodes == nodes:
         why = (
             f"new tasks ran, but elsewhere: {spread.moves} moves are still to be made. Swarm avoids nodes on "
             "which tasks of the service failed lately; its replicas and its spec are as before"
@@ -67,7 +66,13 @@ def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision
     until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
     why = f"surge by {sum(waves)} of {spread.moves} moves: {spread.reason}"
     update = Update(service, raised(service, waves, now, until), why)
-    return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves)), active=now), update)
+    return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves, nodes)), active=now), update)
+
+
+def usable(snapshot: Snapshot) -> frozenset[str]:
+    """The nodes that Swarm may give tasks now: where others have come, more moves are needed than before."""
+    ready = (node for node in snapshot.nodes if node.state == "ready" and node.availability == "active")
+    return frozenset(node.id for node in ready)
 
 
 def _some(waves: Sequence[int], most: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from bootstrap.rebalancing.surge import (
     survivors,
     why_failed,
 )
-from bootstrap.rebalancing.verdict import Decision, Run, Wave
+from bootstrap.rebalancing.verdict import LATER, Decision, Run, Wave
 from bootstrap.shift import excluded
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode
@@ -75,7 +75,7 @@ def _raised_still(service: Service, surge: Surge, run: Run) -> Decision:
     left = (
         f"it keeps {service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
     )
-    return Decision(run.judged(service.id, Balance.FAILED, f"{run.failing[service.id]}; {left}"))
+    return Decision(run.judged(service.id, Balance.FAILED, f"{run.failing[service.id]}; {left}", LATER))
 
 
 def _undo(service: Service, surge: Surge, snapshot: Snapshot, run: Run, sure: frozenset[str]) -> Decision:

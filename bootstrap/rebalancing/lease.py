@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from secrets import token_hex
 
 from bootstrap.clock import Clock
-from bootstrap.swarm import Config, Engine, RefusedError
+from bootstrap.swarm import Config, ConflictError, Engine, RefusedError
 
 NAME = "swarmkeeper.rebalance"
 LASTS = 30.0  # seconds after which a holder that does not renew it counts as dead
 RENEW = 10.0  # seconds after which it is renewed
+SKEW = 30.0  # seconds by which a holder's clock may run ahead; one that claims more holds nothing
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class Claim:
     holder: str = ""
     until: float = 0.0
     ended: float = 0.0
+
+    def valid(self, now: float) -> bool:
+        """Somebody holds it. A clock that was wrong when it was written must not block it for ever."""
+        return bool(self.holder) and now < self.until <= now + LASTS + SKEW
 
 
 def claim_of(config: Config | None) -> Claim:
@@ -46,13 +51,13 @@ class Lease:
     def holder(self) -> str:
         """Who else holds it now; "" where it is free or ours."""
         claim = self.look()
-        return "" if claim.holder == self.me or claim.until <= self._clock.now() else claim.holder
+        return claim.holder if claim.holder != self.me and claim.valid(self._clock.now()) else ""
 
     def take(self) -> bool:
         """Take or renew it; False where somebody else holds it or was first."""
         config, now = self._engine.config(NAME), self._clock.now()
         claim = claim_of(config)
-        if claim.holder != self.me and claim.until > now:
+        if claim.holder != self.me and claim.valid(now):
             return False
         if claim.holder == self.me and claim.until - now > LASTS - RENEW:
             return True
@@ -66,13 +71,18 @@ class Lease:
             self._write(config, Claim("", 0.0, now if ended else claim.ended))
 
     def _write(self, config: Config | None, claim: Claim) -> bool:
+        """False where somebody else was first; what else is refused, as in an election, is no answer."""
         labels = {"holder": claim.holder, "until": f"{claim.until:.1f}", "ended": f"{claim.ended:.1f}"}
         try:
             if config:
                 self._engine.update_config(config, labels)
             else:
                 self._engine.create_config(NAME, labels)
+        except ConflictError:
+            return False
         except RefusedError:
+            if config or self._engine.config(NAME) is None:
+                raise
             return False
         return True
 

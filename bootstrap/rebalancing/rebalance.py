@@ -12,10 +12,10 @@ from dataclasses import replace
 from bootstrap.evacuation import Update
 from bootstrap.planning.spread import Spread, chosen, plan, untouched
 from bootstrap.rebalancing import rolling
-from bootstrap.rebalancing.beginning import AGAIN, begin, mode_of, stay, why_not
+from bootstrap.rebalancing.beginning import begin, mode_of, stay, why_not
 from bootstrap.rebalancing.ending import end
 from bootstrap.rebalancing.surge import surge_of
-from bootstrap.rebalancing.verdict import Decision, Run
+from bootstrap.rebalancing.verdict import AGAIN, LATER, Decision, Run
 from bootstrap.shift import excluded, restored
 from bootstrap.view import Service, Snapshot
 from chalicelib.protocol import Balance, Mode, Rebalance
@@ -38,6 +38,18 @@ def begun(service: Service) -> bool:
     return service.replicated and surge_of(service) is not None
 
 
+def rolls(service: Service, run: Run, now: float) -> bool:
+    """A forced update of it, which this run has begun, is under way.
+
+    A user's change after the last task was restarted takes its status away: then it never shows as completed.
+    """
+    wave = run.waves.get(service.id)
+    if wave is None or wave.mode is not Mode.ROLLING or service.id in run.verdicts:
+        return False
+    forgotten = not service.update and now >= run.active + QUIET
+    return not rolling.outcome(service)[0] and not forgotten
+
+
 def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
     """One step: end what was begun, else see the services through one by one."""
     for service in snapshot.services:
@@ -45,9 +57,12 @@ def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
         if service.replicated and surge and service.id not in run.verdicts:
             return end(service, surge, snapshot, run, now)
     for service in snapshot.services:
-        if _left_behind(service, snapshot):
+        if _left_behind(service, snapshot) and not run.hopeless(service.id, now):
             why = "nothing moves any more; its spec becomes what it was"
             return Decision(replace(run, active=now), Update(service, restored(service), why))
+    for service in snapshot.services:
+        if rolls(service, run, now):
+            return Decision(run, waiting=f"the update of {service.name} is under way")
     return _through(snapshot, run, now)
 
 
@@ -74,13 +89,27 @@ def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
 
 
 def _unrest(snapshot: Snapshot, run: Run, now: float) -> str:
-    """What Swarm is still at work on, of the services whose surge was only to be ended."""
+    """What Swarm is still at work on: an election, or services whose surge was only to be ended."""
+    if unheard := _unheard(snapshot, run, now):
+        return f"no word yet from {unheard} since the managers elected a leader"
     for key in (*run.failing, *run.others):
         service = snapshot.service_by_id.get(key)
         patient = key not in run.verdicts and now < min(run.active + QUIET, run.deadline)
         if service and patient and (why := untouched(service, snapshot)):
             return f"{service.name}: {why}"
     return ""
+
+
+def _unheard(snapshot: Snapshot, run: Run, now: float) -> str:
+    """A node with tasks of which Swarm does not know yet whether it lives: without it a plan would be wrong.
+
+    All are unknown for up to 5 s after an election (measured).
+    """
+    if all(key in run.verdicts for key in run.services) or now >= min(run.active + QUIET, run.deadline):
+        return ""
+    busy = {task.node for task in snapshot.tasks if task.wanted}
+    nodes = (node for node in snapshot.nodes if node.state == "unknown" and node.id in busy)
+    return next((node.hostname for node in nodes), "")
 
 
 def _judged(snapshot: Snapshot, run: Run) -> Run:
@@ -113,12 +142,8 @@ def planned(
 
 def _one(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run, now: float) -> Decision:
     service, wave = spread.service, run.waves.get(spread.service.id)
-    if wave and wave.mode is Mode.ROLLING:
-        over, wrong = rolling.outcome(service)
-        if not over:
-            return Decision(run, waiting=f"the update of {service.name} is under way")
-        if wrong:
-            return Decision(run.judged(service.id, Balance.FAILED, wrong))
+    if wave and wave.mode is Mode.ROLLING and (wrong := rolling.outcome(service)[1]):
+        return Decision(run.judged(service.id, Balance.FAILED, wrong))
     if run.failed:
         return stay(spread, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
     if why := untouched(service, snapshot):
@@ -148,7 +173,7 @@ def _not_now(spread: Spread, run: Run, why: str, now: float) -> Decision:
     if now < min(run.active + QUIET, run.deadline):
         return Decision(run, waiting=f"{service.name}: {why}")
     busy = service.before is not None or service.update in ("updating", "rollback_started")
-    return stay(spread, run, why, AGAIN if busy else 0.0)
+    return stay(spread, run, why, LATER if busy else 0.0)
 
 
 def foretold(snapshot: Snapshot, run: Run) -> Run:

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field, replace
 from bootstrap.evacuation import Update
 from chalicelib.protocol import Balance, Mode, Rebalance
 
+AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
+LATER = 300.0  # the same for what others are at work on, which may take as long as it likes
+HOPEFUL = 60.0  # seconds for which a change is tried again that the engine refuses
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -20,10 +24,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Wave:
-    """What was last begun for a service, when ``left`` moves were planned."""
+    """What was last begun for a service, when ``left`` moves were planned over these ``nodes`` (ids)."""
 
     mode: Mode
     left: float
+    nodes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Run:
     waves: Mapping[str, Wave] = field(default_factory=dict)
     failing: Mapping[str, str] = field(default_factory=dict)  # whose surge is given up, and why
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    refused: Mapping[str, float] = field(default_factory=dict)  # since when the engine will not change them
 
     def judged(self, service: str, balance: Balance, reason: str = "", wait: float = 0.0) -> Run:
         return replace(self, verdicts={**self.verdicts, service: Verdict(balance, reason, wait)})
@@ -47,10 +53,32 @@ class Run:
     def waved(self, service: str, wave: Wave) -> Run:
         return replace(self, waves={**self.waves, service: wave})
 
+    def denied(self, service: str, now: float) -> Run:
+        """The run when the engine would not change a service; for a minute that may be an election."""
+        run = replace(self, refused={service: self.refused.get(service, now)})
+        if not run.hopeless(service, now) or service not in (*self.services, *self.others):
+            return run
+        why = f"the engine has refused for {HOPEFUL:.0f} s to change it (the log shows why); it is as it was"
+        return run.judged(service, Balance.FAILED, why, LATER)
+
+    def hopeless(self, service: str, now: float) -> bool:
+        """The engine has refused for so long that others come first."""
+        return now >= self.refused.get(service, now) + HOPEFUL
+
     @property
     def rest(self) -> int:
         """How many moves it may still make; below 0 for any number."""
         return max(0, self.asked.max_moves - self.moved) if self.asked.max_moves else -1
+
+    @property
+    def over(self) -> bool:
+        """Every service has its verdict."""
+        return all(key in self.verdicts for key in (*self.services, *self.others))
+
+    @property
+    def wait(self) -> float:
+        """In how many seconds to go on, for the service that is due first; 0 for none."""
+        return min((one.wait for one in self.verdicts.values() if one.wait), default=0.0)
 
     @property
     def failed(self) -> str:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
 
 from bootstrap.clock import Clock
-from bootstrap.rebalancing import rolling
 from bootstrap.rebalancing.account import Account, opening, shown
 from bootstrap.rebalancing.lease import LASTS, Lease
-from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned
+from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned, rolls
 from bootstrap.rebalancing.settle import Settling
-from bootstrap.rebalancing.verdict import Run
+from bootstrap.rebalancing.verdict import LATER, Run
 from bootstrap.swarm import Engine, EngineError, NotManagerError
 from bootstrap.tasks.evacuate import perform, say
 from bootstrap.view import Service, Snapshot
 from chalicelib.picture import picture
-from chalicelib.protocol import Arguments, Balance, Mode, Rebalance, Result, Task
+from chalicelib.protocol import Arguments, Balance, Rebalance, Result, Task
 
 BUDGET = 600.0  # seconds, where no deadline is given
 LOOK_AGAIN = 0.5  # seconds between two looks at the swarm
+SHARE = 4  # times what a look took, to the next one, where that is longer
+LONGEST_REST = 10.0  # seconds between two looks at most
 HELD = LASTS + 2  # seconds that a manual call waits for the lease: a dead holder is outlived
 
 
@@ -43,7 +46,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     try:
         _settle(engine, asked, lease, clock, deadline)
         result = _through(engine, asked, lease, clock, deadline)
-        ended = not result.wait and any(one.balance is Balance.MOVED for one in result.spreads)
+        ended = _tried(result)
         return result
     finally:
         _release(lease, ended=ended)
@@ -68,7 +71,7 @@ def _host(engine: Engine, me: str) -> str:
 
 def _cooling(lease: Lease, asked: Rebalance, now: float) -> float:
     """Seconds until the cool-down of the last rebalance is over."""
-    return max(0.0, lease.look().ended + asked.cooldown - now) if asked.cooldown else 0.0
+    return max(0.0, min(lease.look().ended - now, 0.0) + asked.cooldown) if asked.cooldown else 0.0
 
 
 def _taken(lease: Lease, asked: Rebalance, clock: Clock, deadline: float) -> str:
@@ -90,7 +93,7 @@ def _later(why: str, wait: float) -> Result:
 def _settle(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadline: float) -> None:
     """Until no node has joined for as long as is asked, so that nodes that join together cost one run."""
     settling = Settling(asked.settle, clock.now(), clock.now())
-    while asked.settle and clock.now() < deadline:
+    while asked.settle and (began := clock.now()) < deadline:
         try:
             lease.take()
             settling = settling.seen(engine.nodes(), clock.now())
@@ -100,7 +103,7 @@ def _settle(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadli
             say(f"{error}; looking again")  # managers that join cost elections
         if settling.over(clock.now()):
             return
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(_rest(clock.now() - began))
 
 
 def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadline: float) -> Result:
@@ -111,37 +114,48 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
     while not lost and (began := clock.now()) <= deadline:
         try:
             lost = "" if lease.take() else f"its lease was taken over by {lease.holder()}"
-            snapshot = engine.everything(_busy(engine, run))
+            snapshot = engine.everything(partial(_watched, run, began))
             account = account.seen(snapshot, run, clock.now())
-            decision = next_step(snapshot, run, clock.now())
-            if decision.update and not lost and perform(engine, decision.update):
+            decision = next_step(snapshot, run, began)
+            if decision.update and not lost:
+                if perform(engine, decision.update):
+                    run = replace(decision.run, refused={})
+                    continue
+                run = run.denied(decision.update.service.id, began)
+            elif not decision.update:
                 run = decision.run
-                continue
-            if not decision.update:
-                run = decision.run
-                if not decision.waiting:
+                if run.over:
                     break
         except NotManagerError:
             raise
         except EngineError as error:
             # An election or a busy engine: the budget, not the first refusal, decides when to give up.
             say(f"{error}; looking again")
-        clock.sleep(max(LOOK_AGAIN, clock.now() - began))  # no more than half of the time asking a big swarm
+        clock.sleep(_rest(clock.now() - began))
     snapshot = engine.everything()
     run = expired(snapshot, run, lost or "the time budget is over")
     return _result(run, account.seen(snapshot, run, clock.now()), snapshot)
 
 
-def _busy(engine: Engine, run: Run) -> Collection[str]:
+def _rest(took: float) -> float:
+    """Seconds until the next look: the managers of a big swarm are not kept busy with answering us."""
+    return max(LOOK_AGAIN, min(SHARE * took, LONGEST_REST))
+
+
+def _watched(run: Run, now: float, services: Collection[Service]) -> Collection[str]:
     """The services whose tasks are to be watched; none where all tasks are needed, for a plan."""
-    services = [service for service in engine.services() if service.id not in run.verdicts]
-    watched = {service.id for service in services if begun(service) or _rolls(service, run)}
+    going = [service for service in services if service.id not in run.verdicts]
+    watched = {service.id for service in going if begun(service) or rolls(service, run, now)}
     return watched | {service.id for service in services if service.before} if watched else watched
 
 
-def _rolls(service: Service, run: Run) -> bool:
-    wave = run.waves.get(service.id)
-    return wave is not None and wave.mode is Mode.ROLLING and not rolling.outcome(service)[0]
+def _tried(result: Result) -> bool:
+    """Tasks were moved, with success or not, and it does not go on soon: then the cool-down begins.
+
+    That others are at work on a service is no reason to move the rest each time a node comes.
+    """
+    soon = 0 < result.wait < LATER
+    return not soon and any(one.balance in (Balance.MOVED, Balance.FAILED) for one in result.spreads)
 
 
 def _release(lease: Lease, *, ended: bool) -> None:
@@ -157,5 +171,4 @@ def _result(run: Run, account: Account, snapshot: Snapshot) -> Result:
         say(line)
     rows, balanced = shown(reports)
     ok = all(report.balance is not Balance.FAILED for report in reports)
-    wait = max((verdict.wait for verdict in run.verdicts.values()), default=0.0)
-    return Result(Task.REBALANCE, ok, spreads=rows, facts={"balanced": balanced}, wait=wait)
+    return Result(Task.REBALANCE, ok, spreads=rows, facts={"balanced": balanced}, wait=run.wait)

@@ -16,7 +16,7 @@ Counts = Mapping[str, int]  # tasks by node id
 
 @dataclass(frozen=True)
 class Machine:
-    """What tells one node from another; ``cpus`` are whole ones."""
+    """What tells one node from another; ``cpus`` are whole ones. One with a ``doom`` is paused."""
 
     availability: str = "active"
     state: str = "ready"
@@ -35,7 +35,7 @@ def node(key: str, machine: Machine) -> Node:
         id=key,
         version=1,
         spec={
-            "Availability": machine.availability,
+            "Availability": "pause" if machine.doom else machine.availability,
             "Labels": {name: value for name, value in labels.items() if value},
         },
         state=machine.state,

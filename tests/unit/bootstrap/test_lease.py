@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.rebalancing.lease import LASTS, Lease
-from bootstrap.swarm import Config
+from bootstrap.rebalancing.lease import LASTS, NAME, Lease
+from bootstrap.swarm import Config, RefusedError
 from tests.unit.bootstrap.fake_swarm import FakeSwarm
 
 
@@ -73,3 +73,39 @@ def test_of_two_that_see_it_free_only_one_gets_it(swarm: FakeSwarm) -> None:
 def test_labels_that_nobody_can_read_count_as_free(swarm: FakeSwarm) -> None:
     swarm.create_config("swarmkeeper.rebalance", {"holder": "x", "until": "soon", "ended": ""})
     assert lease(swarm).take()
+
+
+@pytest.mark.parametrize("until", ["9999999999", "inf", "nan", "soon", ""])
+def test_what_a_wrong_clock_or_a_person_wrote_does_not_block_it(swarm: FakeSwarm, until: str) -> None:
+    swarm.create_config(NAME, {"holder": "x", "until": until})
+    assert lease(swarm).take()
+
+
+def test_a_holder_whose_clock_runs_a_little_ahead_holds_it(swarm: FakeSwarm) -> None:
+    swarm.create_config(NAME, {"holder": "x", "until": f"{swarm.time + LASTS + 5}"})
+    assert not lease(swarm).take()
+
+
+def test_a_refusal_is_no_sign_that_somebody_else_has_it(swarm: FakeSwarm) -> None:
+    mine = lease(swarm)
+    assert mine.take()
+    swarm.sleep(LASTS / 2)
+
+    def refused(*_: object) -> None:
+        raise RefusedError("the engine refused to update config: The swarm does not have a leader")
+
+    swarm.update_config = refused  # type: ignore[method-assign]
+    with pytest.raises(RefusedError):
+        mine.take()
+    swarm.config_rows.clear()
+    swarm.create_config = refused  # type: ignore[method-assign]
+    with pytest.raises(RefusedError):
+        mine.take()
+
+
+def test_who_is_second_to_create_it_does_not_hold_it(swarm: FakeSwarm) -> None:
+    mine, look = lease(swarm), swarm.config
+    answers = [None]
+    swarm.config = lambda name: answers.pop() if answers else look(name)  # type: ignore[method-assign]
+    swarm.create_config(NAME, {"holder": "x", "until": f"{swarm.time + LASTS}"})
+    assert not mine.take()

@@ -11,13 +11,14 @@ import pytest
 
 from bootstrap.rebalancing.lease import LASTS
 from bootstrap.rebalancing.surge import raised
+from bootstrap.rebalancing.verdict import LATER
 from bootstrap.shift import Pace, shifted
-from bootstrap.swarm import EngineError
+from bootstrap.swarm import EngineError, RefusedError
 from bootstrap.tasks import evacuate
 from bootstrap.view import DOOMED_LABEL, MARK_LABEL, Service
 from chalicelib.protocol import Arguments, Balance, Fate, Result, Subject, Task
 from tests.unit.bootstrap.fake_swarm import FakeSwarm, instance
-from tests.unit.bootstrap.rebalancing import marked, meanwhile, only, run, uneven
+from tests.unit.bootstrap.rebalancing import OPT_IN, marked, meanwhile, only, run, uneven
 
 
 @pytest.fixture
@@ -124,6 +125,29 @@ def test_a_rebalance_that_moved_nothing_begins_no_cool_down(swarm: FakeSwarm) ->
     assert only(run(swarm, cooldown=60)).balance is Balance.MOVED
 
 
+def test_a_service_in_an_endless_update_keeps_no_cool_down_from_the_others(swarm: FakeSwarm) -> None:
+    swarm.add_service("stuck", 3, Labels=dict(OPT_IN))
+    swarm.service_rows["stuck"]["UpdateStatus"] = {"State": "updating"}
+    first = run(swarm, cooldown=300)
+    assert {one.service: one.balance for one in first.spreads} == {
+        "web": Balance.MOVED,
+        "stuck": Balance.LEFT,
+    }
+    assert first.wait == LATER
+    swarm.add_node()
+    swarm.updates.clear()
+    assert run(swarm, cooldown=300).wait > 250
+    assert swarm.updates == []
+
+
+def test_after_a_surge_that_failed_there_is_a_cool_down_too(swarm: FakeSwarm) -> None:
+    swarm.sick.add("n04")
+    assert only(run(swarm, cooldown=300)).balance is Balance.FAILED
+    swarm.updates.clear()
+    assert run(swarm, cooldown=300).wait > 200
+    assert swarm.updates == []
+
+
 def test_nodes_that_join_one_after_the_other_cost_one_run(swarm: FakeSwarm) -> None:
     began = swarm.time
 
@@ -168,3 +192,46 @@ def test_an_engine_that_refuses_for_a_while_is_asked_again(swarm: FakeSwarm) -> 
     swarm.update_service = refused  # type: ignore[method-assign]
     assert only(run(swarm)).balance is Balance.MOVED
     assert swarm.fewest["web"] == 9
+
+
+def test_a_service_that_the_engine_will_not_change_holds_nobody_up_for_long(
+    swarm: FakeSwarm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update, began = swarm.update_service, swarm.time
+
+    def refused(service: Service, spec: dict[str, Any]) -> None:
+        if service.id == "web":
+            raise RefusedError("the engine refused to update service web: network gone not found")
+        update(service, spec)
+
+    swarm.update_service = refused  # type: ignore[method-assign]
+    result = run(swarm)
+    assert only(result).balance is Balance.FAILED
+    assert only(result).reason.startswith("the engine has refused for 60 s to change it")
+    assert result.wait == LATER
+    assert swarm.time < began + 70
+    assert "network gone not found" in capsys.readouterr().err
+
+
+def test_an_end_in_the_future_cools_down_no_longer_than_usual(swarm: FakeSwarm) -> None:
+    run(swarm)
+    swarm.time -= 3600
+    assert run(swarm, cooldown=60).wait == 60
+    swarm.sleep(4000)
+    assert run(swarm, cooldown=60).wait == 0
+
+
+def test_a_swarm_that_answers_slowly_is_not_asked_all_the_time(swarm: FakeSwarm) -> None:
+    """A service that is not at strength is waited for, and all tasks are read for that."""
+    swarm.node_rows["n02"]["Status"]["State"] = "unknown"
+    tasks, readings = swarm.tasks, list[float]()
+
+    def slow(**filters: list[str]) -> tuple[Any, ...]:
+        readings.append(swarm.time)
+        swarm.sleep(2)
+        return tasks(**filters)
+
+    swarm.tasks = slow  # type: ignore[method-assign]
+    run(swarm, settle=0)
+    gaps = [after - before for before, after in itertools.pairwise(readings)]
+    assert len([gap for gap in gaps if gap >= 10]) >= 5
