@@ -14,7 +14,7 @@ from bootstrap.swarm import Config, ConflictError, Engine, RefusedError
 
 NAME = "swarmkeeper.rebalance"
 LASTS = 30.0  # seconds after which a holder that does not renew it counts as dead
-RENEW = 10.0  # seconds after which it is renewed
+RENEW = 5.0  # seconds after which it is renewed
 SKEW = 30.0  # seconds by which a holder's clock may run ahead; one that claims more holds nothing
 
 

@@ -94,11 +94,11 @@ def test_a_refusal_is_no_sign_that_somebody_else_has_it(swarm: FakeSwarm) -> Non
     def refused(*_: object) -> None:
         raise RefusedError("the engine refused to update config: The swarm does not have a leader")
 
-    swarm.update_config = refused  # type: ignore[method-assign]
+    swarm.update_config = refused  # type: ignore[method-assign, assignment]
     with pytest.raises(RefusedError):
         mine.take()
     swarm.config_rows.clear()
-    swarm.create_config = refused  # type: ignore[method-assign]
+    swarm.create_config = refused  # type: ignore[method-assign, assignment]
     with pytest.raises(RefusedError):
         mine.take()
 
