@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from docker.types import UpdateConfig
 
-from bootstrap.parameters import place
 from bootstrap.rebalancing.surge import SURGE_LABEL
-from tests.lab import aws, deploy, engine, leaks, life, lifecycle, machine, processes, services
+from tests.lab import aws, deploy, engine, leaks, life, lifecycle, machine, processes, services, tokens
 from tests.lab.calling import called, ended, errand, refused, sent, typed
 from tests.lab.conftest import running
 from tests.lab.endpoint.faults import Kind
@@ -239,14 +238,7 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
     )
     assert ended(lab, "rotate-tokens")["stage"] == "done"
     assert len(old | leaks.tokens(lab)) == 4
-    assert stored(lab) == leaks.tokens(lab)
-
-
-def stored(lab: Lab) -> set[str]:
-    """The join tokens in Parameter Store."""
-    names = [place(NAME, role) for role in ("manager", "worker")]
-    found = aws.connect(lab).client("ssm").get_parameters(Names=names, WithDecryption=True)
-    return {row["Value"] for row in found["Parameters"]}
+    assert tokens.stored(lab) == leaks.tokens(lab)
 
 
 def kill_agent(lab: Lab, instance: str) -> None:

@@ -1,11 +1,11 @@
-"""The join tokens of a swarm that the lab itself has formed, where ``init`` would have stored them."""
+"""The join tokens in Parameter Store; of a swarm that the lab itself has formed, it stores them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from bootstrap.parameters import place
-from tests.lab import engine
+from tests.lab import account, engine
 from tests.lab.state import Lab
 
 
@@ -15,3 +15,10 @@ def store(lab: Lab, ssm: Any) -> None:
     for role in ("manager", "worker"):
         name, value = place(lab.cluster, role), found[role.title()]
         ssm.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+
+
+def stored(lab: Lab) -> set[str]:
+    """The join tokens that Parameter Store holds for the lab's cluster."""
+    names = [place(lab.cluster, role) for role in ("manager", "worker")]
+    found = account.session(lab).client("ssm").get_parameters(Names=names, WithDecryption=True)
+    return {row["Value"] for row in found["Parameters"]}
