@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from bench.again import again
+from bench.options import named, reporting
 from bench.tables import NAMES, Measured, tables
 from bench.targets import targets
 from tests.lab import aws, state
@@ -29,16 +30,8 @@ MISSED = 1
 
 @click.command()
 @click.option("--notice", default=30.0, show_default=True, type=click.FloatRange(15, aws.SPOT_NOTICE))
-@click.option("--name", default="bench", show_default=True, help="The lab's name.")
-@click.option(
-    "--report",
-    "directory",
-    default="bench-report",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where evacuate.json goes.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout instead of tables.")
+@named("bench")
+@reporting("evacuate.json")
 def main(*, notice: float, name: str, directory: Path, as_json: bool) -> None:
     """Measure an evacuation against the plain drain and against doing nothing.
 

@@ -15,6 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.options import reporting
 from bench.plan_swarm import grown
 from bench.storm_tables import targets as targets_table
 from bench.targets import Target
@@ -48,15 +49,7 @@ class Planned:
 
 
 @click.command()
-@click.option(
-    "--report",
-    "directory",
-    default="bench-report",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where plan.json goes.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout instead of tables.")
+@reporting("plan.json")
 def main(*, directory: Path, as_json: bool) -> None:
     """Measure how long it takes to plan a rebalance, and how few tasks it moves.
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 
+from bench.options import named, reporting
 from bench.rebalance_runs import Measured, Situation, Way, prepared, run
 from bench.rebalance_tables import tables, targets
 from tests.lab import lifecycle, programs
@@ -25,16 +26,8 @@ MISSED = 1
 
 
 @click.command()
-@click.option("--name", default="bench", show_default=True, help="The lab's name.")
-@click.option(
-    "--report",
-    "directory",
-    default="bench-report",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where rebalance.json goes.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout instead of tables.")
+@named("bench")
+@reporting("rebalance.json")
 def main(*, name: str, directory: Path, as_json: bool) -> None:
     """Measure a rebalance against a forced update.
 

@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from bench import storm_cloud, storm_facts, storm_lab, storm_scale, storm_tables, storm_worker
+from bench.options import named, reporting
 from bench.targets import Target
 from tests.lab.demo.lifetime import to_its_end
 from tests.lab.demo.live import Stage
@@ -22,16 +23,8 @@ MISSED = 1
 
 @click.command()
 @click.option("--part", default="all", show_default=True, type=click.Choice(["a", "b", "all"]))
-@click.option("--name", default="storm", show_default=True, help="The lab's name.")
-@click.option(
-    "--report",
-    "directory",
-    default="bench-report",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where storm.json goes.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout instead of tables.")
+@named("storm")
+@reporting("storm.json")
 def main(*, part: str, name: str, directory: Path, as_json: bool) -> None:
     """Measure (a) a storm on the lab, (b) storms of growing size in a cluster of thousands of nodes.
 

@@ -27,7 +27,6 @@ from tests.lab.payloads import STRANGER, deliver, genuine, held, hold, says
 from tests.lab.state import Host, Lab
 
 NAME = "events"
-RECOMMENDATIONS = "rebalance"  # the setting's name
 STATE_CHANGE = "EC2 Instance State-change Notification"
 RETIREMENT = "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"
 Sent = list[tuple[events.Event, list[str]]]
@@ -113,20 +112,20 @@ def test_a_recommendation_is_ignored_noted_or_heeded_as_the_cluster_is_set(lab: 
     ignored, noted, heeded = life.standing(lab)[:3]
     text = "a rebalance recommendation: "
     for host, policy, reason in ((ignored, "ignore", "this cluster ignores"), (noted, "note", "noted")):
-        assert "error" not in life.call(lab, "configure", **{RECOMMENDATIONS: policy})
+        assert "error" not in life.call(lab, "configure", recommendations=policy)
         functions = send(lab, sent, genuine("rebalance_recommendation", host))
         assert functions == ["on_rebalance_recommended"]
         says(lab, "on_rebalance_recommended", text + reason, host.instance)
     assert not record(lab, ignored).get("hinted")
     assert record(lab, noted)["hinted"]
-    life.call(lab, "configure", **{RECOMMENDATIONS: "evacuate"})
+    life.call(lab, "configure", recommendations="evacuate")
     send(lab, sent, genuine("rebalance_recommendation", heeded, ago=3560))  # of an hour that it stays away
     life.reached(lab, [heeded], "evacuated")
     assert life.tasks_on(lab, heeded) == 0
     assert life.availability(lab, ignored, noted, heeded) == ["active", "active", "drain"]
     life.ticked(lab, (heeded,), "in-service", 120)
     assert life.availability(lab, heeded) == ["active"]
-    life.call(lab, "configure", **{RECOMMENDATIONS: "note"})
+    life.call(lab, "configure", recommendations="note")
 
 
 NOTICE = "on_spot_interruption_warning"

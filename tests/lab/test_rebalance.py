@@ -18,10 +18,11 @@ from bootstrap.rebalancing.lease import NAME as LEASE
 from bootstrap.rebalancing.surge import SURGE_LABEL
 from bootstrap.view import DOOMED_LABEL, MARK_LABEL
 from chalicelib.protocol import Balance, Fate, Rebalance, SpreadReport, Task
-from tests.lab import engine, lifecycle, services, state, swarm
+from tests.lab import engine, lifecycle, services, swarm
 from tests.lab.agent import Agent, Said, install
 from tests.lab.load import start_load
-from tests.lab.state import Host, Lab
+from tests.lab.state import Lab
+from tests.lab.uneven import available, workers
 from tests.lab.watch import Verdict, Watch
 
 NAME = "rebalance"
@@ -66,21 +67,6 @@ def forget_lease(lab: Lab) -> None:
         engine.manager(lab).api.remove_config(LEASE)
     except NotFound:
         return
-
-
-def workers(lab: Lab) -> list[Host]:
-    return [host for host in state.load(lab.name).hosts if host.role == "worker"]
-
-
-def available(lab: Lab, host: Host, availability: str) -> None:
-    """Swarm changes nodes too: a lost race counts as not yet."""
-
-    def change() -> bool:
-        node = engine.manager(lab).nodes.get(swarm.node_of(lab, host).id)
-        node.update({**node.attrs["Spec"], "Availability": availability})
-        return True
-
-    engine.wait_until(change, 10, f"{host.name} is {availability}")
 
 
 def uneven(lab: Lab, image: str = "web:1", **settings: Any) -> None:
