@@ -27,7 +27,7 @@ from tests.lab.watch import Watch
 
 NAME = "calls"
 WEB, OTHER, STRENGTH = "web", "other", 6  # the first has opted in, the other has not
-SETTLE, COOLDOWN = 2, 30  # seconds
+SETTLE, COOLDOWN = 2, 45  # seconds
 OPTED = {"rebalance.on.node.create": "true"}
 PACE = UpdateConfig(parallelism=3, order="start-first")
 WORKERS = ["node.role==worker"]
@@ -165,7 +165,7 @@ def put_off(lab: Lab) -> dict[str, Any] | None:
 
 
 def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume(lab: Lab) -> None:
-    life.reached(lab, [lifecycle.add(NAME)], "in-service")
+    life.ticked(lab, (lifecycle.add(NAME),), "in-service")  # soon enough for the cool-down
     waiting = engine.wait_until(lambda: put_off(lab), 60, "it waits", pause=0.5)
     assert re.match(r"put off for \d+ s: the last rebalance ended \d+ s ago", waiting["reason"]), waiting
     assert counts(lab, WEB)[-1] == 0
