@@ -10,6 +10,7 @@ from typing import Any, Self
 from chalicelib.conduct import Conduct, Policy
 from chalicelib.errand import Errand
 from chalicelib.errors import TransitionError
+from chalicelib.notice import Notice
 from chalicelib.protocol import Subject, Task
 from chalicelib.states import LEGAL, LIMITS, WORK, NodeState
 
@@ -69,6 +70,7 @@ class Node:
     Swarm node id, once known. ``fate``: the agent's last word on the node. ``expires``: end of a gone record.
     ``hooks``: lifecycle actions to complete. ``back``: when an evacuated node is given back (0: never).
     ``drill``: this is a rehearsal. ``hinted``: the last rebalance recommendation that was heeded.
+    ``notices``: the last word on each scheduled change.
     """
 
     cluster: str
@@ -92,6 +94,7 @@ class Node:
     back: float = 0.0
     drill: bool = False
     hinted: float = 0.0
+    notices: tuple[Notice, ...] = ()
 
     @property
     def task(self) -> Task | None:

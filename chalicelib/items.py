@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.cluster import Breaker, Census, Hook, Host, Incident, Node, Role, Transition
 from chalicelib.conduct import Conduct, Recommendations
 from chalicelib.errand import Errand, Stage
+from chalicelib.notice import Notice
 from chalicelib.protocol import Task
 from chalicelib.states import NodeState
 
@@ -25,6 +26,7 @@ ENUMS = {
     "task": Task,
     "stage": Stage,
 }
+PARTS: dict[str, type] = {"hooks": Hook, "notices": Notice}
 EMPTY = (None, "", (), False)
 WHOLE = frozenset({"version", "attempts"})
 
@@ -150,7 +152,7 @@ def _value(name: str, found: Item) -> Any:
     if "BOOL" in found:
         return found["BOOL"]
     if "L" in found:
-        return tuple(Hook(**_values(Hook, part["M"])) for part in found["L"])
+        return tuple(PARTS[name](**_values(PARTS[name], part["M"])) for part in found["L"])
     if "N" in found:
         return int(found["N"]) if name in WHOLE else float(found["N"])
     return ENUMS.get(name, str)(found["S"])

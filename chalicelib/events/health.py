@@ -12,7 +12,7 @@ from chalicelib.fields import DRILL, drilled, entities, envelope, mail_time, opt
 class ChangeScheduled:
     """One instance is to be stopped, rebooted or retired between ``start`` and ``end`` (0: not known).
 
-    ``closed``: it is over, or will not be.
+    ``closed``: it is over, or will not be. ``arn``: names the change in every notice of it.
     """
 
     time: float
@@ -22,6 +22,7 @@ class ChangeScheduled:
     code: str = ""
     closed: bool = False
     drill: bool = False
+    arn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,5 @@ class HealthNotice:
         end = mail_time(detail, "endTime")
         code = optional_text(detail, "eventTypeCode")
         closed = detail.get("statusCode") == "closed"
-        drill = drilled(payload)
-        return cls(
-            tuple(ChangeScheduled(time, name, start, end, code, closed, drill) for name in entities(detail))
-        )
+        what = (start, end, code, closed, drilled(payload), optional_text(detail, "eventArn") or code)
+        return cls(tuple(ChangeScheduled(time, name, *what) for name in entities(detail)))

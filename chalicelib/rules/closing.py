@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Measure, Metric, Move, Plan, Raise
 from chalicelib.cluster import Incident
 from chalicelib.protocol import Task
-from chalicelib.rules import hooks
+from chalicelib.rules import ahead, hooks
+from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
@@ -36,7 +37,7 @@ def closed(plan: Plan, cluster: Cluster) -> Plan:
         if not isinstance(action, Move):
             actions.append(action)
             continue
-        marked = _marked(action.after, cluster.now)
+        marked = _marked(action.after, cluster)
         actions.append(replace(action, after=marked))
         if not cluster.conduct.paused:
             actions += ends(marked, cluster)
@@ -52,7 +53,7 @@ def ends(node: Node, cluster: Cluster) -> tuple[Action, ...]:
     over = node.exhausted and node.due is not None
     told: tuple[Action, ...] = (Raise(dead_letter(node, cluster)),) if over else ()
     if hooks.ended(node):
-        return (*told, hooks.completion(node, cluster.policy))
+        return (*told, hooks.completion(node, cluster))
     reason = f"given up after {node.attempts} attempts: {node.reason}"
     return (*told, Move(node, node.but(due=None, reason=reason))) if over else ()
 
@@ -87,8 +88,12 @@ def key(node: Node) -> str:
     return f"{node.task.value if node.task else node.state}#{node.instance}#{node.since:.0f}"
 
 
-def _marked(node: Node, now: float) -> Node:
-    """Due now where something has ended, so that a crash before it is closed is found."""
-    if hooks.ended(node) and (node.due is None or node.due > now):
-        return replace(node, due=now)
-    return node
+def _marked(node: Node, cluster: Cluster) -> Node:
+    """Due now where something has ended, so that a crash before it is closed is found.
+
+    A node in service is due when its next scheduled change comes near, however it came into service.
+    """
+    if hooks.ended(node):
+        due = cluster.now if node.due is None else min(node.due, cluster.now)
+        return replace(node, due=due)
+    return replace(node, due=ahead.due(node, cluster)) if node.state is NodeState.IN_SERVICE else node

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Beat, Complete, Dispatch, Move, Plan, Verdict
 from chalicelib.cluster import Transition
-from chalicelib.rules import drain
+from chalicelib.rules import ahead, drain
 from chalicelib.states import STANDING, NodeState
 
 if TYPE_CHECKING:
     from chalicelib.cluster import Cluster, Hook, Node
-    from chalicelib.conduct import Policy
     from chalicelib.events import LaunchHeld, TerminationHeld
 
 EVERY = 60.0  # seconds between heartbeats: Auto Scaling may be set to wait for no longer than a few minutes
@@ -51,22 +50,22 @@ def ended(node: Node) -> tuple[tuple[Hook, Verdict], ...]:
     return tuple((hook, verdict) for hook, verdict in verdicts if verdict)
 
 
-def completion(node: Node, policy: Policy) -> Complete:
+def completion(node: Node, cluster: Cluster) -> Complete:
     """Complete what has ended and take it off the record, which is due again when its own work is."""
     verdicts = ended(node)
     done = [hook for hook, _ in verdicts]
     after = node.but(
-        hooks=tuple(hook for hook in node.hooks if hook not in done), due=resting_due(node, policy)
+        hooks=tuple(hook for hook in node.hooks if hook not in done), due=resting_due(node, cluster)
     )
     return Complete(verdicts, Move(node, after), node.instance)
 
 
-def resting_due(node: Node, policy: Policy) -> float | None:
+def resting_due(node: Node, cluster: Cluster) -> float | None:
     """When a node has to be looked at whose hooks are no reason for it."""
     if node.task:
         return node.due
-    if node.state is NodeState.IN_SERVICE and node.deadline:
-        return node.deadline - policy.ahead
+    if node.state is NodeState.IN_SERVICE:
+        return ahead.due(node, cluster)
     return node.back or None
 
 

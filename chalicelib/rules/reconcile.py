@@ -66,6 +66,8 @@ def _beats(cluster: Cluster) -> list[Action]:
 def _planned(node: Node, cluster: Cluster) -> Node | None:
     """What was put off until now: a node that is given back, or one whose scheduled change comes near."""
     if node.state is NodeState.EVACUATED and node.back:
+        if held := ahead.held(node, cluster):
+            return held
         reason = "the drill is over" if node.drill else "nothing followed"
         return node.to(NodeState.RETURNING, since=cluster.now, due=cluster.now, reason=reason)
     return ahead.begun(node, cluster)

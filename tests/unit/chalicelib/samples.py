@@ -10,7 +10,7 @@ from typing import Any
 EVENTS = Path(__file__).parent.parent / "events"
 
 
-def sample(name: str, time: float | None = None, **detail: str) -> dict[str, Any]:
+def sample(name: str, time: float | None = None, **detail: object) -> dict[str, Any]:
     """A payload by its file's name; ``detail`` names fields with ``_`` for ``-``."""
     payload: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
     if time is not None:

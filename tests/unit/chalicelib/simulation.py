@@ -6,6 +6,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from email.utils import formatdate
 from typing import Any
 
 from chalicelib.actions import Verdict
@@ -13,6 +14,7 @@ from chalicelib.cluster import UP, Hook, InstanceState, Node, Role, Transition
 from chalicelib.conduct import Policy
 from chalicelib.errand import Errand
 from chalicelib.events import (
+    HealthNotice,
     InstanceStateChanged,
     InvocationEnded,
     LaunchHeld,
@@ -96,7 +98,7 @@ class Life:
                 self.handle(Tick, {})
                 ticks += 60
 
-    def tell(self, kind: Any, name: str, **detail: str) -> None:
+    def tell(self, kind: Any, name: str, **detail: object) -> None:
         """An event, as often and as late as it comes."""
         payload = sample(name, self.lab.clock.time, **detail)
         for _ in range(next(self.copies)):
@@ -128,6 +130,13 @@ class Life:
     def recommend(self, name: str) -> None:
         if self.alive(name):
             self.tell(RebalanceRecommended, "rebalance_recommendation", instance_id=name)
+
+    def announce(self, name: str, start: float, *, status: str = "upcoming") -> None:
+        """AWS Health tells of a change at ``start``."""
+        if self.alive(name):
+            entities = [{"entityValue": name}]
+            when = {"startTime": formatdate(start, usegmt=True), "statusCode": status}
+            self.tell(HealthNotice, "health_scheduled_change", affectedEntities=entities, **when)
 
     def drill(self, name: str) -> None:
         if self.alive(name):

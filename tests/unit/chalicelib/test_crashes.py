@@ -13,10 +13,9 @@ from chalicelib.cluster import Role
 from chalicelib.conduct import Conduct, Policy, Recommendations
 from chalicelib.errand import LIMIT, Stage
 from chalicelib.errors import CallError
-from chalicelib.events import HealthNotice, Tick
+from chalicelib.events import Tick
 from chalicelib.protocol import Task
-from tests.unit.chalicelib.fakes import MANAGERS, instance
-from tests.unit.chalicelib.samples import sample
+from tests.unit.chalicelib.fakes import MANAGERS, START, instance
 from tests.unit.chalicelib.simulation import Life, worker
 from tests.unit.chalicelib.test_crash import Killed, Killer
 from tests.unit.chalicelib.test_histories import agree
@@ -37,7 +36,7 @@ EFFECTS = {
     "messages": ("publish",),
 }
 NODE = worker(0)
-START_TIME = "Fri, 15 Jan 2027 08:20:00 GMT"  # twenty minutes after fakes.START
+CHANGE = START + 1200
 SOON = Policy(hint=300.0, gentle=120.0, ahead=300.0)
 
 
@@ -108,11 +107,27 @@ def drilled(life: Mortal) -> None:
 def scheduled(life: Mortal) -> None:
     life.launch(NODE)
     life.run(300)
-    payload = sample(
-        "health_scheduled_change", life.lab.clock.time, startTime="Fri, 15 Jan 2027 08:20:00 GMT"
-    )
-    payload["detail"]["affectedEntities"] = [{"entityValue": NODE}]
-    life.handle(HealthNotice, payload)
+    announced(life)
+
+
+def announced(life: Mortal) -> None:
+    life.hear()
+    life.announce(NODE, CHANGE)
+
+
+def scheduled_while_it_joined(life: Mortal) -> None:
+    life.hosts.failing = {Task.JOIN}
+    life.launch(NODE)
+    life.run(130)
+    announced(life)
+    life.run(130)
+    life.hosts.failing = set()
+
+
+def scheduled_while_it_was_out(life: Mortal) -> None:
+    recommended_to_leave(life)
+    life.run(90)
+    announced(life)
 
 
 def given_up_and_driven_again(life: Mortal) -> None:
@@ -217,6 +232,8 @@ STORIES = [
     recommended_to_leave,
     drilled,
     scheduled,
+    scheduled_while_it_joined,
+    scheduled_while_it_was_out,
     given_up_and_driven_again,
     given_up_for_a_group,
 ]
@@ -238,6 +255,9 @@ def test_a_crash_at_any_effect_of_any_plan_is_mended_by_ticks(story: Any) -> Non
             life = lived(story, at, after=after)
             agree(life)
             assert len(life.lab.messages.told) <= 2, "at least once, and once more only after a crash"
+            if story.__name__.startswith("scheduled"):
+                emptied = [sent.at for sent in life.hosts.sent if sent.task is Task.EVACUATE]
+                assert CHANGE - SOON.ahead <= max(emptied) < CHANGE
 
 
 @pytest.mark.parametrize("story", [given_up_and_driven_again, given_up_for_a_group])

@@ -40,6 +40,7 @@ INSTANCE = "i-0123456789abcdef0"
 COMMAND = "e8d3c0e4-71f7-4491-898f-c9b35bee5f3b"
 STARTS = 1795273200.0  # Sat, 21 Nov 2026 15:00:00 GMT
 RETIREMENT = "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"
+ARN = f"arn:aws:health:us-east-1::event/EC2/{RETIREMENT}/x"
 HOOK = Hook("faas-workers", "swarm-join", "87654321-4321-4321-4321-210987654321", Transition.LAUNCHING, TIME)
 ENDED = InvocationEnded(TIME, COMMAND, INSTANCE)
 SPOT_FLEET = "sfr-598fb973-87b7-422d-be4d-6b0809bfff0a"
@@ -75,7 +76,7 @@ PARSED = [
     ("asg_launch_lifecycle", LaunchHeld(TIME, INSTANCE, HOOK)),
     (
         "health_scheduled_change",
-        HealthNotice((ChangeScheduled(TIME, INSTANCE, STARTS, 0.0, RETIREMENT),)),
+        HealthNotice((ChangeScheduled(TIME, INSTANCE, STARTS, 0.0, RETIREMENT, arn=ARN),)),
     ),
     ("drill_interruption_warning", SpotInterruptionWarning(TIME, INSTANCE, Ending.TERMINATE, drill=True)),
 ]

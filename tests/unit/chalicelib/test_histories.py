@@ -22,7 +22,19 @@ from tests.unit.chalicelib.simulation import Life, worker
 NEW_MANAGER = instance(200)
 STEPS = st.tuples(
     st.sampled_from(
-        ["launch", "launch_held", "warn", "recommend", "scale_in", "terminate", "stop", "start", "drill"]
+        [
+            "launch",
+            "launch_held",
+            "warn",
+            "recommend",
+            "scale_in",
+            "terminate",
+            "stop",
+            "start",
+            "drill",
+            "announce",
+            "close",
+        ]
     ),
     st.sampled_from([*map(worker, range(4)), *MANAGERS[:2], NEW_MANAGER]),
     st.sampled_from([0.0, 1.0, 40.0, 90.0, 700.0]),
@@ -41,6 +53,9 @@ def act(life: Life, step: str, name: str) -> None:
             life.launch(name, held=step == "launch_held", role=role)
         case "drill":
             life.drill(name)
+        case "announce" | "close":
+            status = "closed" if step == "close" else "upcoming"
+            life.announce(name, life.lab.clock.time + 5400, status=status)
         case _:
             getattr(life, step)(name)
 

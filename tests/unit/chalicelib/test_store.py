@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from chalicelib.cluster import Breaker, Census, Hook, Host, Incident, Role, Transition
 from chalicelib.conduct import Conduct, Recommendations
 from chalicelib.errand import Errand, Stage
+from chalicelib.notice import Notice
 from chalicelib.protocol import Task
 from chalicelib.states import NodeState
 from chalicelib.store import DynamoStore
@@ -47,6 +48,10 @@ FULL = a_node(
     back=START + 3600,
     drill=True,
     hinted=START - 5,
+    notices=(
+        Notice(START, False, START + 99, code="REBOOT"),
+        Notice(START - 0.5, True, START, START + 9, arn="a"),
+    ),
 )
 
 

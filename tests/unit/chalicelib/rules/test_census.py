@@ -119,6 +119,7 @@ def test_an_instance_that_was_started_again_joins_again(state: NodeState) -> Non
         (a_node(state=NodeState.LEAVING), None),
         (a_node(state=NodeState.EVACUATED, since=START - 899), None),
         (a_node(state=NodeState.EVACUATED, since=START - 901), "the instance was spared"),
+        (a_node(state=NodeState.EVACUATED, since=START - 901, due=START + 9, back=START + 9), None),
         (a_node(state=NodeState.EVACUATING), None),
     ],
 )

@@ -1,4 +1,4 @@
-"""Recommendations, drills, scheduled changes and orders: evacuations that end with the node given back."""
+"""Recommendations, drills and what fleets say: evacuations that end with the node given back."""
 
 from __future__ import annotations
 
@@ -151,35 +151,6 @@ def test_a_real_end_during_a_drill_removes_the_node() -> None:
     node = after(event, a_cluster(a_node(state=NodeState.EVACUATED, back=START + 99, drill=True)))
     assert node is not None
     assert (node.state, node.drill, node.back) == (NodeState.LEAVING, False, 0.0)
-
-
-SCHEDULED = ChangeScheduled(START, WORKER, START + 86_400, code="RETIREMENT")
-
-
-def test_a_change_far_ahead_is_planned_for_an_hour_before() -> None:
-    node = after(SCHEDULED, a_cluster(a_node()))
-    assert node is not None
-    assert (node.state, node.due, node.deadline) == (NodeState.IN_SERVICE, START + 82_800, START + 86_400)
-    assert after(SCHEDULED, a_cluster(node)) is None, "told twice, planned once"
-    assert after(replace(SCHEDULED, start=START + 90_000), a_cluster(node)) is not None, "put off"
-    assert after(replace(SCHEDULED, closed=True), a_cluster(node)) == node.but(
-        due=None, deadline=0.0, back=0.0
-    )
-
-
-def test_when_its_time_comes_the_planned_evacuation_begins_and_the_node_is_given_back_later() -> None:
-    planned = after(SCHEDULED, a_cluster(a_node()))
-    assert planned is not None
-    node = after(Tick(), a_cluster(planned, now=START + 82_801))
-    assert node is not None
-    assert (node.state, node.deadline) == (NodeState.EVACUATING, START + 83_401)
-    assert (node.back, node.reason) == (START + 90_000, "RETIREMENT")
-
-
-def test_a_change_that_is_near_begins_at_once() -> None:
-    node = after(replace(SCHEDULED, start=START + 300), a_cluster(a_node()))
-    assert node is not None
-    assert (node.state, node.deadline) == (NodeState.EVACUATING, START + 300)
 
 
 @pytest.mark.parametrize(
