@@ -6,7 +6,8 @@ import random
 from typing import Any
 
 from bootstrap.planning.spread import OPT_IN
-from bootstrap.view import Node, Service, Snapshot, Task
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Node, Service, Task
 
 SEED = 4
 TASKS = 10  # for each node

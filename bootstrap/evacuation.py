@@ -16,7 +16,8 @@ from typing import Union
 from bootstrap.placement import room
 from bootstrap.quorum import next_demotion
 from bootstrap.shift import Pace, Spec, excluded, restored, shifted
-from bootstrap.view import SERVICE_LABEL, Node, Service, Snapshot, Task
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import SERVICE_LABEL, Node, Service, Task
 
 DRAIN_MARGIN = 5.0  # seconds kept for Swarm to notice a drain (measured: 4.9 s with short graces)
 LONGEST_GRACE = 30.0  # seconds; a longer stop grace period cannot be honoured inside a two-minute notice

@@ -7,7 +7,8 @@ import re
 from collections.abc import Collection, Mapping
 
 from bootstrap.planning.layout import Layout
-from bootstrap.view import Node, Service, Snapshot
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Node, Service
 
 CONSTRAINT = re.compile(r"\s*([\w.\-/]+)\s*(==|!=)\s*(.*?)\s*\Z")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # swarmkit treats each pair as one

@@ -19,7 +19,8 @@ from bootstrap.errors import ConflictError, EngineError, NotManagerError, Refuse
 from bootstrap.objects import NAMESPACE_LABEL, Config, Network, read_config, read_network
 from bootstrap.reading import read_membership, read_node, read_service, read_task
 from bootstrap.shift import Spec
-from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Snapshot, Task
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Task
 
 __all__ = ["SOCKET", "Config", "ConflictError", "Engine", "EngineError", "NotManagerError", "RefusedError"]
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from bootstrap.evacuation import course
-from bootstrap.view import Node, Service, Snapshot, Task
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Node, Service, Task
 from chalicelib.protocol import ServiceReport, Way
 
 

@@ -14,7 +14,8 @@ from bootstrap.placement import may_hold
 from bootstrap.planning.even import Cost, Group, Path, Vessels, even, squares
 from bootstrap.planning.layout import Layout
 from bootstrap.planning.scheduling import Scheduler, scaled_down
-from bootstrap.view import Node, Service, Snapshot
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Node, Service
 
 WAVES = 8  # that are tried at most for a service with placement preferences
 SAMPLES = 8  # sizes of a surge that are tried for such a service

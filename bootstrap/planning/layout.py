@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from bootstrap.view import Node, Service, Snapshot
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Node, Service
 
 
 @dataclass(frozen=True)

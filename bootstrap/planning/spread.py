@@ -12,7 +12,8 @@ from bootstrap.planning.ground import Ground, Grounds
 from bootstrap.planning.layout import Layout
 from bootstrap.planning.moves import fullest, gains, moves, partly
 from bootstrap.planning.scheduling import waves
-from bootstrap.view import Service, Snapshot
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Service
 
 OPT_IN = "rebalance.on.node.create"  # service label set by users: "true"
 

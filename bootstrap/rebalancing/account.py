@@ -10,7 +10,8 @@ from bootstrap.planning.spread import Spread
 from bootstrap.rebalancing import rolling
 from bootstrap.rebalancing.beginning import mode_of
 from bootstrap.rebalancing.verdict import Run, Verdict
-from bootstrap.view import Service, Snapshot
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Service
 from chalicelib.protocol import Balance, Mode, SpreadReport
 
 MANY = 50  # balanced services; more are only counted

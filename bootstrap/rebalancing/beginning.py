@@ -11,7 +11,8 @@ from bootstrap.planning.spread import Spread
 from bootstrap.rebalancing import rolling
 from bootstrap.rebalancing.surge import raised, steady
 from bootstrap.rebalancing.verdict import AGAIN, Decision, Run, Wave
-from bootstrap.view import Service, Snapshot
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Service
 from chalicelib.protocol import Balance, Mode, Rebalance
 
 MODE_LABEL = "swarmkeeper.rebalance"  # service label set by users: surge or rolling

@@ -17,7 +17,8 @@ from bootstrap.rebalancing.surge import (
 )
 from bootstrap.rebalancing.verdict import LATER, Decision, Run, Wave
 from bootstrap.shift import excluded
-from bootstrap.view import Service, Snapshot
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Service
 from chalicelib.protocol import Balance, Mode
 
 LAST_CHANCE = 60.0  # seconds after giving up in which a safe way down may still appear

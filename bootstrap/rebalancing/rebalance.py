@@ -17,7 +17,8 @@ from bootstrap.rebalancing.ending import end
 from bootstrap.rebalancing.surge import surge_of
 from bootstrap.rebalancing.verdict import AGAIN, LATER, Decision, Run
 from bootstrap.shift import excluded, restored
-from bootstrap.view import Service, Snapshot
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Service
 from chalicelib.protocol import Balance, Mode, Rebalance
 
 QUIET = 60.0  # seconds to wait for a service at which Swarm is at work

@@ -6,7 +6,8 @@ import math
 from statistics import median
 
 from bootstrap.shift import Spec
-from bootstrap.view import Service, Snapshot, moment
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Service, moment
 
 START = 10.0  # seconds that a task is taken to need, where none was seen to start
 HEALTH_INTERVAL = 30 * 10**9  # Docker's default for a health check that names none, in 1e-9 s

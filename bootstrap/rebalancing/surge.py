@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bootstrap.shift import Pace, Spec, excluded, set_or_drop, shifted
-from bootstrap.view import WANTED, Service, Snapshot, Task, moment
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import WANTED, Service, Task, moment
 
 SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: the surge that is under way, as JSON
 STEADY = 2.0  # seconds that a task must have run: one that ends at once shows as running for a moment

@@ -10,9 +10,10 @@ from bootstrap.clock import Clock
 from bootstrap.elsewhere import Elsewhere
 from bootstrap.evacuation import Act, Demote, Drain, Pause, Update, empty, next_acts
 from bootstrap.members import nodes_of, unknown
+from bootstrap.snapshot import Snapshot
 from bootstrap.swarm import Engine, EngineError, NotManagerError, RefusedError
 from bootstrap.tally import Tally
-from bootstrap.view import DOOMED_LABEL, Node, Snapshot
+from bootstrap.view import DOOMED_LABEL, Node
 from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 0.25  # seconds between two looks at the swarm

@@ -9,9 +9,10 @@ from bootstrap.elsewhere import Elsewhere
 from bootstrap.evacuation import leaving_tasks, next_acts
 from bootstrap.members import nodes_of
 from bootstrap.quorum import next_demotion
+from bootstrap.snapshot import Snapshot
 from bootstrap.swarm import Engine, EngineError, NotManagerError, RefusedError
 from bootstrap.tasks.evacuate import perform, say
-from bootstrap.view import Node, Snapshot
+from bootstrap.view import Node
 from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 1.0  # seconds

@@ -12,9 +12,10 @@ from bootstrap.rebalancing.lease import LASTS, Lease
 from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned, rolls
 from bootstrap.rebalancing.settle import Settling
 from bootstrap.rebalancing.verdict import LATER, Run
+from bootstrap.snapshot import Snapshot
 from bootstrap.swarm import Engine, EngineError, NotManagerError
 from bootstrap.tasks.evacuate import perform, say
-from bootstrap.view import Service, Snapshot
+from bootstrap.view import Service
 from chalicelib.picture import picture
 from chalicelib.protocol import Arguments, Balance, Rebalance, Result, Task
 

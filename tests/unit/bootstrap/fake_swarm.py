@@ -22,7 +22,8 @@ from bootstrap.clock import Clock
 from bootstrap.placement import may_hold
 from bootstrap.planning.layout import Layout
 from bootstrap.reading import read_service
-from bootstrap.view import Service, Snapshot, Task
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Service, Task
 from tests.unit.bootstrap.fake_engine import FakeEngine, instance
 
 __all__ = ["FakeSwarm", "instance"]

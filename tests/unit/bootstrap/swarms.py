@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.view import DOOMED_LABEL, Node, Service, Snapshot, Task
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import DOOMED_LABEL, Node, Service, Task
 
 CPU = 1_000_000_000
 MEMORY = 8 << 30

@@ -10,7 +10,8 @@ import pytest
 
 from bootstrap.placement import may_hold, meets, room
 from bootstrap.reading import read_node
-from bootstrap.view import Node, Service, Snapshot, Task
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Node, Service, Task
 
 GIB = 1 << 30
 

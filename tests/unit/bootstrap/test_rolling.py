@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bootstrap.rebalancing.rolling import duration, forced, outcome, start_up, warnings
-from bootstrap.view import Service, Snapshot, Task
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Service, Task
 
 SECOND = 10**9
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bootstrap.planning.even import Group, squares
 from bootstrap.planning.spread import Spread, plan, reachable
-from bootstrap.view import Snapshot
+from bootstrap.snapshot import Snapshot
 from tests.unit.bootstrap.swarms import Machine, service, snapshot, stand
 
 PREFERENCES = [(), (), ("node.labels.zone",), ("node.labels.zone", "engine.labels.rack"), ("nonsense",)]

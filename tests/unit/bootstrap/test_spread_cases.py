@@ -10,7 +10,8 @@ import pytest
 
 from bootstrap.errors import AgentError
 from bootstrap.planning.spread import OPT_IN, Spread, chosen, plan, reachable, untouched
-from bootstrap.view import MARK_LABEL, Service, Snapshot
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import MARK_LABEL, Service
 from tests.unit.bootstrap.swarms import Machine, service, snapshot
 
 OPTED_IN = {OPT_IN: "true"}

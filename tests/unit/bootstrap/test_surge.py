@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap.rebalancing.surge import Surge, lowered, raised, raised_further, surge_of, survivors
-from bootstrap.view import Service, Snapshot, Task
+from bootstrap.snapshot import Snapshot
+from bootstrap.view import Service, Task
 from tests.unit.bootstrap.test_shift import SPECS
 
 
