@@ -7,7 +7,7 @@ NOTICE ?= 120
 STAGE ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test check format lab bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
+.PHONY: help install system demo test check format lab lab-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -42,8 +42,11 @@ check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit -n auto
 
-lab: system install ## the tests on real hosts, two labs at a time (root)
-	$(BIN)/python -m pytest tests/lab -n 2 --dist loadfile --durations=5
+lab: system install ## the tests on real hosts, three labs at a time (root)
+	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --durations=5 -m "not thorough"
+
+lab-thorough: system install ## those tests on real hosts that would make `make test` too long (root)
+	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --durations=5 -m thorough
 
 format: .venv/done ## let ruff lay out the code
 	$(BIN)/ruff format .

@@ -6,7 +6,6 @@ import subprocess
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 
 from docker.types import UpdateConfig
@@ -17,6 +16,7 @@ from tests.lab import engine, machine, services, swarm
 from tests.lab.agent import Agent
 from tests.lab.load import start_load
 from tests.lab.state import Host, Lab, LabError
+from tests.lab.uneven import available
 from tests.lab.watch import Watch
 
 SERVICE, RATE, CALM = "web", 20, 3.0  # requests a second; seconds watched after the end
@@ -131,15 +131,7 @@ def _counts(lab: Lab, workers: int) -> list[int]:
 def _in_service(lab: Lab, count: int) -> None:
     for at, host in enumerate(_workers(lab)):
         availability = "active" if at < count else "drain"
-        # Swarm changes nodes too: a lost race counts as "not yet".
-        change = partial(_available, lab, host, availability)
-        engine.wait_until(change, 10, f"{host.name} is {availability}")
-
-
-def _available(lab: Lab, host: Host, availability: str) -> bool:
-    node = engine.manager(lab).nodes.get(swarm.node_of(lab, host).id)
-    node.update({**node.attrs["Spec"], "Availability": availability})
-    return True
+        available(lab, host, availability)
 
 
 def _clear(lab: Lab) -> None:

@@ -105,6 +105,20 @@ def nodes(client: DockerClient) -> list[Node]:
     return sorted((_node(row) for row in client.api.nodes()), key=lambda node: node.name)
 
 
+def change_node(lab: Lab, node: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Give a node the fields of its spec that ``change`` answers; LabError where that fails for 10 s.
+
+    Swarm changes nodes too: who loses that race tries again.
+    """
+
+    def changed() -> bool:
+        found = manager(lab).nodes.get(node)
+        found.update({**found.attrs["Spec"], **change(found.attrs["Spec"])})
+        return True
+
+    wait_until(changed, 10, f"node {node} is changed")
+
+
 def services(client: DockerClient) -> list[Service]:
     """Every service, by name."""
     return sorted((_service(row) for row in client.api.services()), key=lambda service: service.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from docker import DockerClient
 from docker.types import EndpointSpec, ServiceMode, UpdateConfig
 
 from tests.lab import engine, images
@@ -21,9 +20,8 @@ _ROLLING = UpdateConfig(parallelism=2, delay=SECOND, failure_action="pause", ord
 
 def deploy(lab: Lab, timeout: float = 120) -> None:
     """Create the network and the five services, and wait until all their tasks run."""
-    client = engine.manager(lab)
     create_network(lab)
-    _label_workers(client)
+    _label_workers(lab)
     create(lab, "web", "web:1", 6, update_config=_ROLLING, labels={"rebalance.on.node.create": "true"})
     create(lab, "single", "web:1", 1, constraints=["node.role==worker"])
     create(lab, "agents", "client:1", None)
@@ -66,9 +64,8 @@ def wait_running(lab: Lab, timeout: float = 120) -> None:
     engine.wait_until(lambda: not missing(), timeout, "all tasks of all services run")
 
 
-def _label_workers(client: DockerClient) -> None:
+def _label_workers(lab: Lab) -> None:
     """Two of the workers have the disk that `pinned` asks for."""
-    workers = [node for node in client.nodes.list() if node.attrs["Spec"]["Role"] == "worker"]
-    for node in sorted(workers, key=lambda node: str(node.attrs["Description"]["Hostname"]))[:2]:
-        spec = node.attrs["Spec"]
-        node.update({**spec, "Labels": {**spec.get("Labels", {}), "disk": "ssd"}})
+    workers = [node for node in engine.nodes(engine.manager(lab)) if node.role == "worker"]
+    for node in workers[:2]:
+        engine.change_node(lab, node.id, lambda spec: {"Labels": {**spec.get("Labels", {}), "disk": "ssd"}})

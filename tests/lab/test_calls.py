@@ -126,6 +126,7 @@ def test_a_rebalance_is_shown_first_then_done_and_its_answer_is_what_swarm_shows
     assert [one["result"]["table"] for one in shown if one["task"] == "rebalance"] == [answer["table"]]
 
 
+@pytest.mark.thorough
 def test_only_who_is_named_is_moved_without_having_opted_in_and_an_unknown_one_is_an_error(lab: Lab) -> None:
     called(lab, "rebalance", services=[WEB])
     engine.manager(lab).services.get(OTHER).scale(4)
@@ -140,6 +141,7 @@ def test_only_who_is_named_is_moved_without_having_opted_in_and_an_unknown_one_i
     assert (counts(lab, WEB), sorted(counts(lab, OTHER))) == ([3, 3, 0], [1, 1, 2])
 
 
+@pytest.mark.thorough
 def test_rolling_restarts_all_tasks_at_the_services_own_pace(lab: Lab) -> None:
     (row,) = called(lab, "rebalance", services=[WEB], mode="rolling")["services"]
     assert (row["balance"], row["mode"], row["restarted"]) == ("moved", "rolling", STRENGTH)
@@ -164,6 +166,7 @@ def put_off(lab: Lab) -> dict[str, Any] | None:
     return found if found["reason"].startswith("put off") else None
 
 
+@pytest.mark.thorough
 def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume(lab: Lab) -> None:
     life.ticked(lab, (lifecycle.add(NAME),), "in-service")  # soon enough for the cool-down
     waiting = engine.wait_until(lambda: put_off(lab), 60, "it waits", pause=0.5)
@@ -182,6 +185,7 @@ def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume
     assert counts(lab, WEB) == [1] * STRENGTH
 
 
+@pytest.mark.thorough
 def test_a_node_is_made_a_manager_and_a_worker_again_and_the_tag_is_warned_of(lab: Lab) -> None:
     worker = workers(lab)[0]
     answer = called(lab, "promote", instance=worker.instance)
@@ -193,6 +197,7 @@ def test_a_node_is_made_a_manager_and_a_worker_again_and_the_tag_is_warned_of(la
     assert len(life.managers(lab)) == 3
 
 
+@pytest.mark.thorough
 def test_what_would_cost_the_quorum_is_refused_and_says_why(lab: Lab) -> None:
     managers = [host for host in lab.hosts if host.role == "manager"]
     silent = next(host for host in managers if host.instance == errand(lab, "demote")["manager"])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,15 @@ def healed(lab: Lab) -> Iterator[None]:
     for service in client.services.list():
         if service.name not in services.WANTED:
             service.remove()
-    for node in client.nodes.list():
-        spec = node.attrs["Spec"]
-        labels = {key: value for key, value in spec.get("Labels", {}).items() if key != DOOMED_LABEL}
-        role = "manager" if _host(lab, node.attrs["Description"]["Hostname"]).role == "manager" else "worker"
-        node.update({**spec, "Labels": labels, "Availability": "active", "Role": role})
+    for node in engine.nodes(client):
+        engine.change_node(lab, node.id, partial(_healthy, _host(lab, node.name).role))
     swarm.wait_ready(lab, len(lab.hosts))
     services.wait_running(lab)
+
+
+def _healthy(role: str, spec: dict[str, Any]) -> dict[str, Any]:
+    labels = {key: value for key, value in spec.get("Labels", {}).items() if key != DOOMED_LABEL}
+    return {"Labels": labels, "Availability": "active", "Role": role}
 
 
 @dataclass

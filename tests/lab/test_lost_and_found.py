@@ -16,6 +16,7 @@ from tests.lab.joins import fresh, info, joining, listed
 from tests.lab.state import Host, Lab
 
 NAME = "found"
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")

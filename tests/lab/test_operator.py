@@ -17,6 +17,7 @@ from tests.lab import engine, images, installed, lifecycle, machine, services, s
 from tests.lab.agent import PLACE, Agent, install
 from tests.lab.conftest import running
 from tests.lab.state import Host, Lab
+from tests.lab.uneven import available
 from tests.lab.watch import Watch
 
 NAME = "operator"
@@ -90,12 +91,6 @@ def ids(lab: Lab, service: str) -> set[str]:
     return {task.id for task in engine.tasks(client, service) if task.running}
 
 
-def availability(lab: Lab, host: Host, wanted: str) -> None:
-    client = engine.manager(state.load(lab.name))
-    node = client.nodes.get(swarm.node_of(lab, host).id)
-    node.update({**node.attrs["Spec"], "Availability": wanted})
-
-
 def inside(lab: Lab, host: Host, network: str, script: str) -> str:
     """What a script tells in a container on a host, attached to a network."""
     client, image = engine.connect(host, timeout=60), images.reference(lab, "client:1")
@@ -146,13 +141,14 @@ def test_a_node_that_joins_gets_its_share_of_what_opted_in_and_nothing_else_move
     assert ids(lab, "other") == others
 
 
+@pytest.mark.thorough
 def test_while_another_agent_holds_the_lease_the_operator_waits(lab: Lab) -> None:
     manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
-    availability(lab, worker, "drain")
+    available(lab, worker, "drain")
     engine.wait_until(lambda: spread(lab, "web") == [2, 2], 60, "the drained node is empty")
     lease = Lease(Engine(f"unix://{manager.socket}"), Clock(), "the agent on a manager")
     engine.wait_until(lease.take, 30, "the lease is free")
-    availability(lab, worker, "active")
+    available(lab, worker, "active")
     wait_told(lab, "another rebalance is under way, by the agent on a manager")
     assert spread(lab, "web") == [2, 2]
     lease.release(ended=False)
@@ -161,10 +157,10 @@ def test_while_another_agent_holds_the_lease_the_operator_waits(lab: Lab) -> Non
 
 def test_the_handlers_agent_and_the_operator_together_make_no_move_too_many(lab: Lab) -> None:
     manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
-    availability(lab, worker, "drain")
+    available(lab, worker, "drain")
     engine.wait_until(lambda: spread(lab, "web") == [2, 2], 60, "the drained node is empty")
     watch = Watch(lab)
-    availability(lab, worker, "active")
+    available(lab, worker, "active")
     said = Agent(manager, Task.REBALANCE).wait()
     assert said.result.ok, said.told
     engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], 60, "web is spread over three nodes")
@@ -173,17 +169,18 @@ def test_the_handlers_agent_and_the_operator_together_make_no_move_too_many(lab:
     assert (verdict.fewest, verdict.started, verdict.wanted) == (4, 1, 4)
 
 
+@pytest.mark.thorough
 def test_when_its_manager_dies_the_operator_goes_on_elsewhere(lab: Lab) -> None:
     client = engine.manager(state.load(NAME))
     task = next(task for task in engine.tasks(client, OPERATOR) if task.running)
     worker = hosts(lab, "worker")[0]
-    availability(lab, worker, "drain")
+    available(lab, worker, "drain")
     engine.wait_until(lambda: spread(lab, "web") == [2, 2], 60, "the drained node is empty")
     dead = next(host for host in hosts(lab, "manager") if swarm.node_of(lab, host).id == task.node)
     lifecycle.kill(NAME, dead.name)
     engine.wait_until(lambda: ids(lab, OPERATOR) - {task.id}, 180, "the operator runs elsewhere")
     wait_told(lab, "just started")
-    availability(lab, worker, "active")
+    available(lab, worker, "active")
     engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], 90, "web is spread over three nodes")
 
 

@@ -48,17 +48,15 @@ def fresh(lab: Lab) -> None:
     client = engine.manager(lab)
     for service in client.services.list():
         service.remove()
-    engine.wait_until(lambda: reset_nodes(lab), 10, "all nodes are in service")
+    for node in engine.nodes(engine.manager(lab)):
+        engine.change_node(lab, node.id, in_service)
     forget_lease(lab)
     swarm.wait_ready(lab, len(lab.hosts))
 
 
-def reset_nodes(lab: Lab) -> bool:
-    for node in engine.manager(lab).nodes.list():
-        spec = node.attrs["Spec"]
-        labels = {key: value for key, value in spec.get("Labels", {}).items() if key != DOOMED_LABEL}
-        node.update({**spec, "Labels": labels, "Availability": "active"})
-    return True
+def in_service(spec: dict[str, Any]) -> dict[str, Any]:
+    labels = {key: value for key, value in spec.get("Labels", {}).items() if key != DOOMED_LABEL}
+    return {"Labels": labels, "Availability": "active"}
 
 
 def forget_lease(lab: Lab) -> None:

@@ -26,14 +26,8 @@ def spec(lab: Lab, service: str) -> str:
 
 
 def available(lab: Lab, host: Host, availability: str) -> None:
-    """What ``docker node update --availability`` does; a lost race counts as not yet."""
-
-    def change() -> bool:
-        node = engine.manager(lab).nodes.get(swarm.node_of(lab, host).id)
-        node.update({**node.attrs["Spec"], "Availability": availability})
-        return True
-
-    engine.wait_until(change, 10, f"{host.name} is {availability}")
+    """What ``docker node update --availability`` does."""
+    engine.change_node(lab, swarm.node_of(lab, host).id, lambda _: {"Availability": availability})
 
 
 def emptied(lab: Lab) -> None:

@@ -229,5 +229,4 @@ def ways(lab: Lab) -> dict[str, str]:
 
 def _drain(lab: Lab, node: str) -> None:
     """What `docker node update --availability drain` does."""
-    found = engine.manager(lab).nodes.get(node)
-    found.update({**found.attrs["Spec"], "Availability": "drain"})
+    engine.change_node(lab, node, lambda _: {"Availability": "drain"})
