@@ -3,67 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from typing import Any
 
 import pytest
 
 from chalicelib.calls import call
 from chalicelib.cluster import Role
-from chalicelib.conduct import Conduct, Policy, Recommendations
 from chalicelib.errand import LIMIT, Stage
 from chalicelib.errors import CallError
-from chalicelib.events import Tick
 from chalicelib.protocol import Task
 from tests.unit.chalicelib.fakes import MANAGERS, START, instance
-from tests.unit.chalicelib.simulation import Life, worker
-from tests.unit.chalicelib.test_crash import Killed, Killer
+from tests.unit.chalicelib.mortal import SOON, Mortal
+from tests.unit.chalicelib.simulation import worker
+from tests.unit.chalicelib.test_crash import Killed
 from tests.unit.chalicelib.test_histories import agree
 
-EFFECTS = {
-    "store": (
-        "enrol",
-        "move",
-        "move_errand",
-        "set_conduct",
-        "open_incident",
-        "told",
-        "forget",
-        "record_homes",
-    ),
-    "hosts": ("send",),
-    "fleet": ("complete", "beat"),
-    "messages": ("publish",),
-}
 NODE = worker(0)
 CHANGE = START + 1200
-SOON = Policy(hint=300.0, gentle=120.0, ahead=300.0)
-
-
-class Mortal(Life):
-    """A life of which only what the story tells directly is heard; its handlers can be killed."""
-
-    def __init__(self, at: int, *, after: bool) -> None:
-        super().__init__(itertools.repeat(0), itertools.repeat(0.0), itertools.repeat(False))
-        self.policy = SOON
-        self.lab.store.conducts["blue"] = Conduct(Recommendations.EVACUATE, drills=True)
-        self.killer = Killer(at, after)
-        for part, names in EFFECTS.items():
-            target = getattr(self.lab, part)
-            for name in names:
-                setattr(target, name, self.killer.wrap(getattr(target, name)))
-
-    def handle(self, kind: Any, payload: object) -> None:
-        try:
-            super().handle(kind, payload)
-        except Killed:
-            self.killer.dead = False  # the next invocation lives
-            if kind is not Tick:  # Lambda itself runs a handler again that died
-                self.later(60, lambda: self.handle(kind, payload))
-
-    def hear(self) -> None:
-        """The next event comes, once."""
-        self.copies = itertools.chain([1], itertools.repeat(0))
 
 
 def launched(life: Mortal) -> None:
