@@ -223,7 +223,7 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
         untold = tuple(incident for incident in world.store.incidents(cluster) if not incident.told)
     nodes = _nodes(event, cluster, world, now)
     errands: tuple[Errand, ...] = ()
-    if isinstance(event, (Tick, CommandFinished, CommandRunning, TaskOrdered)):
+    if isinstance(event, (Tick, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)):
         errands = world.store.errands(cluster)
     return Cluster(cluster, now, nodes, managers, world.policy, conduct, untold, errands)
 

@@ -91,13 +91,18 @@ def told(event: CommandFinished) -> str:
     return said or ("done" if event.result.ok else "not done")
 
 
+def key(errand: Errand) -> str:
+    """The name of its dead letter; what comes by itself has one for all times that it fails."""
+    return f"errand#{errand.task.value}" + ("" if errand.automatic else f"#{errand.since:.0f}")
+
+
 def letter(errand: Errand, cluster: Cluster) -> Incident:
     """What came to nothing: what is left, and all that is needed to order it again."""
     name = errand.task.value.replace("-", "_")
     order = f"echo '{json.dumps(_payload(errand, cluster))}' | chalice invoke -n {name}"
     own = errand.automatic
     return Incident(
-        key=f"errand#{errand.task.value}" + ("" if own else f"#{errand.since:.0f}"),
+        key=key(errand),
         at=cluster.now,
         what=f"{_name(errand)} failed: {errand.reason}",
         left=LEFT[errand.task],

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Forget, Move, Plan, SetConduct
+from chalicelib.actions import Dispatch, Forget, Move, MoveErrand, Plan, Send, SetConduct
+from chalicelib.errand import ONCE, Errand, Stage
 from chalicelib.protocol import Task
-from chalicelib.rules import closing
+from chalicelib.rules import closing, errands
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
     from chalicelib.cluster import Cluster, Node
     from chalicelib.events import ConductOrdered, RedriveOrdered
+
+BY_HAND = "ordered again by hand"
 
 
 def on_conduct_ordered(event: ConductOrdered, cluster: Cluster) -> Plan:
@@ -24,18 +27,30 @@ def on_conduct_ordered(event: ConductOrdered, cluster: Cluster) -> Plan:
 
 def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
     """Open given up work again. The letter goes first: if the work fails again, that is a new incident."""
-    chosen = [node for node in cluster.nodes if node.given_up and event.instance in ("", node.instance)]
-    if not chosen:
+    nodes = [node for node in cluster.nodes if node.given_up and event.instance in ("", node.instance)]
+    failed = [
+        errand for errand in cluster.errands if _again(errand) and event.instance in ("", errand.instance)
+    ]
+    if not nodes and not failed:
         return Plan("nothing was given up" + (f" for {event.instance}" if event.instance else ""))
-    actions: list[Action] = [Forget(closing.key(node)) for node in chosen]
-    actions += [Move(node, _reopened(node, cluster)) for node in chosen]
-    names = ", ".join(node.instance for node in chosen[:10])
-    return Plan(f"{len(chosen)} to do again: {names}", (*actions, Dispatch(chosen[0].instance)))
+    actions: list[Action] = [Forget(closing.key(node)) for node in nodes]
+    actions += [Move(node, _reopened(node, cluster)) for node in nodes]
+    actions += [Dispatch(nodes[0].instance)] if nodes else []
+    for errand in failed:
+        after = errand.but(stage=Stage.OPEN, attempts=0, command="", due=cluster.now, reason=BY_HAND)
+        actions += [Forget(errands.key(errand)), MoveErrand(errand, after), Send(after)]
+    names = ", ".join([node.instance for node in nodes[:10]] + [errand.task.value for errand in failed])
+    return Plan(f"{len(nodes) + len(failed)} to do again: {names}", tuple(actions))
+
+
+def _again(errand: Errand) -> bool:
+    """It came to nothing; what throws state away is ordered anew, with its confirmation."""
+    return errand.stage is Stage.FAILED and errand.task not in ONCE
 
 
 def _reopened(node: Node, cluster: Cluster) -> Node:
     until = cluster.now + cluster.policy.gentle if node.task is Task.EVACUATE else node.deadline
-    return node.but(attempts=0, due=cluster.now, deadline=until, reason="ordered again by hand")
+    return node.but(attempts=0, due=cluster.now, deadline=until, reason=BY_HAND)
 
 
 def _told(changes: object) -> str:

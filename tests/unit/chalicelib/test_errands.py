@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -207,3 +208,20 @@ def test_what_is_sent_by_the_tick_and_fails_is_told_however_soon_it_was() -> Non
     assert lab.clock.time - errand(lab, Task.INIT).since < 45
     ((_, text),) = lab.messages.told
     assert "blue has join tokens" in text
+
+
+def test_what_came_to_nothing_is_driven_again_as_it_was_ordered_but_never_a_recovery() -> None:
+    lab = Lab()
+    lab.hosts.broken = set(MANAGERS)
+    for which, order in (("rotate_tokens", BLUE), ("recover", FIRST | {"confirm": "blue"})):
+        with suppress(CallError):  # a recovery's failure is the caller's answer, the other's comes later
+            call(which, order, lab.world())
+    for _ in range(60):
+        tick(lab)
+    assert {one.stage for one in lab.store.errands("blue")} == {Stage.FAILED}
+    lab.hosts.broken = set()
+    assert call("redrive", BLUE, lab.world())["done"] == ["1 to do again: rotate-tokens"]
+    end(lab, lab.hosts.sent[-1])
+    assert errand(lab, Task.ROTATE_TOKENS).stage is Stage.DONE
+    assert errand(lab, Task.RECOVER).stage is Stage.FAILED
+    assert not [one.key for one in lab.store.incidents("blue") if "rotate" in one.key]
