@@ -43,10 +43,10 @@ check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/python -m pytest tests/unit -n auto
 
 lab: system install ## the tests on real hosts, three labs at a time (root)
-	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --durations=5 -m "not thorough"
+	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --no-loadscope-reorder --durations=5 -m "not thorough"
 
-lab-thorough: system install ## those tests on real hosts that would make `make test` too long (root)
-	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --durations=5 -m thorough
+lab-thorough: system install ## all tests on real hosts, also those that would make `make test` too long (root)
+	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --no-loadscope-reorder --durations=5
 
 format: .venv/done ## let ruff lay out the code
 	$(BIN)/ruff format .

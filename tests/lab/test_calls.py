@@ -219,6 +219,7 @@ def reachable(lab: Lab) -> list[engine.Node]:
     return [node for node in life.managers(lab) if node.reachability == "reachable"]
 
 
+@pytest.mark.thorough
 def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -> None:
     called(lab, "configure", rebalance=False)
     old = leaks.tokens(lab)
@@ -232,7 +233,7 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
     before = spec(lab, WEB)
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(called, lab, "rebalance")
-        engine.wait_until(lambda: SURGE_LABEL in spec(lab, WEB), 30, "the surge is marked")
+        engine.wait_until(lambda: SURGE_LABEL in spec(lab, WEB), 90, "the surge is marked")
         kill_agent(lab, errand(lab, "rebalance")["manager"])
     assert "it is sent again" in answer.result()["errand"]["reason"]
     assert ended(lab, "rebalance", 180)["stage"] == "done"

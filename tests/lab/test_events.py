@@ -207,7 +207,7 @@ def test_a_scheduled_change_is_planned_evacuates_ahead_and_is_called_off(lab: La
     life.reached(lab, [worker], "evacuated")
     assert (life.tasks_on(lab, worker), life.availability(lab, worker)) == (0, ["drain"])
     notice(0.5, "closed")
-    says(lab, "on_health_notice", f"{RETIREMENT} is over: the node is given back", worker.instance)
+    says(lab, "on_health_notice", f"{RETIREMENT}: over, or called off", worker.instance)
     life.ticked(lab, (worker,), "in-service", 120)
     assert life.availability(lab, worker) == ["active"]
 
