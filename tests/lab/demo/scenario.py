@@ -25,6 +25,7 @@ CALM = 5.0  # seconds without a failure, and with an answer of every replica, be
 CALM_WITHIN = 90.0  # seconds; engines that have missed one another's gossip find that out after 30
 PATIENCE = 75.0  # seconds after the power cut until the dead node must be gone
 JOINED = 180.0  # seconds until every host is in service
+ENDING = 15.0  # seconds that a stopped task's container may take to end; their stop grace period is 4
 SETTLED = 3.0  # seconds watched after that: what breaks late is seen too
 
 
@@ -182,7 +183,7 @@ class Scenario:
             answers=tuple(one for one in answers if one.time >= self.moments.began),
             specs_before=before,
             specs_after=specs(self.lab),
-            left=Left(self._record(), strays(self.lab)),
+            left=Left(self._record(), lasting_strays(self.lab)),
             runs=tuple(handlers.runs(self.lab)) if self.lab.endpoint else (),
             journal=tuple(journal.read(self.lab)) if self.lab.endpoint else (),
             ways=ways(self.lab) if self.lab.endpoint else None,
@@ -201,6 +202,14 @@ def is_calm(answers: Sequence[Answer], wanted: Mapping[str, int | None], now: fl
 def specs(lab: Lab) -> dict[str, str]:
     """Every service's spec, as the engine writes it."""
     return {service.name: json.dumps(service.spec) for service in engine.services(engine.manager(lab))}
+
+
+def lasting_strays(lab: Lab) -> tuple[str, ...]:
+    """Strays that are still there after ENDING: a task that was moved last may be inside its grace period."""
+    until = time.monotonic() + ENDING
+    while (found := strays(lab)) and time.monotonic() < until:
+        time.sleep(0.5)
+    return found
 
 
 def strays(lab: Lab) -> tuple[str, ...]:
