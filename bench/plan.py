@@ -62,7 +62,9 @@ def main(*, directory: Path, as_json: bool) -> None:
     (directory / "plan.json").write_text(json.dumps(report, indent=1))
     if as_json:
         click.echo(json.dumps(report))
-    Console(stderr=as_json).print(table(found), targets_table(asked, "Planning"))
+    out = Console(stderr=as_json)
+    wide = out if out.is_terminal else Console(stderr=as_json, width=150)
+    wide.print(table(found), targets_table(asked, "Planning"))
     sys.exit(0 if all(target.met for target in asked) else MISSED)
 
 
