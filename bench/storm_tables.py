@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rich import box
 from rich.table import Table
 
 from bench.storm_facts import Facts, Rate
 from bench.storm_sight import Seen
+from bench.tables import titled
 from bench.targets import Target
 
 CAVEAT = """\
@@ -22,7 +22,7 @@ For scale: the leading Kubernetes peer published 50 at once with a P99 of 52 s t
 
 def scale(found: Sequence[Facts], caption: str) -> Table:
     """One column for each storm."""
-    table = _table("Storms within 10 s in a cluster of 5,000 simulated nodes", caption)
+    table = titled("Storms within 10 s in a cluster of 5,000 simulated nodes", caption)
     table.add_column("")
     for one in found:
         table.add_column(f"{one.size:,}", justify="right")
@@ -34,7 +34,7 @@ def scale(found: Sequence[Facts], caption: str) -> Table:
 def lab(seen: Seen) -> Iterator[Table]:
     """What the storm on the lab cost, and what it did to each service."""
     counted = ", ".join(f"{number} {task}" for task, number in seen.commands.items())
-    table = _table("Six of twelve workers are warned within 2 s", f"Run Command commands: {counted}")
+    table = titled("Six of twelve workers are warned within 2 s", f"Run Command commands: {counted}")
     for name in ("service", "fewest", "tasks replaced", "updates", "requests failed"):
         table.add_column(name, justify="left" if name == "service" else "right")
     for row in seen.services:
@@ -46,7 +46,7 @@ def lab(seen: Seen) -> Iterator[Table]:
 
 def targets(found: Sequence[Target], title: str) -> Table:
     """Each target, met or missed."""
-    table = _table(title)
+    table = titled(title)
     for name in ("target", "asked", "measured", ""):
         table.add_column(name)
     for one in found:
@@ -83,13 +83,3 @@ ROWS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("runs that failed and are tried again", lambda f: str(f.failures)),
     ("  by error", lambda f: ", ".join(f"{n} {name}" for name, n in f.errors.items()) or "-"),
 )
-
-
-def _table(title: str, caption: str = "") -> Table:
-    return Table(
-        title=title,
-        caption=caption or None,
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-    )

@@ -46,7 +46,7 @@ def tables(found: Measured) -> Iterator[Table]:
 
 def comparison(found: Mapping[Method, Facts]) -> Table:
     """One row for each thing measured, one column for each way, and our target."""
-    table = _table("A Spot host is taken away from under load")
+    table = titled("A Spot host is taken away from under load")
     table.add_column("")
     for method in found:
         table.add_column(NAMES[method], justify="right")
@@ -65,7 +65,7 @@ def comparison(found: Mapping[Method, Facts]) -> Table:
 
 def splitting(cold: Split | None, warm: Split | None) -> Table:
     """Each step between event and safety, first with handlers that must start, then with warm ones."""
-    table = _table("Where our time goes (after the event, and the step itself)")
+    table = titled("Where our time goes (after the event, and the step itself)")
     for name in ("", "first host, cold", "", "second host, warm", ""):
         table.add_column(name, justify="right" if table.columns else "left")
     for name, field in STEPS:
@@ -79,7 +79,7 @@ def functions(handlers: tuple[Handler, ...]) -> Table:
     caption = (
         "times: REPORT lines, cold with the start of the process; memory: the process's peak resident size"
     )
-    table = _table("Handlers", caption)
+    table = titled("Handlers", caption)
     for name in ("function", "runs", "cold (median)", "warm (median)", "peak memory"):
         table.add_column(name, justify="left" if name == "function" else "right")
     for one in handlers:
@@ -115,7 +115,8 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} s"
 
 
-def _table(title: str, caption: str = "") -> Table:
+def titled(title: str, caption: str = "") -> Table:
+    """An empty table as all benches show theirs."""
     return Table(
         title=title,
         caption=caption or None,
