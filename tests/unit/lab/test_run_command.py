@@ -29,6 +29,7 @@ class FakeRunner:
     script: Script
     ended: threading.Event = field(default_factory=threading.Event)
     ending: Ending = field(default_factory=lambda: Ending(0))
+    only_once: threading.Lock = field(default_factory=threading.Lock)
 
     def wait(self) -> Ending:
         """Wait to be told."""
@@ -43,12 +44,15 @@ class FakeRunner:
         """Nothing runs that could be signalled."""
 
     def end(self, ending: Ending, stdout: str = "", stderr: str = "") -> None:
-        """End in that way, with that output."""
-        self.script.folder.mkdir(parents=True)
-        (self.script.folder / "stdout").write_text(stdout)
-        (self.script.folder / "stderr").write_text(stderr)
-        self.ending = ending
-        self.ended.set()
+        """End in that way, with that output; what has ended stays as it is, as a process does."""
+        with self.only_once:
+            if self.ended.is_set():
+                return
+            self.script.folder.mkdir(parents=True)
+            (self.script.folder / "stdout").write_text(stdout)
+            (self.script.folder / "stderr").write_text(stderr)
+            self.ending = ending
+            self.ended.set()
 
 
 @dataclass
