@@ -1,21 +1,21 @@
-"""The engine API: the only module that talks to Docker."""
+"""What is asked of an engine, and what it is told: all of the engine API that is used."""
 
 from __future__ import annotations
 
 import json
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from docker import APIClient
-from docker.errors import APIError, DockerException, create_api_error_from_http_exception
 from requests import Response
-from requests.exceptions import HTTPError, RequestException
+from requests.exceptions import RequestException
 
 from bootstrap.balancer import NodeEvent, read_node_event
-from bootstrap.errors import ConflictError, EngineError, NotManagerError, RefusedError, refusal
+from bootstrap.connection import ANSWER_WITHIN, SOCKET, Connection, check
+from bootstrap.errors import ConflictError, EngineError, NotManagerError, RefusedError
 from bootstrap.objects import NAMESPACE_LABEL, Config, Network, read_config, read_network
 from bootstrap.reading import read_membership, read_node, read_service, read_task
 from bootstrap.shift import Spec
@@ -24,25 +24,16 @@ from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Task
 
 __all__ = ["SOCKET", "Config", "ConflictError", "Engine", "EngineError", "NotManagerError", "RefusedError"]
 
-SOCKET = "unix:///var/run/docker.sock"
-API_VERSION = "1.41"  # of Docker 20.10, the oldest engine that is supported
-ANSWER_WITHIN = 5  # seconds for one engine call
 ALL_WITHIN = 30  # seconds to list all tasks: of 50,000 the answer has some 200 MB
 SETTLE_WITHIN = (
     30  # seconds to start, join or leave a swarm; a join that takes 20 s goes on in the background
 )
 PORT = 2377  # of the managers
 RAFT = "swarm/raft"  # in the engine's directory: a manager's state, which no other node has
-Row = TypeVar("Row")
 
 
-class Engine:
+class Engine(Connection):
     """One host's engine. Every method raises EngineError where it is refused or not answered."""
-
-    def __init__(self, socket: str = SOCKET) -> None:
-        self._socket = socket
-        with self._translated("be reached"):
-            self._api = APIClient(base_url=socket, version=API_VERSION, timeout=ANSWER_WITHIN)
 
     def info(self) -> Mapping[str, Any]:
         """What ``docker info`` shows, as the engine's JSON."""
@@ -116,18 +107,18 @@ class Engine:
         return frozenset(str(peer["IP"]) for peer in found.get("Peers") or ())
 
     def nodes(self) -> tuple[Node, ...]:
-        return self._rows("list nodes", self._api.nodes, read_node)
+        return self._rows("list nodes", APIClient.nodes, read_node)
 
     def services(self) -> tuple[Service, ...]:
-        return self._rows("list services", self._api.services, read_service)
+        return self._rows("list services", APIClient.services, read_service)
 
     def tasks(self, **filters: list[str]) -> tuple[Task, ...]:
         """Tasks that match the filters, such as ``service=[id]`` or ``node=[id]``."""
         if filters:
-            return self._rows("list tasks", lambda: self._api.tasks(filters), read_task)
+            return self._rows("list tasks", lambda api: api.tasks(filters), read_task)
         with self._translated("list all tasks", ALL_WITHIN):
-            answer = self._api.get(f"{self._api.base_url}/v{API_VERSION}/tasks", timeout=ALL_WITHIN)
-            _check(answer)
+            answer = self._api.get(self._url("/tasks"), timeout=ALL_WITHIN)
+            check(answer)
             return tuple(map(read_task, answer.json()))
 
     def snapshot(
@@ -198,12 +189,12 @@ class Engine:
 
     def networks(self) -> tuple[Network, ...]:
         """Every network that this engine lists: the swarm's and its own."""
-        return self._rows("list networks", self._api.networks, read_network)
+        return self._rows("list networks", APIClient.networks, read_network)
 
     def configs_of(self, stack: str) -> tuple[Config, ...]:
         """The configs that belong to a stack."""
         filters = {"label": f"{NAMESPACE_LABEL}={stack}"}
-        return self._rows("list configs", lambda: self._api.configs(filters), read_config)
+        return self._rows("list configs", lambda api: api.configs(filters), read_config)
 
     def remove_config(self, config: Config) -> None:
         """Remove a config; RefusedError where a service uses it."""
@@ -216,44 +207,12 @@ class Engine:
         A manager that lost its power says no goodbye: after ``quiet`` seconds it is better to ask anew.
         """
         with self._translated("tell node events"):
-            url, asked = f"{self._api.base_url}/v{API_VERSION}/events", {"filters": '{"type":["node"]}'}
-            answer = self._api.get(url, params=asked, stream=True, timeout=(ANSWER_WITHIN, quiet))
-            _check(answer)
+            asked = {"filters": '{"type":["node"]}'}
+            answer = self._api.get(
+                self._url("/events"), params=asked, stream=True, timeout=(ANSWER_WITHIN, quiet)
+            )
+            check(answer)
         return _events(answer)
-
-    def _order(
-        self, what: str, path: str, message: Any = None, timeout: float = ANSWER_WITHIN, **parameters: Any
-    ) -> None:
-        """POST what the SDK has no exact call for."""
-        with self._translated(what, timeout):
-            url = f"{self._api.base_url}/v{API_VERSION}{path}"
-            _check(self._api.post(url, json=message, params=parameters, timeout=timeout))
-
-    def _rows(self, what: str, fetch: Callable[[], Any], read: Callable[[Any], Row]) -> tuple[Row, ...]:
-        with self._translated(what):
-            return tuple(map(read, fetch()))
-
-    @contextmanager
-    def _translated(self, what: str, timeout: float = ANSWER_WITHIN) -> Iterator[None]:
-        """Without the cause: its text is the engine's own, and could hold what must not be shown."""
-        try:
-            yield
-        except APIError as error:
-            raise refusal(what, str(error.explanation or error)) from None
-        except (DockerException, RequestException, OSError) as error:
-            raise EngineError(
-                f"the engine at {self._socket} did not {what} within {timeout:g} s "
-                f"({type(error).__name__}): check on this host that dockerd runs (docker info) and, on a "
-                "manager, that the swarm has a leader (docker node ls)"
-            ) from None
-
-
-def _check(response: Response) -> None:
-    """APIError with the engine's own words where it refused."""
-    try:
-        response.raise_for_status()
-    except HTTPError as error:
-        raise create_api_error_from_http_exception(error) from error
 
 
 def _events(answer: Response) -> Iterator[NodeEvent]:

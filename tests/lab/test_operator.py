@@ -24,7 +24,7 @@ NAME = "operator"
 OPERATOR, API = "service-balancer_service-balancer", "control_docker-api"
 SETTLE, COOLDOWN = 2, 3  # seconds
 WORKERS = "node.role==worker"
-ASK = "timeout 5 wget -q -O - http://$address:2375/v1.41/version || echo silence"
+ASK = "timeout 5 wget -q -O - http://$address:2375/version || echo silence"
 RESOLVE = "address=$(nslookup docker-api 127.0.0.11 | sed -n '/^Name/,$s/^Address.*: //p' | head -n 1)"
 
 

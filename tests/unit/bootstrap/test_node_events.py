@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -46,7 +46,13 @@ def engine() -> Iterator[Callable[[str], Engine]]:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                assert self.path == "/v1.41/events?filters=%7B%22type%22%3A%5B%22node%22%5D%7D"
+                if self.path == "/version":
+                    self.send_response(200)
+                    self.send_header("Content-Length", "22")
+                    self.end_headers()
+                    self.wfile.write(b'{"ApiVersion": "1.44"}')
+                    return
+                assert self.path == "/v1.44/events?filters=%7B%22type%22%3A%5B%22node%22%5D%7D"
                 self.send_response(503 if then == "refuse" else 200)
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
@@ -63,7 +69,7 @@ def engine() -> Iterator[Callable[[str], Engine]]:
             def log_message(self, *_: object) -> None:
                 pass
 
-        server = HTTPServer(("127.0.0.1", 0), Handler)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         return Engine(f"tcp://127.0.0.1:{server.server_port}")

@@ -72,7 +72,7 @@ def test_the_limited_proxy_gets_the_sections_that_operators_need_and_no_others()
     text = rendered(CONTROL, chosen(CONTROL, {"DOCKER_API_IMAGE": image}, {}), {})
     assert f'image: "{image}"' in text
     allowed = re.findall(r"^      ([A-Z]+): \"1\"", text, re.MULTILINE)
-    assert allowed == ["EVENTS", "INFO", "NODES", "SERVICES", "TASKS", "CONFIGS", "POST"]
+    assert allowed == ["VERSION", "EVENTS", "INFO", "NODES", "SERVICES", "TASKS", "CONFIGS", "POST"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""The way to one engine: in the newest version of its API, with its errors in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from docker import APIClient
+from docker.errors import APIError, DockerException, create_api_error_from_http_exception
+from requests import Response
+from requests.exceptions import HTTPError, RequestException
+
+from bootstrap.errors import EngineError, refusal
+
+SOCKET = "unix:///var/run/docker.sock"
+ANSWER_WITHIN = 5  # seconds for one engine call
+Row = TypeVar("Row")
+
+
+class Connection:
+    """To the engine behind a socket; nothing is asked before the first call."""
+
+    def __init__(self, socket: str = SOCKET) -> None:
+        self._socket = socket
+        self._client: APIClient | None = None
+
+    def _order(
+        self, what: str, path: str, message: Any = None, timeout: float = ANSWER_WITHIN, **parameters: Any
+    ) -> None:
+        """POST what the SDK has no exact call for."""
+        with self._translated(what, timeout):
+            check(self._api.post(self._url(path), json=message, params=parameters, timeout=timeout))
+
+    def _rows(
+        self, what: str, fetch: Callable[[APIClient], Any], read: Callable[[Any], Row]
+    ) -> tuple[Row, ...]:
+        with self._translated(what):
+            return tuple(map(read, fetch(self._api)))
+
+    @property
+    def _api(self) -> APIClient:
+        """Speaks the engine's own newest version, which is asked for once.
+
+        With an older one the engine takes what is newer out of each service spec that it is given.
+        """
+        if self._client is None:
+            self._client = APIClient(base_url=self._socket, version="auto", timeout=ANSWER_WITHIN)
+        return self._client
+
+    def _url(self, path: str) -> str:
+        return f"{self._api.base_url}/v{self._api.api_version}{path}"
+
+    @contextmanager
+    def _translated(self, what: str, timeout: float = ANSWER_WITHIN) -> Iterator[None]:
+        """Without the cause: its text is the engine's own, and could hold what must not be shown."""
+        try:
+            yield
+        except APIError as error:
+            why = str(error.explanation or error)
+            if "client version" in why:  # another engine has taken its place: ask that one anew
+                self._client = None
+            raise refusal(what, why) from None
+        except (DockerException, RequestException, OSError) as error:
+            raise EngineError(
+                f"the engine at {self._socket} did not {what} within {timeout:g} s "
+                f"({type(error).__name__}): check on this host that dockerd runs (docker info) and, on a "
+                "manager, that the swarm has a leader (docker node ls)"
+            ) from None
+
+
+def check(response: Response) -> None:
+    """APIError with the engine's own words where it refused."""
+    try:
+        response.raise_for_status()
+    except HTTPError as error:
+        raise create_api_error_from_http_exception(error) from error
