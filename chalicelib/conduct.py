@@ -38,6 +38,7 @@ class Policy:
     notice: float = 120.0  # from a Spot warning's time to the end
     shutdown: float = 30.0  # what an instance that shuts down unannounced may still give
     patience: float = 30.0  # how long a command may be out before it is asked for
+    stay: float = 12.0  # how long a handler stays with an urgent evacuation that it has sent
     gentle: float = 600.0  # what an evacuation may take that nothing hurries
     hint: float = (
         3600.0  # after a recommendation that nothing followed, the node is given back; no other counts

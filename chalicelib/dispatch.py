@@ -12,9 +12,11 @@ from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
 from chalicelib.invite import invite
 from chalicelib.observability import measure, warn
+from chalicelib.protocol import Task
 from chalicelib.rules.batch import crowded, gathering, next_batch, next_joins
 from chalicelib.rules.managers import after_failure, after_success, choose
 from chalicelib.states import Place
+from chalicelib.stay import stay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +37,10 @@ MANY = 10  # records, from which on they are written at once: 100 in a row could
 
 @dataclass(slots=True)
 class Round:
-    """How the sending goes: managers failed since the last success or pause, pauses in a row, nodes sent."""
+    """How the sending goes: managers failed since the last success or pause, pauses in a row, nodes sent.
+
+    ``urgent``: of each manager the last evacuation that it began for a deadline that is near.
+    """
 
     until: float
     failed: set[str] = field(default_factory=set)
@@ -44,6 +49,7 @@ class Round:
     pauses: int = 0
     sent: int = 0
     gathered: bool = False  # it was waited for more
+    urgent: dict[str, str] = field(default_factory=dict)
 
 
 def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
@@ -51,18 +57,21 @@ def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
 
     What a handler has recorded is then sent by that look, or found by the tick if the other one dies. So
     nobody has to wait, however many come; only the first one stands by, and is quicker than the tick.
+    Who has sent an urgent evacuation stays with it, but lets the lease go first.
     """
     until, standing_by = world.clock.now() + action.seconds, False
+    state = Round(until)
     while (calls := world.store.acquire(cluster, world.holder, world.clock.now(), LEASE)) is None:
         called = 0 if standing_by else world.store.call(cluster, world.clock.now())
         standing_by = standing_by or called == 1
         if called > 1 or (standing_by and not _stand_by(cluster, action.instance, until, world)):
             return Outcome(detail="another handler sends what is open")
     try:
-        return _send_until_nobody_calls(cluster, calls, until, world)
+        outcome = _send_until_nobody_calls(cluster, calls, state, world)
     except Exception:
         world.store.release(cluster, world.holder)
         raise
+    return replace(outcome, event=stay(state.urgent, world)) if action.seconds else outcome
 
 
 def _stand_by(cluster: str, instance: str, until: float, world: World) -> bool:
@@ -74,14 +83,14 @@ def _stand_by(cluster: str, instance: str, until: float, world: World) -> bool:
     return node is not None and node.unsent
 
 
-def _send_until_nobody_calls(cluster: str, calls: int, until: float, world: World) -> Outcome:
+def _send_until_nobody_calls(cluster: str, calls: int, state: Round, world: World) -> Outcome:
     """Who called after ``calls`` was read may have recorded his work after the last look at what is open."""
     while True:
-        outcome = _send_all(cluster, world, until)
+        outcome = _send_all(cluster, state, world)
         if world.store.release(cluster, world.holder, calls):
             return outcome
         now = world.clock.now()
-        if outcome.code is not Code.DONE and now >= until:
+        if outcome.code is not Code.DONE and now >= state.until:
             world.store.release(cluster, world.holder)  # the tick goes on for all
             return outcome
         again = world.store.acquire(cluster, world.holder, now, LEASE)
@@ -90,13 +99,12 @@ def _send_until_nobody_calls(cluster: str, calls: int, until: float, world: Worl
         calls = again
 
 
-def _send_all(cluster: str, world: World, until: float) -> Outcome:
+def _send_all(cluster: str, state: Round, world: World) -> Outcome:
     """One command after the other until a look finds nothing to send.
 
     A manager that fails is followed by the next at once; when all have failed, or AWS asks for fewer calls,
     a pause comes first. What is still not sent when the time is over stays open for the tick.
     """
-    state = Round(until)
     for _ in range(TRIES):
         if world.store.conduct(cluster).paused:
             return Outcome(detail=f"paused; nodes sent: {state.sent}")
@@ -135,7 +143,8 @@ def _gather(batch: Batch, nodes: Iterable[Node], state: Round, world: World) -> 
 def _assign(cluster: str, batch: Batch, state: Round, world: World) -> Outcome | None:
     """Have one manager run the batch. An outcome ends the sending, None goes on."""
     avoid = state.failed | state.crowd | {node.manager for node in batch.nodes}
-    host = choose(world.store.hosts(cluster), world.clock.now(), avoid)
+    again = any(node.attempts for node in batch.nodes)
+    host = choose(world.store.hosts(cluster), world.clock.now(), avoid, again=again)
     if host is None:
         return Outcome(Code.LEFT_OPEN, "no manager is known: tag one with swarmkeeper:role=manager")
     if problem := _try(cluster, host.instance, batch, state, world):
@@ -195,6 +204,8 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     state.failed.clear()
     state.pauses, state.sent = 0, state.sent + len(marked)
+    if batch.task is Task.EVACUATE and batch.deadline <= now + world.policy.notice:
+        state.urgent[manager] = command
     return ""
 
 

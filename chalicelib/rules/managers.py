@@ -21,8 +21,12 @@ STANDING = {  # the less a manager's node is disturbed by anything, the better
 }
 
 
-def choose(hosts: Collection[Host], now: float, avoid: Collection[str] = ()) -> Host | None:
+def choose(
+    hosts: Collection[Host], now: float, avoid: Collection[str] = (), *, again: bool = False
+) -> Host | None:
     """The manager to send to: none to avoid, not doomed, in the swarm, no failure last time, last good first.
+
+    What is sent ``again`` goes to the last good last: it took that command, too, and may never end it.
 
     Hosts whose breaker is open are left out. Where all are open, the one that closes first is it: inside a
     two-minute notice a doubtful manager is better than none. None without managers.
@@ -31,7 +35,8 @@ def choose(hosts: Collection[Host], now: float, avoid: Collection[str] = ()) -> 
     def rank(host: Host) -> tuple[bool, int, bool, float, str]:
         standing = STANDING.get(host.state, len(STANDING))
         failed = host.breaker.failures > 0
-        return host.instance in avoid, standing, failed, -host.breaker.good, host.instance
+        good = host.breaker.good if again else -host.breaker.good
+        return host.instance in avoid, standing, failed, good, host.instance
 
     closed = [host for host in hosts if host.breaker.open_until <= now]
     if closed:

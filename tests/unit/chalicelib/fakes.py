@@ -14,7 +14,7 @@ from chalicelib.cluster import (
     Role,
     Sighting,
 )
-from chalicelib.conduct import Conduct
+from chalicelib.conduct import Conduct, Policy
 from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
@@ -114,6 +114,7 @@ class FakeHosts:
     clock: FakeClock
     takes: float = 5.0
     frozen: set[str] = field(default_factory=set)  # accept commands, never start them
+    hung: set[str] = field(default_factory=set)  # start commands, and never end them
     unreachable: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)  # run commands, but the agent does not come to an answer
     throttled: int = 0  # so many of the next calls are refused
@@ -160,7 +161,7 @@ class FakeHosts:
             return "Cancelled"
         if sent.manager in self.frozen:
             return "Pending"
-        if self.clock.now() < sent.at + self.takes:
+        if sent.manager in self.hung or self.clock.now() < sent.at + self.takes:
             return "InProgress"
         self.lagging -= 1
         return "InProgress" if self.lagging >= 0 else ""
@@ -244,12 +245,13 @@ class Lab:
     """A cluster ``blue`` of three managers and some workers, all in memory.
 
     ``settled``: all of them are in service already; otherwise nothing is recorded yet. ``rebalance``: joins
-    are followed by one, which most stories are not about.
+    are followed by one, and ``stay``: handlers stay with what they send. Most stories are not about that.
     """
 
     workers: int = 2
     settled: bool = True
     rebalance: bool = False
+    stay: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     fleet: FakeFleet = field(default_factory=FakeFleet)
@@ -273,7 +275,8 @@ class Lab:
 
     def world(self, **others: object) -> World:
         """For one invocation."""
-        world = World(self.store, self.hosts, self.fleet, self.messages, self.clock)
+        policy = Policy() if self.stay else Policy(stay=0.0)
+        world = World(self.store, self.hosts, self.fleet, self.messages, self.clock, policy)
         return replace(world, **others)  # type: ignore[arg-type]
 
     def node(self, name: str = WORKER) -> Node:

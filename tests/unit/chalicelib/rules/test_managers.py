@@ -54,3 +54,9 @@ def test_a_very_long_row_of_failures_does_not_overflow() -> None:
 
 def test_a_success_closes_it() -> None:
     assert after_success(START) == Breaker(good=START)
+
+
+def test_what_is_sent_again_goes_to_whom_it_was_not_sent_yet() -> None:
+    hosts = [Host("a", breaker=Breaker(good=START)), Host("b", breaker=Breaker(good=START + 12)), Host("c")]
+    chosen = choose(hosts, START + 60, ("b",), again=True)
+    assert chosen == hosts[2]
