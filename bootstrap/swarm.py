@@ -35,6 +35,14 @@ RAFT = "swarm/raft"  # in the engine's directory: a manager's state, which no ot
 class Engine(Connection):
     """One host's engine. Every method raises EngineError where it is refused or not answered."""
 
+    def answers(self) -> bool:
+        """Whether the engine itself answers, however its swarm is."""
+        try:
+            with self._translated("answer"):
+                return bool(self._api.ping())
+        except EngineError:
+            return False
+
     def info(self) -> Mapping[str, Any]:
         """What ``docker info`` shows, as the engine's JSON."""
         with self._translated("say what it is"):

@@ -18,6 +18,7 @@ from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subje
 
 LOOK_AGAIN = 0.25  # seconds between two looks at the swarm
 EARLIER = 1.0  # seconds by which another notice has to be shorter, to hurry a job that runs
+SILENCE = 9.0  # seconds without any answer after which another manager shall do the work
 OVERTIME = 5.0  # seconds past the deadline that a run still watches: notices are best effort
 
 
@@ -25,14 +26,15 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     """Evacuate the subjects' nodes; ends when they are empty and every service is as it was, or out of time.
 
     Subjects that are no node are reported as absent and fail the task; nothing is changed for them. Raises
-    EngineError where the engine does not answer at the start, or not until the deadline.
+    EngineError where the engine does not answer at the start or for 9 s, or its swarm not until the deadline.
     """
     self_id, began, tally = engine.node_id(), clock.now(), Tally()
+    heard = began
     elsewhere = Elsewhere(engine, clock)
     while True:
         try:
             snapshot = _look(engine, arguments.subjects, tally, elsewhere)
-            now = clock.now()
+            heard = now = clock.now()
             tally = tally.seen(snapshot, _mine(arguments.subjects, snapshot), now - began)
             acts = (*_pauses(arguments, snapshot), *next_acts(snapshot, now, self_id))
             if _finished(arguments.subjects, snapshot, acts) or now > arguments.deadline + OVERTIME:
@@ -43,8 +45,10 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
         except NotManagerError:
             raise
         except EngineError:
-            # An election or a busy engine: the budget, not the first refusal, decides when to give up.
-            if clock.now() > arguments.deadline:
+            # An election or a busy engine: the budget, not the first refusal, decides when to give up. But
+            # what an engine that is dead cannot do, another manager can, as long as there is time.
+            now = clock.now()
+            if now > arguments.deadline or (now > heard + SILENCE and not engine.answers()):
                 raise
         clock.sleep(LOOK_AGAIN)
 

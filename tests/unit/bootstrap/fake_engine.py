@@ -94,6 +94,9 @@ class FakeEngine(Engine):
 
     # what the engine answers
 
+    def answers(self) -> bool:
+        return True
+
     def node_id(self) -> str:
         return "n01"
 
