@@ -102,6 +102,7 @@ class SsmHosts:
             found.get("Comment", ""),
             found.get("StandardOutputContent", ""),
             found.get("StandardErrorContent", ""),
+            found.get("ResponseCode", 0),
         )
 
     def cancel(self, command: str, manager: str) -> None:

@@ -18,6 +18,7 @@ COMMENT = re.compile(rf"({'|'.join(task.value for task in Task)}) ({NAME.pattern
 IN_FLIGHT = frozenset({"Pending", "Delayed", "InProgress", "Cancelling"})
 UNKNOWN = "Unknown"  # Run Command has no such invocation (in the first moment: not yet)
 NOT_STARTED = frozenset({"Pending", "Delayed", UNKNOWN})
+UNFETCHED = frozenset({65, 66})  # exit status of agent.sh before there was an agent to run
 # Every way in which an invocation can end; some are told as details of others, depending on the API.
 ENDED = [
     "Success",
@@ -55,17 +56,21 @@ class InvocationEnded:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Run Command says about a command on a host: its status, comment, stdout, stderr."""
+    """What Run Command says about a command on a host: its status, comment, stdout, stderr, exit status."""
 
     status: str
     comment: str = ""
     output: str = ""
     error: str = ""
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CommandFinished:
-    """A command of ours has ended: with the agent's ``result``, or the ``failure`` that kept it from one."""
+    """A command of ours has ended: with the agent's ``result``, or the ``failure`` that kept it from one.
+
+    ``unfetched``: the host did not get the agent that was published, which no other host would get either.
+    """
 
     time: float
     command: str
@@ -74,15 +79,16 @@ class CommandFinished:
     status: str
     result: Result | None = None
     failure: str = ""
+    unfetched: bool = False
 
     @property
     def host_failed(self) -> bool:
         """The host, rather than the work on a node, is what failed: no answer, or one that no node is in.
 
-        A cancelled command says nothing about the host.
+        A cancelled command says nothing about the host, nor does an agent that cannot be had.
         """
         if self.result is None:
-            return self.status != "Cancelled"
+            return self.status != "Cancelled" and not self.unfetched
         return bool(self.result.error)
 
 
@@ -110,7 +116,10 @@ def finished(ended: InvocationEnded, task: Task, answer: Answer) -> CommandFinis
         # The host's last line of stderr is written for people: it says why there is no result.
         said = answer.error.strip().splitlines()
         failure = f"{answer.status}: {said[-1][:300] if said else error}"
-    return CommandFinished(ended.time, ended.command, ended.manager, task, answer.status, result, failure)
+    unfetched = result is None and answer.code in UNFETCHED
+    return CommandFinished(
+        ended.time, ended.command, ended.manager, task, answer.status, result, failure, unfetched
+    )
 
 
 def _result(output: str, task: Task) -> Result:

@@ -27,6 +27,8 @@ CONCLUDE: dict[Task, Callable[[Node, NodeReport | None, CommandFinished, float],
     Task.LEAVE: leave.concluded,
 }
 AGAIN = 3600.0  # seconds after which the same alarm is news again
+PATIENT = frozenset({Task.EVACUATE, Task.LEAVE})  # their agents wait themselves for the swarm to answer
+LEADERLESS = "does not have a leader"  # the engine's own words
 RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 
 
@@ -54,21 +56,33 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
 
 
 def _alarm(event: CommandFinished, moves: tuple[Move, ...], cluster: Cluster) -> tuple[Action, ...]:
-    """Every manager was tried, and the swarm answers none: the quorum may be lost."""
+    """Every manager was tried in vain; that there is no leader, one patient agent can tell alone."""
     tried = max((move.after.attempts for move in moves), default=0)
-    if not event.host_failed or PLACES[event.task] is Place.INSTANCE or tried < AT_ONCE:
-        return ()
     said = event.result.error if event.result else event.failure
+    enough = 1 if event.task in PATIENT and LEADERLESS in said else AT_ONCE
+    failed = event.host_failed or event.unfetched
+    if not failed or PLACES[event.task] is Place.INSTANCE or tried < enough:
+        return ()
+    key, remedy = _remedy(event)
     incident = Incident(
-        key="managers",
+        key=key,
         at=cluster.now,
         what=f"no manager of {cluster.name} could {event.task.value}: {said}",
         left="nothing destructive is done; the work is tried again, ever more rarely",
-        remedy="bring managers back; where their quorum is lost for good: recover (README)",
+        remedy=remedy,
         instance=event.manager,
         expires=cluster.now + AGAIN,
     )
     return (Raise(incident),)
+
+
+def _remedy(event: CommandFinished) -> tuple[str, str]:
+    """The name of an alarm and what to do. Only what an agent has heard of its swarm can lead to recover."""
+    if event.unfetched:
+        return "agent", "make deploy STAGE=… again, and let the managers reach S3; their swarm was not asked"
+    if event.result is None:
+        return "hosts", "mend on the managers what is named; their swarm was not asked"
+    return "managers", "bring managers back; where their quorum is lost for good: recover (README)"
 
 
 def _concerns(event: CommandFinished, node: Node, report: NodeReport | None) -> bool:

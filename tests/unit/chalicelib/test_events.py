@@ -279,3 +279,13 @@ def test_a_cancelled_command_blames_nobody_and_a_failed_task_its_host() -> None:
     assert not finished(ENDED, Task.LEAVE, Answer("Cancelled")).host_failed
     output = encode_result(Result(Task.LEAVE, ok=False, error="this host is no manager"))
     assert finished(ENDED, Task.LEAVE, Answer("Failed", "", output)).host_failed
+
+
+@pytest.mark.parametrize(
+    ("code", "unfetched"), [(65, True), (66, True), (69, False), (73, False), (1, False)]
+)
+def test_the_exit_status_tells_an_agent_that_cannot_be_had_from_a_host_that_cannot_run_it(
+    code: int, *, unfetched: bool
+) -> None:
+    event = finished(ENDED, Task.LEAVE, Answer("Failed", "", "", "swarmkeeper: no\n", code))
+    assert (event.unfetched, event.host_failed) == (unfetched, not unfetched)

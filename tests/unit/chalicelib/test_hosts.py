@@ -121,15 +121,16 @@ def test_an_endpoint_that_does_not_answer_is_a_reason_to_try_again() -> None:
     hosts.cancel(COMMAND, MANAGER)
 
 
-def test_an_answer_has_status_comment_and_both_outputs(stub: Stubber) -> None:
+def test_an_answer_has_status_comment_both_outputs_and_the_exit_status(stub: Stubber) -> None:
     response = {
         "Status": "Failed",
         "Comment": "leave blue",
         "StandardOutputContent": "out",
         "StandardErrorContent": "err",
+        "ResponseCode": 65,
     }
     stub.add_response("get_command_invocation", response, {"CommandId": COMMAND, "InstanceId": MANAGER})
-    assert on(stub).answer(COMMAND, MANAGER) == Answer("Failed", "leave blue", "out", "err")
+    assert on(stub).answer(COMMAND, MANAGER) == Answer("Failed", "leave blue", "out", "err", 65)
 
 
 def test_an_invocation_that_does_not_exist_is_unknown(stub: Stubber) -> None:

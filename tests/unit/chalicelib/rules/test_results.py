@@ -136,8 +136,62 @@ def test_after_four_failures_the_pauses_grow_and_people_are_told(attempts: int, 
     assert NOW + longest * 0.7 <= (move.after.due or 0) <= NOW + longest
     alarm, noted = plan.actions[1:]
     assert isinstance(alarm, Raise)
-    assert (alarm.incident.key, "could evacuate: Failed: broken" in alarm.incident.what) == ("managers", True)
-    assert isinstance(noted, NoteHost)
+    assert (alarm.incident.key, "could evacuate: Failed: broken" in alarm.incident.what) == ("hosts", True)
+    assert noted == NoteHost(MANAGERS[0], healthy=False)
+
+
+UNFETCHED: dict[str, object] = {"result": None, "status": "Failed", "failure": "no agent", "unfetched": True}
+
+
+def test_an_agent_that_cannot_be_had_blames_no_manager_and_advises_to_publish() -> None:
+    event = ended(Task.EVACUATE, **UNFETCHED)
+    first = decide(event, a_cluster(EVACUATING, now=NOW))
+    assert [type(action) for action in first.actions] == [Move, Dispatch]
+    fourth = decide(event, a_cluster(replace(EVACUATING, attempts=4), now=NOW))
+    (alarm,) = (action.incident for action in fourth.actions if isinstance(action, Raise))
+    assert (alarm.key, "make deploy" in alarm.remedy) == ("agent", True)
+    assert not any(isinstance(action, NoteHost) for action in fourth.actions)
+
+
+@pytest.mark.parametrize(
+    "changes", [UNFETCHED, {"result": None, "status": "TimedOut", "failure": "TimedOut"}]
+)
+def test_only_the_word_of_a_swarm_leads_to_recover(changes: dict[str, object]) -> None:
+    node = replace(EVACUATING, attempts=4)
+    spoken: dict[str, object] = {"result": Result(Task.EVACUATE, ok=False, error="no quorum")}
+    remedies = [
+        action.incident.remedy
+        for event in (ended(Task.EVACUATE, **changes), ended(Task.EVACUATE, **spoken))
+        for action in decide(event, a_cluster(node, now=NOW)).actions
+        if isinstance(action, Raise)
+    ]
+    assert ["recover" in remedy for remedy in remedies] == [False, True]
+
+
+LEADERLESS = "the engine refused to list nodes: The swarm does not have a leader"
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "told"),
+    [
+        (Task.LEAVE, LEADERLESS, True),
+        (Task.EVACUATE, LEADERLESS, True),
+        (Task.ACTIVATE, LEADERLESS, False),
+        (Task.LEAVE, "the engine did not list nodes within 5 s", False),
+    ],
+)
+def test_one_agent_that_has_waited_in_vain_for_a_leader_is_enough_for_the_alarm(
+    task: Task, error: str, *, told: bool
+) -> None:
+    states = {Task.LEAVE: NodeState.LEAVING, Task.ACTIVATE: NodeState.ACTIVATING}
+    node = replace(EVACUATING, state=states.get(task, NodeState.EVACUATING))
+    event = ended(task, result=Result(task, ok=False, error=error))
+    keys = [
+        action.incident.key
+        for action in decide(event, a_cluster(node, now=NOW)).actions
+        if isinstance(action, Raise)
+    ]
+    assert keys == (["managers"] if told else [])
 
 
 def test_a_failed_node_in_a_good_command_keeps_only_its_own_work_open() -> None:
