@@ -43,6 +43,7 @@ RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
 }
 ALONE = frozenset({Task.INSPECT, Task.REBALANCE, Task.ROTATE_TOKENS})  # need no subject
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"operator": operating.command, "stack": deploy.command}
+UNCHANGED = "; nothing was changed (see --help)"
 HELP = """\
 tasks, on a manager unless they say otherwise:
   init           make this host, the subject, the first manager of a swarm; store the join tokens
@@ -75,7 +76,8 @@ commands, with options and help of their own:
   stack          deploy, remove or list the stacks that come with the agent: deploy, rm, ls
 
 exit status: 0 done, 1 not (all) done, 64 bad input, 69 something that is needed did not answer or refused
-What is done, and why, is told on stderr. The last line of stdout is the result as JSON.
+What is done, and why, is told on stderr. The last line of stdout is the result as JSON, also where a task
+failed or had bad input; a task that does not exist has none.
 """
 
 
@@ -85,18 +87,17 @@ def main(words: Sequence[str]) -> int:
         return COMMANDS[words[0]](words[1:])
     options = _parser().parse_args(words)
     try:
-        task, arguments = _task(options.task), decode_arguments(options.arguments)
-        if task is Task.EVACUATE and not arguments.deadline:
-            raise ProtocolError("evacuate needs a deadline, in seconds since the epoch")
-        if task not in ALONE and not arguments.subjects:
-            raise ProtocolError(f"{task.value} needs at least one subject")
+        task = _task(options.task)
     except ProtocolError as error:
-        return _fail(f"{error}; nothing was changed (see --help)", BAD_INPUT)
+        return _say(str(error) + UNCHANGED, BAD_INPUT)
+    try:
+        arguments = _arguments(task, options.arguments)
+    except ProtocolError as error:
+        return _failed(task, str(error) + UNCHANGED, BAD_INPUT)
     try:
         result = RUN[task](Engine(options.engine), arguments, Clock())
     except AgentError as error:
-        print(encode_result(Result(task, ok=False, error=str(error))))
-        return _fail(str(error), UNAVAILABLE)
+        return _failed(task, str(error), UNAVAILABLE)
     print(encode_result(result))
     for node in result.nodes:
         print(f"{node.instance}: {node.fate.value} {node.detail}".rstrip(), file=sys.stderr)
@@ -127,7 +128,22 @@ def _task(name: str) -> Task:
         ) from None
 
 
-def _fail(message: str, status: int) -> int:
+def _arguments(task: Task, text: str) -> Arguments:
+    arguments = decode_arguments(text)
+    if task is Task.EVACUATE and not arguments.deadline:
+        raise ProtocolError("evacuate needs a deadline, in seconds since the epoch")
+    if task not in ALONE and not arguments.subjects:
+        raise ProtocolError(f"{task.value} needs at least one subject")
+    return arguments
+
+
+def _failed(task: Task, error: str, status: int) -> int:
+    """Whoever sent the task reads stdout, people read stderr: both are told."""
+    print(encode_result(Result(task, ok=False, error=error)))
+    return _say(error, status)
+
+
+def _say(message: str, status: int) -> int:
     print(f"agent: {message}", file=sys.stderr)
     return status
 

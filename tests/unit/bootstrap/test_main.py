@@ -19,7 +19,6 @@ SUBJECT = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["dance", "{}"], "unknown task 'dance'; the tasks are init, join"),
         (["evacuate", "{"], "arguments must be JSON"),
         (["evacuate", "[]"], "arguments must be a JSON object, not list"),
         (["evacuate", '{"subject": []}'], "unknown field 'subject'; known are deadline, labels"),
@@ -43,8 +42,18 @@ def test_bad_input_is_one_clear_line_and_status_64(
 ) -> None:
     assert main(words) == 64
     out, err = capsys.readouterr()
-    assert out == ""
     assert said in err
+    assert "nothing was changed" in err
+    assert (out.count("\n"), err.count("\n")) == (1, 1)
+    result = decode_result(out)
+    assert (result.task.value, result.ok, f"agent: {result.error}\n") == (words[0], False, err)
+
+
+def test_a_task_that_does_not_exist_has_no_result(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dance", "{}"]) == 64
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("agent: unknown task 'dance'; the tasks are init, join")
     assert "nothing was changed" in err
     assert err.count("\n") == 1
 
@@ -68,4 +77,4 @@ def test_the_zipapp_runs_by_itself_and_equal_sources_give_equal_bytes(tmp_path: 
     bad = subprocess.run(
         [sys.executable, "-I", agent, "evacuate", "{"], capture_output=True, text=True, check=False
     )
-    assert (bad.returncode, bad.stdout) == (64, "")
+    assert (bad.returncode, decode_result(bad.stdout).ok) == (64, False)
