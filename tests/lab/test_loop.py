@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.conduct import Policy
 from tests.lab import aws, engine, events, handlers, life, lifecycle, machine, services, state, swarm
 from tests.lab.endpoint.faults import Kind
 from tests.lab.endpoint.instances import put_foreign
@@ -174,6 +175,25 @@ def test_a_frozen_manager_is_given_up_within_seconds_and_the_next_one_does_the_w
     record = reaches(lab, doomed, "evacuated")
     assert record["manager"] != favourite
     assert [int(i["failures"]) for i in items(lab) if i["item"] == f"breaker#{favourite}"] == [1]
+
+
+def test_an_agent_that_hangs_after_it_began_is_followed_by_one_elsewhere_before_any_tick(lab: Lab) -> None:
+    doomed, watch, warned = fresh_worker(lab), Watch(lab), time.time()
+    aws.warn(lab, doomed)
+    hung = engine.wait_until(lambda: running_for(lab, doomed), 20, "an agent evacuates it", pause=0.1)
+    arm(lab, Kind.PAUSE, hung, left=-1)
+    record = reaches(lab, doomed, "evacuated")
+    watch.stop()
+    assert (record["manager"] != hung, record["fate"]) == (True, "safe")
+    assert float(record["since"]) - warned < Policy().patience
+    assert [verdict.dip for verdict in watch.verdicts()] == [0] * 3
+
+
+def running_for(lab: Lab, host: Host) -> str:
+    """The manager on which the command for a host runs; "" if none does."""
+    record = records(lab)[host.instance]
+    mine = (row for row in commands(lab, "evacuate") if row["order"]["command"] == record.get("command"))
+    return next((str(row["instance"]) for row in mine if row["status"] == "InProgress"), "")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError
 
+from chalicelib.conduct import Policy
 from chalicelib.protocol import Fate, Task
-from tests.lab import aws, engine, leaks, life, lifecycle, machine, services, state
+from tests.lab import aws, engine, leaks, life, lifecycle, machine, mailbox, services, state
 from tests.lab.agent import Agent, install
+from tests.lab.endpoint.faults import Kind
 from tests.lab.state import Host, Lab, LabError
+from tests.lab.watch import Watch
 
 NAME = "managers"
 LABELS = {"swarmkeeper.cluster": NAME, "swarmkeeper.role": "manager"}
@@ -28,6 +31,7 @@ def lab() -> Iterator[Lab]:
     lifecycle.down(NAME)
     lab = lifecycle.up(NAME, managers=3, workers=1)
     try:
+        mailbox.subscribe(lab)
         services.create_network(lab)
         services.create(lab, "web", "web:1", 2, constraints=["node.role==worker"])
         life.ticked(lab, lab.hosts, "in-service", 240)
@@ -72,6 +76,8 @@ def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab
         life.ticked(lab, (new,), "in-service", 60)
     found = life.records(lab)
     assert {found[host.instance]["state"] for host in others} == {"leaving"}
+    alarm = engine.wait_until(lambda: alarms(lab), 90, "people are told")
+    assert "recover" in alarm[0]
 
     assert "error" in life.call(lab, "recover", instance=survivor.instance, confirm="yes")
     said = life.call(lab, "recover", instance=survivor.instance, confirm=NAME)
@@ -84,6 +90,47 @@ def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab
     life.ticked(lab, (new, newer), "in-service", 300)
     life.ticked(lab, tuple(others), "gone", 300)
     assert three_again(lab), life.managers(lab)
+
+
+def alarms(lab: Lab) -> list[str]:
+    return [letter.text for letter in mailbox.letters(lab) if "no manager of managers could" in letter.text]
+
+
+@pytest.mark.thorough
+def test_a_manager_that_loses_its_power_while_its_agent_evacuates_is_followed_by_the_next(lab: Lab) -> None:
+    doomed, new = living(lab, "worker")[0], lifecycle.add(NAME)
+    life.ticked(lab, (new,), "in-service", 240)
+    services.wait_running(lab)
+    last = max(living(lab), key=lambda host: good(lab, host))
+    if last == leader(lab):  # an election makes Swarm stop tasks first, so another one is to be asked
+        refused = {"match": "ssm:SendCommand", "error": "invalid-instance", "left": 1}
+        aws.ask(lab, "POST", "/_lab/faults", {"kind": Kind.REFUSE, **refused})
+    watch, warned = Watch(lab), time.time()
+    aws.warn(lab, doomed)
+    busy = engine.wait_until(lambda: life.records(lab)[doomed.instance].get("manager"), 20, "it is sent")
+    time.sleep(1.5)
+    dead = next(host for host in living(lab) if host.instance == busy)
+    assert dead != leader(lab)
+    lifecycle.kill(NAME, dead.name)
+    life.reached(lab, [doomed], "evacuated", 90)
+    watch.stop()
+    record = life.records(lab)[doomed.instance]
+    assert (record["manager"] != busy, record["fate"]) == (True, "safe")
+    assert float(record["since"]) - warned < Policy().patience
+    assert [verdict.dip for verdict in watch.verdicts()] == [0]
+    other = lifecycle.add(NAME, "manager")
+    lifecycle.kill(NAME, doomed.name)
+    life.ticked(lab, (other,), "in-service", 240)
+    life.ticked(lab, (dead, doomed), "gone", 240)
+    assert three_again(lab), life.managers(lab)
+
+
+def good(lab: Lab, host: Host) -> float:
+    """When a manager last did well, as its breaker has it."""
+    found = {
+        item["item"]: float(item["good"]) for item in life.items(lab) if item["item"].startswith("breaker#")
+    }
+    return found.get(f"breaker#{host.instance}", 0.0)
 
 
 def test_recover_refuses_while_there_is_a_quorum(lab: Lab, zipapp: Path) -> None:
