@@ -62,10 +62,11 @@ class Connection:
                 self._client = None
             raise refusal(what, why) from None
         except (DockerException, RequestException, OSError) as error:
+            name = type(error.__cause__ or error).__name__
             raise EngineError(
-                f"the engine at {self._socket} did not {what} within {timeout:g} s "
-                f"({type(error).__name__}): check on this host that dockerd runs (docker info) and, on a "
-                "manager, that the swarm has a leader (docker node ls)"
+                f"the engine at {self._socket} did not {what} within {timeout:g} s ({name}): check on this "
+                "host that dockerd runs (docker info) and, on a manager, that the swarm has a leader "
+                "(docker node ls)"
             ) from None
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from chalicelib.conduct import Policy
 from tests.lab import aws, engine, events, handlers, life, lifecycle, machine, services, state, swarm
+from tests.lab.deploy import STAGE
 from tests.lab.endpoint.faults import Kind
 from tests.lab.endpoint.instances import put_foreign
 from tests.lab.life import Record, items, records, tick
@@ -196,18 +197,24 @@ def running_for(lab: Lab, host: Host) -> str:
     return next((str(row["instance"]) for row in mine if row["status"] == "InProgress"), "")
 
 
+WARNED = f"swarmkeeper-{STAGE}-on_spot_interruption_warning"
+ENDED = f"swarmkeeper-{STAGE}-on_command_finished"
+
+
 @pytest.mark.parametrize(
-    ("kind", "action"),
+    ("kind", "action", "who"),
     [
-        (Kind.KILL_BEFORE, "ssm:SendCommand"),
-        (Kind.KILL_AFTER, "ssm:SendCommand"),
+        (Kind.KILL_BEFORE, "ssm:SendCommand", WARNED),
+        (Kind.KILL_AFTER, "ssm:SendCommand", WARNED),
+        # It has fetched a result, and dies before it has recorded it.
+        pytest.param(Kind.KILL_AFTER, "ssm:GetCommandInvocation", ENDED, marks=pytest.mark.thorough),
     ],
 )
 def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
-    lab: Lab, kind: Kind, action: str
+    lab: Lab, kind: Kind, action: str, who: str
 ) -> None:
     doomed = fresh_worker(lab)
-    arm(lab, kind, action)
+    arm(lab, kind, action, who=who)
     aws.warn(lab, doomed)
     engine.wait_until(lambda: not aws.ask(lab, "GET", "/_lab/faults"), 20, "the handler was killed")
     assert records(lab)[doomed.instance]["state"] == "evacuating"
