@@ -64,7 +64,7 @@ def warned(node: Node, cluster: Cluster, time: float, ending: Ending) -> Plan:
     if left < -STALE:
         late = Measure(Metric.LATE_WARNINGS, instance=node.instance)
         return Plan(f"the warning's notice was over {-left:.0f} s ago, the node is {node.state}", (), (late,))
-    reason = f"EC2 will {ending} it, " + (f"{left:.0f} s are left" if left >= 0 else "its notice is over")
+    reason = f"EC2 will {ending} it, {max(left, 0):.0f} s are left"
     threat = Threat(time, budget(time, notice, cluster.now), reason, announced=True)
     return answered(node, cluster, threat, Measure(Metric.INTERRUPTIONS, instance=node.instance))
 
@@ -87,6 +87,8 @@ def on_rebalance_recommended(event: RebalanceRecommended, cluster: Cluster) -> P
         return Plan("a rebalance recommendation: this cluster ignores them")
     if node.state is not NodeState.IN_SERVICE or event.time < max(node.launched, node.hinted):
         return Plan(f"a rebalance recommendation: already {node.state}", measures=(_twice(node),))
+    if event.time + cluster.policy.hint <= cluster.now:
+        return Plan("a rebalance recommendation of long ago: nothing followed", measures=(_twice(node),))
     if node.hinted and event.time < node.hinted + cluster.policy.hint:
         return Plan("a rebalance recommendation soon after the last one", measures=(_twice(node),))
     counted = Measure(Metric.RECOMMENDATIONS, instance=node.instance)

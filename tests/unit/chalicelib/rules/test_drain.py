@@ -22,7 +22,7 @@ TWICE = (Measure(Metric.DUPLICATES, instance=WORKER),)
     [
         (Ending.TERMINATE, 120.0, "EC2 will terminate it, 118 s are left"),
         (Ending.STOP, 120.0, "EC2 will stop it, 118 s are left"),
-        (Ending.HIBERNATE, 2.0, "EC2 will hibernate it, its notice is over"),
+        (Ending.HIBERNATE, 2.0, "EC2 will hibernate it, 0 s are left"),
     ],
 )
 def test_the_first_warning_begins_the_evacuation(ending: Ending, lead: float, reason: str) -> None:
@@ -45,8 +45,8 @@ def test_the_first_warning_begins_the_evacuation(ending: Ending, lead: float, re
     ("late", "deadline", "reason"),
     [
         (119, START + 120, "EC2 will terminate it, 1 s are left"),
-        (121, START + 241, "EC2 will terminate it, its notice is over"),
-        (420, START + 540, "EC2 will terminate it, its notice is over"),
+        (121, START + 241, "EC2 will terminate it, 0 s are left"),
+        (420, START + 540, "EC2 will terminate it, 0 s are left"),
     ],
 )
 def test_an_instance_that_has_outlived_its_notice_gets_another_so_that_nothing_dips_if_it_lives(

@@ -71,6 +71,13 @@ def test_recommendations_never_thrash(ago: float, *, heeded: bool) -> None:
     assert (after(HINT, cluster) is not None) is heeded
 
 
+@pytest.mark.parametrize("policy", Recommendations)
+def test_a_recommendation_of_long_ago_changes_nothing(policy: Recommendations) -> None:
+    assert after(HINT, conducted(a_node(), now=START + 3600, recommendations=policy)) is None
+    noted = after(HINT, conducted(a_node(), now=START + 3599, recommendations=policy))
+    assert (noted is None) == (policy is Recommendations.IGNORE)
+
+
 @pytest.mark.parametrize("state", [state for state in NodeState if state is not NodeState.IN_SERVICE])
 def test_only_a_node_in_service_heeds_a_recommendation(state: NodeState) -> None:
     assert after(HINT, conducted(a_node(state=state), recommendations=Recommendations.EVACUATE)) is None
