@@ -109,6 +109,12 @@ def evacuate(event: Any, _: Any) -> dict[str, Any]:
 
 
 @app.lambda_function()
+def give_back(event: Any, _: Any) -> dict[str, Any]:
+    """`{"cluster": …, "instance": …}`: let an evacuated node have tasks again."""
+    return call("give_back", event)
+
+
+@app.lambda_function()
 def configure(event: Any, _: Any) -> dict[str, Any]:
     """`{"cluster": …, "recommendations": "note", "rebalance": true, …}`: how to treat a cluster."""
     return call("configure", event)

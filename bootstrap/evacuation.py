@@ -26,11 +26,12 @@ START = 10.0  # seconds that a task may take to run, for judging whether a servi
 
 @dataclass(frozen=True)
 class Pause:
-    """Let no new task come to a node that will be gone at ``deadline`` (seconds since the epoch)."""
+    """Let no new task come to a node that will be gone at ``deadline``; its label tells both (doom.py)."""
 
     node: Node
     deadline: float
     reason: str
+    version: int = 0
 
 
 @dataclass(frozen=True)

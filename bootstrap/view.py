@@ -66,7 +66,7 @@ class Node:
     def doom(self) -> float | None:
         """When the node will be gone, in seconds since the epoch; None if it is not doomed."""
         try:
-            return float(self.labels[DOOMED_LABEL])
+            return float(self.labels[DOOMED_LABEL].split(" ")[0])
         except (KeyError, ValueError):
             return None
 

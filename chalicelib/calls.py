@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.cluster import Role
 from chalicelib.conduct import Recommendations
 from chalicelib.errors import CallError
-from chalicelib.events import ConductOrdered, EvacuationOrdered, RedriveOrdered, TaskOrdered, Tick
+from chalicelib.events import (
+    ConductOrdered,
+    EvacuationOrdered,
+    GiveBackOrdered,
+    RedriveOrdered,
+    TaskOrdered,
+    Tick,
+)
 from chalicelib.payloads import (
     Field,
     checked,
@@ -97,6 +104,10 @@ def _status(payload: Payload, world: World) -> dict[str, Any]:
 def _evacuate(payload: Payload, world: World) -> dict[str, Any]:
     wanted = payload.get("seconds", GENTLE), payload.get("give_back", 0.0)
     return _done(EvacuationOrdered(world.clock.now(), payload["instance"], *wanted), payload, world)
+
+
+def _give_back(payload: Payload, world: World) -> dict[str, Any]:
+    return _done(GiveBackOrdered(world.clock.now(), payload["instance"]), payload, world)
 
 
 def _configure(payload: Payload, world: World) -> dict[str, Any]:
@@ -201,6 +212,7 @@ def _going(cluster: str, world: World) -> None:
 CALLS: dict[str, tuple[Mapping[str, Field], Call]] = {
     "status": ({"cluster": Field(name)}, _status),
     "evacuate": (NAMED | {"seconds": Field(seconds), "give_back": Field(seconds)}, _evacuate),
+    "give_back": (NAMED, _give_back),
     "configure": (
         CLUSTER
         | {"recommendations": Field(one_of(Recommendations)), "drills": Field(flag), "notify": Field(flag)}

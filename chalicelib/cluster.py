@@ -12,7 +12,7 @@ from chalicelib.errand import Errand
 from chalicelib.errors import TransitionError
 from chalicelib.notice import Notice
 from chalicelib.protocol import Subject, Task
-from chalicelib.states import LEGAL, LIMITS, WORK, NodeState
+from chalicelib.states import COMING, LEGAL, LIMITS, OUT, WORK, NodeState
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of a cluster: it travels in a command's comment
 
@@ -69,6 +69,7 @@ class Node:
     manager, or for a join the instance itself. ``attempts``: commands that ran in this state. ``node``: the
     Swarm node id, once known. ``fate``: the agent's last word on the node. ``expires``: end of a gone record.
     ``hooks``: lifecycle actions to complete. ``back``: when an evacuated node is given back (0: never).
+    ``announced``: EC2 ends the instance, so one that lives on all the same was spared.
     ``drill``: this is a rehearsal. ``hinted``: the last rebalance recommendation that was heeded.
     ``notices``: the last word on each scheduled change.
     """
@@ -92,6 +93,7 @@ class Node:
     expires: float | None = None
     hooks: tuple[Hook, ...] = ()
     back: float = 0.0
+    announced: bool = False
     drill: bool = False
     hinted: float = 0.0
     notices: tuple[Notice, ...] = ()
@@ -120,7 +122,7 @@ class Node:
     @property
     def subject(self) -> Subject:
         """This node as the agents know it."""
-        return Subject(self.instance, self.address, self.node)
+        return Subject(self.instance, self.address, self.node, self.version)
 
     def to(self, state: NodeState, *, since: float, reason: str, **phase: Any) -> Self:
         """The record at the beginning of another state; what belonged to the last one is forgotten.
@@ -131,8 +133,10 @@ class Node:
             raise TransitionError(f"{self.instance} cannot go from {self.state} to {state}")
         fresh: dict[str, Any] = {"fate": "", "deadline": 0.0, "due": None, "command": "", "manager": ""}
         fresh |= {"attempts": 0, "expires": None, "state": state, "since": since, "reason": reason}
-        if state not in (NodeState.EVACUATED, NodeState.RETURNING):
-            fresh |= {"back": 0.0, "drill": False}
+        if state not in OUT:
+            fresh |= {"back": 0.0, "announced": False}
+        if state not in OUT | COMING:
+            fresh |= {"drill": False}
         return self.but(**(fresh | phase))
 
     def but(self, **changes: Any) -> Self:

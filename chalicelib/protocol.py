@@ -83,11 +83,15 @@ class Balance(str, Enum):
 
 @dataclass(frozen=True)
 class Subject:
-    """One EC2 instance: its id, private IPv4 address and, once known, its Swarm node id ("" before)."""
+    """One EC2 instance: its id, private IPv4 address and, once known, its Swarm node id ("" before).
+
+    ``version``: of the record that the order is from, which grows with each order; 0 for none.
+    """
 
     instance: str
     address: str
     node: str = ""
+    version: int = 0
 
 
 @dataclass(frozen=True)

@@ -73,5 +73,7 @@ PLACES = {work.task: work.place for work in WORK.values()}
 # Commands, or looks for a host that is not there yet, after which the work is given up: with the pauses of
 # again.py about 40 minutes, for removals an hour and a half.
 LIMITS = {work.task: 12 for work in WORK.values()} | {Task.LEAVE: 20}
+OUT = frozenset({NodeState.EVACUATED, NodeState.RETURNING})  # empty, perhaps for a while
+COMING = frozenset({NodeState.JOINING, NodeState.ACTIVATING})  # on the way into service
 # The instance is there to stay, as far as is known.
 STANDING = frozenset({NodeState.JOINING, NodeState.ACTIVATING, NodeState.IN_SERVICE, NodeState.RETURNING})

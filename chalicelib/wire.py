@@ -136,8 +136,9 @@ def decode_result(stdout: str) -> Result:
 def _subject(row: Any) -> Subject:
     if not isinstance(row, dict):
         raise ProtocolError(f"a subject must be an object, not {row!r}")
-    _known(row, {"instance", "address", "node"}, "a subject")
-    subject = Subject(str(row.get("instance", "")), str(row.get("address", "")), str(row.get("node", "")))
+    _known(row, {"instance", "address", "node", "version"}, "a subject")
+    instance, address, node = (str(row.get(name, "")) for name in ("instance", "address", "node"))
+    subject = Subject(instance, address, node, int(_count(row, "version")))
     if not INSTANCE.match(subject.instance):
         raise ProtocolError(
             f"instance must be an EC2 instance id (i-0123456789abcdef0), not {subject.instance!r}"

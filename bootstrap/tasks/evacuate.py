@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection
 from dataclasses import replace
 
+from bootstrap import doom
 from bootstrap.clock import Clock
 from bootstrap.elsewhere import Elsewhere
 from bootstrap.evacuation import Act, Demote, Drain, Pause, Update, empty, next_acts
@@ -17,7 +18,6 @@ from bootstrap.view import DOOMED_LABEL, Node
 from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 0.25  # seconds between two looks at the swarm
-EARLIER = 1.0  # seconds by which another notice has to be shorter, to hurry a job that runs
 SILENCE = 9.0  # seconds without any answer after which another manager shall do the work
 OVERTIME = 5.0  # seconds past the deadline that a run still watches: notices are best effort
 
@@ -36,7 +36,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
             snapshot = _look(engine, arguments.subjects, tally, elsewhere)
             heard = now = clock.now()
             tally = tally.seen(snapshot, _mine(arguments.subjects, snapshot), now - began)
-            acts = (*_pauses(arguments, snapshot), *next_acts(snapshot, now, self_id))
+            acts = (*_pauses(arguments, snapshot, now), *next_acts(snapshot, now, self_id))
             if _finished(arguments.subjects, snapshot, acts) or now > arguments.deadline + OVERTIME:
                 return _result(arguments.subjects, snapshot, tally)
             done = [perform(engine, act) for act in acts]
@@ -67,11 +67,12 @@ def _mine(subjects: Collection[Subject], snapshot: Snapshot) -> tuple[Node, ...]
     )
 
 
-def _pauses(arguments: Arguments, snapshot: Snapshot) -> tuple[Pause, ...]:
+def _pauses(arguments: Arguments, snapshot: Snapshot, now: float) -> tuple[Pause, ...]:
     return tuple(
-        Pause(node, arguments.deadline, "its instance is going")
-        for node in _mine(arguments.subjects, snapshot)
-        if node.doom is None or node.availability == "active" or arguments.deadline < node.doom - EARLIER
+        Pause(node, deadline, "its instance is going", max(subject.version, doom.version(node)))
+        for subject in arguments.subjects
+        for node in _mine([subject], snapshot)
+        if (deadline := doom.news(subject.version, arguments.deadline, node, now)) is not None
     )
 
 
@@ -86,9 +87,9 @@ def perform(engine: Engine, act: Act) -> bool:
     """
     try:
         match act:
-            case Pause(node, deadline, reason):
+            case Pause(node, deadline, reason, version):
                 availability = "drain" if node.availability == "drain" else "pause"
-                labels = {**node.labels, DOOMED_LABEL: f"{deadline:.0f}"}
+                labels = {**node.labels, DOOMED_LABEL: doom.label(deadline, version)}
                 say(f"pause node {node.hostname} ({node.id}): {reason}")
                 engine.update_node(node, Availability=availability, Labels=labels)
             case Drain(node, reason):

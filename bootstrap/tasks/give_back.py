@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bootstrap import doom
 from bootstrap.clock import Clock
 from bootstrap.members import nodes_of, unknown
 from bootstrap.swarm import ConflictError, Engine, EngineError, NotManagerError
@@ -16,6 +17,7 @@ PATIENCE = 30.0  # seconds
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     """Take the doom off the subjects' living nodes and make them active; twice is once.
 
+    A node that was doomed anew since the order was given stays as it is, and is reported as unfinished.
     Raises EngineError where the engine does not answer at the start, or not until the deadline (0: after
     30 s).
     """
@@ -24,8 +26,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     while True:
         try:
             nodes = engine.nodes()
-            mine = [node for subject in arguments.subjects for node in nodes_of(subject, nodes)[:1]]
-            kept = [node for node in mine if _kept_away(node)]
+            kept = [node for subject in arguments.subjects for node in _returning(subject, nodes)]
             if not kept or clock.now() > deadline:
                 reports = tuple(_report(subject, nodes) for subject in arguments.subjects)
                 return Result(Task.GIVE_BACK, all(row.fate is Fate.ACTIVE for row in reports), reports)
@@ -38,6 +39,12 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
                 raise
             say(f"{error}; trying again")
             clock.sleep(LOOK_AGAIN)
+
+
+def _returning(subject: Subject, nodes: tuple[Node, ...]) -> list[Node]:
+    """The subject's node, where it is to be given back and is not yet."""
+    found = nodes_of(subject, nodes)[:1]
+    return [node for node in found if _kept_away(node) and not doom.outdated(subject.version, node)]
 
 
 def _kept_away(node: Node) -> bool:
@@ -60,5 +67,8 @@ def _report(subject: Subject, nodes: tuple[Node, ...]) -> NodeReport:
     node = found[0]
     if node.down:
         return NodeReport(subject.instance, node.id, Fate.DOWN, f"node {node.hostname} does not answer")
+    if doom.outdated(subject.version, node):
+        why = f"node {node.hostname} is being evacuated anew"
+        return NodeReport(subject.instance, node.id, Fate.UNFINISHED, why)
     fate = Fate.UNFINISHED if _kept_away(node) else Fate.ACTIVE
     return NodeReport(subject.instance, node.id, fate)

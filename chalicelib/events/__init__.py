@@ -15,7 +15,13 @@ from chalicelib.events.ec2 import (
 )
 from chalicelib.events.fleets import Change, FleetFailed, FleetInstanceChanged, FleetNoted
 from chalicelib.events.health import ChangeScheduled, HealthNotice
-from chalicelib.events.orders import ConductOrdered, EvacuationOrdered, RedriveOrdered, TaskOrdered
+from chalicelib.events.orders import (
+    ConductOrdered,
+    EvacuationOrdered,
+    GiveBackOrdered,
+    RedriveOrdered,
+    TaskOrdered,
+)
 from chalicelib.events.schedule import CensusTaken, Tick
 from chalicelib.events.ssm import (
     IN_FLIGHT,
@@ -41,7 +47,7 @@ InstanceEvent = (
     | ChangeScheduled
 )
 FleetEvent = FleetNoted | FleetFailed
-Order = EvacuationOrdered | RedriveOrdered | ConductOrdered | TaskOrdered
+Order = EvacuationOrdered | GiveBackOrdered | RedriveOrdered | ConductOrdered | TaskOrdered
 Incoming = (
     SpotInterruptionWarning
     | RebalanceRecommended
@@ -76,6 +82,7 @@ __all__ = [
     "FleetFailed",
     "FleetInstanceChanged",
     "FleetNoted",
+    "GiveBackOrdered",
     "HealthNotice",
     "Incoming",
     "InstanceEvent",

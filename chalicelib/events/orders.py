@@ -21,6 +21,14 @@ class EvacuationOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveBackOrdered:
+    """Let an evacuated node have tasks again."""
+
+    time: float
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
 class RedriveOrdered:
     """Do again what was given up, for one instance or ("") for all."""
 

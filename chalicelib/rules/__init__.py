@@ -16,6 +16,7 @@ from chalicelib.events import (
     FleetFailed,
     FleetInstanceChanged,
     FleetNoted,
+    GiveBackOrdered,
     InstanceStateChanged,
     LaunchHeld,
     RebalanceRecommended,
@@ -34,6 +35,7 @@ from chalicelib.rules import (
     drill,
     errands,
     fleets,
+    give_back,
     hooks,
     leave,
     orders,
@@ -75,7 +77,7 @@ def _rule(event: Event, cluster: Cluster) -> Plan:
             return reconcile.on_tick(event, cluster)
         case FleetNoted() | FleetFailed():
             return fleets.on_fleet_said(event, cluster)
-        case EvacuationOrdered() | RedriveOrdered() | ConductOrdered() | TaskOrdered():
+        case EvacuationOrdered() | GiveBackOrdered() | RedriveOrdered() | ConductOrdered() | TaskOrdered():
             return _order(event, cluster)
         case _:
             return drill.on_drill(event, cluster) if event.drill else _instance(event, cluster)
@@ -107,6 +109,8 @@ def _order(event: Order, cluster: Cluster) -> Plan:
     match event:
         case EvacuationOrdered():
             return drain.on_evacuation_ordered(event, cluster)
+        case GiveBackOrdered():
+            return give_back.on_give_back_ordered(event, cluster)
         case RedriveOrdered():
             return orders.on_redrive_ordered(event, cluster)
         case ConductOrdered():

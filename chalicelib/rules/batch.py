@@ -21,7 +21,7 @@ CROWD = 4  # commands at once on one manager: Run Command lets five run there, a
 GATHER = 0.5  # seconds that more is waited for, for each command that is out
 MOST = 3.0  # seconds
 HURRY = 30.0  # seconds before a deadline from which on nothing more is waited for
-LEAST = 5.0  # seconds; enough for a plain drain, the agent does nothing once its deadline is long over
+LEAST = 30.0  # seconds; enough to start first (evacuation.py keeps 15 of them for the end of what is left)
 # Seconds that the agent may need: beyond the deadline, where there is one.
 LASTS = {Task.EVACUATE: 60.0, Task.LEAVE: 150.0, Task.JOIN: 180.0}
 # After evacuations: what makes room for them, then what only tidies up.
@@ -87,7 +87,7 @@ def gathering(batch: Batch, nodes: Iterable[Node], now: float) -> float:
     Were each node of a storm sent as it comes, a manager would soon run as many commands as it can, and the
     next would wait there as on a manager that is dead.
     """
-    if len(batch.nodes) >= SUBJECTS or 0.0 < batch.deadline < now + HURRY:
+    if len(batch.nodes) >= SUBJECTS or 0.0 < batch.deadline <= now + HURRY:
         return 0.0
     return min(GATHER * _out(nodes).total(), MOST)
 

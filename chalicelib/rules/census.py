@@ -95,7 +95,7 @@ def _why_back(node: Node, sighting: Sighting, time: float) -> str:
     if node.state is NodeState.LEAVING and node.fate == Fate.ALIVE.value:
         # EC2 and the swarm agree that it lives: what said that it had ended was wrong.
         return "the instance and its node live after all"
-    if node.state is NodeState.EVACUATED and not node.back and time > node.since + SURVIVED:
+    if node.state is NodeState.EVACUATED and node.announced and time > node.since + SURVIVED:
         return "the instance was spared"  # or its next warning would pass for a duplicate
     return ""
 

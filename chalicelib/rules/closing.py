@@ -41,7 +41,7 @@ def closed(plan: Plan, cluster: Cluster) -> Plan:
         actions.append(replace(action, after=marked))
         if not cluster.conduct.paused:
             actions += ends(marked, cluster)
-            measures += given_up(marked)
+            measures += () if action.before.given_up else given_up(marked)
     return replace(plan, actions=tuple(actions), measures=tuple(measures))
 
 

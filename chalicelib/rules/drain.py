@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
-from chalicelib.cluster import Role
 from chalicelib.conduct import Recommendations
 from chalicelib.events import Ending
-from chalicelib.protocol import DONE, Fate
+from chalicelib.protocol import DONE
 from chalicelib.rules import again
 from chalicelib.states import STANDING, NodeState
 
@@ -25,17 +24,26 @@ if TYPE_CHECKING:
     )
     from chalicelib.protocol import NodeReport
 
-EARLIER = 1.0  # seconds; a deadline that is nearer by less changes nothing
+EARLIER = (
+    1.0  # seconds; a deadline that is nearer by less changes nothing, nor a threat that is newer by less
+)
+# Seconds after its notice from which a warning is too late: Lambda has had its retries, and four censuses or
+# more have shown the instance running, or its record would not stand.
+STALE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Threat:
-    """Why a node has to be empty by ``deadline``; given back at ``back`` if that is not 0."""
+    """Why a node has to be empty by ``deadline``; given back at ``back`` if that is not 0.
+
+    ``announced``: EC2 ends the instance; otherwise the node stays empty also where the instance lives on.
+    """
 
     since: float
     deadline: float
     reason: str
     back: float = 0.0
+    announced: bool = False
     drill: bool = False
 
 
@@ -51,10 +59,23 @@ def on_spot_interruption_warning(event: SpotInterruptionWarning, cluster: Cluste
 
 def warned(node: Node, cluster: Cluster, time: float, ending: Ending) -> Plan:
     """EC2 has announced at ``time`` that the instance will end."""
-    deadline = time + lead(ending, cluster.policy)
-    reason = f"EC2 will {ending} it, {max(deadline - cluster.now, 0):.0f} s are left"
-    counted = Measure(Metric.INTERRUPTIONS, instance=node.instance)
-    return answered(node, cluster, Threat(time, deadline, reason), counted)
+    notice = lead(ending, cluster.policy)
+    left = time + notice - cluster.now
+    if left < -STALE:
+        late = Measure(Metric.LATE_WARNINGS, instance=node.instance)
+        return Plan(f"the warning's notice was over {-left:.0f} s ago, the node is {node.state}", (), (late,))
+    reason = f"EC2 will {ending} it, {max(left, 0):.0f} s are left"
+    threat = Threat(time, budget(time, notice, cluster.now), reason, announced=True)
+    return answered(node, cluster, threat, Measure(Metric.INTERRUPTIONS, instance=node.instance))
+
+
+def budget(time: float, seconds: float, now: float) -> float:
+    """Until when a node has to be empty that has so many seconds from ``time`` on.
+
+    One that has outlived them gets as many again: it may live on, and would dip for nothing. If it ends after
+    all, what could start elsewhere first was begun at once all the same.
+    """
+    return time + seconds if now <= time + seconds else now + seconds
 
 
 def on_rebalance_recommended(event: RebalanceRecommended, cluster: Cluster) -> Plan:
@@ -66,6 +87,8 @@ def on_rebalance_recommended(event: RebalanceRecommended, cluster: Cluster) -> P
         return Plan("a rebalance recommendation: this cluster ignores them")
     if node.state is not NodeState.IN_SERVICE or event.time < max(node.launched, node.hinted):
         return Plan(f"a rebalance recommendation: already {node.state}", measures=(_twice(node),))
+    if event.time + cluster.policy.hint <= cluster.now:
+        return Plan("a rebalance recommendation of long ago: nothing followed", measures=(_twice(node),))
     if node.hinted and event.time < node.hinted + cluster.policy.hint:
         return Plan("a rebalance recommendation soon after the last one", measures=(_twice(node),))
     counted = Measure(Metric.RECOMMENDATIONS, instance=node.instance)
@@ -104,20 +127,30 @@ def answered(node: Node, cluster: Cluster, threat: Threat, *counted: Measure) ->
 def threatened(node: Node, now: float, threat: Threat) -> Node | None:
     """The node once a threat is known; None if that changes nothing.
 
-    All threats to one life of an instance are one evacuation: a later one can only hurry it, or make final
-    what was to be given back.
+    All threats to one life of an instance are one evacuation: a later one can only hurry it, begin it again
+    where it had come to nothing, or make final what was to be given back.
     """
     if node.state in STANDING:
         return begun(node, now, threat)
-    final = {} if threat.back or not (node.back or node.drill) else {"back": 0.0, "drill": False}
+    final = _final(node, threat)
     if node.state is NodeState.EVACUATED and final:
         return node.but(due=None, reason=threat.reason, **final)
     if node.state is not NodeState.EVACUATING:
         return None
+    fresh = {"deadline": threat.deadline, "command": "", "due": now, "attempts": 0, "reason": threat.reason}
+    if (node.given_up or node.deadline <= now) and threat.since > node.since + EARLIER:
+        return node.but(since=threat.since, **fresh, **final)
     if threat.deadline < node.deadline - EARLIER:
-        hurried = {"deadline": threat.deadline, "command": "", "due": now, "attempts": 0}
-        return node.but(reason=threat.reason, **hurried, **final)
+        return node.but(**fresh, **final)
     return node.but(**final) if final else None
+
+
+def _final(node: Node, threat: Threat) -> dict[str, Any]:
+    """What changes where a threat lasts longer than what is known: for a while, to the end, for good."""
+    spared = node.announced and not threat.announced
+    if threat.back or not (node.back or node.drill or spared):
+        return {}
+    return {"back": 0.0, "drill": False, "announced": threat.announced}
 
 
 def lead(ending: Ending, policy: Policy) -> float:
@@ -134,6 +167,7 @@ def begun(node: Node, now: float, threat: Threat, *, hinted: float = 0.0) -> Nod
         due=now,
         reason=threat.reason,
         back=threat.back,
+        announced=threat.announced,
         drill=threat.drill,
         hinted=hinted or node.hinted,
     )
@@ -153,21 +187,6 @@ def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now
         manager=event.manager,
         due=node.back or None,
     )
-
-
-def returned(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
-    """The node after a give-back command: in service again, joined anew if it is lost, or open again.
-
-    An evacuated manager was demoted: activating makes it what it is tagged to be.
-    """
-    if report is not None and report.fate is Fate.ABSENT:
-        return node.to(NodeState.JOINING, since=event.time, due=now, reason="the swarm has no such node")
-    if report is None or report.fate is not Fate.ACTIVE:
-        return again.after_failure(node, report, event, now)
-    if node.role is Role.MANAGER:
-        reason = "given back, to be promoted again"
-        return node.to(NodeState.ACTIVATING, since=event.time, due=now, reason=reason)
-    return node.to(NodeState.IN_SERVICE, since=event.time, reason="given back", fate=report.fate.value)
 
 
 def _twice(node: Node) -> Measure:

@@ -36,7 +36,7 @@ def on_drill(event: InstanceEvent, cluster: Cluster) -> Plan:
         return Plan("a drill: nothing to rehearse, the real event would change nothing or end something")
     if node.state is not NodeState.IN_SERVICE:
         return Plan(f"a drill: the node is {node.state}, only one in service is drilled")
-    deadline = event.time + seconds
+    deadline = drain.budget(event.time, seconds, cluster.now)
     reason = f"a drill: {max(deadline - cluster.now, 0):.0f} s to empty it, then it is given back"
     threat = drain.Threat(event.time, deadline, reason, deadline + cluster.policy.rehearsal, drill=True)
     return drain.answered(node, cluster, threat, Measure(Metric.DRILLS, instance=node.instance))

@@ -38,7 +38,8 @@ def on_termination_held(event: TerminationHeld, cluster: Cluster) -> Plan:
     if _known(node, event.hook):
         return _again(node)
     reason = f"{event.hook.group} ends the instance"
-    threat = drain.Threat(event.time, event.time + cluster.policy.gentle, reason)
+    until = drain.budget(event.time, cluster.policy.gentle, cluster.now)
+    threat = drain.Threat(event.time, until, reason)
     after = drain.threatened(node, cluster.now, threat) or node.but()
     after = replace(after, hooks=(*node.hooks, event.hook))
     return Plan(reason, (Move(node, after), *_sending(after)))

@@ -8,7 +8,7 @@ from chalicelib.actions import Dispatch, Measure, Metric, Move, Plan
 from chalicelib.cluster import GOING, OVER, InstanceState
 from chalicelib.protocol import Fate
 from chalicelib.rules import again, drain
-from chalicelib.states import NodeState
+from chalicelib.states import STANDING, NodeState
 
 if TYPE_CHECKING:
     from chalicelib.cluster import Cluster, Node
@@ -60,7 +60,10 @@ def following(node: Node, state: InstanceState | None, time: float, cluster: Clu
     """The node after its instance was found in a state (None: EC2 does not list it); None for no change."""
     if state in GOING:
         reason = f"the instance is {state} without a warning"
-        threat = drain.Threat(time, time + cluster.policy.shutdown, reason)
+        since = (
+            time if node.state in STANDING else node.since
+        )  # what goes on already is hurried by it at most
+        threat = drain.Threat(since, time + cluster.policy.shutdown, reason, announced=True)
         return drain.threatened(node, cluster.now, threat)
     if (state in OVER or state is None) and node.state not in (NodeState.LEAVING, NodeState.GONE):
         reason = f"the instance is {state}" if state else "EC2 no longer lists the instance"

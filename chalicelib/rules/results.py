@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan, Raise
 from chalicelib.cluster import Incident
-from chalicelib.protocol import DONE, Task
-from chalicelib.rules import drain, errands, join, leave
+from chalicelib.protocol import DONE, Fate, Task
+from chalicelib.rules import drain, errands, give_back, join, leave
 from chalicelib.rules.again import AT_ONCE
 from chalicelib.states import PLACES, NodeState, Place
 
@@ -23,8 +23,14 @@ CONCLUDE: dict[Task, Callable[[Node, NodeReport | None, CommandFinished, float],
     Task.JOIN: join.joined,
     Task.ACTIVATE: join.activated,
     Task.EVACUATE: drain.concluded,
-    Task.GIVE_BACK: drain.returned,
+    Task.GIVE_BACK: give_back.returned,
     Task.LEAVE: leave.concluded,
+}
+ENDED = {  # what an evacuation that is over counts as
+    Fate.SAFE.value: Metric.NODES_EVACUATED,
+    Fate.DRAINED.value: Metric.NODES_DRAINED,
+    Fate.DOWN.value: Metric.NODES_DOWN,
+    Fate.ABSENT.value: Metric.NODES_ABSENT,
 }
 AGAIN = 3600.0  # seconds after which the same alarm is news again
 PATIENT = frozenset({Task.EVACUATE, Task.LEAVE})  # their agents wait themselves for the swarm to answer
@@ -45,6 +51,7 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     if not moves:
         return Plan(f"{event.command}: nothing waits for this {event.task.value} any more, or yet")
     actions: list[Action] = [*moves, *_alarm(event, moves, cluster)]
+    actions += [Raise(_absent(move, cluster)) for move in moves if _vanished(move)]
     if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
         actions.append(NoteHost(event.manager, healthy=not event.host_failed))
     ready = [move.after for move in moves if move.after.unsent and (move.after.due or 0) <= cluster.now]
@@ -85,6 +92,27 @@ def _remedy(event: CommandFinished) -> tuple[str, str]:
     return "managers", "bring managers back; where their quorum is lost for good: recover (README)"
 
 
+def _vanished(move: Move) -> bool:
+    """The swarm lists no node of an instance that was one."""
+    node = move.after
+    return node.state is NodeState.EVACUATED and node.fate == Fate.ABSENT.value and bool(move.before.node)
+
+
+def _absent(move: Move, cluster: Cluster) -> Incident:
+    node = move.after
+    return Incident(
+        key=f"absent#{node.instance}#{move.before.since:.0f}",
+        at=cluster.now,
+        what=f"{node.instance} was to be evacuated, but the swarm does not list its node: {node.reason}",
+        left="nothing was changed; containers that still run there are not Swarm's to move",
+        remedy="look on the instance: docker info; and on a manager: docker node ls",
+        instance=node.instance,
+        node=move.before.node,
+        drill=node.drill,
+        expires=cluster.now + AGAIN,
+    )
+
+
 def _concerns(event: CommandFinished, node: Node, report: NodeReport | None) -> bool:
     """The node waits for this command, or hears that its work is done from one that was given up on."""
     if node.task is not event.task or event.time + RESOLUTION < node.since:
@@ -102,11 +130,10 @@ def _after(node: Node, report: NodeReport | None, event: CommandFinished, now: f
 def _measures(move: Move) -> tuple[Measure, ...]:
     node = move.after
     if node.state is NodeState.EVACUATED:
+        ended = Measure(ENDED.get(node.fate, Metric.NODES_DRAINED), instance=node.instance)
         seconds = max(node.since - move.before.since, 0.0)
-        return (
-            Measure(Metric.NODES_EVACUATED, instance=node.instance),
-            Measure(Metric.SECONDS_TO_SAFE, seconds, node.instance),
-        )
+        safe = Measure(Metric.SECONDS_TO_SAFE, seconds, node.instance)
+        return (ended, safe) if node.fate == Fate.SAFE.value else (ended,)
     if node.state is NodeState.GONE:
         return (leave.gone(node),)
     if node.state is NodeState.IN_SERVICE:

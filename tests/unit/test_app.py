@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ SAMPLES = {
 CALLS = [
     "status",
     "evacuate",
+    "give_back",
     "configure",
     "pause",
     "resume",
@@ -150,10 +152,11 @@ def test_a_warning_is_recorded_and_sent(store: DynamoStore, lambdas: Client) -> 
     manager = run_manager()
     store.enrol([a_node(instance=INSTANCE, launched=0.0)])
     store.record_managers("blue", [manager])
-    reasons = invoke(lambdas, "on_spot_interruption_warning", sample("spot_interruption_warning"))
+    now = int(time.time())
+    reasons = invoke(lambdas, "on_spot_interruption_warning", sample("spot_interruption_warning", now))
     node = store.node("blue", INSTANCE)
     assert node is not None
-    assert (node.state, node.manager, node.deadline) == (NodeState.EVACUATING, manager, NOW + 120)
+    assert (node.state, node.manager, node.deadline) == (NodeState.EVACUATING, manager, now + 120)
     assert reasons == [node.reason]
     command = boto3.client("ssm").list_commands()["Commands"][0]
     assert (command["CommandId"], command["Comment"]) == (node.command, "evacuate blue")

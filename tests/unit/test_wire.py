@@ -34,6 +34,7 @@ SUBJECTS = st.builds(
     st.from_regex(r"i-[0-9a-f]{17}", fullmatch=True),
     st.from_regex(r"10\.0\.[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True),
     st.from_regex(r"[a-z0-9]{0,25}", fullmatch=True),
+    st.integers(0, 10**6),
 )
 NODES = st.builds(NodeReport, st.text(), st.text(), st.sampled_from(Fate), st.text(), st.floats(0, 100))
 SERVICES = st.builds(

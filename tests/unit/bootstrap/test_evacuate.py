@@ -137,6 +137,20 @@ def test_without_room_the_tasks_serve_until_the_drain_which_comes_inside_the_bud
     assert "node.id" not in json.dumps(swarm.spec("db"))
 
 
+def test_what_an_earlier_order_left_half_done_is_evacuated_without_a_dip_by_a_newer_one(
+    swarm: FakeSwarm,
+) -> None:
+    doomed = next(task.node for task in swarm.of("single") if task.running)
+    left = {"Availability": "pause", "Labels": {"swarmkeeper.evacuate": f"{swarm.time - 9:.0f} 4"}}
+    swarm.node_rows[doomed]["Spec"].update(left)
+    newer = Arguments((replace(subject(doomed), version=5),), swarm.time + NOTICE)
+    result = evacuate.run(swarm, newer, swarm.clock)
+    assert result.nodes[0].fate is Fate.SAFE
+    assert swarm.fewest == {"web": 6, "single": 1}
+    label = swarm.node_rows[doomed]["Spec"]["Labels"]["swarmkeeper.evacuate"]
+    assert label == f"{newer.deadline:.0f} 5"
+
+
 def test_a_shorter_notice_hurries_a_job_that_runs_without_haste() -> None:
     swarm = FakeSwarm(managers=1, workers=1)
     swarm.add_service("db", 1, template={"Placement": {"Constraints": ["node.role==worker"]}})

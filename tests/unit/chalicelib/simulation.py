@@ -5,15 +5,19 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
 from chalicelib.actions import Verdict
-from chalicelib.cluster import UP, Hook, InstanceState, Node, Role, Transition
+from chalicelib.calls import call
+from chalicelib.cluster import UP, Hook, InstanceState, Node, Role, Sighting, Transition
 from chalicelib.conduct import Policy
 from chalicelib.errand import Errand
+from chalicelib.errors import CallError
 from chalicelib.events import (
+    FleetInstanceChanged,
     HealthNotice,
     InstanceStateChanged,
     InvocationEnded,
@@ -24,6 +28,7 @@ from chalicelib.events import (
     Tick,
 )
 from chalicelib.pipeline import handle
+from chalicelib.protocol import Task
 from chalicelib.states import LEGAL, NodeState
 from tests.unit.chalicelib.fakes import Lab, Sent, a_sighting, instance
 from tests.unit.chalicelib.living_hosts import LivingHosts
@@ -49,9 +54,14 @@ class StrictStore(MemoryStore):
 
 
 class Life:
-    """A lab with a queue of what is going to happen; ``copies`` and ``delays`` are drawn for each event."""
+    """A lab with a queue of what is going to happen; ``copies`` and ``delays`` are drawn for each event.
 
-    def __init__(self, copies: Iterator[int], delays: Iterator[float], fails: Iterator[bool]) -> None:
+    ``lag``: for how many seconds EC2 lists an instance as it was before a change.
+    """
+
+    def __init__(
+        self, copies: Iterator[int], delays: Iterator[float], fails: Iterator[bool], lag: float = 0.0
+    ) -> None:
         self.lab = Lab(workers=0)
         self.lab.store = StrictStore(**vars(self.lab.store))
         self.copies, self.delays = copies, delays
@@ -66,12 +76,37 @@ class Life:
         self.hosts.records = lambda name: self.lab.store.node("blue", name)
         self.lab.hosts = self.hosts
         self.lab.fleet.complete = self._complete  # type: ignore[method-assign, assignment]
+        self.lag, self.listed = lag, dict(self.lab.fleet.instances)
+        self.lab.fleet.census = lambda: tuple(self.listed.values())  # type: ignore[method-assign]
         for name in self.lab.fleet.instances:
             self.hosts.swarm[name] = "active"
 
     def handle(self, kind: Any, payload: object) -> None:
         """One invocation of a handler."""
+        if kind in (SpotInterruptionWarning, FleetInstanceChanged):
+            self._expect(kind.parse(payload))
         handle(kind, payload, self.lab.world(policy=self.policy))
+
+    def _expect(self, event: SpotInterruptionWarning | FleetInstanceChanged) -> None:
+        """A real warning of a node in service is followed by a command inside its notice."""
+        node, end = self.lab.store.node("blue", event.instance), event.time + self.policy.notice
+        serves = node is not None and node.state is NodeState.IN_SERVICE and node.launched <= event.time
+        sends = not self.lab.store.conduct("blue").paused and self.lab.store.managers("blue")
+        if serves and sends and not event.drill and self.lab.clock.time < end:
+            self.later(end - self.lab.clock.time, lambda: self._was_sent(event.instance, event.time, end))
+
+    def _was_sent(self, name: str, begin: float, end: float) -> None:
+        assert any(
+            sent.task is Task.EVACUATE
+            and begin <= sent.at <= end
+            and name in {subject.instance for subject in sent.arguments.subjects}
+            for sent in self.hosts.sent
+        ), f"{name} was warned at {begin}, and nothing was sent"
+
+    def call(self, which: str, **payload: object) -> None:
+        """A person orders, and is refused what cannot be done."""
+        with suppress(CallError):
+            call(which, {"cluster": "blue", **payload}, self.lab.world(policy=self.policy))
 
     def alive(self, name: str) -> bool:
         found = self.lab.fleet.instances.get(name)
@@ -110,7 +145,7 @@ class Life:
         number = len(self.lab.fleet.instances)
         place = {"address": f"10.0.9.{number}", "launched": self.lab.clock.time}
         fresh = a_sighting(name, role=role, **place)
-        self.lab.fleet.instances[name] = fresh
+        self._appear(fresh)
         self.tell(InstanceStateChanged, "instance_running", instance_id=name)
         if held:
             self.scale_out(name)
@@ -125,6 +160,13 @@ class Life:
     def warn(self, name: str) -> None:
         if self.alive(name):
             self.tell(SpotInterruptionWarning, "spot_interruption_warning", instance_id=name)
+            self.later(120, lambda: self.terminate(name))
+
+    def notify(self, name: str) -> None:
+        """The same, told by its fleet alone."""
+        if self.alive(name):
+            payload = "ec2_fleet_instance_termination_notified"
+            self.tell(FleetInstanceChanged, payload, instance_id=name)
             self.later(120, lambda: self.terminate(name))
 
     def recommend(self, name: str) -> None:
@@ -163,11 +205,19 @@ class Life:
         found = self.lab.fleet.instances.get(name)
         if found and found.state is InstanceState.STOPPED:
             again = replace(found, launched=self.lab.clock.time, state=InstanceState.RUNNING)
-            self.lab.fleet.instances[name] = again
+            self._appear(again)
             self.tell(InstanceStateChanged, "instance_running", instance_id=name)
 
+    def _appear(self, sighting: Sighting) -> None:
+        """It is so now, and EC2 will list it so."""
+        self.lab.fleet.instances[sighting.instance] = sighting
+        if self.lag:
+            self.later(self.lag, lambda: self.listed.update({sighting.instance: sighting}))
+        else:
+            self.listed[sighting.instance] = sighting
+
     def _turn(self, name: str, state: InstanceState) -> None:
-        self.lab.fleet.turn(name, state)
+        self._appear(replace(self.lab.fleet.instances[name], state=state))
         self.tell(InstanceStateChanged, "instance_terminated", instance_id=name, state=state.value)
 
     def _ends(self, sent: Sent) -> None:

@@ -84,6 +84,9 @@ def test_a_bad_payload_is_one_clear_line(which: str, payload: object, error: str
             {**BLUE, "instance": WORKER},
             "unknown field 'instance'; known are cluster, dry_run",
         ),
+        ("give_back", BLUE, "instance is missing; known fields are cluster, dry_run, instance"),
+        ("give_back", NODE, f"{WORKER} is not given back: it is in-service, not evacuated"),
+        ("give_back", {**NODE, "dry_run": True}, f"{WORKER} is not given back: it is in-service"),
         ("promote", BLUE, "instance is missing; known fields are cluster, dry_run, instance"),
         ("demote", {**BLUE, "instance": instance(999)}, f"blue has no instance {instance(999)}: status"),
         (
@@ -162,6 +165,32 @@ def test_a_node_is_evacuated_by_hand_and_given_back() -> None:
         tick(lab)
     assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, Task.GIVE_BACK]
     assert state(lab) is NodeState.IN_SERVICE
+
+
+def test_a_node_that_was_evacuated_for_good_stays_empty_until_somebody_gives_it_back() -> None:
+    lab = Lab()
+    call("evacuate", NODE, lab.world())
+    end(lab, lab.hosts.sent[0])
+    for _ in range(60):
+        tick(lab)
+    assert (state(lab), len(lab.hosts.sent)) == (NodeState.EVACUATED, 1)
+    dry = call("give_back", NODE | {"dry_run": True}, lab.world())
+    assert [action["action"] for action in dry["plan"]] == ["Move", "Dispatch"]
+    assert state(lab) is NodeState.EVACUATED
+    assert call("give_back", NODE, lab.world()) == {"done": ["given back by hand"]}
+    end(lab, lab.hosts.sent[1])
+    assert state(lab) is NodeState.IN_SERVICE
+
+
+def test_an_order_to_evacuate_is_newer_than_the_give_back_that_it_overtakes() -> None:
+    lab = Lab()
+    call("evacuate", NODE, lab.world())
+    end(lab, lab.hosts.sent[0])
+    call("give_back", NODE, lab.world())
+    warn(lab, time=lab.clock.time)
+    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, Task.GIVE_BACK, Task.EVACUATE]
+    versions = [sent.arguments.subjects[0].version for sent in lab.hosts.sent]
+    assert versions == sorted(set(versions))
 
 
 def test_a_paused_cluster_records_and_sends_nothing_and_resume_catches_up_at_once() -> None:

@@ -26,6 +26,7 @@ STEPS = st.tuples(
             "launch",
             "launch_held",
             "warn",
+            "notify",
             "recommend",
             "scale_in",
             "terminate",
@@ -34,6 +35,11 @@ STEPS = st.tuples(
             "drill",
             "announce",
             "close",
+            "evacuate",
+            "evacuate_for_a_while",
+            "give_back",
+            "pause",
+            "resume",
         ]
     ),
     st.sampled_from([*map(worker, range(4)), *MANAGERS[:2], NEW_MANAGER]),
@@ -41,6 +47,7 @@ STEPS = st.tuples(
 )
 COPIES = st.lists(st.sampled_from([1, 1, 1, 0, 2]), min_size=1, max_size=12)
 DELAYS = st.lists(st.sampled_from([0.0, 0.0, 2.0, 45.0, 400.0]), min_size=1, max_size=12)
+LAGS = st.sampled_from([0.0, 0.0, 40.0, 200.0])  # of EC2's listing, in seconds
 FAILS = st.lists(st.sampled_from([False, False, True]), min_size=1, max_size=8).filter(
     lambda fails: not all(fails)
 )
@@ -56,6 +63,12 @@ def act(life: Life, step: str, name: str) -> None:
         case "announce" | "close":
             status = "closed" if step == "close" else "upcoming"
             life.announce(name, life.lab.clock.time + 5400, status=status)
+        case "evacuate" | "give_back":
+            life.call(step, instance=name)
+        case "evacuate_for_a_while":
+            life.call("evacuate", instance=name, seconds=100, give_back=300)
+        case "pause" | "resume":
+            life.call(step)
         case _:
             getattr(life, step)(name)
 
@@ -94,23 +107,29 @@ def agree(life: Life) -> None:
 @given(
     steps=st.lists(STEPS, max_size=10),
     copies=COPIES,
-    delays=DELAYS,
+    late=st.tuples(DELAYS, LAGS),
     fails=FAILS,
     recommendations=st.sampled_from(Recommendations),
 )
 def test_any_history_ends_in_agreement(
     steps: list[tuple[str, str, float]],
     copies: list[int],
-    delays: list[float],
+    late: tuple[list[float], float],
     fails: list[bool],
     recommendations: Recommendations,
 ) -> None:
-    life = Life(itertools.cycle(copies), itertools.cycle(delays), itertools.cycle(fails))
+    delays, lag = late
+    life = Life(itertools.cycle(copies), itertools.cycle(delays), itertools.cycle(fails), lag)
     life.lab.store.conducts["blue"] = Conduct(recommendations, drills=True)
     for step, name, gap in steps:
         act(life, step, name)
         life.run(gap)
+    life.call("resume")
     life.run(4 * 3600)
+    for node in life.lab.store.nodes("blue"):
+        if node.state is NodeState.EVACUATED:  # for good
+            life.call("give_back", instance=node.instance)
+    life.run(1200)
     if not life.hosts.voters.quorum:
         waits(life)
         return

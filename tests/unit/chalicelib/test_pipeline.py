@@ -149,10 +149,10 @@ def test_a_malformed_event_is_one_error_line_and_a_count(
     assert (lab.store.records, lab.fleet.asked) == ({}, 0)
 
 
-def test_hibernation_is_drained_at_once() -> None:
+def test_hibernation_leaves_no_more_time_than_replacements_need() -> None:
     lab = Lab()
     warn(lab, action="hibernate")
-    assert lab.hosts.sent[0].arguments.deadline == START + 5
+    assert lab.hosts.sent[0].arguments.deadline == START + 30
 
 
 def test_a_failed_command_goes_to_the_next_manager_inside_the_same_handler() -> None:

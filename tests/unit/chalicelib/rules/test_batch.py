@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
-from chalicelib.rules.batch import SUBJECTS, Batch, next_batch
+from chalicelib.rules.batch import SUBJECTS, Batch, gathering, next_batch
 from chalicelib.states import NodeState
 from chalicelib.wire import MAX_LINE, encode_result
 from tests.unit.chalicelib.fakes import START, a_node, instance
@@ -32,9 +32,10 @@ TABLE = {
     "evacuations before removals": ([dead(1), doomed(2)], (Task.EVACUATE, [2], 100)),
     "all removals together": ([dead(2), dead(1)], (Task.LEAVE, [1, 2], None)),
     "the nearest deadline first": ([doomed(1, 110), doomed(2, 100)], (Task.EVACUATE, [2, 1], 100)),
-    "no later deadline cut short": ([doomed(1, 100), doomed(2, 20)], (Task.EVACUATE, [2], 20)),
+    "no later deadline cut short": ([doomed(1, 100), doomed(2, 40)], (Task.EVACUATE, [2], 40)),
     "what can be kept before what is over": ([doomed(1, -50), doomed(2, 90)], (Task.EVACUATE, [2], 90)),
-    "what is over with seconds to drain": ([doomed(1, -50), doomed(2, -5)], (Task.EVACUATE, [1, 2], 5)),
+    "what is nearly over with time to start first": ([doomed(1, 9)], (Task.EVACUATE, [1], 30)),
+    "what is over too": ([doomed(1, -50), doomed(2, -5)], (Task.EVACUATE, [1, 2], 30)),
 }
 
 
@@ -65,6 +66,14 @@ def test_a_command_may_run_over_its_deadline_but_not_for_ever() -> None:
     assert Batch(Task.EVACUATE, (), START + 100).seconds(START) == 160
     assert Batch(Task.EVACUATE, (), START - 100).seconds(START) == 60
     assert Batch(Task.LEAVE, ()).seconds(START) == 150
+
+
+@pytest.mark.parametrize(("left", "waits"), [(-50, False), (29, False), (31, True)])
+def test_who_hurries_does_not_wait_for_more(left: float, *, waits: bool) -> None:
+    out = [doomed(number, command="c", manager="m") for number in range(2, 4)]
+    batch = next_batch([doomed(1, left)], START)  # type: ignore[list-item]
+    assert batch is not None
+    assert (gathering(batch, out, START) > 0) == waits  # type: ignore[arg-type]
 
 
 def test_the_arguments_are_the_subjects_and_the_deadline() -> None:

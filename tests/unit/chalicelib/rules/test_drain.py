@@ -22,7 +22,7 @@ TWICE = (Measure(Metric.DUPLICATES, instance=WORKER),)
     [
         (Ending.TERMINATE, 120.0, "EC2 will terminate it, 118 s are left"),
         (Ending.STOP, 120.0, "EC2 will stop it, 118 s are left"),
-        (Ending.HIBERNATE, 0.0, "EC2 will hibernate it, 0 s are left"),
+        (Ending.HIBERNATE, 2.0, "EC2 will hibernate it, 0 s are left"),
     ],
 )
 def test_the_first_warning_begins_the_evacuation(ending: Ending, lead: float, reason: str) -> None:
@@ -35,9 +35,39 @@ def test_the_first_warning_begins_the_evacuation(ending: Ending, lead: float, re
         deadline=START + lead,
         due=START + 2,
         reason=reason,
+        announced=True,
     )
     interrupted = (Measure(Metric.INTERRUPTIONS, instance=WORKER),)
     assert plan == Plan(reason, (Move(node, after), Dispatch(WORKER)), interrupted)
+
+
+@pytest.mark.parametrize(
+    ("late", "deadline", "reason"),
+    [
+        (119, START + 120, "EC2 will terminate it, 1 s are left"),
+        (121, START + 241, "EC2 will terminate it, 0 s are left"),
+        (420, START + 540, "EC2 will terminate it, 0 s are left"),
+    ],
+)
+def test_an_instance_that_has_outlived_its_notice_gets_another_so_that_nothing_dips_if_it_lives(
+    late: float, deadline: float, reason: str
+) -> None:
+    plan = decide(WARNING, a_cluster(a_node(), now=START + late))
+    move = plan.actions[0]
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.deadline) == (NodeState.EVACUATING, deadline)
+    assert plan.reason == reason
+
+
+@pytest.mark.parametrize("state", NodeState)
+@pytest.mark.parametrize("back", [0.0, START + 9999])
+def test_a_warning_whose_notice_ended_long_ago_changes_nothing_and_is_counted(
+    state: NodeState, back: float
+) -> None:
+    node = a_node(state=state, since=START - 60, command="out", deadline=START + 9999, back=back)
+    late = (Measure(Metric.LATE_WARNINGS, instance=WORKER),)
+    reason = f"the warning's notice was over 301 s ago, the node is {state}"
+    assert decide(WARNING, a_cluster(node, now=START + 421)) == Plan(reason, (), late)
 
 
 def test_the_notice_is_the_clusters_policy() -> None:
@@ -57,12 +87,12 @@ def test_a_node_that_is_not_in_service_yet_or_again_is_evacuated_too(state: Node
 
 @pytest.mark.parametrize("state", [state for state in NodeState if state not in STANDING])
 def test_another_warning_changes_nothing(state: NodeState) -> None:
-    node = a_node(state=state, command="out", manager="i-1")
+    node = a_node(state=state, since=START, announced=True, command="out", manager="i-1")
     assert decide(WARNING, a_cluster(node)) == Plan(f"already {state}", (), TWICE)
 
 
 def test_another_warning_sends_what_the_first_only_recorded() -> None:
-    node = a_node(state=NodeState.EVACUATING)
+    node = a_node(state=NodeState.EVACUATING, since=START, announced=True)
     assert decide(WARNING, a_cluster(node)) == Plan("already evacuating", (Dispatch(WORKER),), TWICE)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.actions import Dispatch, Move, Plan
@@ -25,6 +27,7 @@ def test_an_unannounced_shutdown_is_evacuated_in_what_is_left(state: str) -> Non
     after = a_node(
         state=NodeState.EVACUATING, version=2, since=START, deadline=START + 30, due=START + 1, reason=reason
     )
+    after = replace(after, announced=True)
     plan = decide(changed(state), a_cluster(node, now=START + 1))
     assert plan == Plan(reason, (Move(node, after), Dispatch(WORKER)))
 
@@ -43,6 +46,15 @@ def test_an_ended_instance_leaves_wherever_its_node_stood(before: NodeState, sta
     )
     plan = decide(changed(state), a_cluster(node))
     assert plan == Plan(after.reason, (Move(node, after), Dispatch(WORKER)))
+
+
+def test_a_shutdown_of_what_is_evacuated_already_can_only_hurry_it() -> None:
+    late = a_node(state=NodeState.EVACUATING, since=START - 300, deadline=START - 180, due=START + 60)
+    late = replace(late, announced=True, attempts=5)
+    assert decide(changed("shutting-down"), a_cluster(late)).actions == (Dispatch(WORKER),)
+    (move, _) = decide(changed("stopping"), a_cluster(replace(late, deadline=START + 90))).actions
+    assert isinstance(move, Move)
+    assert (move.after.deadline, move.after.since) == (START + 30, START - 300)
 
 
 AFTER_A_STOP = [NodeState.EVACUATED, NodeState.LEAVING, NodeState.GONE]

@@ -38,7 +38,15 @@ def report(fate: Fate, instance: str = WORKER, detail: str = "") -> NodeReport:
     return NodeReport(instance, "abc", fate, detail)
 
 
-@pytest.mark.parametrize("fate", [Fate.SAFE, Fate.DRAINED, Fate.DOWN, Fate.ABSENT])
+COUNTED = {
+    Fate.SAFE: Metric.NODES_EVACUATED,
+    Fate.DRAINED: Metric.NODES_DRAINED,
+    Fate.DOWN: Metric.NODES_DOWN,
+    Fate.ABSENT: Metric.NODES_ABSENT,
+}
+
+
+@pytest.mark.parametrize("fate", COUNTED)
 def test_an_emptied_node_is_evacuated(fate: Fate) -> None:
     after = replace(
         EVACUATING,
@@ -53,12 +61,21 @@ def test_an_emptied_node_is_evacuated(fate: Fate) -> None:
         attempts=0,
     )
     plan = decide(ended(Task.EVACUATE, report(fate, detail="3 tasks")), a_cluster(EVACUATING, now=NOW))
-    measures = (
-        Measure(Metric.NODES_EVACUATED, instance=WORKER),
-        Measure(Metric.SECONDS_TO_SAFE, 10.0, WORKER),
-    )
+    counted = Measure(COUNTED[fate], instance=WORKER)
+    safe = (Measure(Metric.SECONDS_TO_SAFE, 10.0, WORKER),) if fate is Fate.SAFE else ()
+    measures = (counted, *safe)
     reason = f"Success: {WORKER} evacuated: {fate.value}: 3 tasks"
     assert plan == Plan(reason, (Move(EVACUATING, after), NoteHost(MANAGERS[0], healthy=True)), measures)
+
+
+@pytest.mark.parametrize("node", ["", "abc"])
+def test_people_are_told_once_of_a_node_that_the_swarm_should_list_and_does_not(node: str) -> None:
+    known = replace(EVACUATING, node=node)
+    plan = decide(ended(Task.EVACUATE, NodeReport(WORKER, "", Fate.ABSENT)), a_cluster(known, now=NOW))
+    raised = [action.incident for action in plan.actions if isinstance(action, Raise)]
+    assert [(one.key, one.node) for one in raised] == (
+        [(f"absent#{WORKER}#{START:.0f}", "abc")] if node else []
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +94,7 @@ def test_a_node_that_is_given_back_is_in_service_and_a_manager_is_promoted_again
     plan = decide(ended(Task.GIVE_BACK, report(fate)), a_cluster(node, now=NOW))
     (move,) = (action for action in plan.actions if isinstance(action, Move))
     assert move.after.state is state
-    assert move.after.drill is (state is NodeState.RETURNING)
+    assert move.after.drill is (state is not NodeState.IN_SERVICE)
 
 
 @pytest.mark.parametrize("fate", [Fate.REMOVED, Fate.ABSENT])
