@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.errors import CensusLateError
+from chalicelib.errors import CensusLateError, RefusedError, ThrottledError
 from chalicelib.events import CensusTaken
+from chalicelib.observability import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from chalicelib.cluster import Sighting
     from chalicelib.events import Event
     from chalicelib.world import World
 
@@ -69,7 +72,7 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
     Failures of single clusters are raised together at the end; the census then does not count as taken.
     """
     began = world.clock.now()
-    sightings = world.fleet.census()
+    sightings = world.fleet.census() if hurried else _held(world.fleet.census(), world)
     found = {sighting.cluster for sighting in sightings}
     clusters = sorted(found | set(world.store.census().clusters))
     failures: list[Exception] = []
@@ -83,3 +86,16 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
         raise ExceptionGroup("the census could not be recorded in some clusters", failures)
     world.store.end_census(began, clusters)
     return clusters
+
+
+def _held(sightings: tuple[Sighting, ...], world: World) -> tuple[Sighting, ...]:
+    """With the lifecycle actions for which their groups wait, as their events may be lost."""
+    groups = {sighting.group for sighting in sightings} - {""}
+    if not groups:
+        return sightings
+    try:
+        held = world.fleet.held(groups, world.clock.now())
+    except (ThrottledError, RefusedError) as error:
+        warn(f"hooks whose events were lost are not found: {error}")
+        return sightings
+    return tuple(replace(one, hooks=held.get(one.instance, ())) for one in sightings)

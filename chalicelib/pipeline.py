@@ -39,6 +39,7 @@ from chalicelib.events import (
     Answer,
     CensusTaken,
     Change,
+    ChangeScheduled,
     CommandFinished,
     CommandRunning,
     ConductOrdered,
@@ -106,7 +107,7 @@ def _handle_instance(event: InstanceEvent, world: World) -> list[str]:
 def _home(event: InstanceEvent, world: World) -> str | None:
     """The cluster of the event's instance. What is new or hurries does not wait for the tick's census."""
     match event:
-        case SpotInterruptionWarning() | LaunchHeld() | TerminationHeld():
+        case SpotInterruptionWarning() | LaunchHeld() | TerminationHeld() | ChangeScheduled():
             hurries = True
         case InstanceStateChanged():
             hurries = event.state is InstanceState.RUNNING

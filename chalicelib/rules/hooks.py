@@ -25,7 +25,7 @@ def on_launch_held(event: LaunchHeld, cluster: Cluster) -> Plan:
         return _without_record(event, cluster)
     if _known(node, event.hook):
         return _again(node)
-    after = node.but(hooks=(*node.hooks, event.hook))
+    after = _held(node, event.hook, event.time, cluster)
     reason = f"{event.hook.group} waits for the node, which is {node.state}"
     return Plan(reason, (Move(node, after), *_sending(after)))
 
@@ -37,11 +37,27 @@ def on_termination_held(event: TerminationHeld, cluster: Cluster) -> Plan:
         return _without_record(event, cluster)
     if _known(node, event.hook):
         return _again(node)
-    reason = f"{event.hook.group} ends the instance"
-    threat = drain.Threat(event.time, event.time + cluster.policy.gentle, reason)
-    after = drain.threatened(node, cluster.now, threat) or node.but()
-    after = replace(after, hooks=(*node.hooks, event.hook))
-    return Plan(reason, (Move(node, after), *_sending(after)))
+    after = _held(node, event.hook, event.time, cluster)
+    return Plan(f"{event.hook.group} ends the instance", (Move(node, after), *_sending(after)))
+
+
+def unheard(node: Node, seen: tuple[Hook, ...], time: float, cluster: Cluster) -> Node | None:
+    """The node with those actions seen at ``time`` of which no event told; None if there are none.
+
+    A group may show an action for a while that is over: completed again, it stays so.
+    """
+    new = tuple(hook for hook in seen if not _known(node, hook))
+    return replace(_held(node, new[0], time, cluster), hooks=(*node.hooks, *new)) if new else None
+
+
+def _held(node: Node, hook: Hook, time: float, cluster: Cluster) -> Node:
+    """The node once its group waits with this action: what the group ends is emptied first."""
+    after = None
+    if hook.transition is Transition.TERMINATING:
+        until = time + cluster.policy.gentle
+        threat = drain.Threat(time, until, f"{hook.group} ends the instance")
+        after = drain.threatened(node, cluster.now, threat)
+    return replace(after or node.but(), hooks=(*node.hooks, hook))
 
 
 def ended(node: Node) -> tuple[tuple[Hook, Verdict], ...]:
@@ -98,7 +114,13 @@ def _without_record(event: LaunchHeld | TerminationHeld, cluster: Cluster) -> Pl
 
 
 def _known(node: Node, hook: Hook) -> bool:
-    return any(known.token == hook.token for known in node.hooks)
+    """By its token; one of which no event told has none, and is the one of its hook."""
+    return any(
+        known.token == hook.token
+        if known.token and hook.token
+        else (known.group, known.name) == (hook.group, hook.name)
+        for known in node.hooks
+    )
 
 
 def _again(node: Node) -> Plan:
