@@ -90,6 +90,16 @@ def test_a_fleet_that_fails_is_told_if_it_is_ours(*, fleet_is_known: bool) -> No
     assert subjects == ([wanted] if fleet_is_known else [])
 
 
+def test_a_rehearsed_failure_does_not_silence_the_real_one() -> None:
+    lab = Lab()
+    lab.store.set_conduct("blue", {"drills": True})
+    lab.store.record_homes("blue", [FLEET])
+    failure = sample("ec2_fleet_error")
+    handle(FleetFailed, failure | {"source": "swarmkeeper.drill"}, lab.world())
+    handle(FleetFailed, failure, lab.world())
+    assert [subject.startswith("Drill: ") for subject, _ in lab.messages.told] == [True, False]
+
+
 def test_a_failure_that_names_no_fleet_may_be_ours_and_is_told() -> None:
     lab = Lab()
     reasons = handle(FleetFailed, sample("spot_fleet_error"), lab.world())
