@@ -153,7 +153,7 @@ Action = (
     | MoveErrand
     | Send
 )
-# These reach nothing but the records.
+# These reach nothing but the records, and people or a group's patience (Raise, Beat): not the swarm.
 SILENT = (
     Enrol,
     Move,
@@ -163,6 +163,8 @@ SILENT = (
     Forget,
     SetConduct,
     MoveErrand,
+    Raise,
+    Beat,
 )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Beat, Complete, Dispatch, Move, Plan, Verdict
-from chalicelib.cluster import Transition
-from chalicelib.rules import ahead, drain
+from chalicelib.actions import Beat, Complete, Dispatch, Enrol, Move, Plan, Verdict
+from chalicelib.cluster import Node, Role, Transition
+from chalicelib.rules import ahead, drain, leave
 from chalicelib.states import STANDING, NodeState
 
 if TYPE_CHECKING:
-    from chalicelib.cluster import Cluster, Hook, Node
+    from chalicelib.cluster import Cluster, Hook
     from chalicelib.events import LaunchHeld, TerminationHeld
 
 EVERY = 60.0  # seconds between heartbeats: Auto Scaling may be set to wait for no longer than a few minutes
@@ -85,10 +85,11 @@ def resting_due(node: Node, cluster: Cluster) -> float | None:
     return node.back or None
 
 
-def heartbeat(node: Node, now: float) -> Beat | None:
-    """Ask for more time, where there was no answer for a while and the work goes on."""
+def heartbeat(node: Node, cluster: Cluster) -> Beat | None:
+    """Ask for more time, where there was no answer for a while and the work goes on, or may not end yet."""
+    now = cluster.now
     late = tuple(hook for hook in node.hooks if now - max(hook.beat, hook.opened) >= EVERY)
-    if not late or ended(node):
+    if not late or (ended(node) and not cluster.conduct.paused):
         return None
     after = node.but(hooks=tuple(replace(hook, beat=now) if hook in late else hook for hook in node.hooks))
     return Beat(late, Move(node, after))
@@ -110,6 +111,19 @@ def _without_record(event: LaunchHeld | TerminationHeld, cluster: Cluster) -> Pl
     if event.hook.transition is Transition.LAUNCHING:
         verdict = Verdict.ABANDON
     reason = f"{event.instance} has no record in {cluster.name} any more: {event.hook.group} need not wait"
+    if cluster.conduct.paused:  # nothing is completed now, so that it has to be known later
+        ended_before = Node(
+            cluster=cluster.name,
+            instance=event.instance,
+            role=Role.WORKER,
+            state=NodeState.GONE,
+            since=event.time,
+            due=cluster.now,
+            reason=reason,
+            hooks=(event.hook,),
+            expires=cluster.now + leave.KEEP_GONE,
+        )
+        return Plan(reason, (Enrol((ended_before,)),))
     return Plan(reason, (Complete(((event.hook, verdict),), None, event.instance),))
 
 

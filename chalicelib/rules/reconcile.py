@@ -27,7 +27,8 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     ordered = errands.overdue(cluster)
     if cluster.conduct.paused:
         waiting = len(overdue) + len(ordered)
-        return Plan(f"paused: {waiting} wait" if waiting else "nothing is overdue")
+        # A group that hears nothing goes its default way, and mostly ends the instance.
+        return Plan(f"paused: {waiting} wait" if waiting else "nothing is overdue", tuple(_beats(cluster)))
     changes = [action for node in overdue for action in _changes(node, cluster)]
     changes += _beats(cluster)
     changes += ordered
@@ -58,7 +59,7 @@ def _changes(node: Node, cluster: Cluster) -> tuple[Action, ...]:
 
 def _beats(cluster: Cluster) -> list[Action]:
     """Heartbeats where one is late, the latest first: a tick must not last until the next one."""
-    beats = [beat for node in cluster.nodes if (beat := hooks.heartbeat(node, cluster.now))]
+    beats = [beat for node in cluster.nodes if (beat := hooks.heartbeat(node, cluster))]
     beats.sort(key=lambda beat: min(max(hook.beat, hook.opened) for hook in beat.hooks))
     return [*beats[:BEATS]]
 

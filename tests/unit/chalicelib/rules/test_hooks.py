@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Beat, Complete, Dispatch, Enrol, Move, Raise, Verdict
-from chalicelib.cluster import Hook, InstanceState, Node, Transition
+from chalicelib.cluster import Cluster, Hook, InstanceState, Node, Transition
+from chalicelib.conduct import Conduct
 from chalicelib.events import CensusTaken, InstanceStateChanged, LaunchHeld, TerminationHeld, Tick
 from chalicelib.rules import decide
 from chalicelib.rules.hooks import ended
@@ -116,6 +117,35 @@ def test_of_very_many_late_heartbeats_a_tick_sends_the_latest_first() -> None:
     assert [beat.instance for beat in beats if isinstance(beat, Beat)] == [
         instance(number) for number in range(200)
     ]
+
+
+def paused(cluster: Cluster) -> Cluster:
+    return replace(cluster, conduct=Conduct(paused=True))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,)),
+        a_node(due=START, hooks=(LAUNCH,)),
+    ],
+    ids=["at work", "done, but nothing is completed now"],
+)
+def test_in_a_paused_cluster_groups_are_asked_to_wait(node: Node) -> None:
+    (beat,) = decide(Tick(), paused(a_cluster(node, now=START + 60))).actions
+    assert isinstance(beat, Beat)
+    assert beat.hooks == node.hooks
+
+
+def test_a_hook_without_a_record_is_remembered_while_the_cluster_is_paused() -> None:
+    event = TerminationHeld(START, WORKER, END)
+    (enrol,) = decide(event, paused(a_cluster())).actions
+    assert isinstance(enrol, Enrol)
+    (node,) = enrol.nodes
+    assert (node.state, node.hooks, node.due) == (NodeState.GONE, (END,), START)
+    (complete,) = decide(Tick(), a_cluster(node, now=START + 60)).actions
+    assert isinstance(complete, Complete)
+    assert complete.verdicts == ((END, Verdict.CONTINUE),)
 
 
 def test_there_is_no_heartbeat_before_it_is_time() -> None:
