@@ -111,7 +111,7 @@ def _send_all(cluster: str, world: World, until: float) -> Outcome:
             return Outcome(
                 detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
             )
-        if batch.place is Place.INSTANCE and batch.managers:
+        if batch.place is Place.INSTANCE:
             sent, problem = invite(cluster, batch, world)
             state.sent += sent
             if problem:

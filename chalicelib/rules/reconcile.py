@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan, Raise
@@ -33,6 +34,8 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     changes += _beats(cluster)
     changes += ordered
     messages = _stuck([node for node in overdue if node.unsent], cluster)
+    messages += _unsettled(cluster)
+    messages += _uncompleted(overdue, cluster)
     messages += [Raise(incident) for incident in cluster.untold[:MESSAGES]]
     work = [node for node in overdue if node.unsent or node.command]
     if not work and not changes and not messages:
@@ -88,6 +91,48 @@ def _stuck(waiting: list[Node], cluster: Cluster) -> list[Action]:
         expires=cluster.now + AGAIN,
     )
     return [Raise(incident)]
+
+
+def _unsettled(cluster: Cluster) -> list[Action]:
+    """Instances that have tried to join for some minutes, in a cluster whose managers all try themselves."""
+    joining = [node for node in cluster.nodes if node.state is NodeState.JOINING]
+    waiting = [node for node in joining if node.attempts >= again.SPARED]
+    if not waiting or set(cluster.managers) - {node.instance for node in joining}:
+        return []
+    manager = cluster.managers[0] if cluster.managers else "the one you tag swarmkeeper:role=manager"
+    call = json.dumps({"cluster": cluster.name, "instance": manager})
+    incident = Incident(
+        key="unsettled",
+        at=cluster.now,
+        what=f"{cluster.name} has no swarm that could be joined: {waiting[0].reason}",
+        left=f"{len(joining)} instances wait, {waiting[0].instance} among them; they go on trying",
+        remedy=f"make the swarm on its first manager: echo '{call}' | chalice invoke -n init",
+        expires=cluster.now + AGAIN,
+    )
+    return [Raise(incident)]
+
+
+def _uncompleted(overdue: list[Node], cluster: Cluster) -> list[Action]:
+    """Groups whose lifecycle actions have been over for minutes, but Auto Scaling does not take that."""
+    late = [
+        (hook.group, node)
+        for node in overdue
+        for hook, _ in hooks.ended(node)
+        if cluster.now - max(node.due or 0, hook.opened, hook.beat) > STUCK
+    ]
+    return [Raise(_refused(group, node, cluster)) for group, node in {one[0]: one for one in late}.values()]
+
+
+def _refused(group: str, node: Node, cluster: Cluster) -> Incident:
+    return Incident(
+        key=f"hook#{group}",
+        at=cluster.now,
+        what=f"lifecycle actions of {group} could not be completed for {STUCK / 60:.0f} min",
+        left=f"{node.instance} is {node.state}, its group still waits for it; every tick tries again",
+        remedy="see the handler's log for Auto Scaling's words, and its role's autoscaling permissions",
+        instance=node.instance,
+        expires=cluster.now + AGAIN,
+    )
 
 
 def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:

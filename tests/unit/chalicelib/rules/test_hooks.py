@@ -148,6 +148,22 @@ def test_a_hook_without_a_record_is_remembered_while_the_cluster_is_paused() -> 
     assert complete.verdicts == ((END, Verdict.CONTINUE),)
 
 
+def test_a_completion_that_is_refused_for_minutes_is_told_once_for_each_group() -> None:
+    left = [
+        a_node(instance=instance(number), state=NodeState.EVACUATED, due=START, hooks=(END,))
+        for number in range(3)
+    ]
+    kinds = [type(action) for action in decide(Tick(), a_cluster(*left, now=START + 300)).actions]
+    assert kinds == [Complete] * 3
+    *others, told = decide(Tick(), a_cluster(*left, now=START + 301)).actions
+    assert [type(action) for action in others] == [Complete] * 3
+    assert isinstance(told, Raise)
+    assert (told.incident.key, told.incident.expires) == ("hook#workers", START + 301 + 3600)
+    waited = [replace(node, hooks=(replace(END, beat=START + 290),)) for node in left]
+    after_a_pause = decide(Tick(), a_cluster(*waited, now=START + 301)).actions
+    assert [type(action) for action in after_a_pause] == [Complete] * 3
+
+
 def test_there_is_no_heartbeat_before_it_is_time() -> None:
     busy = a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,))
     assert decide(Tick(), a_cluster(busy, now=START + 59)).actions == ()
