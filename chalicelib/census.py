@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import CensusLateError, RefusedError, ThrottledError
-from chalicelib.events import CensusTaken
+from chalicelib.events import CensusFailed, CensusTaken
 from chalicelib.observability import warn
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Follow = Callable[[Event, str, World], Iterator[str]]
 
+NOBODYS = "*"  # in place of a cluster, where none can be named
 APART = 2.0  # seconds between the starts of two censuses, however many events ask for one
 BUSY = 30.0  # seconds that one may take before another handler takes it over; in a storm it takes long
 PATIENCE = 40.0  # seconds that an event waits for one: what is sent then is still inside a Spot notice
@@ -72,7 +73,7 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
     Failures of single clusters are raised together at the end; the census then does not count as taken.
     """
     began = world.clock.now()
-    sightings = world.fleet.census() if hurried else _held(world.fleet.census(), world)
+    sightings = world.fleet.census() if hurried else _held(world.fleet.census(), world, follow)
     found = {sighting.cluster for sighting in sightings}
     clusters = sorted(found | set(world.store.census().clusters))
     failures: list[Exception] = []
@@ -88,14 +89,17 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
     return clusters
 
 
-def _held(sightings: tuple[Sighting, ...], world: World) -> tuple[Sighting, ...]:
+def _held(sightings: tuple[Sighting, ...], world: World, follow: Follow) -> tuple[Sighting, ...]:
     """With the lifecycle actions for which their groups wait, as their events may be lost."""
     groups = {sighting.group for sighting in sightings} - {""}
     if not groups:
         return sightings
     try:
         held = world.fleet.held(groups, world.clock.now())
-    except (ThrottledError, RefusedError) as error:
-        warn(f"hooks whose events were lost are not found: {error}")
+    except ThrottledError as error:
+        warn(f"hooks whose events were lost are looked for by the next tick: {error}")
+        return sightings
+    except RefusedError as error:
+        list(follow(CensusFailed(world.clock.now(), "groups", str(error)), NOBODYS, world))
         return sightings
     return tuple(replace(one, hooks=held.get(one.instance, ())) for one in sightings)

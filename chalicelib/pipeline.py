@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib import observability
 from chalicelib.actions import Code, Metric
-from chalicelib.census import find, take
+from chalicelib.census import NOBODYS, find, take
 from chalicelib.cluster import Cluster, InstanceState
 from chalicelib.effects import perform_all
 from chalicelib.errors import CallError, MalformedError, ThrottledError
@@ -37,6 +37,7 @@ from chalicelib.events import (
     IN_FLIGHT,
     UNKNOWN,
     Answer,
+    CensusFailed,
     CensusTaken,
     Change,
     ChangeScheduled,
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
     from chalicelib.errand import Errand
     from chalicelib.events import Event, FleetEvent, Incoming, InstanceEvent
 
-NOBODYS = "*"  # in place of a cluster, where none can be named
 RACES = 5  # lost in a row before it is left to the tick
 ENROLLED = 2.0  # seconds after which an instance with a home has a record, if it gets one
 LAG = 3.0  # seconds that Run Command may need to show what its event said
@@ -170,7 +170,10 @@ def _handle_tick(world: World) -> list[str]:
         clusters = take(world, follow)
     except Exception as error:  # noqa: BLE001 - raised below, after the clusters had their turn
         failures.append(error)
-        clusters = list(world.store.census().clusters)
+        census = world.store.census()
+        clusters = list(census.clusters)
+        failed = CensusFailed(world.clock.now(), "instances", str(error), census.taken)
+        reasons += follow(failed, NOBODYS, world)
     if any(not incident.told for incident in world.store.incidents(NOBODYS)):
         clusters.append(NOBODYS)
     random.shuffle(clusters)
@@ -235,7 +238,7 @@ def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, 
             return world.store.open(cluster, until=now + 86_400)  # a tick beats for what is not due, too
         case CensusTaken() | RedriveOrdered():
             return world.store.nodes(cluster)
-        case FleetNoted() | FleetFailed() | ConductOrdered():
+        case FleetNoted() | FleetFailed() | ConductOrdered() | CensusFailed():
             return ()
         case _:
             node = world.store.node(cluster, event.instance)

@@ -16,7 +16,7 @@ from chalicelib.events.ec2 import (
 from chalicelib.events.fleets import Change, FleetFailed, FleetInstanceChanged, FleetNoted
 from chalicelib.events.health import ChangeScheduled, HealthNotice
 from chalicelib.events.orders import ConductOrdered, EvacuationOrdered, RedriveOrdered, TaskOrdered
-from chalicelib.events.schedule import CensusTaken, Tick
+from chalicelib.events.schedule import CensusFailed, CensusTaken, Tick
 from chalicelib.events.ssm import (
     IN_FLIGHT,
     NOT_STARTED,
@@ -56,13 +56,15 @@ Incoming = (
     | InvocationEnded
     | Tick
 )
-Event = InstanceEvent | FleetEvent | Order | CommandFinished | CommandRunning | CensusTaken | Tick
+Census = CensusTaken | CensusFailed
+Event = InstanceEvent | FleetEvent | Order | CommandFinished | CommandRunning | Census | Tick
 
 __all__ = [
     "IN_FLIGHT",
     "NOT_STARTED",
     "UNKNOWN",
     "Answer",
+    "CensusFailed",
     "CensusTaken",
     "Change",
     "ChangeScheduled",

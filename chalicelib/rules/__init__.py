@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from chalicelib.actions import SILENT, Metric, Plan
 from chalicelib.events import (
+    CensusFailed,
     CensusTaken,
     ChangeScheduled,
     CommandFinished,
@@ -71,6 +72,8 @@ def _rule(event: Event, cluster: Cluster) -> Plan:
             return reconcile.on_command_running(event, cluster)
         case CensusTaken():
             return census.on_census_taken(event, cluster)
+        case CensusFailed():
+            return reconcile.on_census_failed(event, cluster)
         case Tick():
             return reconcile.on_tick(event, cluster)
         case FleetNoted() | FleetFailed():

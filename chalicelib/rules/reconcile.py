@@ -14,7 +14,7 @@ from chalicelib.states import NodeState
 if TYPE_CHECKING:
     from chalicelib.actions import Action
     from chalicelib.cluster import Cluster, Node
-    from chalicelib.events import CommandRunning, Tick
+    from chalicelib.events import CensusFailed, CommandRunning, Tick
 
 BEATS = 200  # heartbeats of one tick in one cluster: some ten seconds
 MESSAGES = 20  # that one tick makes up for: each may take seconds where the topic does not answer
@@ -133,6 +133,22 @@ def _refused(group: str, node: Node, cluster: Cluster) -> Incident:
         instance=node.instance,
         expires=cluster.now + AGAIN,
     )
+
+
+def on_census_failed(event: CensusFailed, cluster: Cluster) -> Plan:
+    """People are told once it has lasted for some minutes: until then it may pass."""
+    what = f"the census of {event.what} fails: {event.error}"
+    if cluster.now - event.since <= STUCK:
+        return Plan(f"{what}; the next tick asks again")
+    incident = Incident(
+        key=f"census#{event.what}",
+        at=cluster.now,
+        what=what,
+        left="events are followed, but what no event tells of is not noticed meanwhile",
+        remedy="see the tick's log, and what its role may do; every tick tries again",
+        expires=cluster.now + AGAIN,
+    )
+    return Plan(what, (Raise(incident),))
 
 
 def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.actions import Verdict
 from chalicelib.census import find
-from chalicelib.cluster import Census, Hook, InstanceState, Node, Transition
+from chalicelib.cluster import Census, Hook, InstanceState, Node, Sighting, Transition
 from chalicelib.errors import CensusLateError
 from chalicelib.events import HealthNotice, LaunchHeld
 from chalicelib.pipeline import follow, handle
@@ -165,7 +165,25 @@ def test_a_change_that_is_scheduled_for_an_instance_of_this_minute_is_noted() ->
     assert len(lab.node(fresh).notices) == 1
 
 
-def test_a_group_that_cannot_be_asked_costs_no_census_and_others_are_not_asked() -> None:
+def test_a_census_that_fails_for_minutes_is_told_and_what_is_overdue_is_done_all_the_same() -> None:
+    lab = Lab()
+    lab.fleet.census = denied  # type: ignore[method-assign]
+    lab.store.records["blue", WORKER] = a_node(state=NodeState.EVACUATING, due=START, deadline=START + 600)
+    for _ in range(6):
+        with pytest.raises(ExceptionGroup):
+            tick(lab)
+    ((subject, text),) = lab.messages.told
+    assert subject == "Swarmkeeper *: census instances"
+    assert "not authorized" in text
+    assert lab.clock.time >= START + 300, "it might have passed"
+    assert lab.hosts.sent
+
+
+def denied() -> tuple[Sighting, ...]:
+    raise PermissionError("not authorized to perform ec2:DescribeInstances")
+
+
+def test_a_group_that_cannot_be_asked_is_told_costs_no_census_and_others_are_not_asked() -> None:
     lab = Lab()
     lab.fleet.instances[WORKER] = a_sighting(group="workers")
     lab.fleet.held_back[WORKER] = (HELD,)
@@ -173,6 +191,7 @@ def test_a_group_that_cannot_be_asked_costs_no_census_and_others_are_not_asked()
     tick(lab)
     assert lab.store.census().taken == START + 60
     assert lab.node().hooks == ()
+    assert [subject for subject, _ in lab.messages.told] == ["Swarmkeeper *: census groups"]
     lab.fleet.held = None  # type: ignore[method-assign, assignment]
     lab.fleet.instances[WORKER] = a_sighting()
     tick(lab)
