@@ -69,7 +69,8 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
     """Take a census and bring the records of every cluster in line with it; answers the clusters' names.
 
     Once it counts as taken, whoever it saw has a home and a record. For a hurried one that is all, so that
-    events do not wait for more: the tick, which asks EC2 each minute whatever was taken, does the rest.
+    events do not wait for more: the tick, which asks EC2 each minute whatever was taken, does the rest. It
+    looks for lifecycle actions, too: what was told of an instance before EC2 listed it was taken for foreign.
     Failures of single clusters are raised together at the end; the census then does not count as taken.
     """
     began = world.clock.now()

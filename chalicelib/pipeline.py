@@ -7,7 +7,7 @@ Then it is found out which cluster it concerns:
     a fleet                         its home; it has one once an instance of it was seen
     the end of a command            the command's comment, if the host has a home; its output is fetched and
                                     becomes the event
-    the tick                        every cluster, after a census of EC2 has brought the records in line
+    the tick                        every cluster, after a census has brought the records in line with EC2
 For each such cluster, `follow` loads what is known of it (cluster.py), lets the pure rules decide on a plan
 (rules/), logs the plan's reason, and performs its actions one by one (effects.py). Intent comes first: the
 record of a node is changed, on condition that it is still the one that was read, before a command is sent
@@ -15,7 +15,7 @@ for it. Who loses that race loads and decides again; a duplicate then finds the 
 learns (the answer of a command that was asked for) is an event again and is followed in the same way.
 
 After the event's own rule, every plan is closed (rules/closing.py): what a record calls for by itself,
-whatever led to it, is done too. A paused cluster's plans keep only what is recorded. Manual calls (calls.py)
+whatever led to it, is done too. A paused cluster's plans keep what reaches no swarm. Manual calls (calls.py)
 are events of the same kind; what they order of a cluster as a whole is an errand (errand.py), a record that
 is sent, asked for and concluded in the same way.
 

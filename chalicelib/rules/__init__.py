@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 def decide(event: Event, cluster: Cluster) -> Plan:
-    """The plan for one event in one cluster; for a paused one, as far as it only records."""
+    """The plan for one event in one cluster; for a paused one, as far as it reaches no swarm."""
     drilled = getattr(event, "drill", False)
     if drilled and not cluster.conduct.drills:
         return Plan('a drill, but this cluster allows none: configure it with {"drills": true}')
