@@ -153,7 +153,7 @@ Action = (
     | MoveErrand
     | Send
 )
-# These reach nothing but the records, and people or a group's patience (Raise, Beat): not the swarm.
+# These reach no swarm: records, and a group's patience. Of an incident people hear after the pause (tell.py).
 SILENT = (
     Enrol,
     Move,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as UnconnectedError
 
 from chalicelib.cluster import NAME, Hook, InstanceState, Role, Sighting, Transition
 from chalicelib.errors import RefusedError, ThrottledError
@@ -25,6 +26,7 @@ CLUSTER_TAG = "swarmkeeper:cluster"
 ROLE_TAG = "swarmkeeper:role"
 GROUP_TAG = "aws:autoscaling:groupName"
 THROTTLED = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded"})
+UNANSWERED = (UnconnectedError, HTTPClientError)
 PAGE = 1000  # EC2's maximum
 NAMES = 50  # groups that Auto Scaling describes at once
 WARM = "Warmed:"  # before the states of a warm pool
@@ -72,6 +74,8 @@ class AwsFleet:
             parts = [names[first : first + NAMES] for first in range(0, len(names), NAMES)]
             found = [group for part in parts for group in self._described(part)]
             return {name: hooks for group in found for name, hooks in self._waiting(group, now)}
+        except UNANSWERED as error:
+            raise ThrottledError(f"Auto Scaling does not answer: {error}") from error
         except ClientError as error:
             raise _named(error) from error
 

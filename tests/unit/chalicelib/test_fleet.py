@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.stub import ANY, Stubber
 
 from chalicelib.actions import Verdict
@@ -157,6 +158,16 @@ def test_fifty_groups_are_described_at_once() -> None:
             stub.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": []}, names)
         assert fleet(client).held(map(str, range(101)), 9.0) == {}
         stub.assert_no_pending_responses()
+
+
+def test_groups_that_do_not_answer_cost_no_census() -> None:
+    nowhere = boto3.client(
+        "autoscaling",
+        endpoint_url="http://127.0.0.1:9",
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=1),
+    )
+    with pytest.raises(ThrottledError, match="does not answer"):
+        fleet(nowhere).held({"busy"}, 9.0)
 
 
 @pytest.mark.parametrize(("code", "error"), [("Throttling", ThrottledError), ("AccessDenied", RefusedError)])
