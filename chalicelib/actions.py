@@ -153,7 +153,7 @@ Action = (
     | MoveErrand
     | Send
 )
-# These reach nothing but the records.
+# These reach no swarm: records, and a group's patience. Of an incident people hear after the pause (tell.py).
 SILENT = (
     Enrol,
     Move,
@@ -163,6 +163,8 @@ SILENT = (
     Forget,
     SetConduct,
     MoveErrand,
+    Raise,
+    Beat,
 )
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.errors import CensusLateError
-from chalicelib.events import CensusTaken
+from chalicelib.errors import CensusLateError, RefusedError, ThrottledError
+from chalicelib.events import CensusFailed, CensusTaken
+from chalicelib.observability import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from chalicelib.cluster import Sighting
     from chalicelib.events import Event
     from chalicelib.world import World
 
     Follow = Callable[[Event, str, World], Iterator[str]]
 
+NOBODYS = "*"  # in place of a cluster, where none can be named
 APART = 2.0  # seconds between the starts of two censuses, however many events ask for one
 BUSY = 30.0  # seconds that one may take before another handler takes it over; in a storm it takes long
 PATIENCE = 40.0  # seconds that an event waits for one: what is sent then is still inside a Spot notice
@@ -65,11 +69,12 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
     """Take a census and bring the records of every cluster in line with it; answers the clusters' names.
 
     Once it counts as taken, whoever it saw has a home and a record. For a hurried one that is all, so that
-    events do not wait for more: the tick, which asks EC2 each minute whatever was taken, does the rest.
+    events do not wait for more: the tick, which asks EC2 each minute whatever was taken, does the rest. It
+    looks for lifecycle actions, too: what was told of an instance before EC2 listed it was taken for foreign.
     Failures of single clusters are raised together at the end; the census then does not count as taken.
     """
     began = world.clock.now()
-    sightings = world.fleet.census()
+    sightings = world.fleet.census() if hurried else _held(world.fleet.census(), world, follow)
     found = {sighting.cluster for sighting in sightings}
     clusters = sorted(found | set(world.store.census().clusters))
     failures: list[Exception] = []
@@ -83,3 +88,19 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
         raise ExceptionGroup("the census could not be recorded in some clusters", failures)
     world.store.end_census(began, clusters)
     return clusters
+
+
+def _held(sightings: tuple[Sighting, ...], world: World, follow: Follow) -> tuple[Sighting, ...]:
+    """With the lifecycle actions for which their groups wait, as their events may be lost."""
+    groups = {sighting.group for sighting in sightings} - {""}
+    if not groups:
+        return sightings
+    try:
+        held = world.fleet.held(groups, world.clock.now())
+    except ThrottledError as error:
+        warn(f"hooks whose events were lost are looked for by the next tick: {error}")
+        return sightings
+    except RefusedError as error:
+        list(follow(CensusFailed(world.clock.now(), "groups", str(error)), NOBODYS, world))
+        return sightings
+    return tuple(replace(one, hooks=held.get(one.instance, ())) for one in sightings)

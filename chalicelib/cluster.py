@@ -44,7 +44,10 @@ class Transition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """An Auto Scaling group waits, with this lifecycle action, since ``opened``; last heartbeat ``beat``."""
+    """An Auto Scaling group waits, with this lifecycle action, since ``opened``; last heartbeat ``beat``.
+
+    ``token`` is "" for an action of which no event told: the instance's id then stands for it.
+    """
 
     group: str
     name: str
@@ -154,7 +157,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One tagged instance as EC2 shows it; ``launched``: when it was last started, ``fleet``: by what."""
+    """One tagged instance as EC2 shows it; ``launched``: when it was last started, ``fleet``: by what.
+
+    ``group``: its Auto Scaling group, and ``hooks``: the lifecycle actions with which that waits.
+    """
 
     cluster: str
     instance: str
@@ -163,6 +169,8 @@ class Sighting:
     state: InstanceState
     launched: float
     fleet: str = ""
+    group: str = ""
+    hooks: tuple[Hook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

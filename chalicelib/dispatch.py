@@ -119,7 +119,7 @@ def _send_all(cluster: str, state: Round, world: World) -> Outcome:
             return Outcome(
                 detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
             )
-        if batch.place is Place.INSTANCE and batch.managers:
+        if batch.place is Place.INSTANCE:
             sent, problem = invite(cluster, batch, world)
             state.sent += sent
             if problem:

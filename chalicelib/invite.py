@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Measure, Metric
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.observability import measure
-from chalicelib.rules.again import pause
+from chalicelib.rules.again import SPARED, pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +22,15 @@ def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
     """Have those subjects run the batch that Run Command reaches; answers how many, and "" or a problem.
 
     An instance needs a while after its start until it is reached. It is not waited for here, where
-    evacuations would wait too: each look that misses it is an attempt, and makes the next later.
+    evacuations would wait too: each look that misses it is an attempt, and makes the next later. Where there
+    is no swarm to join, attempts are not used up: that is no fault of the instance's.
     """
     now = world.clock.now()
+    if not batch.settled:
+        batch = replace(batch, nodes=tuple(map(_spared, batch.nodes)))
+    if not batch.managers:
+        _postpone(batch.nodes, "no manager stays that it could join at", world)
+        return 0, ""
     try:
         reached = world.hosts.reachable(tuple(node.instance for node in batch.nodes))
         there = tuple(node for node in batch.nodes if node.instance in reached)
@@ -42,6 +48,10 @@ def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
     due = now + world.policy.patience
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     return sum(world.store.move(node, node.sent(command, node.instance, due=due)) for node in there), ""
+
+
+def _spared(node: Node) -> Node:
+    return replace(node, attempts=min(node.attempts, SPARED - 1))
 
 
 def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:

@@ -69,9 +69,13 @@ def incident_item(cluster: str, incident: Incident) -> Item:
 
 
 def incident_from(item: Item) -> Incident:
-    """An incident from its item."""
-    values = _values(Incident, {"key": item["name"], **item})
-    return Incident(**values)
+    """An incident from its item; one that cannot be read stands there as such, and stops no cluster."""
+    try:
+        return Incident(**_values(Incident, {"key": item["name"], **item}))
+    except (KeyError, TypeError, ValueError) as error:
+        name = item["item"]["S"].removeprefix("incident#")
+        what = f"this incident cannot be read: {type(error).__name__} {error}"
+        return Incident(key=name, at=0.0, what=what, left="-", remedy="delete its item", told=True)
 
 
 def errand_item(cluster: str, errand: Errand) -> Item:

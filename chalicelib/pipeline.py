@@ -7,7 +7,7 @@ Then it is found out which cluster it concerns:
     a fleet                         its home; it has one once an instance of it was seen
     the end of a command            the command's comment, if the host has a home; its output is fetched and
                                     becomes the event
-    the tick                        every cluster, after a census of EC2 has brought the records in line
+    the tick                        every cluster, after a census has brought the records in line with EC2
 For each such cluster, `follow` loads what is known of it (cluster.py), lets the pure rules decide on a plan
 (rules/), logs the plan's reason, and performs its actions one by one (effects.py). Intent comes first: the
 record of a node is changed, on condition that it is still the one that was read, before a command is sent
@@ -15,7 +15,7 @@ for it. Who loses that race loads and decides again; a duplicate then finds the 
 learns (the answer of a command that was asked for) is an event again and is followed in the same way.
 
 After the event's own rule, every plan is closed (rules/closing.py): what a record calls for by itself,
-whatever led to it, is done too. A paused cluster's plans keep only what is recorded. Manual calls (calls.py)
+whatever led to it, is done too. A paused cluster's plans keep what reaches no swarm. Manual calls (calls.py)
 are events of the same kind; what they order of a cluster as a whole is an errand (errand.py), a record that
 is sent, asked for and concluded in the same way.
 
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib import observability
 from chalicelib.actions import Code, Metric
-from chalicelib.census import find, take
+from chalicelib.census import NOBODYS, find, take
 from chalicelib.cluster import Cluster, InstanceState
 from chalicelib.effects import perform_all
 from chalicelib.errors import CallError, MalformedError, ThrottledError
@@ -37,8 +37,10 @@ from chalicelib.events import (
     IN_FLIGHT,
     UNKNOWN,
     Answer,
+    CensusFailed,
     CensusTaken,
     Change,
+    ChangeScheduled,
     CommandFinished,
     CommandRunning,
     ConductOrdered,
@@ -67,7 +69,6 @@ if TYPE_CHECKING:
     from chalicelib.errand import Errand
     from chalicelib.events import Event, FleetEvent, Incoming, InstanceEvent
 
-NOBODYS = "*"  # in place of a cluster, where none can be named
 RACES = 5  # lost in a row before it is left to the tick
 ENROLLED = 2.0  # seconds after which an instance with a home has a record, if it gets one
 LAG = 3.0  # seconds that Run Command may need to show what its event said
@@ -106,7 +107,7 @@ def _handle_instance(event: InstanceEvent, world: World) -> list[str]:
 def _home(event: InstanceEvent, world: World) -> str | None:
     """The cluster of the event's instance. What is new or hurries does not wait for the tick's census."""
     match event:
-        case SpotInterruptionWarning() | LaunchHeld() | TerminationHeld():
+        case SpotInterruptionWarning() | LaunchHeld() | TerminationHeld() | ChangeScheduled():
             hurries = True
         case InstanceStateChanged():
             hurries = event.state is InstanceState.RUNNING
@@ -169,7 +170,10 @@ def _handle_tick(world: World) -> list[str]:
         clusters = take(world, follow)
     except Exception as error:  # noqa: BLE001 - raised below, after the clusters had their turn
         failures.append(error)
-        clusters = list(world.store.census().clusters)
+        census = world.store.census()
+        clusters = list(census.clusters)
+        failed = CensusFailed(world.clock.now(), "instances", str(error), census.taken)
+        reasons += follow(failed, NOBODYS, world)
     if any(not incident.told for incident in world.store.incidents(NOBODYS)):
         clusters.append(NOBODYS)
     random.shuffle(clusters)
@@ -234,7 +238,7 @@ def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, 
             return world.store.open(cluster, until=now + 86_400)  # a tick beats for what is not due, too
         case CensusTaken() | RedriveOrdered():
             return world.store.nodes(cluster)
-        case FleetNoted() | FleetFailed() | ConductOrdered():
+        case FleetNoted() | FleetFailed() | ConductOrdered() | CensusFailed():
             return ()
         case _:
             node = world.store.node(cluster, event.instance)

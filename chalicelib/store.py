@@ -143,13 +143,9 @@ class DynamoStore(Table):
         return self.put(incident_item(cluster, incident), free, names, values)
 
     def told(self, cluster: str, name: str) -> None:
-        """Somebody was told of the incident."""
-        self.client.update_item(
-            TableName=self.table,
-            Key=key(cluster, f"incident#{name}"),
-            UpdateExpression="SET told = :true",
-            ExpressionAttributeValues={":true": {"BOOL": True}},
-        )
+        """Somebody was told of the incident; one that is forgotten meanwhile stays so."""
+        where, names = key(cluster, f"incident#{name}"), {"#told": "told", "#item": "item"}
+        self.update(where, "SET #told = :true", "attribute_exists(#item)", names, {":true": {"BOOL": True}})
 
     def forget(self, cluster: str, name: str) -> None:
         """The incident is over."""

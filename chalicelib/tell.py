@@ -20,13 +20,19 @@ LEFT_TO_OTHERS = 60.0  # seconds after which an incident that nobody was told of
 
 
 def tell(cluster: str, incident: Incident, world: World) -> Outcome:
-    """Record it, then publish it, then remember that; whoever dies in between is succeeded by the tick."""
+    """Record it, then publish it, then remember that; whoever dies in between is succeeded by the tick.
+
+    In a paused cluster it is recorded only: the first tick after that tells of it.
+    """
     now = world.clock.now()
     if not world.store.open_incident(cluster, incident, now):
         known = world.store.incident(cluster, incident.key)
         if known and (known.told or now < known.at + LEFT_TO_OTHERS):
             return Outcome(detail=f"known already: {incident.key}")
-    if world.store.conduct(cluster).notify:
+    conduct = world.store.conduct(cluster)
+    if conduct.paused:
+        return Outcome(detail=f"recorded, to be told once {cluster} is resumed: {incident.what}")
+    if conduct.notify:
         try:
             world.messages.publish(subject(cluster, incident), text(cluster, incident))
         except RefusedError as error:

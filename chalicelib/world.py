@@ -87,7 +87,7 @@ class Store(Protocol):
         """Record an incident; False where it is known and has not expired."""
 
     def told(self, cluster: str, name: str) -> None:
-        """Somebody was told of the incident."""
+        """Somebody was told of the incident; one that is forgotten meanwhile stays so."""
 
     def forget(self, cluster: str, name: str) -> None:
         """The incident is over."""
@@ -161,7 +161,10 @@ class Fleet(Protocol):
         """Have a lifecycle action wait longer; nothing happens to one that is over."""
 
     def census(self) -> tuple[Sighting, ...]:
-        """All tagged instances of all clusters."""
+        """All tagged instances of all clusters, their hooks left out."""
+
+    def held(self, groups: Iterable[str], now: float) -> Mapping[str, tuple[Hook, ...]]:
+        """The instances for which these groups wait, each with the lifecycle actions that may be open."""
 
 
 class Clock(Protocol):

@@ -22,7 +22,7 @@ from chalicelib.events.orders import (
     RedriveOrdered,
     TaskOrdered,
 )
-from chalicelib.events.schedule import CensusTaken, Tick
+from chalicelib.events.schedule import CensusFailed, CensusTaken, Tick
 from chalicelib.events.ssm import (
     IN_FLIGHT,
     NOT_STARTED,
@@ -62,13 +62,15 @@ Incoming = (
     | InvocationEnded
     | Tick
 )
-Event = InstanceEvent | FleetEvent | Order | CommandFinished | CommandRunning | CensusTaken | Tick
+Census = CensusTaken | CensusFailed
+Event = InstanceEvent | FleetEvent | Order | CommandFinished | CommandRunning | Census | Tick
 
 __all__ = [
     "IN_FLIGHT",
     "NOT_STARTED",
     "UNKNOWN",
     "Answer",
+    "CensusFailed",
     "CensusTaken",
     "Change",
     "ChangeScheduled",

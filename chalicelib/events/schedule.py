@@ -28,3 +28,13 @@ class CensusTaken:
     time: float
     sightings: tuple[Sighting, ...]
     hurried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CensusFailed:
+    """The census of ``what`` (instances or groups) failed at ``time``, as it has since ``since``."""
+
+    time: float
+    what: str
+    error: str
+    since: float = 0.0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from chalicelib.actions import SILENT, Metric, Plan
 from chalicelib.events import (
+    CensusFailed,
     CensusTaken,
     ChangeScheduled,
     CommandFinished,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 
 def decide(event: Event, cluster: Cluster) -> Plan:
-    """The plan for one event in one cluster; for a paused one, as far as it only records."""
+    """The plan for one event in one cluster; for a paused one, as far as it reaches no swarm."""
     drilled = getattr(event, "drill", False)
     if drilled and not cluster.conduct.drills:
         return Plan('a drill, but this cluster allows none: configure it with {"drills": true}')
@@ -73,6 +74,8 @@ def _rule(event: Event, cluster: Cluster) -> Plan:
             return reconcile.on_command_running(event, cluster)
         case CensusTaken():
             return census.on_census_taken(event, cluster)
+        case CensusFailed():
+            return reconcile.on_census_failed(event, cluster)
         case Tick():
             return reconcile.on_tick(event, cluster)
         case FleetNoted() | FleetFailed():

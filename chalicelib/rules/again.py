@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 AT_ONCE = 4  # commands that may follow each other without a pause: each manager once, and one more
 FIRST_PAUSE = 15.0  # seconds; doubled with each further attempt
 LONGEST_PAUSE = 300.0
+SPARED = 6  # attempts that waiting for a swarm to join costs at most: the longest pause, and others are left
 JITTER = 0.3  # the part of a pause that chance may take away
 
 # The swarm itself said "not now": another manager would say the same.

@@ -26,7 +26,8 @@ LEAST = 30.0  # seconds; enough to start first (evacuation.py keeps 15 of them f
 LASTS = {Task.EVACUATE: 60.0, Task.LEAVE: 150.0, Task.JOIN: 180.0}
 # After evacuations: what makes room for them, then what only tidies up.
 ORDER = (Task.ACTIVATE, Task.GIVE_BACK, Task.LEAVE)
-SEATS = (NodeState.IN_SERVICE, NodeState.ACTIVATING, NodeState.RETURNING, NodeState.JOINING)  # best first
+SETTLED = (NodeState.IN_SERVICE, NodeState.ACTIVATING, NodeState.RETURNING)
+SEATS = (*SETTLED, NodeState.JOINING)  # best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Batch:
     managers: tuple[str, ...] = ()
     role: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    settled: bool = True  # there is a swarm to join, as far as is known
 
     @property
     def place(self) -> Place:
@@ -78,7 +80,8 @@ def next_joins(nodes: Iterable[Node], now: float, hosts: Sequence[Host]) -> Batc
     ready.sort(key=lambda node: (node.role, node.instance))  # managers first
     role: Role = ready[0].role
     mine = tuple(node for node in ready if node.role is role)[:TARGETS]
-    return Batch(Task.JOIN, mine, 0.0, entrances(hosts), role.value, labels(mine[0].cluster, role))
+    settled = any(host.state in SETTLED for host in hosts)
+    return Batch(Task.JOIN, mine, 0.0, entrances(hosts), role.value, labels(mine[0].cluster, role), settled)
 
 
 def gathering(batch: Batch, nodes: Iterable[Node], now: float) -> float:

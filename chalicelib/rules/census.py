@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Enrol, Move, Plan, RecordHomes, RecordManagers
 from chalicelib.cluster import UP, Node, Role
 from chalicelib.protocol import Fate
+from chalicelib.rules import hooks
 from chalicelib.rules.leave import KEEP_GONE, following
 from chalicelib.states import STANDING, NodeState
 
@@ -31,7 +32,7 @@ def on_census_taken(event: CensusTaken, cluster: Cluster) -> Plan:
         _enrolled(sighting, event.time) for sighting in seen.values() if sighting.instance not in known
     )
     compared = () if event.hurried else cluster.nodes
-    afters = [(node, _after(node, seen.get(node.instance), event.time, cluster)) for node in compared]
+    afters = [(node, _compared(node, seen.get(node.instance), event.time, cluster)) for node in compared]
     moves = tuple(Move(node, after) for node, after in afters if after)
     managers = _managers(event)
     new = {node.instance for node in fresh}
@@ -61,12 +62,20 @@ def _enrolled(sighting: Sighting, time: float) -> Node:
         since=sighting.launched,
         due=time,
         reason="seen by the census",
+        hooks=sighting.hooks,
     )
     if sighting.state in UP:
         return node
     # Its group may still wait for it, so it has to be known; the swarm it never met.
     why = f"was {sighting.state} before it was seen"
-    return replace(node, state=NodeState.GONE, since=time, due=None, reason=why, expires=time + KEEP_GONE)
+    due = time if node.hooks else None
+    return replace(node, state=NodeState.GONE, since=time, due=due, reason=why, expires=time + KEEP_GONE)
+
+
+def _compared(node: Node, sighting: Sighting | None, time: float, cluster: Cluster) -> Node | None:
+    """A group waits longer than until the next census: its hooks come after what else has changed."""
+    after = _after(node, sighting, time, cluster)
+    return hooks.unheard(node, sighting.hooks, time, cluster) if sighting and not after else after
 
 
 def _after(node: Node, sighting: Sighting | None, time: float, cluster: Cluster) -> Node | None:

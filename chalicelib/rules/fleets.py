@@ -41,7 +41,7 @@ def on_fleet_said(event: FleetEvent, cluster: Cluster) -> Plan:
     if not event.failure:
         return Plan(f"noted: {what}")
     incident = Incident(
-        key=f"fleet#{event.fleet}#{event.kind}",
+        key=f"fleet#{event.fleet}#{event.kind}" + ("#drill" if event.drill else ""),
         at=event.time,
         what=what,
         left="no node was touched; no capacity comes from this fleet meanwhile",

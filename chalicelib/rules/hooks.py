@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Beat, Complete, Dispatch, Move, Plan, Verdict
-from chalicelib.cluster import Transition
-from chalicelib.rules import ahead, drain
+from chalicelib.actions import Beat, Complete, Dispatch, Enrol, Move, Plan, Verdict
+from chalicelib.cluster import Node, Role, Transition
+from chalicelib.rules import ahead, drain, leave
 from chalicelib.states import STANDING, NodeState
 
 if TYPE_CHECKING:
-    from chalicelib.cluster import Cluster, Hook, Node
+    from chalicelib.cluster import Cluster, Hook
     from chalicelib.events import LaunchHeld, TerminationHeld
 
 EVERY = 60.0  # seconds between heartbeats: Auto Scaling may be set to wait for no longer than a few minutes
@@ -25,7 +25,7 @@ def on_launch_held(event: LaunchHeld, cluster: Cluster) -> Plan:
         return _without_record(event, cluster)
     if _known(node, event.hook):
         return _again(node)
-    after = node.but(hooks=(*node.hooks, event.hook))
+    after = _held(node, event.hook, event.time, cluster)
     reason = f"{event.hook.group} waits for the node, which is {node.state}"
     return Plan(reason, (Move(node, after), *_sending(after)))
 
@@ -37,12 +37,27 @@ def on_termination_held(event: TerminationHeld, cluster: Cluster) -> Plan:
         return _without_record(event, cluster)
     if _known(node, event.hook):
         return _again(node)
-    reason = f"{event.hook.group} ends the instance"
-    until = drain.budget(event.time, cluster.policy.gentle, cluster.now)
-    threat = drain.Threat(event.time, until, reason)
-    after = drain.threatened(node, cluster.now, threat) or node.but()
-    after = replace(after, hooks=(*node.hooks, event.hook))
-    return Plan(reason, (Move(node, after), *_sending(after)))
+    after = _held(node, event.hook, event.time, cluster)
+    return Plan(f"{event.hook.group} ends the instance", (Move(node, after), *_sending(after)))
+
+
+def unheard(node: Node, seen: tuple[Hook, ...], time: float, cluster: Cluster) -> Node | None:
+    """The node with those actions seen at ``time`` of which no event told; None if there are none.
+
+    A group may show an action for a while that is over: completed again, it stays so.
+    """
+    new = tuple(hook for hook in seen if not _known(node, hook))
+    return replace(_held(node, new[0], time, cluster), hooks=(*node.hooks, *new)) if new else None
+
+
+def _held(node: Node, hook: Hook, time: float, cluster: Cluster) -> Node:
+    """The node once its group waits with this action: what the group ends is emptied first."""
+    after = None
+    if hook.transition is Transition.TERMINATING:
+        until = drain.budget(time, cluster.policy.gentle, cluster.now)
+        threat = drain.Threat(time, until, f"{hook.group} ends the instance")
+        after = drain.threatened(node, cluster.now, threat)
+    return replace(after or node.but(), hooks=(*node.hooks, hook))
 
 
 def ended(node: Node) -> tuple[tuple[Hook, Verdict], ...]:
@@ -70,10 +85,11 @@ def resting_due(node: Node, cluster: Cluster) -> float | None:
     return node.back or None
 
 
-def heartbeat(node: Node, now: float) -> Beat | None:
-    """Ask for more time, where there was no answer for a while and the work goes on."""
+def heartbeat(node: Node, cluster: Cluster) -> Beat | None:
+    """Ask for more time, where there was no answer for a while and the work goes on, or may not end yet."""
+    now = cluster.now
     late = tuple(hook for hook in node.hooks if now - max(hook.beat, hook.opened) >= EVERY)
-    if not late or ended(node):
+    if not late or (ended(node) and not cluster.conduct.paused):
         return None
     after = node.but(hooks=tuple(replace(hook, beat=now) if hook in late else hook for hook in node.hooks))
     return Beat(late, Move(node, after))
@@ -95,11 +111,30 @@ def _without_record(event: LaunchHeld | TerminationHeld, cluster: Cluster) -> Pl
     if event.hook.transition is Transition.LAUNCHING:
         verdict = Verdict.ABANDON
     reason = f"{event.instance} has no record in {cluster.name} any more: {event.hook.group} need not wait"
+    if cluster.conduct.paused:  # nothing is completed now, so that it has to be known later
+        ended_before = Node(
+            cluster=cluster.name,
+            instance=event.instance,
+            role=Role.WORKER,
+            state=NodeState.GONE,
+            since=event.time,
+            due=cluster.now,
+            reason=reason,
+            hooks=(event.hook,),
+            expires=cluster.now + leave.KEEP_GONE,
+        )
+        return Plan(reason, (Enrol((ended_before,)),))
     return Plan(reason, (Complete(((event.hook, verdict),), None, event.instance),))
 
 
 def _known(node: Node, hook: Hook) -> bool:
-    return any(known.token == hook.token for known in node.hooks)
+    """By its token; one of which no event told has none, and is the one of its hook."""
+    return any(
+        known.token == hook.token
+        if known.token and hook.token
+        else (known.group, known.name) == (hook.group, hook.name)
+        for known in node.hooks
+    )
 
 
 def _again(node: Node) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan, Raise
@@ -13,7 +14,7 @@ from chalicelib.states import NodeState
 if TYPE_CHECKING:
     from chalicelib.actions import Action
     from chalicelib.cluster import Cluster, Node
-    from chalicelib.events import CommandRunning, Tick
+    from chalicelib.events import CensusFailed, CommandRunning, Tick
 
 BEATS = 200  # heartbeats of one tick in one cluster: some ten seconds
 MESSAGES = 20  # that one tick makes up for: each may take seconds where the topic does not answer
@@ -27,11 +28,14 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     ordered = errands.overdue(cluster)
     if cluster.conduct.paused:
         waiting = len(overdue) + len(ordered)
-        return Plan(f"paused: {waiting} wait" if waiting else "nothing is overdue")
+        # A group that hears nothing goes its default way, and mostly ends the instance.
+        return Plan(f"paused: {waiting} wait" if waiting else "nothing is overdue", tuple(_beats(cluster)))
     changes = [action for node in overdue for action in _changes(node, cluster)]
     changes += _beats(cluster)
     changes += ordered
     messages = _stuck([node for node in overdue if node.unsent], cluster)
+    messages += _unsettled(cluster)
+    messages += _uncompleted(overdue, cluster)
     messages += [Raise(incident) for incident in cluster.untold[:MESSAGES]]
     work = [node for node in overdue if node.unsent or node.command]
     if not work and not changes and not messages:
@@ -58,7 +62,7 @@ def _changes(node: Node, cluster: Cluster) -> tuple[Action, ...]:
 
 def _beats(cluster: Cluster) -> list[Action]:
     """Heartbeats where one is late, the latest first: a tick must not last until the next one."""
-    beats = [beat for node in cluster.nodes if (beat := hooks.heartbeat(node, cluster.now))]
+    beats = [beat for node in cluster.nodes if (beat := hooks.heartbeat(node, cluster))]
     beats.sort(key=lambda beat: min(max(hook.beat, hook.opened) for hook in beat.hooks))
     return [*beats[:BEATS]]
 
@@ -87,6 +91,64 @@ def _stuck(waiting: list[Node], cluster: Cluster) -> list[Action]:
         expires=cluster.now + AGAIN,
     )
     return [Raise(incident)]
+
+
+def _unsettled(cluster: Cluster) -> list[Action]:
+    """Instances that have tried to join for some minutes, in a cluster whose managers all try themselves."""
+    joining = [node for node in cluster.nodes if node.state is NodeState.JOINING]
+    waiting = [node for node in joining if node.attempts >= again.SPARED]
+    if not waiting or set(cluster.managers) - {node.instance for node in joining}:
+        return []
+    manager = cluster.managers[0] if cluster.managers else "the one you tag swarmkeeper:role=manager"
+    call = json.dumps({"cluster": cluster.name, "instance": manager})
+    incident = Incident(
+        key="unsettled",
+        at=cluster.now,
+        what=f"{cluster.name} has no swarm that could be joined: {waiting[0].reason}",
+        left=f"{len(joining)} instances wait, {waiting[0].instance} among them; they go on trying",
+        remedy=f"make the swarm on its first manager: echo '{call}' | chalice invoke -n init",
+        expires=cluster.now + AGAIN,
+    )
+    return [Raise(incident)]
+
+
+def _uncompleted(overdue: list[Node], cluster: Cluster) -> list[Action]:
+    """Groups whose lifecycle actions have been over for minutes, but Auto Scaling does not take that."""
+    late = [
+        (hook.group, node)
+        for node in overdue
+        for hook, _ in hooks.ended(node)
+        if cluster.now - max(node.due or 0, hook.opened, hook.beat) > STUCK
+    ]
+    return [Raise(_refused(group, node, cluster)) for group, node in {one[0]: one for one in late}.values()]
+
+
+def _refused(group: str, node: Node, cluster: Cluster) -> Incident:
+    return Incident(
+        key=f"hook#{group}",
+        at=cluster.now,
+        what=f"lifecycle actions of {group} could not be completed for {STUCK / 60:.0f} min",
+        left=f"{node.instance} is {node.state}, its group still waits for it; every tick tries again",
+        remedy="see the handler's log for Auto Scaling's words, and its role's autoscaling permissions",
+        instance=node.instance,
+        expires=cluster.now + AGAIN,
+    )
+
+
+def on_census_failed(event: CensusFailed, cluster: Cluster) -> Plan:
+    """People are told once it has lasted for some minutes: until then it may pass."""
+    what = f"the census of {event.what} fails: {event.error}"
+    if cluster.now - event.since <= STUCK:
+        return Plan(f"{what}; the next tick asks again")
+    incident = Incident(
+        key=f"census#{event.what}",
+        at=cluster.now,
+        what=what,
+        left="events are followed, but what no event tells of is not noticed meanwhile",
+        remedy="see the tick's log, and what its role may do; every tick tries again",
+        expires=cluster.now + AGAIN,
+    )
+    return Plan(what, (Raise(incident),))
 
 
 def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:

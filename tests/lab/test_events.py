@@ -87,6 +87,17 @@ def test_whatever_tells_of_a_launch_makes_it_an_active_labelled_node(lab: Lab, s
     says(lab, "on_spot_request_fulfilled", "a Spot request has its instance", hosts[0].instance)
 
 
+def test_a_hook_whose_event_is_lost_is_found_in_its_group_by_the_tick(lab: Lab) -> None:
+    host = life.standing(lab)[0]
+    event = genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())})
+    lost = {"kind": "drop", "match": event["detail-type"], "left": 1}
+    aws.ask(lab, "POST", "/_lab/faults", lost)
+    hold(lab, event)
+    assert held(lab, host)["launch"] == ("", 0)
+    life.tick(lab)
+    engine.wait_until(lambda: held(lab, host)["launch"] == ("CONTINUE", 0), 90, "the group goes on")
+
+
 def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_not_join(lab: Lab) -> None:
     aws.ask(lab, "PUT", "/_lab/settings", {"registration": 600})
     host = life.unheard(lab, lambda: lifecycle.add(NAME))

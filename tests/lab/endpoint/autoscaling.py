@@ -1,7 +1,11 @@
-"""Auto Scaling's lifecycle actions: a hook is open from its event until somebody completes it."""
+"""Auto Scaling's lifecycle actions: a hook is open from its event until somebody completes it.
+
+A group is whatever the lab's hooks name; its instances are those that ever had one.
+"""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import uuid
@@ -14,7 +18,8 @@ from tests.lab import events
 from tests.lab.endpoint.messages import AwsError
 from tests.lab.state import Host
 
-OPERATIONS = frozenset({"CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"})
+DESCRIBES = frozenset({"DescribeAutoScalingGroups", "DescribeLifecycleHooks"})
+OPERATIONS = frozenset({"CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"}) | DESCRIBES
 LASTS = 3600.0  # seconds between heartbeats, Auto Scaling's default
 _NAMESPACE = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
 _KNOWN = frozenset(
@@ -23,6 +28,12 @@ _KNOWN = frozenset(
         *("InstanceId", "LifecycleActionResult"),
     }
 )
+_NAME = re.compile(r"AutoScalingGroupNames\.member\.\d+\Z")
+_STATES = {"launch": "Pending:Wait", "terminate": "Terminating:Wait"}
+_TRANSITIONS = {
+    "launch": "autoscaling:EC2_INSTANCE_LAUNCHING",
+    "terminate": "autoscaling:EC2_INSTANCE_TERMINATING",
+}
 
 
 @dataclass
@@ -37,6 +48,11 @@ class Hook:
     until: float = field(default_factory=lambda: time.time() + LASTS)
     beats: int = 0
     result: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Its group waits."""
+        return not self.result and time.time() < self.until
 
 
 @dataclass
@@ -77,8 +93,16 @@ class LifecycleActions:
         with self._lock:
             return [asdict(hook) for hook in self._hooks]
 
+    def groups(self) -> dict[str, str]:
+        """The group of each instance that ever had an action."""
+        with self._lock:
+            return {hook.instance: hook.group for hook in self._hooks}
+
     def answer(self, operation: str, form: Mapping[str, str]) -> str:
-        """Complete an action or keep it open; anything but exactly an open one is refused."""
+        """Complete an action or keep it open, where there is exactly such an open one; or describe groups."""
+        if operation in DESCRIBES:
+            with self._lock:
+                return self._groups(form) if operation == "DescribeAutoScalingGroups" else self._named(form)
         if unknown := sorted(set(form) - _KNOWN):
             raise AwsError("ValidationError", f"the lab's Auto Scaling does not know {unknown[0]!r}")
         with self._lock:
@@ -87,10 +111,30 @@ class LifecycleActions:
                 hook.result = _result(form)
             else:
                 hook.beats, hook.until = hook.beats + 1, time.time() + LASTS
-        answer = Element(f"{operation}Response", xmlns=_NAMESPACE)
-        SubElement(answer, f"{operation}Result")
-        SubElement(SubElement(answer, "ResponseMetadata"), "RequestId").text = str(uuid.uuid4())
-        return tostring(answer, encoding="unicode")
+        return _answer(operation)
+
+    def _groups(self, form: Mapping[str, str]) -> str:
+        """The groups that are asked for by name, with the state of each instance."""
+        if unknown := [key for key in form if not _NAME.match(key) and key not in ("Action", "Version")]:
+            raise AwsError("ValidationError", f"the lab's Auto Scaling does not know {unknown[0]!r}")
+        asked = {value for key, value in form.items() if _NAME.match(key)}
+        rows = Element("AutoScalingGroups")
+        for group in sorted(asked & {hook.group for hook in self._hooks}):
+            member = _filled(rows, {"AutoScalingGroupName": group})
+            instances = SubElement(member, "Instances")
+            for hook in {one.instance: one for one in self._hooks if one.group == group}.values():
+                state = _STATES[hook.transition] if hook.open else "InService"
+                _filled(instances, {"InstanceId": hook.instance, "LifecycleState": state})
+        return _answer("DescribeAutoScalingGroups", rows)
+
+    def _named(self, form: Mapping[str, str]) -> str:
+        """The hooks of a group."""
+        rows, group = Element("LifecycleHooks"), form.get("AutoScalingGroupName", "")
+        found = {(one.hook, one.transition) for one in self._hooks if one.group == group}
+        for name, transition in sorted(found):
+            told = {"LifecycleHookName": name, "AutoScalingGroupName": group}
+            _filled(rows, told | {"LifecycleTransition": _TRANSITIONS[transition]})
+        return _answer("DescribeLifecycleHooks", rows)
 
     def _found(self, form: Mapping[str, str]) -> Hook:
         token, instance = form.get("LifecycleActionToken", ""), form.get("InstanceId", "")
@@ -103,10 +147,25 @@ class LifecycleActions:
             names = (hook.group, hook.hook) == (form["AutoScalingGroupName"], form["LifecycleHookName"])
             asked = hook.token in (token, hook.token if not token else "")
             meant = hook.instance in (instance, hook.instance if not instance else "")
-            if names and asked and meant and not hook.result and time.time() < hook.until:
+            if names and asked and meant and hook.open:
                 return hook
         what = f"token {token}" if token else f"instance ID {instance}"
         raise AwsError("ValidationError", f"No active Lifecycle Action found with {what}")
+
+
+def _answer(operation: str, *rows: Element) -> str:
+    answer = Element(f"{operation}Response", xmlns=_NAMESPACE)
+    SubElement(answer, f"{operation}Result").extend(rows)
+    SubElement(SubElement(answer, "ResponseMetadata"), "RequestId").text = str(uuid.uuid4())
+    return tostring(answer, encoding="unicode")
+
+
+def _filled(rows: Element, fields: Mapping[str, str]) -> Element:
+    """One more member of a list."""
+    member = SubElement(rows, "member")
+    for name, value in fields.items():
+        SubElement(member, name).text = value
+    return member
 
 
 def _result(form: Mapping[str, str]) -> str:

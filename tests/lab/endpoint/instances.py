@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -36,9 +37,12 @@ class Instance:
     tags: Mapping[str, str]
 
 
-def instances(lab: Lab) -> list[Instance]:
-    """The lab's hosts as instances, then the foreign ones that were put beside them."""
-    own = [Instance(host, _tags(lab.cluster, host)) for host in lab.hosts]
+def instances(lab: Lab, groups: Mapping[str, str] = MappingProxyType({})) -> list[Instance]:
+    """The lab's hosts as instances, then the foreign ones that were put beside them.
+
+    ``groups``: the Auto Scaling group of those that have one, which tags them.
+    """
+    own = [Instance(host, _tags(lab.cluster, host, groups.get(host.instance))) for host in lab.hosts]
     path = lab.directory / "foreign.json"
     rows = json.loads(path.read_text()) if path.exists() else []
     return own + [Instance(Host(**row["host"]), row["tags"]) for row in rows]
@@ -89,8 +93,9 @@ def terminate(found: list[Instance], form: Mapping[str, str], cut: Callable[[Hos
     return tostring(answer, encoding="unicode")
 
 
-def _tags(cluster: str, host: Host) -> dict[str, str]:
-    return {"Name": host.name, "swarmkeeper:cluster": cluster, "swarmkeeper:role": host.role}
+def _tags(cluster: str, host: Host, group: str | None) -> dict[str, str]:
+    own = {"Name": host.name, "swarmkeeper:cluster": cluster, "swarmkeeper:role": host.role}
+    return own | ({"aws:autoscaling:groupName": group} if group else {})
 
 
 def _asked(form: Mapping[str, str]) -> tuple[list[str], dict[str, list[str]]]:

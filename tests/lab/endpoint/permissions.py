@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.lab.endpoint.autoscaling import DESCRIBES
 from tests.lab.endpoint.callers import Caller
 from tests.lab.endpoint.instances import Instance
 from tests.lab.endpoint.messages import AwsError, Request
@@ -144,7 +145,7 @@ def _targets(request: Request, found: list[Instance]) -> list[Target]:
         return [Target(_DOCUMENT + message.get("DocumentName", ""))] + [_target(by_id, one) for one in ids]
     if request.action == "ec2:TerminateInstances":
         return [_target(by_id, value) for key, value in request.form.items() if key.startswith("InstanceId.")]
-    if request.service == "autoscaling":
+    if request.service == "autoscaling" and request.operation not in DESCRIBES:
         return [Target(_GROUP + request.form.get("AutoScalingGroupName", ""))]
     return [Target("*")]
 

@@ -95,7 +95,7 @@ class Endpoint:
         return instances.describe(self._instances(), request.form)
 
     def _instances(self) -> list[instances.Instance]:
-        return instances.instances(state.load(self.name))
+        return instances.instances(state.load(self.name), self.hooks.groups())
 
     def _pass_on(self, request: Request) -> Response:
         response = self.onward(request)

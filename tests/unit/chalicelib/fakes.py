@@ -23,7 +23,7 @@ from chalicelib.world import World
 from tests.unit.chalicelib.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from chalicelib.actions import Verdict
 
@@ -196,7 +196,16 @@ class FakeFleet:
     asked: int = 0
     completed: list[tuple[str, str, Verdict]] = field(default_factory=list)
     beats: list[str] = field(default_factory=list)
+    held_back: dict[str, tuple[Hook, ...]] = field(default_factory=dict)  # open actions, by instance
     refuses: bool = False  # lifecycle calls
+
+    def held(self, groups: Iterable[str], now: float) -> dict[str, tuple[Hook, ...]]:
+        if self.refuses:
+            raise RefusedError("Auto Scaling refuses")
+        return {
+            name: tuple(replace(hook, token="", opened=now) for hook in hooks if hook.group in groups)
+            for name, hooks in self.held_back.items()
+        }
 
     def complete(self, instance: str, hook: Hook, verdict: Verdict) -> None:
         if self.refuses:

@@ -82,7 +82,8 @@ class MemoryStore:
             return True
 
     def told(self, cluster: str, name: str) -> None:
-        self.known_incidents[cluster, name] = replace(self.known_incidents[cluster, name], told=True)
+        if known := self.known_incidents.get((cluster, name)):
+            self.known_incidents[cluster, name] = replace(known, told=True)
 
     def forget(self, cluster: str, name: str) -> None:
         self.known_incidents.pop((cluster, name), None)

@@ -36,6 +36,7 @@ from tests.unit.chalicelib.memory import MemoryStore
 from tests.unit.chalicelib.samples import sample
 
 TOKENS = "87654321-4321-4321-4321-{:012d}"
+WAITS = 3600.0  # seconds that a group waits for its hook after the last heartbeat
 
 
 class StrictStore(MemoryStore):
@@ -68,7 +69,9 @@ class Life:
         self.policy = Policy()
         self.queue: list[tuple[float, int, Callable[[], object]]] = []
         self.order = itertools.count()
-        self.held: dict[str, set[str]] = {}  # open lifecycle actions of instances, as their group knows them
+        self.held: dict[str, dict[str, Hook]] = {}  # open actions of instances by token, as their group has
+        self.beaten: dict[str, float] = {}  # when they began or were last asked to wait longer, by token
+        self.timed_out: list[tuple[str, Hook]] = []  # with the instance still there
         self.hosts = LivingHosts(self.lab.clock, fails=fails)
         self.hosts.ends, self.hosts.alive = self._ends, self.alive
         self.hosts.errands = lambda: self.lab.store.errands("blue")
@@ -78,6 +81,8 @@ class Life:
         self.lab.fleet.complete = self._complete  # type: ignore[method-assign, assignment]
         self.lag, self.listed = lag, dict(self.lab.fleet.instances)
         self.lab.fleet.census = lambda: tuple(self.listed.values())  # type: ignore[method-assign]
+        self.lab.fleet.beat = self._beat  # type: ignore[method-assign, assignment]
+        self.lab.fleet.held = self._held  # type: ignore[method-assign, assignment]
         for name in self.lab.fleet.instances:
             self.hosts.swarm[name] = "active"
 
@@ -152,10 +157,13 @@ class Life:
 
     def hold(self, name: str, kind: Any, payload: str) -> None:
         token = TOKENS.format(next(self.order))
-        self.held.setdefault(name, set()).add(token)
-        self.tell(kind, payload, EC2InstanceId=name, LifecycleActionToken=token)
-        # The group does not wait for ever.
-        self.later(3600, lambda: self._time_out(name, token))
+        told = {"EC2InstanceId": name, "LifecycleActionToken": token}
+        hook = kind.parse(sample(payload, self.lab.clock.time, **told)).hook
+        self.held.setdefault(name, {})[token] = hook
+        self.lab.fleet.instances[name] = replace(self.lab.fleet.instances[name], group=hook.group)
+        self.tell(kind, payload, **told)
+        self.beaten[token] = self.lab.clock.time
+        self.later(WAITS, lambda: self._time_out(name, token))
 
     def warn(self, name: str) -> None:
         if self.alive(name):
@@ -237,16 +245,37 @@ class Life:
         if not launching and node.state in (NodeState.EVACUATING, NodeState.RETURNING):
             assert node.exhausted, "a group is not told to go on while the node is being emptied"
         self.lab.fleet.completed.append((name, hook.token, verdict))
-        self._released(name, hook.token, ends=not launching or verdict is Verdict.ABANDON)
+        for token in [hook.token] if hook.token else self._tokens(name, hook.name):
+            self._released(name, token, ends=not launching or verdict is Verdict.ABANDON)
+
+    def _tokens(self, name: str, hook: str) -> list[str]:
+        return [token for token, held in self.held.get(name, {}).items() if held.name == hook]
+
+    def _held(self, groups: set[str], now: float) -> dict[str, tuple[Hook, ...]]:
+        waiting = {
+            name: [one for one in held.values() if one.group in groups] for name, held in self.held.items()
+        }
+        return {
+            name: tuple({one.name: replace(one, token="", opened=now) for one in hooks}.values())
+            for name, hooks in waiting.items()
+        }
+
+    def _beat(self, name: str, hook: Hook) -> None:
+        for token in [hook.token] if hook.token else self._tokens(name, hook.name):
+            self.beaten[token] = self.lab.clock.time
 
     def _time_out(self, name: str, token: str) -> None:
+        left = self.beaten[token] + WAITS - self.lab.clock.time
+        if token in self.held[name] and left > 0:
+            self.later(left, lambda: self._time_out(name, token))
+            return
+        if token in self.held[name] and self.alive(name):
+            self.timed_out.append((name, self.held[name][token]))
         self._released(name, token, ends=True)
 
     def _released(self, name: str, token: str, *, ends: bool) -> None:
-        if token in self.held.get(name, set()):
-            self.held[name].discard(token)
-            if ends:
-                self.later(1, lambda: self.terminate(name))
+        if self.held.get(name, {}).pop(token, None) and ends:
+            self.later(1, lambda: self.terminate(name))
 
 
 def worker(number: int) -> str:

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from chalicelib.actions import Verdict
 from chalicelib.census import find
-from chalicelib.cluster import Census, InstanceState, Node
+from chalicelib.cluster import Census, Hook, InstanceState, Node, Sighting, Transition
 from chalicelib.errors import CensusLateError
-from chalicelib.events import LaunchHeld
+from chalicelib.events import HealthNotice, LaunchHeld
 from chalicelib.pipeline import follow, handle
 from chalicelib.states import NodeState
 from tests.unit.chalicelib.fakes import (
@@ -138,6 +139,63 @@ def test_a_launch_that_is_held_while_its_instance_is_being_enrolled_is_not_aband
     handle(LaunchHeld, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world())
     assert lab.fleet.completed == []
     assert len(lab.node(fresh).hooks) == 1
+
+
+HELD = Hook("workers", "join", "token-1", Transition.LAUNCHING, START)
+
+
+def test_a_launch_hook_that_came_before_ec2_listed_its_instance_is_completed_all_the_same() -> None:
+    lab, fresh = Lab(), instance(900)
+    lab.fleet.held_back[fresh] = (HELD,)
+    assert handle(LaunchHeld, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world()) == []
+    lab.fleet.instances[fresh] = a_sighting(fresh, launched=START, group="workers")
+    for _ in range(3):
+        tick(lab)
+    assert lab.node(fresh).state is NodeState.IN_SERVICE
+    assert lab.fleet.completed[0] == (fresh, "", Verdict.CONTINUE)
+
+
+def test_a_change_that_is_scheduled_for_an_instance_of_this_minute_is_noted() -> None:
+    lab, fresh = Lab(), instance(900)
+    lab.fleet.instances[fresh] = a_sighting(fresh, launched=START)
+    entities = [{"entityValue": fresh}]
+    assert handle(
+        HealthNotice, sample("health_scheduled_change", START, affectedEntities=entities), lab.world()
+    )
+    assert len(lab.node(fresh).notices) == 1
+
+
+def test_a_census_that_fails_for_minutes_is_told_and_what_is_overdue_is_done_all_the_same() -> None:
+    lab = Lab()
+    lab.fleet.census = denied  # type: ignore[method-assign]
+    lab.store.records["blue", WORKER] = a_node(state=NodeState.EVACUATING, due=START, deadline=START + 600)
+    for _ in range(6):
+        with pytest.raises(ExceptionGroup):
+            tick(lab)
+    ((subject, text),) = lab.messages.told
+    assert subject == "Swarmkeeper *: census instances"
+    assert "not authorized" in text
+    assert lab.clock.time >= START + 300, "it might have passed"
+    assert lab.hosts.sent
+
+
+def denied() -> tuple[Sighting, ...]:
+    raise PermissionError("not authorized to perform ec2:DescribeInstances")
+
+
+def test_a_group_that_cannot_be_asked_is_told_costs_no_census_and_others_are_not_asked() -> None:
+    lab = Lab()
+    lab.fleet.instances[WORKER] = a_sighting(group="workers")
+    lab.fleet.held_back[WORKER] = (HELD,)
+    lab.fleet.refuses = True
+    tick(lab)
+    assert lab.store.census().taken == START + 60
+    assert lab.node().hooks == ()
+    assert [subject for subject, _ in lab.messages.told] == ["Swarmkeeper *: census groups"]
+    lab.fleet.held = None  # type: ignore[method-assign, assignment]
+    lab.fleet.instances[WORKER] = a_sighting()
+    tick(lab)
+    assert lab.store.census().taken == START + 120
 
 
 def test_a_storm_of_foreign_instances_brings_few_calls() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from app import app
 
@@ -86,3 +87,29 @@ def test_every_function_with_its_own_setting_is_deployed_and_every_policy_is_use
     assert set(functions) <= set(app.handler_map)
     used = {function.get("iam_policy_file") for function in functions.values()} - {None}
     assert used | {"policy-dev.json"} == {path.name for path in CHALICE.glob("policy-dev*.json")}
+
+
+class Template(yaml.SafeLoader):
+    """CloudFormation's YAML: its own tags stand for what they hold."""
+
+
+Template.add_multi_constructor("!", lambda loader, _, node: loader.construct_scalar(node))
+ALARMS = {
+    name: resource["Properties"]
+    for name, resource in yaml.load((CHALICE / "foundation.yaml").read_text(), Template)["Resources"].items()  # noqa: S506
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_every_alarm_is_about_a_function_that_is_deployed_and_tells_people(name: str) -> None:
+    (dimension,) = ALARMS[name]["Dimensions"]
+    assert dimension["Name"] == "FunctionName"
+    assert dimension["Value"].removeprefix("swarmkeeper-${Stage}-") in app.handler_map
+    assert ALARMS[name]["AlarmActions"] == ["Incidents"]
+
+
+def test_a_tick_that_does_not_run_is_an_alarm_and_silence_of_other_handlers_is_none() -> None:
+    missing = {name: alarm["TreatMissingData"] for name, alarm in ALARMS.items()}
+    assert {name for name, treated in missing.items() if treated == "breaching"} == {"TickIsMissing"}
+    assert ALARMS["TickIsMissing"]["MetricName"] == "Invocations"

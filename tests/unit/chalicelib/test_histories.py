@@ -100,6 +100,7 @@ def agree(life: Life) -> None:
         assert (name in life.hosts.voters.votes) == manages, f"{name}: {node}"
     assert store.open("blue", float("inf")) == ()
     assert not any(life.held.values())
+    assert life.timed_out == [], "where the tick runs, no group waits in vain for an instance that lives"
     assert not any(errand.open for errand in store.errands("blue"))
 
 

@@ -232,6 +232,24 @@ def test_an_incident_is_opened_once_until_it_expires_or_is_forgotten(store: Stor
     assert store.open_incident("blue", INCIDENT, START + 60)
     store.forget("blue", INCIDENT.key)
     assert store.incidents("blue") == ()
+    store.told("blue", INCIDENT.key)
+    assert store.incidents("blue") == (), "forgotten while it was told"
+
+
+def test_an_incident_that_cannot_be_read_is_shown_as_such_and_told_to_nobody(table: DynamoDBClient) -> None:
+    store = DynamoStore(table, TABLE)
+    store.open_incident("blue", INCIDENT, START)
+    table.put_item(
+        TableName=TABLE,
+        Item={"cluster": {"S": "blue"}, "item": {"S": "incident#a"}, "told": {"BOOL": True}},
+    )
+    broken, known = store.incidents("blue")
+    assert (broken.key, broken.told, broken.what) == (
+        "a",
+        True,
+        "this incident cannot be read: KeyError 'name'",
+    )
+    assert known == INCIDENT
 
 
 def test_an_errand_is_begun_by_one_and_replaced_only_as_it_was_read(store: Store) -> None:

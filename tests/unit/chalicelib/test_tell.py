@@ -10,6 +10,7 @@ import pytest
 from botocore.stub import Stubber
 
 from chalicelib.actions import Code
+from chalicelib.calls import call
 from chalicelib.cluster import Incident
 from chalicelib.errors import RefusedError
 from chalicelib.events import FleetFailed, FleetNoted, Tick
@@ -88,6 +89,31 @@ def test_a_fleet_that_fails_is_told_if_it_is_ours(*, fleet_is_known: bool) -> No
     subjects = [subject for subject, _ in lab.messages.told]
     wanted = f"Swarmkeeper blue: fleet {FLEET} spotInstanceCountLimitExceeded"
     assert subjects == ([wanted] if fleet_is_known else [])
+
+
+def test_what_fails_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
+    lab = Lab()
+    lab.store.record_homes("blue", [FLEET])
+    call("pause", {"cluster": "blue"}, lab.world())
+    handle(FleetFailed, sample("ec2_fleet_error", START), lab.world())
+    assert [incident.told for incident in lab.store.incidents("blue")] == [False]
+    for _ in range(3):
+        tick(lab)
+    assert lab.messages.told == []
+    call("resume", {"cluster": "blue"}, lab.world())
+    assert len(lab.messages.told) == 1
+    tick(lab)
+    assert len(lab.messages.told) == 1
+
+
+def test_a_rehearsed_failure_does_not_silence_the_real_one() -> None:
+    lab = Lab()
+    lab.store.set_conduct("blue", {"drills": True})
+    lab.store.record_homes("blue", [FLEET])
+    failure = sample("ec2_fleet_error")
+    handle(FleetFailed, failure | {"source": "swarmkeeper.drill"}, lab.world())
+    handle(FleetFailed, failure, lab.world())
+    assert [subject.startswith("Drill: ") for subject, _ in lab.messages.told] == [True, False]
 
 
 def test_a_failure_that_names_no_fleet_may_be_ours_and_is_told() -> None:

@@ -85,3 +85,22 @@ def test_anything_else_is_refused(actions: LifecycleActions, changes: dict[str, 
     with pytest.raises(AwsError):
         actions.answer("CompleteLifecycleAction", form(hook, **changes))
     assert actions.rows()[0]["result"] == ""
+
+
+def test_an_instance_that_a_hook_holds_is_shown_in_its_group_until_it_is_completed(
+    actions: LifecycleActions,
+) -> None:
+    hook = actions.open(HOST, "launch")
+    assert actions.groups() == {HOST.instance: "workers"}
+    asked = {"Action": "DescribeAutoScalingGroups", "Version": "2011-01-01"}
+    asked |= {"AutoScalingGroupNames.member.1": "workers"}
+    assert "<LifecycleState>Pending:Wait<" in actions.answer("DescribeAutoScalingGroups", asked)
+    hooks = actions.answer("DescribeLifecycleHooks", {"AutoScalingGroupName": "workers"})
+    assert "<LifecycleHookName>swarm-join<" in hooks
+    assert "EC2_INSTANCE_LAUNCHING" in hooks
+    actions.answer("CompleteLifecycleAction", form(hook))
+    assert "<LifecycleState>InService<" in actions.answer("DescribeAutoScalingGroups", asked)
+    others = asked | {"AutoScalingGroupNames.member.1": "others"}
+    assert "member" not in actions.answer("DescribeAutoScalingGroups", others)
+    with pytest.raises(AwsError):
+        actions.answer("DescribeAutoScalingGroups", asked | {"Filters.member.1": "x"})
