@@ -174,6 +174,7 @@ class Result:
 
     ``left_out`` counts reports and rows that did not fit into the line; ``facts`` is what ``inspect`` saw.
     ``spreads`` and ``wait`` are a rebalance's: seconds after which it is to be tried again (0: it is over).
+    One that failed is tried again only to end a surge that it had to leave.
     """
 
     task: Task

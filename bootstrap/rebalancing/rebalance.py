@@ -216,8 +216,9 @@ def _stopped(key: str, service: Service | None, run: Run, why: str) -> tuple[Bal
         left = f"{service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
         return Balance.FAILED, f"{why}: it has {left}", AGAIN
     if key in run.failing:
-        rest = "a constraint is left for a later run" if service and service.before else "its spec is too"
-        return Balance.FAILED, f"{why}; its replicas are as before, {rest}", AGAIN
+        if service and service.before:
+            return Balance.FAILED, f"{why}; its replicas are as before, a constraint is left", AGAIN
+        return Balance.FAILED, f"{why}; its replicas and its spec are as before", 0.0
     if wave and wave.mode is Mode.ROLLING:
         return Balance.FAILED, f"{why}: Swarm goes on with its update by itself", 0.0
     if wave or key in run.others:

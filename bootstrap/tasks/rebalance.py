@@ -11,7 +11,7 @@ from bootstrap.rebalancing.account import Account, opening, shown
 from bootstrap.rebalancing.lease import LASTS, Lease
 from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned, rolls
 from bootstrap.rebalancing.settle import Settling
-from bootstrap.rebalancing.verdict import LATER, Run
+from bootstrap.rebalancing.verdict import Run
 from bootstrap.snapshot import Snapshot
 from bootstrap.swarm import Engine, EngineError, NotManagerError
 from bootstrap.tasks.evacuate import perform, say
@@ -122,7 +122,7 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
                 if perform(engine, decision.update):
                     run = replace(decision.run, refused={})
                     continue
-                run = run.denied(decision.update.service.id, began)
+                run = run.denied(decision.update.service, began)
             elif not decision.update:
                 run = decision.run
                 if run.over:
@@ -151,12 +151,10 @@ def _watched(run: Run, now: float, services: Collection[Service]) -> Collection[
 
 
 def _tried(result: Result) -> bool:
-    """Tasks were moved, with success or not, and it does not go on soon: then the cool-down begins.
-
-    That others are at work on a service is no reason to move the rest each time a node comes.
-    """
-    soon = 0 < result.wait < LATER
-    return not soon and any(one.balance in (Balance.MOVED, Balance.FAILED) for one in result.spreads)
+    """Tasks were moved, with success or not, and no surge is still to be ended: the cool-down begins."""
+    if not result.ok and result.wait:
+        return False
+    return any(one.balance in (Balance.MOVED, Balance.FAILED) for one in result.spreads)
 
 
 def _release(lease: Lease, *, ended: bool) -> None:

@@ -25,6 +25,7 @@ KEPT = 30 * 86_400.0  # seconds that a dead letter stays
 AGAIN = 3600.0  # seconds after which the failure of what comes by itself is news again
 RAREST = 900.0  # seconds at most between two commands of what is put off again and again
 PUT_OFF = 86_400.0  # seconds for which it is; then people are told
+STUCK = 3600.0  # seconds for which what has failed may try to end what it began; then people are told
 LEFT = {
     Task.INIT: "the cluster may have no swarm yet, or one whose join tokens are not stored",
     Task.ROTATE_TOKENS: "the tokens in Parameter Store may not be the swarm's: nothing can join then",
@@ -170,7 +171,7 @@ def _after(errand: Errand, event: CommandFinished, now: float) -> Errand:
     known = {"command": event.command, "result": encode_result(event.result), "ended": event.time}
     if event.result.wait > 0:
         waited = now - errand.since
-        if waited > PUT_OFF:
+        if waited > (PUT_OFF if event.result.ok else STUCK):
             return _failed(errand.but(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
         pause = max(event.result.wait, min(waited / 4, RAREST))
         waiting = {"command": "", "attempts": 0, "due": now + pause}

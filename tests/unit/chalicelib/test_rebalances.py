@@ -194,6 +194,38 @@ def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join()
     assert len(commands(lab, Task.REBALANCE)) == 2
 
 
+RAISED = Result(
+    Task.REBALANCE,
+    ok=False,
+    spreads=(SpreadReport("web", Balance.FAILED, reason="its own update is paused"),),
+    wait=300,
+)
+
+
+def test_a_surge_that_had_to_be_left_is_ended_later_and_told_after_an_hour_in_vain() -> None:
+    lab = Lab(rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = RAISED
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    assert errand(lab, Task.REBALANCE).open
+    for _ in range(30):
+        tick(lab)
+    assert lab.messages.told == []
+    for _ in range(60):
+        tick(lab)
+    assert errand(lab, Task.REBALANCE).stage is Stage.FAILED
+    ((_, text),) = lab.messages.told
+    assert "web failed: its own update is paused" in text
+
+
+def test_a_person_hears_at_once_of_a_surge_that_had_to_be_left() -> None:
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = RAISED
+    with pytest.raises(CallError, match="its own update is paused"):
+        call("rebalance", BLUE, lab.world())
+    assert errand(lab, Task.REBALANCE).open, "it is still to be ended"
+
+
 def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed() -> None:
     lab = Lab(rebalance=True)
     call("evacuate", {**BLUE, "instance": WORKER, "seconds": 10, "give_back": 1}, lab.world())
