@@ -19,7 +19,7 @@ from bootstrap.view import Service
 from chalicelib.picture import picture
 from chalicelib.protocol import Arguments, Balance, Rebalance, Result, Task
 
-BUDGET = 600.0  # seconds, where no deadline is given
+BUDGET = 600.0  # seconds once nodes have settled, where no deadline is given
 LOOK_AGAIN = 0.5  # seconds between two looks at the swarm
 SHARE = 4  # times what a look took, to the next one, where that is longer
 LONGEST_REST = 10.0  # seconds between two looks at most
@@ -33,7 +33,8 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     ``wait`` says when to try again. Raises AgentError for a service that does not exist, EngineError where
     the engine does not answer at the start, or not until the deadline.
     """
-    asked, deadline = arguments.rebalance, arguments.deadline or clock.now() + BUDGET
+    asked = arguments.rebalance
+    deadline = arguments.deadline or clock.now() + asked.settle + BUDGET
     me = engine.node_id()
     if asked.dry_run:
         return _foretold(engine, asked, clock.now(), deadline)
