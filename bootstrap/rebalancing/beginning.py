@@ -9,7 +9,7 @@ from dataclasses import replace
 from bootstrap.evacuation import Update, empty
 from bootstrap.planning.spread import Spread
 from bootstrap.rebalancing import rolling
-from bootstrap.rebalancing.surge import raised, steady
+from bootstrap.rebalancing.surge import newest, raised, steady
 from bootstrap.rebalancing.verdict import AGAIN, Decision, Run, Wave
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import Service
@@ -65,7 +65,7 @@ def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision
     least, most = PATIENCE
     until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
     why = f"surge by {sum(waves)} of {spread.moves} moves: {spread.reason}"
-    update = Update(service, raised(service, waves, now, until), why)
+    update = Update(service, raised(service, waves, newest(service, snapshot), until), why)
     return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves, nodes)), active=now), update)
 
 
