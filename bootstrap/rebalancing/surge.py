@@ -25,9 +25,9 @@ GIVE_UP_AFTER = 3  # failures for each task that was added: Swarm retries for ev
 
 @dataclass(frozen=True)
 class Surge:
-    """The mark: replicas before and during it, which tasks it found there, and until when others may take to run.
+    """The mark: replicas before and during it, what tasks it found, and until when others may take to run.
 
-    Times are seconds since the epoch, ``begun`` by the leader's clock, which also says when tasks were created.
+    Times are seconds since the epoch, ``begun`` by the leader's clock, as are the times that tasks have.
     """
 
     replicas: int

@@ -8,7 +8,7 @@ from functools import partial
 
 from bootstrap.clock import Clock
 from bootstrap.rebalancing.account import Account, opening, shown
-from bootstrap.rebalancing.lease import LASTS, Lease
+from bootstrap.rebalancing.lease import LASTS, RENEW, Lease
 from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned, rolls
 from bootstrap.rebalancing.settle import Settling
 from bootstrap.rebalancing.verdict import Run
@@ -115,10 +115,14 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
     account, lost = _account(snapshot, run), ""
     while not lost and (began := clock.now()) <= deadline:
         try:
-            lost = "" if lease.take() else f"its lease was taken over by {lease.holder()}"
+            lost = _lost(lease)
             snapshot = engine.everything(partial(_watched, run, began))
             account = account.seen(snapshot, run, clock.now())
             decision = next_step(snapshot, run, began)
+            if (
+                decision.update and clock.now() > began + RENEW
+            ):  # a look at a busy swarm can outlast the lease
+                lost = lost or _lost(lease)
             if decision.update and not lost:
                 if perform(engine, decision.update):
                     run = replace(decision.run, refused={})
@@ -137,6 +141,11 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
     snapshot = engine.everything()
     run = expired(snapshot, run, lost or "the time budget is over")
     return _result(run, account.seen(snapshot, run, clock.now()), snapshot)
+
+
+def _lost(lease: Lease) -> str:
+    """Renews the lease; why that cannot be, "" where it is ours."""
+    return "" if lease.take() else f"its lease was taken over by {lease.holder()}"
 
 
 def _rest(took: float) -> float:

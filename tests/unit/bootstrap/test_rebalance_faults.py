@@ -67,7 +67,9 @@ def test_new_tasks_that_do_not_come_to_run_are_taken_away_and_none_that_serves(s
     failed, left = sorted(result.spreads, key=lambda one: one.balance.value)
     assert not result.ok
     assert (failed.service, failed.balance) == ("web", Balance.FAILED)
-    assert failed.reason == "9 of 12 tasks run when their time was over; its replicas and its spec are as before"
+    assert (
+        failed.reason == "9 of 12 tasks run when their time was over; its replicas and its spec are as before"
+    )
     assert left.service == "last"
     assert swarm.fewest["web"] == 9
     assert {task.id for task in swarm.of("web") if task.running} == before

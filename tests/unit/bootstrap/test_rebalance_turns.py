@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from bootstrap.rebalancing.beginning import MODE_LABEL
-from bootstrap.rebalancing.lease import LASTS
+from bootstrap.rebalancing.lease import LASTS, Lease
 from bootstrap.rebalancing.rolling import duration
 from bootstrap.rebalancing.surge import raised
 from bootstrap.rebalancing.verdict import LATER, Run
 from bootstrap.shift import Pace, shifted
+from bootstrap.snapshot import Snapshot
 from bootstrap.swarm import EngineError, RefusedError
 from bootstrap.tasks import evacuate
 from bootstrap.view import DOOMED_LABEL, MARK_LABEL, Service
@@ -99,6 +100,35 @@ def test_two_at_once_never_act_at_the_same_time(swarm: FakeSwarm) -> None:
     assert second[0].wait > 0
     assert second[0].facts["reason"].startswith("another rebalance is under way, by the agent on host-01")
     assert swarm.updates == ["web", "web"]
+
+
+def test_after_a_look_that_outlasted_the_lease_nothing_is_changed_where_another_has_it(
+    swarm: FakeSwarm,
+) -> None:
+    everything, other, looks = swarm.everything, Lease(swarm, swarm.clock, "other"), itertools.count()
+
+    def slow(*watched: Any) -> Snapshot:
+        found = everything(*watched)
+        if next(looks) == 1:
+            swarm.sleep(LASTS + 1)
+            assert other.take()
+        return found
+
+    swarm.everything = slow  # type: ignore[method-assign]
+    result = run(swarm)
+    assert swarm.updates == []
+    assert only(result).reason.startswith("its lease was taken over by other")
+
+
+def test_a_look_that_takes_long_does_not_lose_the_lease(swarm: FakeSwarm) -> None:
+    everything = swarm.everything
+
+    def slow(*watched: Any) -> Snapshot:
+        swarm.sleep(LASTS - 4)
+        return everything(*watched)
+
+    swarm.everything = slow  # type: ignore[method-assign]
+    assert only(run(swarm)).balance is Balance.MOVED
 
 
 def test_a_manual_call_waits_for_the_lease(swarm: FakeSwarm) -> None:
