@@ -186,3 +186,8 @@ class Result:
     facts: dict[str, Any] = field(default_factory=dict)
     spreads: tuple[SpreadReport, ...] = ()
     wait: float = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Some service was moved, or was to be."""
+        return any(row.balance in (Balance.MOVED, Balance.FAILED) for row in self.spreads)

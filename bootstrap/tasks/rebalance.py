@@ -162,9 +162,7 @@ def _watched(run: Run, now: float, services: Collection[Service]) -> Collection[
 
 def _tried(result: Result) -> bool:
     """Tasks were moved, with success or not, and no surge is still to be ended: the cool-down begins."""
-    if not result.ok and result.wait:
-        return False
-    return any(one.balance in (Balance.MOVED, Balance.FAILED) for one in result.spreads)
+    return result.begun and (result.ok or not result.wait)
 
 
 def _release(lease: Lease, *, ended: bool) -> None:

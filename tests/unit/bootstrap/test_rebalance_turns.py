@@ -114,21 +114,10 @@ def test_after_a_look_that_outlasted_the_lease_nothing_is_changed_where_another_
             assert other.take()
         return found
 
-    swarm.everything = slow  # type: ignore[method-assign]
+    swarm.everything = slow  # type: ignore[method-assign, assignment]
     result = run(swarm)
     assert swarm.updates == []
     assert only(result).reason.startswith("its lease was taken over by other")
-
-
-def test_a_look_that_takes_long_does_not_lose_the_lease(swarm: FakeSwarm) -> None:
-    everything = swarm.everything
-
-    def slow(*watched: Any) -> Snapshot:
-        swarm.sleep(LASTS - 4)
-        return everything(*watched)
-
-    swarm.everything = slow  # type: ignore[method-assign]
-    assert only(run(swarm)).balance is Balance.MOVED
 
 
 def test_a_manual_call_waits_for_the_lease(swarm: FakeSwarm) -> None:

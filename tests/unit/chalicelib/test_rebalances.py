@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -339,6 +340,45 @@ def test_the_message_of_a_failed_rebalance_orders_the_same_again() -> None:
     end(lab, lab.hosts.sent[0])
     ((_, text),) = lab.messages.told
     assert json.dumps(BLUE | {"services": ["web"], "mode": "rolling", "max_moves": 2}) in text
+
+
+def test_an_order_with_a_bound_is_not_repeated_once_tasks_were_moved() -> None:
+    """Nobody knows how many were moved before: a second run would be allowed as many again."""
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = replace(MOVED, wait=60)
+    answer = call("rebalance", BLUE | {"max_moves": 2}, lab.world())
+    assert (answer["errand"]["state"], answer["errand"]["reason"]) == ("done", "web moved: 5/4/0 is 3/3/3")
+    for _ in range(10):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 1
+    call("rebalance", BLUE, lab.world())
+    for _ in range(2):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 3, "one without a bound goes on"
+
+
+def test_an_order_with_a_bound_that_is_not_answered_is_told_and_not_repeated() -> None:
+    lab = Lab()
+    lab.hosts.frozen = set(MANAGERS)
+    call("rebalance", BLUE | {"max_moves": 2}, lab.world())
+    lab.hosts.frozen, lab.hosts.broken = set(), set(MANAGERS)
+    end(lab, lab.hosts.sent[0])
+    for _ in range(10):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 1
+    assert errand(lab, Task.REBALANCE).stage is Stage.FAILED
+    assert len(lab.messages.told) == 1
+
+
+def test_an_order_with_a_bound_waits_for_its_turn() -> None:
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = replace(LATER, wait=60)
+    call("rebalance", BLUE | {"max_moves": 2}, lab.world())
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    for _ in range(3):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 2
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
 
 
 def test_a_rebalance_that_died_half_way_is_finished_also_after_it_is_switched_off() -> None:
