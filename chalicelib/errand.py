@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from chalicelib.protocol import Task
+from chalicelib.wire import decode_arguments
 
 
 class Stage(StrEnum):
@@ -77,11 +78,16 @@ class Errand:
         """How long its command may run."""
         return LASTS.get(self.task, USUAL)
 
+    @property
+    def once(self) -> bool:
+        """It is not repeated by itself: that would throw state away, or make more moves than were allowed."""
+        return self.task in ONCE or decode_arguments(self.arguments).rebalance.max_moves > 0
+
     def spent(self, now: float) -> bool:
         """Open, with no command known to be out, and not to be sent (again)."""
         if not self.open or self.command:
             return False
-        if self.task in ONCE:
+        if self.once:
             return bool(self.attempts) or now > self.since + STALE
         return self.attempts >= LIMIT
 

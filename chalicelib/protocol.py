@@ -178,6 +178,7 @@ class Result:
 
     ``left_out`` counts reports and rows that did not fit into the line; ``facts`` is what ``inspect`` saw.
     ``spreads`` and ``wait`` are a rebalance's: seconds after which it is to be tried again (0: it is over).
+    One that failed is tried again only to end a surge that it had to leave.
     """
 
     task: Task
@@ -189,3 +190,8 @@ class Result:
     facts: dict[str, Any] = field(default_factory=dict)
     spreads: tuple[SpreadReport, ...] = ()
     wait: float = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Some service was moved, or was to be."""
+        return any(row.balance in (Balance.MOVED, Balance.FAILED) for row in self.spreads)

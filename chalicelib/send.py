@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Code, Measure, Metric, Outcome
 from chalicelib.dispatch import note_host
-from chalicelib.errand import LASTS, ONCE
+from chalicelib.errand import LASTS
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.observability import measure
 from chalicelib.rules.again import pause
@@ -29,7 +29,7 @@ def send(cluster: str, errand: Errand, world: World) -> Outcome:
     if not manager:
         return _put_off(cluster, errand, f"no manager can run {errand.task.value}", world, attempts=1)
     # What must not be sent twice may be out without our knowing: its own result is waited for.
-    hold = errand.seconds if errand.task in ONCE else world.policy.patience
+    hold = errand.seconds if errand.once else world.policy.patience
     claimed = errand.but(manager=manager, attempts=errand.attempts + 1, due=now + hold)
     if not world.store.move_errand(cluster, errand, claimed):
         return Outcome(detail=f"another handler is at {errand.task.value}")
@@ -60,6 +60,6 @@ def _arguments(errand: Errand, now: float) -> Arguments:
 def _put_off(cluster: str, errand: Errand, reason: str, world: World, attempts: int = 0) -> Outcome:
     """Open for the tick, which sends it again or, if that must not be, gives it up."""
     now, made = world.clock.now(), errand.attempts + attempts
-    due = now if errand.task in ONCE else now + pause(made, errand.task.value)
+    due = now if errand.once else now + pause(made, errand.task.value)
     world.store.move_errand(cluster, errand, errand.but(due=due, attempts=made, reason=reason))
     return Outcome(Code.LEFT_OPEN, f"{errand.task.value}: {reason}; the tick goes on")

@@ -38,7 +38,7 @@ def ordered(event: TaskOrdered, cluster: str, world: World) -> dict[str, Any]:
             world.clock.sleep(LOOK)
         errand = _errand(event.task, cluster, world)
     result = _result(errand, event.time)
-    if errand.stage is Stage.FAILED or (result and not (result.ok or result.wait)):
+    if errand.stage is Stage.FAILED or (result and not result.ok):
         why = (result.error or summary(result) if result else "") or errand.reason
         raise CallError(f"{event.task.value} failed on {first.manager or 'no manager'}: {why}")
     # Where a node joined meanwhile, the record tells of what follows this order already.

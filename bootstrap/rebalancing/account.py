@@ -69,12 +69,17 @@ class Account:
 def opening(snapshot: Snapshot, run: Run, spreads: tuple[Spread, ...]) -> Account:
     """The account before anything is done."""
     warned = {
-        spread.service.id: rolling.warnings(spread.service, snapshot)
+        spread.service.id: _warnings(spread, snapshot, run)
         for spread in spreads
         if spread.moves and mode_of(spread.service, run.asked) is Mode.ROLLING
     }
     tasks = frozenset(task.id for task in snapshot.tasks)
     return Account({spread.service.id: spread for spread in spreads}, warned, tasks)
+
+
+def _warnings(spread: Spread, snapshot: Snapshot, run: Run) -> tuple[str, ...]:
+    bounded = f"max_moves counts moves: all its {spread.service.replicas} tasks are restarted"
+    return (*rolling.warnings(spread.service, snapshot), *((bounded,) if run.asked.max_moves else ()))
 
 
 def standing(service: Service, snapshot: Snapshot) -> Mapping[str, int]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from bootstrap.evacuation import Update, empty
 from bootstrap.planning.spread import Spread
 from bootstrap.rebalancing import rolling
-from bootstrap.rebalancing.surge import raised, steady
+from bootstrap.rebalancing.surge import newest, raised, steady
 from bootstrap.rebalancing.verdict import AGAIN, Decision, Run, Wave
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import Service
@@ -58,15 +58,14 @@ def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision
         )
         return Decision(run.judged(service.id, Balance.FAILED, why))
     start = rolling.start_up(service, snapshot)
-    need, left = start + steady(service) + CLOSING, run.deadline - now
-    if need > left:
-        return stay(spread, run, f"a wave takes about {need:.0f} s, {max(0, left):.0f} s are left", AGAIN)
+    if late := _too_long("a wave", start + steady(service) + CLOSING, run, now):
+        return stay(spread, run, *late)
     at_once = max(AT_ONCE, service.replicas // PART)
     waves = spread.waves if service.spread_over else _some(spread.waves, at_once)
     least, most = PATIENCE
     until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
     why = f"surge by {sum(waves)} of {spread.moves} moves: {spread.reason}"
-    update = Update(service, raised(service, waves, now, until), why)
+    update = Update(service, raised(service, waves, newest(service, snapshot), until), why)
     return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves, nodes)), active=now), update)
 
 
@@ -83,10 +82,21 @@ def _some(waves: Sequence[int], most: int) -> tuple[int, ...]:
     return tuple(itertools.takewhile(lambda part: part > 0, parts))
 
 
+def _too_long(what: str, need: float, run: Run, now: float) -> tuple[str, float] | None:
+    """Why it cannot be begun for want of time, and in how many seconds to try again (0: no run has more)."""
+    left = max(0.0, run.deadline - now)
+    if need <= left:
+        return None
+    why = f"{what} takes about {need:.0f} s, {left:.0f} s are left"
+    if run.waves and need <= run.deadline - run.began:
+        return why, AGAIN
+    return f"{why}, and no run has more: see its update-delay, update-parallelism and update-monitor", 0.0
+
+
 def _roll(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
-    service, left = spread.service, run.deadline - now
-    if (need := rolling.duration(service, snapshot)) > left:
-        return stay(spread, run, f"its update takes about {need:.0f} s, {max(0, left):.0f} s are left", AGAIN)
+    service = spread.service
+    if late := _too_long("its update", rolling.duration(service, snapshot), run, now):
+        return stay(spread, run, *late)
     update = Update(service, rolling.forced(service), f"rolling, for {spread.moves} moves: {spread.reason}")
     waved = run.waved(service.id, Wave(Mode.ROLLING, spread.moves))
     return Decision(replace(waved, active=now, moved=run.moved + spread.moves), update)

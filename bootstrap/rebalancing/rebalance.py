@@ -63,7 +63,8 @@ def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
             return Decision(replace(run, active=now), Update(service, restored(service), why))
     for service in snapshot.services:
         if rolls(service, run, now):
-            return Decision(run, waiting=f"the update of {service.name} is under way")
+            seen = replace(run, active=now) if service.update else run
+            return Decision(seen, waiting=f"the update of {service.name} is under way")
     return _through(snapshot, run, now)
 
 
@@ -148,7 +149,7 @@ def _one(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run, n
     if run.failed:
         return stay(spread, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
     if why := untouched(service, snapshot):
-        return _not_now(spread, run, why, now)
+        return _not_now(spread, snapshot, run, why, now)
     if not spread.moves:
         balance = Balance.MOVED if wave else Balance.BALANCED
         return Decision(run.judged(service.id, balance, spread.reason))
@@ -166,7 +167,7 @@ def _name(key: str, snapshot: Snapshot) -> str:
     return service.name if service else key
 
 
-def _not_now(spread: Spread, run: Run, why: str, now: float) -> Decision:
+def _not_now(spread: Spread, snapshot: Snapshot, run: Run, why: str, now: float) -> Decision:
     """What Swarm itself, an update or an evacuation is at work on is waited for, if not for long."""
     service = spread.service
     if not service.replicated or "paused" in service.update:
@@ -174,6 +175,9 @@ def _not_now(spread: Spread, run: Run, why: str, now: float) -> Decision:
     if now < min(run.active + QUIET, run.deadline):
         return Decision(run, waiting=f"{service.name}: {why}")
     busy = service.before is not None or service.update in ("updating", "rollback_started")
+    running = sum(task.running for task in snapshot.tasks_of(service))
+    if service.id in run.waves and not busy and running < service.replicas:
+        return Decision(run.judged(service.id, Balance.FAILED, f"after it was moved, {why}"))
     return stay(spread, run, why, LATER if busy else 0.0)
 
 
@@ -216,8 +220,9 @@ def _stopped(key: str, service: Service | None, run: Run, why: str) -> tuple[Bal
         left = f"{service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
         return Balance.FAILED, f"{why}: it has {left}", AGAIN
     if key in run.failing:
-        rest = "a constraint is left for a later run" if service and service.before else "its spec is too"
-        return Balance.FAILED, f"{why}; its replicas are as before, {rest}", AGAIN
+        if service and service.before:
+            return Balance.FAILED, f"{why}; its replicas are as before, a constraint is left", AGAIN
+        return Balance.FAILED, f"{why}; its replicas and its spec are as before", 0.0
     if wave and wave.mode is Mode.ROLLING:
         return Balance.FAILED, f"{why}: Swarm goes on with its update by itself", 0.0
     if wave or key in run.others:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from statistics import median
 
 from bootstrap.shift import Spec
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import Service, moment
 
 START = 10.0  # seconds that a task is taken to need, where none was seen to start
+LONGEST_START = 300.0  # seconds; a task that took longer had waited for a node
 HEALTH_INTERVAL = 30 * 10**9  # Docker's default for a health check that names none, in 1e-9 s
 
 
@@ -20,15 +20,22 @@ def forced(service: Service) -> Spec:
 
 
 def start_up(service: Service, snapshot: Snapshot) -> float:
-    """Seconds from a task's creation until it ran (healthy), as observed; the median of those that run."""
-    seen = [moment(task.since) - moment(task.created) for task in snapshot.tasks_of(service) if task.running]
-    return float(median(seen)) if seen and max(seen) > 0 else START
+    """Seconds from a task's creation until it ran (healthy), as observed; the lowest quartile.
+
+    Swarm does not tell when a task was given its node, and tasks may have waited for one for hours.
+    """
+    running = (task for task in snapshot.tasks_of(service) if task.running)
+    taken = (moment(task.since) - moment(task.created) for task in running)
+    seen = sorted(seconds for seconds in taken if seconds > 0)
+    return min(seen[len(seen) // 4], LONGEST_START) if seen else START
 
 
 def duration(service: Service, snapshot: Snapshot) -> float:
-    """Seconds that the forced update will take, about."""
+    """Seconds that the forced update will take, about. One that starts first waits for no task to stop."""
     rounds = math.ceil(service.replicas / (_parallelism(service) or service.replicas or 1))
-    return rounds * (start_up(service, snapshot) + service.stop_grace + _delay(service))
+    starts_first = service.update_config.get("Order") == "start-first"
+    stop = 0.0 if starts_first else service.stop_grace
+    return rounds * (start_up(service, snapshot) + stop + _delay(service))
 
 
 def warnings(service: Service, snapshot: Snapshot) -> tuple[str, ...]:

@@ -25,11 +25,14 @@ GIVE_UP_AFTER = 3  # failures for each task that was added: Swarm retries for ev
 
 @dataclass(frozen=True)
 class Surge:
-    """The mark: replicas before and during it, and from when until when its tasks may take to run."""
+    """The mark: replicas before and during it, what tasks it found, and until when others may take to run.
+
+    Times are seconds since the epoch, ``begun`` by the leader's clock, as are the times that tasks have.
+    """
 
     replicas: int
     raised: int
-    begun: float  # seconds since the epoch, as is until
+    begun: float  # when the newest task that it found was created
     until: float
     labels: bool  # the spec had labels, if empty ones: it must end as it was
     waves: tuple[int, ...] = ()  # by how many to raise it further, each time once all tasks have a node
@@ -50,11 +53,16 @@ def surge_of(service: Service) -> Surge | None:
         return None
 
 
-def raised(service: Service, waves: Sequence[int], now: float, until: float) -> Spec:
+def newest(service: Service, snapshot: Snapshot) -> float:
+    """When its newest task was created, in seconds since the epoch by the leader's clock; 0 without tasks."""
+    return max((moment(task.created) for task in snapshot.tasks_of(service)), default=0.0)
+
+
+def raised(service: Service, waves: Sequence[int], begun: float, until: float) -> Spec:
     """The spec with so many tasks more as the first of the waves says, and the mark."""
     count = service.replicas
     return _marked(
-        service, Surge(count, count, round(now, 1), round(until, 1), "Labels" in service.spec, tuple(waves))
+        service, Surge(count, count, begun, round(until, 1), "Labels" in service.spec, tuple(waves))
     )
 
 
@@ -84,7 +92,7 @@ def serving(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> f
     return frozenset(
         task.id
         for task in snapshot.tasks_of(service)
-        if task.running and (moment(task.created) < surge.begun or moment(task.since) <= sure)
+        if task.running and (moment(task.created) <= surge.begun or moment(task.since) <= sure)
     )
 
 
@@ -95,12 +103,12 @@ def steady(service: Service) -> float:
 
 def why_failed(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> str:
     """Why the tasks that were added are given up; "" while they may still come to run."""
-    tasks = [task for task in snapshot.tasks_of(service) if moment(task.created) >= surge.begun]
+    tasks = [task for task in snapshot.tasks_of(service) if moment(task.created) > surge.begun]
     failures = sum(task.state in ("failed", "rejected") for task in tasks)
     run = f"{sum(task.running for task in snapshot.tasks_of(service))} of {surge.raised} tasks run"
     if failures >= GIVE_UP_AFTER * surge.moves:
         return f"new tasks ended {failures} times; {run}"
-    return f"{run} after {surge.until - surge.begun:.0f} s" if now > surge.until else ""
+    return f"{run} when their time was over" if now > surge.until else ""
 
 
 def survivors(tasks: Collection[Task], replicas: int, sure: Collection[str]) -> int:

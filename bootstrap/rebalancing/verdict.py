@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bootstrap.evacuation import Update
+from bootstrap.rebalancing.surge import surge_of
+from bootstrap.view import Service
 from chalicelib.protocol import Balance, Mode, Rebalance
 
 AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
@@ -53,13 +55,15 @@ class Run:
     def waved(self, service: str, wave: Wave) -> Run:
         return replace(self, waves={**self.waves, service: wave})
 
-    def denied(self, service: str, now: float) -> Run:
+    def denied(self, service: Service, now: float) -> Run:
         """The run when the engine would not change a service; for a minute that may be an election."""
-        run = replace(self, refused={service: self.refused.get(service, now)})
-        if not run.hopeless(service, now) or service not in (*self.services, *self.others):
+        key = service.id
+        run = replace(self, refused={key: self.refused.get(key, now)})
+        if not run.hopeless(key, now) or key not in (*self.services, *self.others):
             return run
         why = f"the engine has refused for {HOPEFUL:.0f} s to change it (the log shows why); it is as it was"
-        return run.judged(service, Balance.FAILED, why, LATER)
+        unfinished = surge_of(service) or service.before
+        return run.judged(key, Balance.FAILED, why, LATER if unfinished else 0.0)
 
     def hopeless(self, service: str, now: float) -> bool:
         """The engine has refused for so long that others come first."""
@@ -77,8 +81,12 @@ class Run:
 
     @property
     def wait(self) -> float:
-        """In how many seconds to go on, for the service that is due first; 0 for none."""
-        return min((one.wait for one in self.verdicts.values() if one.wait), default=0.0)
+        """In how many seconds to go on, for the service that is due first; 0 for none.
+
+        After a failure only what was left in the middle goes on: people are to hear of it.
+        """
+        found = (one for one in self.verdicts.values() if one.balance is Balance.FAILED or not self.failed)
+        return min((one.wait for one in found if one.wait), default=0.0)
 
     @property
     def failed(self) -> str:

@@ -8,10 +8,10 @@ from functools import partial
 
 from bootstrap.clock import Clock
 from bootstrap.rebalancing.account import Account, opening, shown
-from bootstrap.rebalancing.lease import LASTS, Lease
+from bootstrap.rebalancing.lease import LASTS, RENEW, Lease
 from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned, rolls
 from bootstrap.rebalancing.settle import Settling
-from bootstrap.rebalancing.verdict import LATER, Run
+from bootstrap.rebalancing.verdict import Run
 from bootstrap.snapshot import Snapshot
 from bootstrap.swarm import Engine, EngineError, NotManagerError
 from bootstrap.tasks.evacuate import perform, say
@@ -19,7 +19,7 @@ from bootstrap.view import Service
 from chalicelib.picture import picture
 from chalicelib.protocol import Arguments, Balance, Rebalance, Result, Task
 
-BUDGET = 600.0  # seconds, where no deadline is given
+BUDGET = 600.0  # seconds once nodes have settled, where no deadline is given
 LOOK_AGAIN = 0.5  # seconds between two looks at the swarm
 SHARE = 4  # times what a look took, to the next one, where that is longer
 LONGEST_REST = 10.0  # seconds between two looks at most
@@ -33,7 +33,8 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     ``wait`` says when to try again. Raises AgentError for a service that does not exist, EngineError where
     the engine does not answer at the start, or not until the deadline.
     """
-    asked, deadline = arguments.rebalance, arguments.deadline or clock.now() + BUDGET
+    asked = arguments.rebalance
+    deadline = arguments.deadline or clock.now() + asked.settle + BUDGET
     me = engine.node_id()
     if asked.dry_run:
         return _foretold(engine, asked, clock.now(), deadline)
@@ -114,15 +115,19 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
     account, lost = _account(snapshot, run), ""
     while not lost and (began := clock.now()) <= deadline:
         try:
-            lost = "" if lease.take() else f"its lease was taken over by {lease.holder()}"
+            lost = _lost(lease)
             snapshot = engine.everything(partial(_watched, run, began))
             account = account.seen(snapshot, run, clock.now())
             decision = next_step(snapshot, run, began)
+            if (
+                decision.update and clock.now() > began + RENEW
+            ):  # a look at a busy swarm can outlast the lease
+                lost = lost or _lost(lease)
             if decision.update and not lost:
                 if perform(engine, decision.update):
                     run = replace(decision.run, refused={})
                     continue
-                run = run.denied(decision.update.service.id, began)
+                run = run.denied(decision.update.service, began)
             elif not decision.update:
                 run = decision.run
                 if run.over:
@@ -138,6 +143,11 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
     return _result(run, account.seen(snapshot, run, clock.now()), snapshot)
 
 
+def _lost(lease: Lease) -> str:
+    """Renews the lease; why that cannot be, "" where it is ours."""
+    return "" if lease.take() else f"its lease was taken over by {lease.holder()}"
+
+
 def _rest(took: float) -> float:
     """Seconds until the next look: the managers of a big swarm are not kept busy with answering us."""
     return max(LOOK_AGAIN, min(SHARE * took, LONGEST_REST))
@@ -151,12 +161,8 @@ def _watched(run: Run, now: float, services: Collection[Service]) -> Collection[
 
 
 def _tried(result: Result) -> bool:
-    """Tasks were moved, with success or not, and it does not go on soon: then the cool-down begins.
-
-    That others are at work on a service is no reason to move the rest each time a node comes.
-    """
-    soon = 0 < result.wait < LATER
-    return not soon and any(one.balance in (Balance.MOVED, Balance.FAILED) for one in result.spreads)
+    """Tasks were moved, with success or not, and no surge is still to be ended: the cool-down begins."""
+    return result.begun and (result.ok or not result.wait)
 
 
 def _release(lease: Lease, *, ended: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from chalicelib.protocol import Fate
+from chalicelib.protocol import Fate, Task
 
 if TYPE_CHECKING:
     from chalicelib.cluster import Node
@@ -40,6 +40,20 @@ def why(report: NodeReport | None, event: CommandFinished) -> str:
     if event.result is None:
         return event.failure
     return event.result.error or "the agent did not report on this node"
+
+
+def told(event: CommandFinished) -> str:
+    """What a host answered, or why it did not, in a line."""
+    if event.result is None:
+        return event.failure
+    rows = [f"{report.instance} {why(report, event)}" for report in event.result.nodes]
+    rows += [f"{row.service} {row.balance.value}: {row.reason}" for row in event.result.spreads[:20]]
+    if event.task is Task.REBALANCE and not rows and "balanced" in event.result.facts:
+        rows = [f"nothing to move, {event.result.facts['balanced']} services are balanced already"]
+    said = event.result.error or "; ".join(rows) or str(event.result.facts.get("reason", ""))
+    if event.result.wait > 0:
+        return f"put off for {event.result.wait:.0f} s" + (f": {said}" if said else "")
+    return said or ("done" if event.result.ok else "not done")
 
 
 def pause(attempts: int, instance: str) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.actions import Ask, Measure, Metric, MoveErrand, Plan, Raise, Send
 from chalicelib.cluster import Incident
-from chalicelib.errand import LIMIT, ONCE, Errand, Stage
+from chalicelib.errand import LIMIT, Errand, Stage
 from chalicelib.protocol import Arguments, Balance, Task
 from chalicelib.rules import again, rebalance
 from chalicelib.rules.batch import labels
@@ -25,6 +25,7 @@ KEPT = 30 * 86_400.0  # seconds that a dead letter stays
 AGAIN = 3600.0  # seconds after which the failure of what comes by itself is news again
 RAREST = 900.0  # seconds at most between two commands of what is put off again and again
 PUT_OFF = 86_400.0  # seconds for which it is; then people are told
+STUCK = 3600.0  # seconds for which what has failed may try to end what it began; then people are told
 LEFT = {
     Task.INIT: "the cluster may have no swarm yet, or one whose join tokens are not stored",
     Task.ROTATE_TOKENS: "the tokens in Parameter Store may not be the swarm's: nothing can join then",
@@ -53,7 +54,7 @@ def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
 
 def on_errand_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     """What the host has answered ends it; without an answer it is sent again where that is safe."""
-    before, said = cluster.errand(event.task), f"{event.task.value}: {event.status}: {told(event)}"
+    before, said = cluster.errand(event.task), f"{event.task.value}: {event.status}: {again.told(event)}"
     if before is None or not _concerns(event, before):
         return Plan(f"{said} (nothing waits for it)")
     after = _after(before, event, cluster.now)
@@ -75,20 +76,6 @@ def still_running(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]
         if errand.open and (errand.command, errand.manager) == (event.command, event.manager)
     ]
     return tuple(action for errand in waiting for action in _running(errand, cluster))
-
-
-def told(event: CommandFinished) -> str:
-    """What a host answered, or why it did not, in a line."""
-    if event.result is None:
-        return event.failure
-    rows = [f"{report.instance} {again.why(report, event)}" for report in event.result.nodes]
-    rows += [f"{row.service} {row.balance.value}: {row.reason}" for row in event.result.spreads[:20]]
-    if event.task is Task.REBALANCE and not rows and "balanced" in event.result.facts:
-        rows = [f"nothing to move, {event.result.facts['balanced']} services are balanced already"]
-    said = event.result.error or "; ".join(rows) or str(event.result.facts.get("reason", ""))
-    if event.result.wait > 0:
-        return f"put off for {event.result.wait:.0f} s" + (f": {said}" if said else "")
-    return said or ("done" if event.result.ok else "not done")
 
 
 def key(errand: Errand) -> str:
@@ -158,19 +145,21 @@ def _concerns(event: CommandFinished, errand: Errand) -> bool:
     """It waits for this command; or it was sent by who died before the command's id was recorded."""
     if not errand.open or errand.manager != event.manager:
         return False
-    unnamed = errand.task in ONCE and not errand.command and errand.attempts > 0
+    unnamed = errand.once and not errand.command and errand.attempts > 0
     return errand.command == event.command or (unnamed and event.time + RESOLUTION >= errand.since)
 
 
 def _after(errand: Errand, event: CommandFinished, now: float) -> Errand:
-    reason = told(event)
+    if errand.once and event.result and event.result.begun:  # a second run might move as many again
+        event = replace(event, result=replace(event.result, wait=0.0))
+    reason = again.told(event)
     # With an error the agent did nothing: in an election none can. What nobody ordered nobody will repeat.
     if event.result is None or (errand.automatic and event.result.error and not event.result.wait):
         return _unanswered(errand, reason, now)
     known = {"command": event.command, "result": encode_result(event.result), "ended": event.time}
     if event.result.wait > 0:
         waited = now - errand.since
-        if waited > PUT_OFF:
+        if waited > (PUT_OFF if event.result.ok else STUCK):
             return _failed(errand.but(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
         pause = max(event.result.wait, min(waited / 4, RAREST))
         waiting = {"command": "", "attempts": 0, "due": now + pause}
@@ -181,7 +170,7 @@ def _after(errand: Errand, event: CommandFinished, now: float) -> Errand:
 
 
 def _unanswered(errand: Errand, failure: str, now: float) -> Errand:
-    if errand.task in ONCE or errand.attempts >= LIMIT:
+    if errand.once or errand.attempts >= LIMIT:
         return _failed(errand, failure)
     due = now + again.pause(errand.attempts, errand.task.value)
     return errand.but(command="", due=due, reason=f"it is sent again: {failure}")

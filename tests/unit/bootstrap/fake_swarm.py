@@ -41,6 +41,7 @@ class FakeSwarm(FakeEngine):
         self.clock = Clock(now=lambda: self.time, sleep=self.sleep)
         self.sick: set[str] = set()  # nodes on which tasks start, but never come to run
         self.crashing: set[str] = set()  # nodes on which tasks run for a moment, again and again
+        self.ahead = 0.0  # seconds by which the leader's clock is before all others
         self.updates: list[str] = []
         self.fewest: dict[str, int] = {}
 
@@ -180,13 +181,13 @@ class FakeSwarm(FakeEngine):
             "Slot": slot,
             "Status": {"State": "pending"},
             "DesiredState": "running",
-            "CreatedAt": self._stamp(),
+            "CreatedAt": self.stamp(self.time + self.ahead),
             "age": 0,
             "template": _template(service),
         }
 
-    def _stamp(self) -> str:
-        moment = datetime.fromtimestamp(self.time, UTC)
+    def stamp(self, time: float) -> str:
+        moment = datetime.fromtimestamp(time, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _age(self, row: dict[str, Any]) -> None:
@@ -205,7 +206,7 @@ class FakeSwarm(FakeEngine):
 
     def _enter(self, row: dict[str, Any], state: str) -> None:
         if row["Status"]["State"] != state:
-            row["Status"] = {"State": state, "Timestamp": self._stamp()}
+            row["Status"] = {"State": state, "Timestamp": self.stamp(self.time)}
 
     def _stop(self, task: Task) -> None:
         row = self.task_rows[task.id]

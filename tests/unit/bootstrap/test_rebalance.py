@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -130,7 +131,18 @@ def test_what_the_budget_does_not_allow_is_not_begun(swarm: FakeSwarm) -> None:
     result = run(swarm, budget=10)
     assert only(result).balance is Balance.LEFT
     assert "a wave takes about 19 s, 10 s are left" in only(result).reason
-    assert result.wait > 0
+    assert swarm.updates == []
+
+
+def test_an_update_that_no_run_has_time_for_is_not_tried_again_and_the_settings_are_named() -> None:
+    pace = {"Parallelism": 1, "Delay": 30 * 10**9, "Order": "start-first"}
+    swarm = uneven(replicas=100, UpdateConfig=pace)
+    result = run(swarm, mode="rolling")
+    assert (only(result).balance, result.wait) == (Balance.LEFT, 0)
+    assert only(result).reason == (
+        "its update takes about 3200 s, 600 s are left, and no run has more: see its update-delay,"
+        " update-parallelism and update-monitor"
+    )
     assert swarm.updates == []
 
 
@@ -175,6 +187,30 @@ def test_a_rolling_update_that_swarm_pauses_has_failed(swarm: FakeSwarm) -> None
     result = run(swarm, meanwhile(swarm, paused), mode="rolling")
     assert not result.ok
     assert only(result).reason == "Swarm shows its update as paused: see docker service ps web"
+
+
+def test_a_service_that_swarm_goes_on_to_update_though_tasks_fail_has_failed_and_nothing_follows(
+    swarm: FakeSwarm,
+) -> None:
+    swarm.add_service("zoo", 3, Labels=dict(OPT_IN))
+    swarm.sick.add("n04")
+
+    def goes_on() -> None:
+        if status := swarm.service_rows["web"].get("UpdateStatus"):
+            status["State"] = "completed"
+
+    result = run(swarm, meanwhile(swarm, goes_on), mode="rolling")
+    failed = next(one for one in result.spreads if one.service == "web")
+    assert failed.balance is Balance.FAILED
+    assert re.match(r"after it was moved, [0-8] of 9 tasks run", failed.reason)
+    assert not result.ok
+    assert "zoo" not in swarm.updates
+
+
+def test_a_bound_on_moves_is_none_on_restarts_where_all_tasks_are_restarted(swarm: FakeSwarm) -> None:
+    told = "max_moves counts moves: all its 9 tasks are restarted"
+    assert told in only(run(swarm, mode="rolling", max_moves=3, dry_run=True)).warnings
+    assert told not in only(run(swarm, mode="rolling", dry_run=True)).warnings
 
 
 def test_over_several_empty_nodes_it_ends_even_too() -> None:

@@ -67,7 +67,9 @@ def test_new_tasks_that_do_not_come_to_run_are_taken_away_and_none_that_serves(s
     failed, left = sorted(result.spreads, key=lambda one: one.balance.value)
     assert not result.ok
     assert (failed.service, failed.balance) == ("web", Balance.FAILED)
-    assert failed.reason == "9 of 12 tasks run after 60 s; its replicas and its spec are as before"
+    assert (
+        failed.reason == "9 of 12 tasks run when their time was over; its replicas and its spec are as before"
+    )
     assert left.service == "last"
     assert swarm.fewest["web"] == 9
     assert {task.id for task in swarm.of("web") if task.running} == before
@@ -92,6 +94,21 @@ def test_new_tasks_that_run_for_a_moment_only_do_not_count(swarm: FakeSwarm) -> 
     assert swarm.fewest["web"] == 9
     assert swarm.spread("web") == {"n02": 5, "n03": 4}
     assert json.dumps(swarm.spec("web")) == spec
+
+
+@pytest.mark.parametrize("ahead", [-90.0, 90.0])
+def test_the_clock_of_another_manager_that_leads_changes_nothing(ahead: float) -> None:
+    """It says when tasks were created; the agent's own clock says how long they have run."""
+    for sick in (False, True):
+        swarm = uneven()
+        for row in swarm.task_rows.values():
+            row["CreatedAt"] = swarm.stamp(swarm.time - 60 + ahead)
+        swarm.ahead = ahead
+        swarm.crashing.update(["n04"] if sick else [])
+        told = only(run(swarm))
+        assert told.balance is (Balance.FAILED if sick else Balance.MOVED)
+        assert told.reason.startswith("new tasks ended 9 times" if sick else "balanced")
+        assert swarm.fewest["web"] == 9
 
 
 def test_after_the_first_failed_service_no_other_is_begun() -> None:

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
-from bootstrap.rebalancing.lease import LASTS
+from bootstrap.rebalancing.beginning import MODE_LABEL
+from bootstrap.rebalancing.lease import LASTS, Lease
+from bootstrap.rebalancing.rolling import duration
 from bootstrap.rebalancing.surge import raised
-from bootstrap.rebalancing.verdict import LATER
+from bootstrap.rebalancing.verdict import LATER, Run
 from bootstrap.shift import Pace, shifted
+from bootstrap.snapshot import Snapshot
 from bootstrap.swarm import EngineError, RefusedError
 from bootstrap.tasks import evacuate
 from bootstrap.view import DOOMED_LABEL, MARK_LABEL, Service
-from chalicelib.protocol import Arguments, Balance, Fate, Result, Subject, Task
+from chalicelib.protocol import Arguments, Balance, Fate, Rebalance, Result, Subject, Task
 from tests.unit.bootstrap.fake_swarm import FakeSwarm, instance
 from tests.unit.bootstrap.rebalancing import OPT_IN, marked, meanwhile, only, run, uneven
 
@@ -99,6 +102,24 @@ def test_two_at_once_never_act_at_the_same_time(swarm: FakeSwarm) -> None:
     assert swarm.updates == ["web", "web"]
 
 
+def test_after_a_look_that_outlasted_the_lease_nothing_is_changed_where_another_has_it(
+    swarm: FakeSwarm,
+) -> None:
+    everything, other, looks = swarm.everything, Lease(swarm, swarm.clock, "other"), itertools.count()
+
+    def slow(*watched: Any) -> Snapshot:
+        found = everything(*watched)
+        if next(looks) == 1:
+            swarm.sleep(LASTS + 1)
+            assert other.take()
+        return found
+
+    swarm.everything = slow  # type: ignore[method-assign, assignment]
+    result = run(swarm)
+    assert swarm.updates == []
+    assert only(result).reason.startswith("its lease was taken over by other")
+
+
 def test_a_manual_call_waits_for_the_lease(swarm: FakeSwarm) -> None:
     swarm.create_config("swarmkeeper.rebalance", {"holder": "x", "until": f"{swarm.time + LASTS}"})
     assert only(run(swarm)).balance is Balance.MOVED
@@ -146,6 +167,50 @@ def test_after_a_surge_that_failed_there_is_a_cool_down_too(swarm: FakeSwarm) ->
     swarm.updates.clear()
     assert run(swarm, cooldown=300).wait > 200
     assert swarm.updates == []
+
+
+def slow(swarm: FakeSwarm) -> float:
+    """A service that takes its time; answers how many seconds."""
+    pace = {"Parallelism": 1, "Delay": 30 * 10**9, "Order": "start-first"}
+    swarm.avail("n04", "drain")
+    swarm.add_service("slow", 8, Labels={**OPT_IN, MODE_LABEL: "rolling"}, UpdateConfig=pace)
+    swarm.avail("n04", "active")
+    swarm.settle()
+    snapshot = swarm.everything()
+    return duration(snapshot.service_by_id["slow"], snapshot)
+
+
+def test_a_service_that_is_put_off_keeps_no_cool_down_from_those_that_were_moved(swarm: FakeSwarm) -> None:
+    first = run(swarm, cooldown=300, budget=slow(swarm) + 1)
+    assert {one.service: one.balance for one in first.spreads} == {
+        "web": Balance.MOVED,
+        "slow": Balance.LEFT,
+    }
+    assert 0 < first.wait < LATER
+    swarm.add_node()
+    swarm.updates.clear()
+    assert run(swarm, cooldown=300).wait > 250
+    assert swarm.updates == []
+
+
+def test_a_service_that_is_put_off_does_not_repeat_what_failed() -> None:
+    run = Run(Rebalance(), ("slow", "web"), ("old",), 0, 600, 0)
+    run = run.judged("slow", Balance.LEFT, wait=60).judged("web", Balance.FAILED)
+    assert run.wait == 0
+    assert run.judged("old", Balance.FAILED, "its surge is left", LATER).wait == LATER
+
+
+def test_a_surge_that_had_to_be_left_is_ended_before_the_cool_down_is_over(swarm: FakeSwarm) -> None:
+    def paused() -> None:
+        if marked(swarm):
+            swarm.service_rows["web"]["UpdateStatus"] = {"State": "paused"}
+
+    first = run(swarm, meanwhile(swarm, paused), cooldown=900)
+    assert (first.ok, first.wait, marked(swarm)) == (False, LATER, True)
+    swarm.service_rows["web"].pop("UpdateStatus")
+    swarm.sleep(LATER)
+    assert run(swarm, cooldown=900).wait == 0
+    assert not marked(swarm)
 
 
 def test_nodes_that_join_one_after_the_other_cost_one_run(swarm: FakeSwarm) -> None:
@@ -208,7 +273,7 @@ def test_a_service_that_the_engine_will_not_change_holds_nobody_up_for_long(
     result = run(swarm)
     assert only(result).balance is Balance.FAILED
     assert only(result).reason.startswith("the engine has refused for 60 s to change it")
-    assert result.wait == LATER
+    assert result.wait == 0, "nothing was begun, so nothing is to be ended"
     assert swarm.time < began + 70
     assert "network gone not found" in capsys.readouterr().err
 

@@ -20,8 +20,13 @@ def service(update: dict[str, Any] | None, check: dict[str, Any] | None = None, 
 
 
 def seen(seconds: float = 4) -> Snapshot:
-    """Three tasks that took 2, ``seconds`` and 90 s to run: the last one waited for a place."""
-    since = (f"2026-07-01T00:0{int(taken // 60)}:{taken % 60:06.3f}Z" for taken in (2, seconds, 90))
+    """Tasks that took so many seconds to run, and some that waited for a node until 90 s were over."""
+    return history(seconds, seconds, 90, 90)
+
+
+def history(*seconds: float) -> Snapshot:
+    """Tasks that took so long to run, each less than an hour."""
+    since = (f"2026-07-01T00:{int(taken // 60):02}:{taken % 60:06.3f}Z" for taken in seconds)
     tasks = (
         Task(f"t{at}", "s1", "a", at, "running", "running", "2026-07-01T00:00:00Z", text)
         for at, text in enumerate(since)
@@ -75,8 +80,18 @@ def test_without_an_update_config_it_is_one_task_at_a_time() -> None:
     assert duration(service({"Parallelism": 0, "Delay": SECOND}), seen()) == 4 + 10 + 1
 
 
+def test_an_update_that_starts_first_waits_for_no_task_to_stop() -> None:
+    assert duration(service({"Parallelism": 1, "Order": "start-first"}), seen()) == 6 * 4
+
+
 def test_a_start_that_was_never_seen_is_assumed() -> None:
     assert start_up(service(None), Snapshot((), (), ())) == 10.0
+    assert start_up(service(None), history(0)) == 10.0
+
+
+def test_the_time_that_tasks_wait_for_a_node_is_no_start_up() -> None:
+    assert start_up(service(None), history(3, 5, *[3500.0] * 4)) == 5
+    assert start_up(service(None), history(*[3500.0] * 6)) == 300
 
 
 @pytest.mark.parametrize(

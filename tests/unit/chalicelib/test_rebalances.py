@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -194,6 +195,38 @@ def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join()
     assert len(commands(lab, Task.REBALANCE)) == 2
 
 
+RAISED = Result(
+    Task.REBALANCE,
+    ok=False,
+    spreads=(SpreadReport("web", Balance.FAILED, reason="its own update is paused"),),
+    wait=300,
+)
+
+
+def test_a_surge_that_had_to_be_left_is_ended_later_and_told_after_an_hour_in_vain() -> None:
+    lab = Lab(rebalance=True)
+    lab.hosts.answers[Task.REBALANCE] = RAISED
+    given_back(lab, WORKER)
+    end(lab, lab.hosts.sent[-1])
+    assert errand(lab, Task.REBALANCE).open
+    for _ in range(30):
+        tick(lab)
+    assert lab.messages.told == []
+    for _ in range(60):
+        tick(lab)
+    assert errand(lab, Task.REBALANCE).stage is Stage.FAILED
+    ((_, text),) = lab.messages.told
+    assert "web failed: its own update is paused" in text
+
+
+def test_a_person_hears_at_once_of_a_surge_that_had_to_be_left() -> None:
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = RAISED
+    with pytest.raises(CallError, match="its own update is paused"):
+        call("rebalance", BLUE, lab.world())
+    assert errand(lab, Task.REBALANCE).open, "it is still to be ended"
+
+
 def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed() -> None:
     lab = Lab(rebalance=True)
     call("evacuate", {**BLUE, "instance": WORKER, "seconds": 10, "give_back": 1}, lab.world())
@@ -307,6 +340,45 @@ def test_the_message_of_a_failed_rebalance_orders_the_same_again() -> None:
     end(lab, lab.hosts.sent[0])
     ((_, text),) = lab.messages.told
     assert json.dumps(BLUE | {"services": ["web"], "mode": "rolling", "max_moves": 2}) in text
+
+
+def test_an_order_with_a_bound_is_not_repeated_once_tasks_were_moved() -> None:
+    """Nobody knows how many were moved before: a second run would be allowed as many again."""
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = replace(MOVED, wait=60)
+    answer = call("rebalance", BLUE | {"max_moves": 2}, lab.world())
+    assert (answer["errand"]["state"], answer["errand"]["reason"]) == ("done", "web moved: 5/4/0 is 3/3/3")
+    for _ in range(10):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 1
+    call("rebalance", BLUE, lab.world())
+    for _ in range(2):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 3, "one without a bound goes on"
+
+
+def test_an_order_with_a_bound_that_is_not_answered_is_told_and_not_repeated() -> None:
+    lab = Lab()
+    lab.hosts.frozen = set(MANAGERS)
+    call("rebalance", BLUE | {"max_moves": 2}, lab.world())
+    lab.hosts.frozen, lab.hosts.broken = set(), set(MANAGERS)
+    end(lab, lab.hosts.sent[0])
+    for _ in range(10):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 1
+    assert errand(lab, Task.REBALANCE).stage is Stage.FAILED
+    assert len(lab.messages.told) == 1
+
+
+def test_an_order_with_a_bound_waits_for_its_turn() -> None:
+    lab = Lab()
+    lab.hosts.answers[Task.REBALANCE] = replace(LATER, wait=60)
+    call("rebalance", BLUE | {"max_moves": 2}, lab.world())
+    lab.hosts.answers[Task.REBALANCE] = MOVED
+    for _ in range(3):
+        tick(lab)
+    assert len(commands(lab, Task.REBALANCE)) == 2
+    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
 
 
 def test_a_rebalance_that_died_half_way_is_finished_also_after_it_is_switched_off() -> None:
