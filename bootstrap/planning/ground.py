@@ -11,14 +11,12 @@ from functools import cached_property
 from itertools import islice
 
 from bootstrap.placement import may_hold
-from bootstrap.planning.even import Cost, Group, Path, Vessels, even, squares
+from bootstrap.planning.even import Group, Path, Vessels, even, squares
 from bootstrap.planning.layout import Layout
-from bootstrap.planning.scheduling import Scheduler, scaled_down
+from bootstrap.planning.scheduling import Scheduler, scaled_down, waves
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import Node, Service
 
-WAVES = 8  # that are tried at most for a service with placement preferences
-SAMPLES = 8  # sizes of a surge that are tried for such a service
 UNUSABLE = "its constraints or platform"
 
 
@@ -58,37 +56,35 @@ class Ground:
         """The most even spread that the rules allow, with the fewest moves to it."""
         return even(self.group, sum(self.before.values()), self.vessels)[1]
 
+    @cached_property
+    def flat(self) -> Group:
+        """Its nodes without the groups: a surge knows none."""
+        return Group(nodes=tuple(self.group.paths))
+
+    def level(self) -> dict[str, int]:
+        """The most even spread over the nodes alone, with the fewest moves to it: what a surge can reach."""
+        return even(self.flat, sum(self.before.values()), self.vessels)[1]
+
     def surged(self, waves: Sequence[int]) -> dict[str, int]:
         """What at least comes of scale-ups by so many, one after the other, and one scale-down by all."""
         room = dict(self.room)
         counts = self.before
         for tasks in waves:
-            scheduler = Scheduler(self.group, counts, room, self.others, tasks)
+            scheduler = Scheduler(counts, room, self.others, tasks)
             if scheduler.scale_up() < tasks:
                 return dict(self.before)  # some would wait for ever: they are taken away first
             counts = scheduler.counts
         return scaled_down(counts, sum(waves), self.group)
 
-    def best_surge(self, least: int, most: int) -> tuple[tuple[int, ...], dict[str, int]]:
-        """The waves, of ``least`` to ``most`` tasks together, that end most even, and what they end in.
+    def gains(self, level: Mapping[str, int]) -> bool:
+        """Nodes that stand ``level`` serve the groups: these want that too, or end more even at worst.
 
-        Without placement preferences the fewest moves always do. With them Swarm first fills all groups up to
-        the average, so that more may be needed. No wave and all as before where none makes it more even.
+        Each move changes two groups by one at most, so that what is even over both stays nearly so.
         """
-        aim = squares(self.group, self.best())
-        best: tuple[Cost, tuple[int, ...], dict[str, int]]
-        best = (squares(self.group, self.before), (), dict(self.before))
-        sizes = sorted({*sampled(least, most), min(most, max(least, self._alike()))})
-        for tasks in sizes:
-            for waves in self._ways(tasks):
-                after = self.surged(waves)
-                found = squares(self.group, after)
-                best = min(best, (found, waves, after), key=lambda one: (one[0], sum(one[1])))
-                if found[-1] == aim[-1]:
-                    break  # waves help only among the nodes of a group
-            if best[0] == aim:
-                break
-        return best[1], best[2]
+        if squares(self.flat, level) == squares(self.flat, self.best()):
+            return True
+        after = self.surged(waves(self.before, level))
+        return squares(self.group, after) < squares(self.group, self.before)
 
     def short(self, after: Mapping[str, int]) -> dict[str, list[str]]:
         """The rules that keep nodes two or more below the fullest, each with the host names of those."""
@@ -98,24 +94,6 @@ class Ground:
             if most <= after.get(node, 0) < top - 1:
                 found.setdefault(self._rule(node), []).append(self.layout.hosts[node])
         return found
-
-    def _alike(self) -> int:
-        """How many tasks fill all outermost groups as high as the one that needs most within itself."""
-        need = {node: max(0, count - self.before.get(node, 0)) for node, count in self.best().items()}
-        stands, comes = self.group.tallies(self.before), self.group.tallies(need)
-        heights = [
-            (stands[(key,)], stands[(key,)] + comes[(key,)]) for key, size in self.sizes.items() if size
-        ]
-        top = max((height for _, height in heights), default=0)
-        return sum(top - height for height, _ in heights)
-
-    def _ways(self, tasks: int) -> Iterator[tuple[int, ...]]:
-        """All at once, then in a few waves that bring the same number to each group."""
-        yield (tasks,)
-        groups = max(1, len(set(self.group.paths.values())))
-        width = groups * math.ceil(tasks / groups / WAVES)
-        if width < tasks:
-            yield (width,) * (tasks // width) + ((tasks % width,) if tasks % width else ())
 
     def _rule(self, node: str) -> str:
         """Why the node can hold no more."""
@@ -212,12 +190,3 @@ def tree(leaves: Mapping[Path, Sequence[str]]) -> Group:
     for path, nodes in leaves.items():
         parts.setdefault(path[0], {})[path[1:]] = nodes
     return Group({value: tree(part) for value, part in sorted(parts.items())})
-
-
-def sampled(least: int, most: int) -> list[int]:
-    """All numbers from least to most where they are few, else the first ones and then wider apart."""
-    if most - least < SAMPLES:
-        return list(range(least, most + 1))
-    near = range(least, least + SAMPLES // 2)
-    step = (most - near.stop) / (SAMPLES // 2)
-    return [*near, *(near.stop + round(step * at) for at in range(1, SAMPLES // 2 + 1))]

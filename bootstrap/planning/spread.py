@@ -38,7 +38,7 @@ class Spread:
 
     @property
     def moves(self) -> int:
-        """How many tasks start anew. A surge over uneven groups may need more than change their node."""
+        """How many tasks start anew; of a surge, also where at worst fewer change their node."""
         return max(moves(self.before, self.after), sum(self.waves))
 
 
@@ -141,18 +141,21 @@ def _spread(ground: Ground, share: int | None, *, surges: bool) -> Spread:
     if share == 0:
         return Spread(service, before, before, reasons.held(least), missing=least)
     if surges and ground.group.groups:
-        return _over_groups(ground, best, sum(before.values()) if share is None else share)
+        return _over_groups(ground, best, share)
     share = least if share is None else share
     after = partly(before, best, share)
-    why, over = reasons.moved(ground, after, best), max(0, least - share)
+    why, over = reasons.moved(ground, after, min(least, share), least), max(0, least - share)
     return Spread(service, before, after, why, waves(before, after) if surges else (), over)
 
 
-def _over_groups(ground: Ground, best: Mapping[str, int], share: int) -> Spread:
-    """Of a service with placement preferences: what a surge can do of it."""
+def _over_groups(ground: Ground, best: Mapping[str, int], share: int | None) -> Spread:
+    """Of a service with placement preferences: what a surge, which levels the nodes, can do of it."""
     service, before, least = ground.service, ground.before, moves(ground.before, best)
-    steps, after = ground.best_surge(min(least, share), share)
-    if not steps:
-        return Spread(service, before, before, reasons.unreachable(ground, least, share), missing=least)
-    why, over = reasons.surged(ground, after, best, sum(steps)), max(0, least - share)
-    return Spread(service, before, after, why, steps, over)
+    level = ground.level()
+    need = moves(before, level)
+    if not need or not ground.gains(level):
+        return Spread(service, before, before, reasons.unreachable(ground, least), missing=least)
+    steps = waves(before, partly(before, level, need if share is None else share))
+    after, tasks = ground.surged(steps), sum(steps)
+    why = reasons.surged(ground, after, best, tasks, need)
+    return Spread(service, before, after, why, steps, max(0, least - tasks))

@@ -62,7 +62,7 @@ def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision
     if need > left:
         return stay(spread, run, f"a wave takes about {need:.0f} s, {max(0, left):.0f} s are left", AGAIN)
     at_once = max(AT_ONCE, service.replicas // PART)
-    waves = spread.waves if service.spread_over else _some(spread.waves, at_once)
+    waves = _some(spread.waves, at_once)
     least, most = PATIENCE
     until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
     why = f"surge by {sum(waves)} of {spread.moves} moves: {spread.reason}"
@@ -77,7 +77,7 @@ def usable(snapshot: Snapshot) -> frozenset[str]:
 
 
 def _some(waves: Sequence[int], most: int) -> tuple[int, ...]:
-    """The first waves, up to so many tasks together. Without preferences any part of a surge is one too."""
+    """The first waves, up to so many tasks together: any part of a surge is one too."""
     sums = itertools.accumulate(waves)
     parts = (size - max(0, total - most) for size, total in zip(waves, sums, strict=True))
     return tuple(itertools.takewhile(lambda part: part > 0, parts))

@@ -34,6 +34,25 @@ def test_the_fewest_tasks_move_and_never_fewer_run_and_the_spec_ends_as_it_was(s
     assert swarm.updates == ["web", "web"]
 
 
+def test_a_node_that_joins_a_zone_is_filled_and_the_preferences_are_back_afterwards() -> None:
+    swarm = FakeSwarm(managers=1, workers=0)
+    swarm.avail("n01", "drain")
+    for zone in "abc":
+        swarm.add_node(zone=zone)
+        fresh = swarm.add_node(zone=zone)
+    swarm.avail(fresh, "drain")
+    preferences = {"Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]}
+    swarm.add_service("web", 42, Labels=dict(OPT_IN), template={"Placement": preferences})
+    swarm.avail(fresh, "active")
+    spec = json.dumps(swarm.spec("web"))
+    report = only(run(swarm))
+    assert report.before == {"host-02": 7, "host-03": 7, "host-04": 7, "host-05": 7, "host-06": 14}
+    assert (report.balance, report.moves, report.restarted) == (Balance.MOVED, 7, 7)
+    assert list(report.after.values()) == [7] * 6
+    assert swarm.fewest["web"] == 42
+    assert json.dumps(swarm.spec("web")) == spec
+
+
 def test_a_balanced_service_is_not_touched_and_said_to_be_balanced(swarm: FakeSwarm) -> None:
     run(swarm)
     version = swarm.service_rows["web"]["Version"]["Index"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -87,14 +88,39 @@ def test_doomed_and_drained_nodes_receive_nothing() -> None:
     assert spread.after == {"a": 2, "e": 2}
 
 
-def test_a_node_that_joins_a_zone_is_filled_through_all_zones() -> None:
-    machines = {key: Machine(zone=key[0]) for key in ("a1", "a2", "b1", "b2", "c1", "c2")}
-    counts = {"a1": 4, "b1": 2, "b2": 2, "c1": 2, "c2": 2}
-    spread, swarm = planned(counts, machines, preferences=ZONE)
-    assert spread.after == dict.fromkeys(machines, 2) == reachable(spread, swarm)
-    assert spread.moves == 6
-    assert "6 of 12 tasks move" in spread.reason
-    assert "2 have to, but Swarm fills all groups up alike" in spread.reason
+def placed(machines: Mapping[str, Machine], tasks: int) -> dict[str, int]:
+    """How Swarm places tasks over zones when the first node is not there yet."""
+    counts = dict.fromkeys(list(machines)[1:], 0)
+    for _ in range(tasks):
+        zones = Counter[str]()
+        for node, count in counts.items():
+            zones[node[0]] += count
+        counts[min(counts, key=lambda node: (zones[node[0]], counts[node]))] += 1
+    return counts
+
+
+@pytest.mark.parametrize("nodes", [2, 3, 4])
+@pytest.mark.parametrize("tasks", range(3, 31))
+def test_a_node_that_joins_a_zone_is_filled_with_no_more_restarts_than_needed(nodes: int, tasks: int) -> None:
+    machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(nodes)}
+    spread, swarm = planned(placed(machines, tasks), machines, preferences=ZONE)
+    least = plan(swarm, swarm.services, rolling=["web"])[0].moves
+    assert spread.moves == sum(spread.waves) == least
+    height = tasks // len(machines)
+    assert all(spread.after.get(node, 0) in (height, height + 1) for node in machines)
+    assert reachable(spread, swarm) == spread.after
+    zones = [sum(count for node, count in spread.after.items() if node[0] == zone) for zone in "abc"]
+    assert max(zones) - min(zones) <= 1 + 2 * least
+
+
+def test_a_limit_cuts_a_surge_over_zones_like_any_other() -> None:
+    machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(2)}
+    web = service("web", 15, preferences=ZONE)
+    swarm = snapshot(machines, [web], {"web": {"a0": 5, "b0": 3, "b1": 2, "c0": 3, "c1": 2}})
+    spread = plan(swarm, [web], most=1)[0]
+    assert (spread.waves, spread.missing) == ((1,), 1)
+    assert spread.after == {"a0": 4, "a1": 1, "b0": 3, "b1": 2, "c0": 3, "c1": 2}
+    assert spread.reason.endswith("; 1 more would even it, but the limit on all moves is reached")
 
 
 def test_where_zones_have_unequal_nodes_only_rolling_evens_and_the_plan_says_so() -> None:
