@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from bootstrap.view import Membership, Node, Service, Task, counted, moment
@@ -13,6 +14,7 @@ def read_node(row: Mapping[str, Any]) -> Node:
     description = row.get("Description") or {}
     resources = description.get("Resources") or {}
     platform = description.get("Platform") or {}
+    engine = description.get("Engine") or {}
     manager = row.get("ManagerStatus") or {}
     return Node(
         id=row["ID"],
@@ -21,13 +23,16 @@ def read_node(row: Mapping[str, Any]) -> Node:
         state=row["Status"].get("State", "unknown"),
         address=_host(manager.get("Addr") or "") or row["Status"].get("Addr", ""),
         hostname=description.get("Hostname", ""),
-        engine_labels=(description.get("Engine") or {}).get("Labels") or {},
+        engine_labels=engine.get("Labels") or {},
         platform=(platform.get("OS", ""), platform.get("Architecture", "")),
         cpus=int(resources.get("NanoCPUs", 0)),
         memory=int(resources.get("MemoryBytes", 0)),
         generic=counted(resources.get("GenericResources")),
         reachability=manager.get("Reachability", "") if manager else "",
         leader=bool(manager.get("Leader", False)),
+        plugins=_plugins(tuple((one["Type"], one["Name"]) for one in engine.get("Plugins") or ()))
+        if engine
+        else None,
     )
 
 
@@ -66,7 +71,18 @@ def read_task(row: Mapping[str, Any]) -> Task:
         desired=row["DesiredState"],
         created=row.get("CreatedAt", ""),
         since=min(since, noted, key=moment) if noted else since,
+        drivers=tuple({name for one in row.get("NetworksAttachments") or () if (name := _driver(one))}),
     )
+
+
+@lru_cache(maxsize=64)
+def _plugins(rows: tuple[tuple[str, str], ...]) -> frozenset[tuple[str, str]]:
+    """One for all nodes that have the same."""
+    return frozenset(rows)
+
+
+def _driver(attachment: Mapping[str, Any]) -> str:
+    return str(((attachment.get("Network") or {}).get("DriverState") or {}).get("Name", ""))
 
 
 def _host(address: str) -> str:

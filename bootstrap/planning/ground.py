@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from bootstrap.placement import may_hold
+from bootstrap.placement import Plugin, label, may_hold, plugins, unfit
 from bootstrap.planning.even import Group, Path, Vessels, even, squares
 from bootstrap.planning.layout import Layout
 from bootstrap.planning.scheduling import Scheduler, scaled_down, waves
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import Node, Service
-
-UNUSABLE = "its constraints or platform"
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,7 @@ class Ground:
 
     service: Service
     layout: Layout
+    plugins: frozenset[Plugin]  # that its tasks need
     usable: frozenset[str]  # nodes that may get tasks, as far as they have room
     group: Group
     vessels: Vessels
@@ -97,12 +96,9 @@ class Ground:
 
     def _rule(self, node: str) -> str:
         """Why the node can hold no more."""
-        known = self.layout.held[node].node
         if node in self.usable:
             return min(self.layout.limits(node, self.service.id), key=lambda limit: limit[1])[0]
-        if known.state != "ready":
-            return known.state
-        return UNUSABLE if known.availability == "active" else f"availability {known.availability}"
+        return unfit(self.layout.held[node].node, self.service, self.plugins)
 
 
 class Grounds:
@@ -110,7 +106,7 @@ class Grounds:
 
     def __init__(self, snapshot: Snapshot, layout: Layout) -> None:
         self.layout = layout
-        self.nodes = snapshot.nodes
+        self.snapshot = snapshot
         self.usable: dict[str, frozenset[str]] = {}
         self.paths: dict[tuple[str, ...], dict[str, Path]] = {}
         self.leaves: dict[tuple[str, ...], dict[Path, list[str]]] = {}
@@ -118,8 +114,10 @@ class Grounds:
     def of(self, service: Service) -> Ground:
         """The ground of one service, as the layout is now."""
         before = dict(self.layout.counts.get(service.id, {}))
-        rules = json.dumps([service.placement.get(key) for key in ("Constraints", "Platforms")])
-        usable, paths = self._usable(rules, service), self._paths(service.spread_over)
+        wanted = plugins(service, self.snapshot)
+        placement = service.placement
+        rules = json.dumps([placement.get("Constraints"), placement.get("Platforms"), sorted(wanted)])
+        usable, paths = self._usable(rules, service, wanted), self._paths(service.spread_over)
         leaves = self._leaves(rules, service)
         most = {node: float(count) for node, count in before.items() if node not in usable}
         sizes = Counter("".join(paths[node][:1]) for node in most)
@@ -133,8 +131,8 @@ class Grounds:
         for path, nodes in leaves.items():
             others = (node for node in sorted(nodes, key=self.layout.load.__getitem__) if node not in before)
             homes[path] += islice(self._open(others, service, most), sum(before.values()))
-        vessels = Vessels(before, most, self.layout.load)
-        return Ground(service, self.layout, usable, tree(homes), vessels, sizes)
+        vessels = Vessels(before, most, self.layout.load_of_others(service.id))
+        return Ground(service, self.layout, wanted, usable, tree(homes), vessels, sizes)
 
     def _open(self, nodes: Iterable[str], service: Service, most: dict[str, float]) -> Iterator[str]:
         """Those with room; how much is noted in ``most``."""
@@ -145,24 +143,24 @@ class Grounds:
             if room > 0:
                 yield node
 
-    def _usable(self, rules: str, service: Service) -> frozenset[str]:
+    def _usable(self, rules: str, service: Service, wanted: frozenset[Plugin]) -> frozenset[str]:
         if rules not in self.usable:
-            fit = (node.id for node in self.nodes if may_hold(node, service))
+            fit = (node.id for node in self.snapshot.nodes if may_hold(node, service, wanted))
             self.usable[rules] = frozenset(fit)
         return self.usable[rules]
 
     def _paths(self, preferences: tuple[str, ...]) -> dict[str, Path]:
         if preferences not in self.paths:
-            self.paths[preferences] = {node.id: path_of(node, preferences) for node in self.nodes}
+            self.paths[preferences] = {node.id: path_of(node, preferences) for node in self.snapshot.nodes}
         return self.paths[preferences]
 
     def _leaves(self, rules: str, service: Service) -> dict[Path, list[str]]:
         """The usable nodes of every group that there is, also of those that have none."""
         key = (rules, *service.spread_over)
         if key not in self.leaves:
-            paths, usable = self._paths(service.spread_over), self._usable(rules, service)
+            paths = self._paths(service.spread_over)
             found: dict[Path, list[str]] = {path: [] for path in paths.values()}
-            for node in sorted(usable):
+            for node in sorted(self.usable[rules]):
                 found[paths[node]].append(node)
             self.leaves[key] = found
         return self.leaves[key]
@@ -173,13 +171,8 @@ def path_of(node: Node, preferences: Sequence[str]) -> Path:
 
     Preferences that swarmkit cannot read are passed over, as it does.
     """
-    found = []
-    for preference in preferences:
-        kind, _, label = preference.partition(".labels.")
-        if label and kind.lower() in ("node", "engine"):
-            labels = node.labels if kind.lower() == "node" else node.engine_labels
-            found.append(labels.get(label, ""))
-    return tuple(found)
+    values = (label(node, preference) for preference in preferences)
+    return tuple(value for value in values if value is not None)
 
 
 def tree(leaves: Mapping[Path, Sequence[str]]) -> Group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.reading import read_task
+from bootstrap.reading import read_node, read_task
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,20 @@ def test_a_worker_whose_clock_runs_ahead_does_not_make_its_tasks_young(
     status = {"State": "running", "Timestamp": worker}
     row = {"ID": "t1", "Status": status, "DesiredState": "running", "UpdatedAt": manager}
     assert read_task(row).since == since
+
+
+def test_a_task_tells_the_drivers_of_its_networks() -> None:
+    row = {"ID": "t1", "Status": {"State": "running"}, "DesiredState": "running"}
+    attachments = [
+        {"Network": {"ID": "n1", "DriverState": {"Name": name, "Options": {}}}, "Addresses": ["10.0.0.2/24"]}
+        for name in ("weave", "weave")
+    ]
+    assert read_task({**row, "NetworksAttachments": attachments}).drivers == ("weave",)
+    assert read_task({**row, "NetworksAttachments": [{"Network": {"ID": "n1"}}]}).drivers == ()
+    assert read_task(row).drivers == ()
+
+
+def test_a_node_without_an_engine_tells_no_plugins_and_one_without_any_tells_none() -> None:
+    row = {"ID": "n1", "Version": {"Index": 1}, "Spec": {}, "Status": {"State": "ready"}}
+    assert read_node(row).plugins is None
+    assert read_node({**row, "Description": {"Engine": {"EngineVersion": "20.10.24"}}}).plugins == frozenset()

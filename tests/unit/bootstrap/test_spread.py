@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,15 +114,30 @@ def later(case: Case, spread: Spread) -> Case:
     return replace(case, snapshot=replace(case.snapshot, tasks=tasks))
 
 
+def crowding(case: Case, counts: Mapping[str, int]) -> float:
+    """The squares of all nodes' loads together: their tasks, and half the share of CPU others reserve."""
+    others = Counter(task.node for task in case.snapshot.tasks if task.service == "other")
+    loads = (
+        counts.get(node, 0) + others[node] + min(0.999, others[node] / one.cpus / 2)
+        for node, one in case.machines.items()
+    )
+    return sum(load**2 for load in loads)
+
+
 def assert_best(case: Case, spread: Spread) -> None:
-    every = distributions(case.most, sum(spread.before.values()))
+    every = list(distributions(case.most, sum(spread.before.values())))
     best = min((unevenness(case, one), moves(spread.before, one)) for one in every)
     assert (unevenness(case, spread.after), moves(spread.before, spread.after)) == best
+    equal = (one for one in every if (unevenness(case, one), moves(spread.before, one)) == best)
+    least = min(crowding(case, one) for one in equal)
+    assert crowding(case, spread.after) == pytest.approx(least)
 
 
 @settings(max_examples=400, deadline=None)
 @given(cases())
-def test_no_distribution_is_more_even_and_none_as_even_has_fewer_moves(case: Case) -> None:
+def test_no_distribution_is_more_even_none_as_even_has_fewer_moves_and_of_these_none_is_less_crowded(
+    case: Case,
+) -> None:
     assert_best(case, spread_of(case, rolling=["web"]))
 
 

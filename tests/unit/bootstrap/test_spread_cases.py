@@ -82,6 +82,24 @@ def test_the_rule_that_stands_in_the_way_is_named(
     assert spread.reason == f"as even as the rules allow: 3 on 1 node, 1 on 1 node (in the way: {rule})"
 
 
+def test_a_node_without_a_plugin_gets_nothing_and_the_reason_names_it() -> None:
+    web = service("web", 4)
+    web = replace(web, spec={**web.spec, "TaskTemplate": {"LogDriver": {"Name": "splunk"}}})
+    swarm = snapshot(dict.fromkeys("abc", Machine()), [web], {"web": {"a": 3, "b": 1}})
+    known = {"a": {("Log", "splunk")}, "b": {("Log", "syslog")}, "c": {("Log", "syslog")}}
+    nodes = tuple(replace(node, plugins=frozenset(known[node.id])) for node in swarm.nodes)
+    assert plan(replace(swarm, nodes=nodes), [web])[0].reason == (
+        "as even as the rules allow: 3 on 1 node, 1 on 1 node (in the way: missing log plugin splunk on b)"
+    )
+
+
+def test_a_preference_may_be_written_in_any_case_but_for_the_label() -> None:
+    machines = {"a1": Machine(zone="a"), "a2": Machine(zone="a"), "b1": Machine(zone="b")}
+    counts = {"a1": 4, "b1": 4}
+    assert planned(counts, machines, preferences=("Node.Labels.zone",))[0].moves == 0
+    assert planned(counts, machines, preferences=("node.labels.ZONE",))[0].moves > 0
+
+
 def test_doomed_and_drained_nodes_receive_nothing() -> None:
     machines = {"b": Machine(doom="1000"), "c": Machine(availability="drain"), "d": Machine(state="down")}
     spread, _ = planned({"a": 4}, {**machines, "e": Machine()})
@@ -140,6 +158,13 @@ def test_among_equal_nodes_the_one_with_the_least_load_receives() -> None:
     machines = dict.fromkeys(["a", "b", "c"], Machine())
     swarm = snapshot(machines, [web, other], {"web": {"a": 2}, "other": {"b": 2, "c": 1}})
     assert plan(swarm, [web])[0].after == {"a": 1, "c": 1}
+
+
+def test_of_nodes_that_give_the_one_with_the_most_of_other_services_gives_more() -> None:
+    web, other = service("web", 9), service("other", 2)
+    counts = {"web": {"a": 6, "b": 3}, "other": {"b": 2}}
+    swarm = snapshot(dict.fromkeys("abcd", Machine()), [web, other], counts)
+    assert plan(swarm, [web])[0].after == {"a": 3, "b": 2, "c": 2, "d": 2}
 
 
 def test_each_service_changes_the_load_for_the_next() -> None:
