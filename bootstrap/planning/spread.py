@@ -89,13 +89,13 @@ def plan(
     """One spread for each service, those that move first, of these the one with the fullest node.
 
     ``most`` (0: any number) bounds all moves together. Services in ``rolling`` (ids) may be spread in any
-    way, the others only as a surge can. Where a plan is free, tasks go to the nodes with the least load,
-    which each service changes for the next.
+    way, but whole, the others only as a surge can, if in part. Where a plan is free, tasks go to the nodes
+    with the least load, which each service changes for the next.
     """
     found = _planned(snapshot, services, {}, rolling)
     if not most or sum(spread.moves for spread in found) <= most:
         return found
-    return _planned(snapshot, services, _shares(found, most), rolling)
+    return _planned(snapshot, services, _shares(found, most, rolling), rolling)
 
 
 def reachable(spread: Spread, snapshot: Snapshot) -> Mapping[str, int]:
@@ -121,14 +121,22 @@ def _planned(
     return tuple(sorted(found, key=lambda spread: not spread.moves))
 
 
-def _shares(found: Sequence[Spread], most: int) -> dict[str, int]:
-    """How many moves each service may make, so that those that help most are made."""
-    rows = [
-        (-gain, at, spread.service.id)
+def _shares(found: Sequence[Spread], most: int, rolling: Collection[str]) -> dict[str, int]:
+    """How many moves each service may make, so that those that help most are made.
+
+    A forced update makes all of its service's moves or none: what is too little for it is left to others.
+    """
+    granted: Counter[str] = Counter()
+    rows = (
+        (-gain, at)
         for at, spread in enumerate(found)
         for gain in gains(spread.before, spread.after, spread.moves)
-    ]
-    granted = Counter(service for _, _, service in sorted(rows)[:most])
+    )
+    for _, at in sorted(rows):
+        service, need = found[at].service.id, found[at].moves
+        size = need if service in rolling else 1
+        if granted[service] < need and granted.total() + size <= most:
+            granted[service] += size
     return {spread.service.id: granted[spread.service.id] for spread in found}
 
 
@@ -138,7 +146,7 @@ def _spread(ground: Ground, share: int | None, *, surges: bool) -> Spread:
     least = moves(before, best)
     if not least:
         return Spread(service, before, before, reasons.balanced(ground))
-    if share == 0:
+    if share is not None and share < (1 if surges else least):
         return Spread(service, before, before, reasons.held(least), missing=least)
     if surges and ground.group.groups:
         return _over_groups(ground, best, share)

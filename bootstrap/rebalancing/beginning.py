@@ -29,9 +29,9 @@ def mode_of(service: Service, asked: Rebalance) -> Mode | None:
     return next((mode for mode in Mode if mode.value == wanted), None)
 
 
-def why_not(spread: Spread, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
+def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
     """Why no wave of it may begin, and in how many seconds to try again (0: never)."""
-    service, wave = spread.service, run.waves.get(spread.service.id)
+    wave = run.waves.get(service.id)
     going = [node.hostname for node in snapshot.doomed if not empty(node, snapshot)]
     if going:
         return f"an evacuation is under way, of {', '.join(going)}", AGAIN

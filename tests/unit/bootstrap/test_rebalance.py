@@ -145,6 +145,25 @@ def test_no_more_moves_are_made_than_allowed_and_the_rest_is_told(swarm: FakeSwa
     assert swarm.spread("web")["n04"] == 2
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_a_limit_leaves_of_a_service_that_needs_more_or_may_not_move_goes_to_others(
+    *, dry_run: bool
+) -> None:
+    swarm = uneven(4)
+    swarm.avail("n04", "drain")
+    swarm.add_service("whole", 18, Labels={**OPT_IN, "swarmkeeper.rebalance": "rolling"})
+    swarm.add_service("unclear", 18, Labels={**OPT_IN, "swarmkeeper.rebalance": "later"})
+    swarm.avail("n04", "active")
+    reports = {report.service: report for report in run(swarm, max_moves=3, dry_run=dry_run).spreads}
+    done = Balance.PLANNED if dry_run else Balance.MOVED
+    assert (reports["web"].balance, reports["web"].moves) == (done, 1)
+    assert (reports["whole"].balance, reports["whole"].moves) == (Balance.LEFT, 6)
+    assert reports["whole"].reason == "max_moves=3 does not allow it"
+    assert sorted(reports["whole"].plan.values()) == [6, 6, 6]
+    assert reports["unclear"].balance is Balance.LEFT
+    assert "neither surge nor rolling" in reports["unclear"].reason
+
+
 def test_what_the_budget_does_not_allow_is_not_begun(swarm: FakeSwarm) -> None:
     result = run(swarm, budget=10)
     assert only(result).balance is Balance.LEFT

@@ -196,6 +196,17 @@ def test_a_limit_lets_the_moves_happen_that_help_most() -> None:
     assert second.reason == "left as it is: 1 moves would even it, but the limit on all moves is reached"
 
 
+def test_what_a_limit_leaves_of_a_forced_update_that_needs_more_goes_to_others() -> None:
+    whole, part = service("whole", 10), service("part", 4)
+    swarm = snapshot(dict.fromkeys("ab", Machine()), [whole, part], {"whole": {"a": 10}, "part": {"a": 4}})
+    first, second = plan(swarm, [whole, part], most=3, rolling=["whole"])
+    assert (first.service, first.moves, first.missing) == (part, 2, 0)
+    assert (second.service, second.moves, second.missing) == (whole, 0, 5)
+    first, second = plan(swarm, [whole, part], most=6, rolling=["whole"])
+    assert (first.service, first.moves, first.missing) == (whole, 5, 0)
+    assert (second.service, second.moves, second.missing) == (part, 1, 1)
+
+
 def test_services_are_chosen_by_label_or_by_name_or_id() -> None:
     one, two, three = service("one", 1, labels=OPTED_IN), service("two", 1), service("three", 1)
     three = replace(three, id="x3")
