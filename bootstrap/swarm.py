@@ -17,7 +17,7 @@ from requests.exceptions import HTTPError, RequestException
 from bootstrap.balancer import NodeEvent, read_node_event
 from bootstrap.errors import ConflictError, EngineError, NotManagerError, RefusedError, refusal
 from bootstrap.objects import NAMESPACE_LABEL, Config, Network, read_config, read_network
-from bootstrap.reading import read_membership, read_node, read_service, read_task
+from bootstrap.reading import read_membership, read_node, read_service, read_task, rows
 from bootstrap.shift import Spec
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Task
@@ -28,6 +28,7 @@ SOCKET = "unix:///var/run/docker.sock"
 API_VERSION = "1.41"  # of Docker 20.10, the oldest engine that is supported
 ANSWER_WITHIN = 5  # seconds for one engine call
 ALL_WITHIN = 30  # seconds to list all tasks: of 50,000 the answer has some 200 MB
+CHUNK = 1 << 18  # bytes of it that are read at a time
 SETTLE_WITHIN = (
     30  # seconds to start, join or leave a swarm; a join that takes 20 s goes on in the background
 )
@@ -126,9 +127,10 @@ class Engine:
         if filters:
             return self._rows("list tasks", lambda: self._api.tasks(filters), read_task)
         with self._translated("list all tasks", ALL_WITHIN):
-            answer = self._api.get(f"{self._api.base_url}/v{API_VERSION}/tasks", timeout=ALL_WITHIN)
-            _check(answer)
-            return tuple(map(read_task, answer.json()))
+            url = f"{self._api.base_url}/v{API_VERSION}/tasks"
+            with self._api.get(url, timeout=ALL_WITHIN, stream=True) as answer:
+                _check(answer)
+                return tuple(map(read_task, rows(answer.iter_content(CHUNK))))
 
     def snapshot(
         self,

@@ -64,16 +64,29 @@ class Ground:
         """The most even spread over the nodes alone, with the fewest moves to it: what a surge can reach."""
         return even(self.flat, sum(self.before.values()), self.vessels)[1]
 
-    def surged(self, waves: Sequence[int]) -> dict[str, int]:
-        """What at least comes of scale-ups by so many, one after the other, and one scale-down by all."""
+    def surged(self, waves: Sequence[int], *, aside: bool) -> dict[str, int]:
+        """What at least comes of scale-ups by so many, one after the other, and one scale-down by all.
+
+        ``aside``: while it is scaled up the service has no placement preferences.
+        """
         room = dict(self.room)
         counts = self.before
         for tasks in waves:
-            scheduler = Scheduler(counts, room, self.others, tasks)
+            scheduler = Scheduler(self.flat if aside else self.group, counts, room, self.others, tasks)
             if scheduler.scale_up() < tasks:
                 return dict(self.before)  # some would wait for ever: they are taken away first
             counts = scheduler.counts
         return scaled_down(counts, sum(waves), self.group)
+
+    def surge(self, level: Mapping[str, int]) -> tuple[tuple[int, ...], bool, dict[str, int]]:
+        """How nodes come to stand ``level``: by which waves, whether without preferences, as what at least.
+
+        With preferences nodes may stay empty, without them groups may be left behind: the nodes come first.
+        """
+        steps = waves(self.before, level)
+        ways = ((aside, self.surged(steps, aside=aside)) for aside in (False, True))
+        aside, after = min(ways, key=lambda way: (squares(self.flat, way[1]), squares(self.group, way[1])))
+        return steps, aside, after
 
     def gains(self, level: Mapping[str, int]) -> bool:
         """Nodes that stand ``level`` serve the groups: these want that too, or end more even at worst.
@@ -82,8 +95,7 @@ class Ground:
         """
         if squares(self.flat, level) == squares(self.flat, self.best()):
             return True
-        after = self.surged(waves(self.before, level))
-        return squares(self.group, after) < squares(self.group, self.before)
+        return squares(self.group, self.surge(level)[2]) < squares(self.group, self.before)
 
     def short(self, after: Mapping[str, int]) -> dict[str, list[str]]:
         """The rules that keep nodes two or more below the fullest, each with the host names of those."""

@@ -35,6 +35,7 @@ class Spread:
     reason: str
     waves: tuple[int, ...] = ()  # a surge scales up by the first, when all are placed by the next, and so on
     missing: int = 0  # moves that would make it more even, but are not planned; the reason says why
+    aside: bool = False  # the surge sets the service's placement preferences aside meanwhile
 
     @property
     def moves(self) -> int:
@@ -100,7 +101,7 @@ def plan(
 
 def reachable(spread: Spread, snapshot: Snapshot) -> Mapping[str, int]:
     """The distribution that a surge by the spread's waves ends in at least; equal nodes may change places."""
-    return Grounds(snapshot, Layout(snapshot)).of(spread.service).surged(spread.waves)
+    return Grounds(snapshot, Layout(snapshot)).of(spread.service).surged(spread.waves, aside=spread.aside)
 
 
 def _planned(
@@ -163,7 +164,7 @@ def _over_groups(ground: Ground, best: Mapping[str, int], share: int | None) -> 
     need = moves(before, level)
     if not need or not ground.gains(level):
         return Spread(service, before, before, reasons.unreachable(ground, least), missing=least)
-    steps = waves(before, partly(before, level, need if share is None else share))
-    after, tasks = ground.surged(steps), sum(steps)
+    steps, aside, after = ground.surge(partly(before, level, need if share is None else share))
+    tasks = sum(steps)
     why = reasons.surged(ground, after, best, tasks, need)
-    return Spread(service, before, after, why, steps, max(0, least - tasks))
+    return Spread(service, before, after, why, steps, max(0, least - tasks), aside)

@@ -66,7 +66,7 @@ def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision
     least, most = PATIENCE
     until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
     why = f"surge by {sum(waves)} of {spread.moves} moves: {spread.reason}"
-    update = Update(service, raised(service, waves, now, until), why)
+    update = Update(service, raised(service, waves, now, until, aside=spread.aside), why)
     return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves, nodes)), active=now), update)
 
 

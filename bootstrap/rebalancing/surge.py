@@ -2,9 +2,8 @@
 
 What is under way is marked in the service's spec by the very update that raises its replicas, so that any
 later run can end it. Swarm's own habits, which this lives by, were all measured with docker 20.10:
-a change of replicas, labels or placement preferences touches no task and resets UpdateStatus. Preferences are
-set aside meanwhile: with them Swarm fills whole groups, not the emptiest nodes. Why a surge may need several
-waves is told in scheduling.py.
+a change of replicas, labels or placement preferences touches no task and resets UpdateStatus. Why a surge may
+need several waves, or has to set preferences aside meanwhile, is told in scheduling.py.
 """
 
 from __future__ import annotations
@@ -53,12 +52,17 @@ def surge_of(service: Service) -> Surge | None:
         return None
 
 
-def raised(service: Service, waves: Sequence[int], now: float, until: float) -> Spec:
-    """The spec with so many tasks more as the first of the waves says, no preferences, and the mark."""
-    count, aside = service.replicas, tuple(service.placement.get("Preferences") or ())
-    bare = replace(service, spec=_preferring(service.spec, ())) if aside else service
-    times = round(now, 1), round(until, 1)
-    return _marked(bare, Surge(count, count, *times, "Labels" in service.spec, tuple(waves), aside))
+def raised(service: Service, waves: Sequence[int], now: float, until: float, *, aside: bool = False) -> Spec:
+    """The spec with so many tasks more as the first of the waves says, and the mark.
+
+    ``aside``: without its placement preferences, which the mark then keeps.
+    """
+    count = service.replicas
+    mark = Surge(count, count, round(now, 1), round(until, 1), "Labels" in service.spec, tuple(waves))
+    if not aside:
+        return _marked(service, mark)
+    bare = replace(service, spec=_preferring(service.spec, ()))
+    return _marked(bare, replace(mark, preferences=tuple(service.placement["Preferences"])))
 
 
 def raised_further(service: Service, surge: Surge, snapshot: Snapshot) -> Spec | None:

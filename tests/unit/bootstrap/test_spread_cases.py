@@ -131,6 +131,14 @@ def test_a_node_that_joins_a_zone_is_filled_with_no_more_restarts_than_needed(no
     assert max(zones) - min(zones) <= 1 + 2 * least
 
 
+def test_preferences_stay_where_new_nodes_of_all_zones_are_filled() -> None:
+    machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(4)}
+    spread, swarm = planned({"a0": 2, "b0": 2, "c0": 2}, machines, preferences=ZONE)
+    zones = Counter(node[0] for node in spread.after)
+    assert (zones, spread.moves, spread.aside) == (Counter(a=2, b=2, c=2), 3, False)
+    assert reachable(spread, swarm) == spread.after
+
+
 def test_a_limit_cuts_a_surge_over_zones_like_any_other() -> None:
     machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(2)}
     web = service("web", 15, preferences=ZONE)

@@ -30,7 +30,8 @@ def test_every_spec_ends_as_it_was_and_meanwhile_prefers_nothing(
     spec: dict[str, Any], placement: dict[str, Any], waves: list[int]
 ) -> None:
     spec = {**spec, "TaskTemplate": {"ContainerSpec": {"Image": "web:1"}, "Placement": placement}}
-    now = service(raised(service(spec), waves, 100.0, 160.0))
+    aside = "Preferences" in placement
+    now = service(raised(service(spec), waves, 100.0, 160.0, aside=aside))
     for wave in waves[1:]:
         surge = surge_of(now)
         assert surge
@@ -68,7 +69,7 @@ def test_replicas_that_somebody_has_changed_stay() -> None:
 def test_preferences_that_somebody_has_given_it_meanwhile_stay() -> None:
     zone, rack = ([{"Spread": {"SpreadDescriptor": f"node.labels.{label}"}}] for label in ("zone", "rack"))
     spec = {"Mode": {"Replicated": {"Replicas": 3}}, "TaskTemplate": {"Placement": {"Preferences": zone}}}
-    moved = raised(service(spec), (2,), 100.0, 160.0)
+    moved = raised(service(spec), (2,), 100.0, 160.0, aside=True)
     moved["TaskTemplate"] = {"Placement": {"Preferences": rack}}
     surge = surge_of(service(moved))
     assert surge
