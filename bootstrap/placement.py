@@ -5,34 +5,70 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from bootstrap.planning.layout import Layout
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import Node, Service
 
+Plugin = tuple[str, str]  # (type, name)
+
 CONSTRAINT = re.compile(r"\s*([\w.\-/]+)\s*(==|!=)\s*(.*?)\s*\Z")
+BUILT_IN = (("Volume", "local"), ("Log", "none"))  # which no engine lists, or need not
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # swarmkit treats each pair as one
 
 
 def room(service: Service, snapshot: Snapshot, without: Collection[str]) -> float:
     """How many more tasks of the service the nodes can take that are not in ``without``; may be infinite."""
-    layout = Layout(snapshot)
+    layout, wanted = Layout(snapshot), plugins(service, snapshot)
     return sum(
         layout.room(node.id, service.id)
         for node in snapshot.nodes
-        if node.id not in without and may_hold(node, service)
+        if node.id not in without and may_hold(node, service, wanted)
     )
 
 
-def may_hold(node: Node, service: Service) -> bool:
-    """The node is Ready and Active and meets the service's constraints and platforms."""
+def may_hold(node: Node, service: Service, wanted: Collection[Plugin] = ()) -> bool:
+    """The node may get tasks of the service, as far as it has room; see ``unfit``."""
+    return not unfit(node, service, wanted)
+
+
+def unfit(node: Node, service: Service, wanted: Collection[Plugin]) -> str:
+    """Why the node may get no task of the service, for which these plugins are wanted; "" where it may."""
     placement = service.placement
-    return (
-        node.state == "ready"
-        and node.availability == "active"
-        and all(meets(node, text) for text in placement.get("Constraints") or [])
-        and _fits_platform(node, placement.get("Platforms") or [])
+    if node.state != "ready":
+        return node.state
+    if node.availability != "active":
+        return f"availability {node.availability}"
+    met = all(meets(node, text) for text in placement.get("Constraints") or [])
+    if not met or not _fits_platform(node, placement.get("Platforms") or []):
+        return "its constraints or platform"
+    missing = [plugin for plugin in sorted(wanted) if not _has(node, plugin)]
+    return f"missing {missing[0][0].lower()} plugin {missing[0][1]}" if missing else ""
+
+
+def plugins(service: Service, snapshot: Snapshot) -> frozenset[Plugin]:
+    """The plugins that a node needs for its tasks: of volumes, of its networks and of its log."""
+    mounts = (service.template.get("ContainerSpec") or {}).get("Mounts") or ()
+    named = {("Volume", _driver(mount)) for mount in mounts if mount.get("Type") == "volume"}
+    named |= {("Network", driver) for driver in snapshot.drivers_of(service)}
+    named.add(("Log", (service.template.get("LogDriver") or {}).get("Name", "")))
+    return frozenset(
+        named - {("Volume", ""), ("Volume", "local"), ("Network", ""), ("Log", ""), ("Log", "none")}
     )
+
+
+def _driver(mount: Mapping[str, Any]) -> str:
+    return str(((mount.get("VolumeOptions") or {}).get("DriverConfig") or {}).get("Name", ""))
+
+
+def _has(node: Node, plugin: Plugin) -> bool:
+    """A node of which no plugins are known is not judged by them, nor by log drivers an old engine."""
+    kind, name = plugin
+    known = node.plugins
+    if known is None or (kind == "Log" and all(other != kind for other, _ in known)):
+        return True
+    return plugin in known or (kind, f"{name}:latest") in known
 
 
 def meets(node: Node, constraint: str) -> bool:
@@ -47,18 +83,26 @@ def meets(node: Node, constraint: str) -> bool:
     return value is not None and (value.lower() == wanted.lower()) == (operator == "==")
 
 
+def label(node: Node, key: str) -> str | None:
+    """The node's or its engine's label, "" where it has none; None where the key names no label.
+
+    As in Swarm, ``node.labels.`` may be written in any case, what follows may not.
+    """
+    for prefix, labels in (("node.labels.", node.labels), ("engine.labels.", node.engine_labels)):
+        if key.lower().startswith(prefix) and key.lower() != prefix:
+            return labels.get(key[len(prefix) :], "")
+    return None
+
+
 def _value(node: Node, key: str) -> str | None:
-    if key.startswith("node.labels."):
-        return node.labels.get(key.removeprefix("node.labels."), "")
-    if key.startswith("engine.labels."):
-        return node.engine_labels.get(key.removeprefix("engine.labels."), "")
-    return {
+    known = {
         "node.id": node.id,
         "node.hostname": node.hostname,
         "node.role": node.role,
         "node.platform.os": node.platform[0],
         "node.platform.arch": node.platform[1],
-    }.get(key.lower())
+    }
+    return known.get(key.lower(), label(node, key))
 
 
 def _has_address(node: Node, wanted: str) -> bool:

@@ -1,11 +1,39 @@
-"""Reads the engine's JSON into the values of view.py."""
+"""Reads the engine's JSON into the values of view.py; a long list row by row, as it comes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import codecs
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from bootstrap.view import Membership, Node, Service, Task, counted, moment
+
+BETWEEN = re.compile(r"[\s,\[]*")  # what stands before a row of a list
+
+
+def rows(chunks: Iterable[bytes]) -> Iterator[Any]:
+    """The rows of a JSON list of objects, each as soon as it is there: the list never stands whole in memory.
+
+    Raises ConnectionError where it breaks off.
+    """
+    decoder, decode = codecs.getincrementaldecoder("utf-8")(), json.JSONDecoder().raw_decode
+    rest = ""
+    for chunk in chunks:
+        text, at = rest + decoder.decode(chunk), 0
+        try:
+            while True:
+                if gap := BETWEEN.match(text, at):
+                    at = gap.end()
+                row, at = decode(text, at)
+                yield row
+        except json.JSONDecodeError:  # the next row is not all there yet
+            rest = text[at:]
+    if rest.strip() != "]":
+        raise ConnectionError("the list broke off")
 
 
 def read_node(row: Mapping[str, Any]) -> Node:
@@ -13,6 +41,7 @@ def read_node(row: Mapping[str, Any]) -> Node:
     description = row.get("Description") or {}
     resources = description.get("Resources") or {}
     platform = description.get("Platform") or {}
+    engine = description.get("Engine") or {}
     manager = row.get("ManagerStatus") or {}
     return Node(
         id=row["ID"],
@@ -21,13 +50,16 @@ def read_node(row: Mapping[str, Any]) -> Node:
         state=row["Status"].get("State", "unknown"),
         address=_host(manager.get("Addr") or "") or row["Status"].get("Addr", ""),
         hostname=description.get("Hostname", ""),
-        engine_labels=(description.get("Engine") or {}).get("Labels") or {},
+        engine_labels=engine.get("Labels") or {},
         platform=(platform.get("OS", ""), platform.get("Architecture", "")),
         cpus=int(resources.get("NanoCPUs", 0)),
         memory=int(resources.get("MemoryBytes", 0)),
         generic=counted(resources.get("GenericResources")),
         reachability=manager.get("Reachability", "") if manager else "",
         leader=bool(manager.get("Leader", False)),
+        plugins=_plugins(tuple((one["Type"], one["Name"]) for one in engine.get("Plugins") or ()))
+        if engine
+        else None,
     )
 
 
@@ -59,14 +91,25 @@ def read_task(row: Mapping[str, Any]) -> Task:
     since, noted = row["Status"].get("Timestamp", ""), row.get("UpdatedAt", "")
     return Task(
         id=row["ID"],
-        service=row.get("ServiceID", ""),
-        node=row.get("NodeID", ""),
+        service=intern(row.get("ServiceID", "")),
+        node=intern(row.get("NodeID", "")),
         slot=row.get("Slot", 0),
-        state=row["Status"]["State"],
-        desired=row["DesiredState"],
+        state=intern(row["Status"]["State"]),
+        desired=intern(row["DesiredState"]),
         created=row.get("CreatedAt", ""),
         since=min(since, noted, key=moment) if noted else since,
+        drivers=tuple({name for one in row.get("NetworksAttachments") or () if (name := _driver(one))}),
     )
+
+
+@lru_cache(maxsize=64)
+def _plugins(rows: tuple[tuple[str, str], ...]) -> frozenset[tuple[str, str]]:
+    """One for all nodes that have the same."""
+    return frozenset(rows)
+
+
+def _driver(attachment: Mapping[str, Any]) -> str:
+    return str(((attachment.get("Network") or {}).get("DriverState") or {}).get("Name", ""))
 
 
 def _host(address: str) -> str:

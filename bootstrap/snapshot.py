@@ -40,6 +40,10 @@ class Snapshot:
     def tasks_of(self, service: Service) -> tuple[Task, ...]:
         return self._by_service.get(service.id, ())
 
+    def drivers_of(self, service: Service) -> frozenset[str]:
+        """The drivers of the networks that its tasks are attached to: its own spec gives ids only."""
+        return frozenset(driver for task in self.tasks_of(service) for driver in task.drivers)
+
     def tasks_on(self, nodes: Iterable[str]) -> tuple[Task, ...]:
         ids = frozenset(nodes)
         return tuple(task for task in self.tasks if task.node in ids)

@@ -17,7 +17,7 @@ from bootstrap.balancer import NodeEvent, read_node_event
 from bootstrap.connection import ANSWER_WITHIN, SOCKET, Connection, check
 from bootstrap.errors import ConflictError, EngineError, NotManagerError, RefusedError
 from bootstrap.objects import NAMESPACE_LABEL, Config, Network, read_config, read_network
-from bootstrap.reading import read_membership, read_node, read_service, read_task
+from bootstrap.reading import read_membership, read_node, read_service, read_task, rows
 from bootstrap.shift import Spec
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Task
@@ -25,6 +25,7 @@ from bootstrap.view import DOOMED_LABEL, Membership, Node, Service, Task
 __all__ = ["SOCKET", "Config", "ConflictError", "Engine", "EngineError", "NotManagerError", "RefusedError"]
 
 ALL_WITHIN = 30  # seconds to list all tasks: of 50,000 the answer has some 200 MB
+CHUNK = 1 << 18  # bytes of it that are read at a time
 SETTLE_WITHIN = (
     30  # seconds to start, join or leave a swarm; a join that takes 20 s goes on in the background
 )
@@ -125,9 +126,9 @@ class Engine(Connection):
         if filters:
             return self._rows("list tasks", lambda api: api.tasks(filters), read_task)
         with self._translated("list all tasks", ALL_WITHIN):
-            answer = self._api.get(self._url("/tasks"), timeout=ALL_WITHIN)
-            check(answer)
-            return tuple(map(read_task, answer.json()))
+            with self._api.get(self._url("/tasks"), timeout=ALL_WITHIN, stream=True) as answer:
+                check(answer)
+                return tuple(map(read_task, rows(answer.iter_content(CHUNK))))
 
     def snapshot(
         self,

@@ -39,6 +39,7 @@ class Node:
     reachability: str = ""  # of a manager: reachable, unreachable; "" for workers
     leader: bool = False
     generic: Mapping[str, int] = field(default_factory=dict)  # generic resources: kind -> how many
+    plugins: frozenset[tuple[str, str]] | None = None  # (Volume, Network or Log, name); None: not told
 
     @property
     def availability(self) -> str:
@@ -213,6 +214,7 @@ class Task:
     desired: str
     created: str = ""  # RFC 3339, as the engine gives it; see ``moment``
     since: str = ""  # when it entered its state
+    drivers: tuple[str, ...] = ()  # of the networks that it is attached to
 
     @property
     def wanted(self) -> bool:

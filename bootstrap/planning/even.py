@@ -2,7 +2,8 @@
 
 Even is what swarmkit means by it: the groups of the outermost placement preference hold equally many tasks,
 in each of them those of the next one, and in the innermost the nodes. Each level is filled like vessels that
-are joined: all stand at one level or one above it, lower only where a vessel is full.
+are joined: all stand at one level or one above it, lower only where a vessel is full. What is then free is
+decided by load: the squares of the nodes' loads, with these tasks on them, add up to the least.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Vessels:
 
     before: Mapping[str, int]
     most: Mapping[str, float]  # of a node that is not in it: any number
-    load: Mapping[str, float]
+    load: Mapping[str, float]  # by tasks of other services
 
     def cap(self, group: Group) -> float:
         """How many tasks the group may hold."""

@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from bootstrap.placement import may_hold
-from bootstrap.planning.even import Cost, Group, Path, Vessels, even, squares
+from bootstrap.placement import Plugin, label, may_hold, plugins, unfit
+from bootstrap.planning.even import Group, Path, Vessels, even, squares
 from bootstrap.planning.layout import Layout
-from bootstrap.planning.scheduling import Scheduler, scaled_down
+from bootstrap.planning.scheduling import Scheduler, scaled_down, waves
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import Node, Service
-
-WAVES = 8  # that are tried at most for a service with placement preferences
-SAMPLES = 8  # sizes of a surge that are tried for such a service
-UNUSABLE = "its constraints or platform"
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,7 @@ class Ground:
 
     service: Service
     layout: Layout
+    plugins: frozenset[Plugin]  # that its tasks need
     usable: frozenset[str]  # nodes that may get tasks, as far as they have room
     group: Group
     vessels: Vessels
@@ -58,37 +55,47 @@ class Ground:
         """The most even spread that the rules allow, with the fewest moves to it."""
         return even(self.group, sum(self.before.values()), self.vessels)[1]
 
-    def surged(self, waves: Sequence[int]) -> dict[str, int]:
-        """What at least comes of scale-ups by so many, one after the other, and one scale-down by all."""
+    @cached_property
+    def flat(self) -> Group:
+        """Its nodes without the groups: a surge knows none."""
+        return Group(nodes=tuple(self.group.paths))
+
+    def level(self) -> dict[str, int]:
+        """The most even spread over the nodes alone, with the fewest moves to it: what a surge can reach."""
+        return even(self.flat, sum(self.before.values()), self.vessels)[1]
+
+    def surged(self, waves: Sequence[int], *, aside: bool) -> dict[str, int]:
+        """What at least comes of scale-ups by so many, one after the other, and one scale-down by all.
+
+        ``aside``: while it is scaled up the service has no placement preferences.
+        """
         room = dict(self.room)
         counts = self.before
         for tasks in waves:
-            scheduler = Scheduler(self.group, counts, room, self.others, tasks)
+            scheduler = Scheduler(self.flat if aside else self.group, counts, room, self.others, tasks)
             if scheduler.scale_up() < tasks:
                 return dict(self.before)  # some would wait for ever: they are taken away first
             counts = scheduler.counts
         return scaled_down(counts, sum(waves), self.group)
 
-    def best_surge(self, least: int, most: int) -> tuple[tuple[int, ...], dict[str, int]]:
-        """The waves, of ``least`` to ``most`` tasks together, that end most even, and what they end in.
+    def surge(self, level: Mapping[str, int]) -> tuple[tuple[int, ...], bool, dict[str, int]]:
+        """How nodes come to stand ``level``: by which waves, whether without preferences, as what at least.
 
-        Without placement preferences the fewest moves always do. With them Swarm first fills all groups up to
-        the average, so that more may be needed. No wave and all as before where none makes it more even.
+        With preferences nodes may stay empty, without them groups may be left behind: the nodes come first.
         """
-        aim = squares(self.group, self.best())
-        best: tuple[Cost, tuple[int, ...], dict[str, int]]
-        best = (squares(self.group, self.before), (), dict(self.before))
-        sizes = sorted({*sampled(least, most), min(most, max(least, self._alike()))})
-        for tasks in sizes:
-            for waves in self._ways(tasks):
-                after = self.surged(waves)
-                found = squares(self.group, after)
-                best = min(best, (found, waves, after), key=lambda one: (one[0], sum(one[1])))
-                if found[-1] == aim[-1]:
-                    break  # waves help only among the nodes of a group
-            if best[0] == aim:
-                break
-        return best[1], best[2]
+        steps = waves(self.before, level)
+        ways = ((aside, self.surged(steps, aside=aside)) for aside in (False, True))
+        aside, after = min(ways, key=lambda way: (squares(self.flat, way[1]), squares(self.group, way[1])))
+        return steps, aside, after
+
+    def gains(self, level: Mapping[str, int]) -> bool:
+        """Nodes that stand ``level`` serve the groups: these want that too, or end more even at worst.
+
+        Each move changes two groups by one at most, so that what is even over both stays nearly so.
+        """
+        if squares(self.flat, level) == squares(self.flat, self.best()):
+            return True
+        return squares(self.group, self.surge(level)[2]) < squares(self.group, self.before)
 
     def short(self, after: Mapping[str, int]) -> dict[str, list[str]]:
         """The rules that keep nodes two or more below the fullest, each with the host names of those."""
@@ -99,32 +106,11 @@ class Ground:
                 found.setdefault(self._rule(node), []).append(self.layout.hosts[node])
         return found
 
-    def _alike(self) -> int:
-        """How many tasks fill all outermost groups as high as the one that needs most within itself."""
-        need = {node: max(0, count - self.before.get(node, 0)) for node, count in self.best().items()}
-        stands, comes = self.group.tallies(self.before), self.group.tallies(need)
-        heights = [
-            (stands[(key,)], stands[(key,)] + comes[(key,)]) for key, size in self.sizes.items() if size
-        ]
-        top = max((height for _, height in heights), default=0)
-        return sum(top - height for height, _ in heights)
-
-    def _ways(self, tasks: int) -> Iterator[tuple[int, ...]]:
-        """All at once, then in a few waves that bring the same number to each group."""
-        yield (tasks,)
-        groups = max(1, len(set(self.group.paths.values())))
-        width = groups * math.ceil(tasks / groups / WAVES)
-        if width < tasks:
-            yield (width,) * (tasks // width) + ((tasks % width,) if tasks % width else ())
-
     def _rule(self, node: str) -> str:
         """Why the node can hold no more."""
-        known = self.layout.held[node].node
         if node in self.usable:
             return min(self.layout.limits(node, self.service.id), key=lambda limit: limit[1])[0]
-        if known.state != "ready":
-            return known.state
-        return UNUSABLE if known.availability == "active" else f"availability {known.availability}"
+        return unfit(self.layout.held[node].node, self.service, self.plugins)
 
 
 class Grounds:
@@ -132,7 +118,7 @@ class Grounds:
 
     def __init__(self, snapshot: Snapshot, layout: Layout) -> None:
         self.layout = layout
-        self.nodes = snapshot.nodes
+        self.snapshot = snapshot
         self.usable: dict[str, frozenset[str]] = {}
         self.paths: dict[tuple[str, ...], dict[str, Path]] = {}
         self.leaves: dict[tuple[str, ...], dict[Path, list[str]]] = {}
@@ -140,8 +126,10 @@ class Grounds:
     def of(self, service: Service) -> Ground:
         """The ground of one service, as the layout is now."""
         before = dict(self.layout.counts.get(service.id, {}))
-        rules = json.dumps([service.placement.get(key) for key in ("Constraints", "Platforms")])
-        usable, paths = self._usable(rules, service), self._paths(service.spread_over)
+        wanted = plugins(service, self.snapshot)
+        placement = service.placement
+        rules = json.dumps([placement.get("Constraints"), placement.get("Platforms"), sorted(wanted)])
+        usable, paths = self._usable(rules, service, wanted), self._paths(service.spread_over)
         leaves = self._leaves(rules, service)
         most = {node: float(count) for node, count in before.items() if node not in usable}
         sizes = Counter("".join(paths[node][:1]) for node in most)
@@ -155,8 +143,8 @@ class Grounds:
         for path, nodes in leaves.items():
             others = (node for node in sorted(nodes, key=self.layout.load.__getitem__) if node not in before)
             homes[path] += islice(self._open(others, service, most), sum(before.values()))
-        vessels = Vessels(before, most, self.layout.load)
-        return Ground(service, self.layout, usable, tree(homes), vessels, sizes)
+        vessels = Vessels(before, most, self.layout.load_of_others(service.id))
+        return Ground(service, self.layout, wanted, usable, tree(homes), vessels, sizes)
 
     def _open(self, nodes: Iterable[str], service: Service, most: dict[str, float]) -> Iterator[str]:
         """Those with room; how much is noted in ``most``."""
@@ -167,24 +155,24 @@ class Grounds:
             if room > 0:
                 yield node
 
-    def _usable(self, rules: str, service: Service) -> frozenset[str]:
+    def _usable(self, rules: str, service: Service, wanted: frozenset[Plugin]) -> frozenset[str]:
         if rules not in self.usable:
-            fit = (node.id for node in self.nodes if may_hold(node, service))
+            fit = (node.id for node in self.snapshot.nodes if may_hold(node, service, wanted))
             self.usable[rules] = frozenset(fit)
         return self.usable[rules]
 
     def _paths(self, preferences: tuple[str, ...]) -> dict[str, Path]:
         if preferences not in self.paths:
-            self.paths[preferences] = {node.id: path_of(node, preferences) for node in self.nodes}
+            self.paths[preferences] = {node.id: path_of(node, preferences) for node in self.snapshot.nodes}
         return self.paths[preferences]
 
     def _leaves(self, rules: str, service: Service) -> dict[Path, list[str]]:
         """The usable nodes of every group that there is, also of those that have none."""
         key = (rules, *service.spread_over)
         if key not in self.leaves:
-            paths, usable = self._paths(service.spread_over), self._usable(rules, service)
+            paths = self._paths(service.spread_over)
             found: dict[Path, list[str]] = {path: [] for path in paths.values()}
-            for node in sorted(usable):
+            for node in sorted(self.usable[rules]):
                 found[paths[node]].append(node)
             self.leaves[key] = found
         return self.leaves[key]
@@ -195,13 +183,8 @@ def path_of(node: Node, preferences: Sequence[str]) -> Path:
 
     Preferences that swarmkit cannot read are passed over, as it does.
     """
-    found = []
-    for preference in preferences:
-        kind, _, label = preference.partition(".labels.")
-        if label and kind.lower() in ("node", "engine"):
-            labels = node.labels if kind.lower() == "node" else node.engine_labels
-            found.append(labels.get(label, ""))
-    return tuple(found)
+    values = (label(node, preference) for preference in preferences)
+    return tuple(value for value in values if value is not None)
 
 
 def tree(leaves: Mapping[Path, Sequence[str]]) -> Group:
@@ -212,12 +195,3 @@ def tree(leaves: Mapping[Path, Sequence[str]]) -> Group:
     for path, nodes in leaves.items():
         parts.setdefault(path[0], {})[path[1:]] = nodes
     return Group({value: tree(part) for value, part in sorted(parts.items())})
-
-
-def sampled(least: int, most: int) -> list[int]:
-    """All numbers from least to most where they are few, else the first ones and then wider apart."""
-    if most - least < SAMPLES:
-        return list(range(least, most + 1))
-    near = range(least, least + SAMPLES // 2)
-    step = (most - near.stop) / (SAMPLES // 2)
-    return [*near, *(near.stop + round(step * at) for at in range(1, SAMPLES // 2 + 1))]

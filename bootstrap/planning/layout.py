@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,12 +62,11 @@ class Held:
         """Let so many go. Their resources stay taken: a run may stop before they have left."""
         self.tasks -= tasks
 
-    @property
-    def load(self) -> float:
-        """The tasks of all services and, below 1, the share of CPU and memory that they reserve."""
-        cpus = 1 - self.cpus / self.node.cpus if self.node.cpus else 0.0
-        memory = 1 - self.memory / self.node.memory if self.node.memory else 0.0
-        return self.tasks + max(0.0, min(0.999, (cpus + memory) / 2))
+    def load(self, demand: Demand = NOTHING, tasks: int = 0) -> float:
+        """Its tasks and, below 1, the share of CPU and memory they reserve; without so many of a kind."""
+        cpus = 1 - (self.cpus + demand.cpus * tasks) / self.node.cpus if self.node.cpus else 0.0
+        memory = 1 - (self.memory + demand.memory * tasks) / self.node.memory if self.node.memory else 0.0
+        return self.tasks - tasks + max(0.0, min(0.999, (cpus + memory) / 2))
 
 
 class Layout:
@@ -83,7 +82,7 @@ class Layout:
                 there = self.counts.setdefault(task.service, {})
                 there[task.node] = there.get(task.node, 0) + 1
                 self.held[task.node].take(self.demand(task.service))
-        self.load = {node: held.load for node, held in self.held.items()}  # to compare nodes by
+        self.load = {node: held.load() for node, held in self.held.items()}  # to compare nodes by
 
     @cached_property
     def hosts(self) -> Mapping[str, str]:
@@ -101,10 +100,10 @@ class Layout:
         """How many more tasks of the service the node can take; may be infinite."""
         return min((room for _, room in self.limits(node, service)), default=math.inf)
 
-    def most(self, nodes: Collection[str], service: str) -> dict[str, float]:
-        """How many tasks of the service each of the nodes may hold, with those that it holds."""
-        before = self.counts.get(service, {})
-        return {node: before.get(node, 0) + self.room(node, service) for node in nodes}
+    def load_of_others(self, service: str) -> dict[str, float]:
+        """How loaded each node is by all but this service: what a plan for it adds its own tasks to."""
+        demand, counts = self.demand(service), self.counts.get(service, {})
+        return {**self.load, **{node: self.held[node].load(demand, count) for node, count in counts.items()}}
 
     def limits(self, node: str, service: str) -> list[tuple[str, float]]:
         """What bounds the tasks of the service on the node: each rule's name and how many more it allows."""
@@ -132,5 +131,5 @@ class Layout:
                 self.held[node].take(demand, more)
             elif more < 0:
                 self.held[node].leave(-more)
-            self.load[node] = self.held[node].load
+            self.load[node] = self.held[node].load()
         self.counts[service] = dict(after)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from bootstrap.planning.ground import Ground
-from bootstrap.planning.moves import fullest, moves
+from bootstrap.planning.moves import fullest
 
 LISTED = 3  # host names that a reason gives at most
 TALLIES = 4  # different counts that a reason gives one by one at most
@@ -27,31 +27,27 @@ def held(least: int) -> str:
     return f"left as it is: {least} moves would even it, but the limit on all moves is reached"
 
 
-def moved(ground: Ground, after: Counts, best: Counts, tasks: int = 0) -> str:
-    """Of a service that changes; a surge may start more ``tasks`` than change their node."""
-    least = moves(ground.before, best)
-    tasks = tasks or moves(ground.before, after)
+def moved(ground: Ground, after: Counts, tasks: int, need: int) -> str:
+    """Of a service of which so many ``tasks`` move, of the ``need`` that would without a limit."""
     total = sum(ground.before.values())
     change = f"{tasks} of {total} tasks move: {stands(ground, ground.before)}, then {stands(ground, after)}"
-    if tasks < least:
-        return f"{change}; {least - tasks} more would even it, but the limit on all moves is reached"
+    if tasks < need:
+        return f"{change}; {need - tasks} more would even it, but the limit on all moves is reached"
     return change + _rules(ground, after)
 
 
-def surged(ground: Ground, after: Counts, best: Counts, tasks: int) -> str:
+def surged(ground: Ground, after: Counts, best: Counts, tasks: int, need: int) -> str:
     """Of a service with placement preferences that changes as far as a surge can change it."""
-    why, least = moved(ground, after, best, tasks), moves(ground.before, best)
-    if tasks > least:
-        why += f"; {least} have to, but Swarm fills all groups up alike"
-    if any(one > two for one, two in zip(_gaps(ground, after), _gaps(ground, best), strict=True)):
-        why += f"; rolling would be needed for more: {_limits(ground)}"
+    why = moved(ground, after, tasks, need)
+    if tasks == need and any(
+        one > two for one, two in zip(_gaps(ground, after), _gaps(ground, best), strict=True)
+    ):
+        why += f"; rolling may be needed for more: {_limits(ground)}"
     return why
 
 
-def unreachable(ground: Ground, least: int, share: int) -> str:
+def unreachable(ground: Ground, least: int) -> str:
     """Of a service that a surge would not make more even."""
-    if share < least:
-        return f"left as it is: {least} moves would even it, the limit on all moves leaves {share}, too few"
     return f"left as it is: {least} moves would even it, but rolling would be needed: {_limits(ground)}"
 
 

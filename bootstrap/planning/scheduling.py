@@ -3,7 +3,8 @@
 * A scale-up goes through the feasible nodes from the one with the fewest tasks of the service (then of all
   services), and goes on to the next one only where that holds fewer. So of 9/0/0 plus 6 it makes 9/5/1, and
   9/3/3 only when it is asked three times for 2 (both measured): hence the waves.
-* With placement preferences, each group below the average is filled up to it, in no certain order.
+* With placement preferences, each group below the average is filled up to it, in no certain order, whatever
+  its nodes hold. A surge that would so leave nodes empty sets the preferences aside (both measured).
 * A scale-down takes the highest of "n-th copy on its node" first, and knows no preferences.
 """
 

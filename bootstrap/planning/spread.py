@@ -35,10 +35,11 @@ class Spread:
     reason: str
     waves: tuple[int, ...] = ()  # a surge scales up by the first, when all are placed by the next, and so on
     missing: int = 0  # moves that would make it more even, but are not planned; the reason says why
+    aside: bool = False  # the surge sets the service's placement preferences aside meanwhile
 
     @property
     def moves(self) -> int:
-        """How many tasks start anew. A surge over uneven groups may need more than change their node."""
+        """How many tasks start anew; of a surge, also where at worst fewer change their node."""
         return max(moves(self.before, self.after), sum(self.waves))
 
 
@@ -89,18 +90,18 @@ def plan(
     """One spread for each service, those that move first, of these the one with the fullest node.
 
     ``most`` (0: any number) bounds all moves together. Services in ``rolling`` (ids) may be spread in any
-    way, the others only as a surge can. Where a plan is free, tasks go to the nodes with the least load,
-    which each service changes for the next.
+    way, but whole, the others only as a surge can, if in part. Where a plan is free, tasks go to the nodes
+    with the least load, which each service changes for the next.
     """
     found = _planned(snapshot, services, {}, rolling)
     if not most or sum(spread.moves for spread in found) <= most:
         return found
-    return _planned(snapshot, services, _shares(found, most), rolling)
+    return _planned(snapshot, services, _shares(found, most, rolling), rolling)
 
 
 def reachable(spread: Spread, snapshot: Snapshot) -> Mapping[str, int]:
     """The distribution that a surge by the spread's waves ends in at least; equal nodes may change places."""
-    return Grounds(snapshot, Layout(snapshot)).of(spread.service).surged(spread.waves)
+    return Grounds(snapshot, Layout(snapshot)).of(spread.service).surged(spread.waves, aside=spread.aside)
 
 
 def _planned(
@@ -121,14 +122,22 @@ def _planned(
     return tuple(sorted(found, key=lambda spread: not spread.moves))
 
 
-def _shares(found: Sequence[Spread], most: int) -> dict[str, int]:
-    """How many moves each service may make, so that those that help most are made."""
-    rows = [
-        (-gain, at, spread.service.id)
+def _shares(found: Sequence[Spread], most: int, rolling: Collection[str]) -> dict[str, int]:
+    """How many moves each service may make, so that those that help most are made.
+
+    A forced update makes all of its service's moves or none: what is too little for it is left to others.
+    """
+    granted: Counter[str] = Counter()
+    rows = (
+        (-gain, at)
         for at, spread in enumerate(found)
         for gain in gains(spread.before, spread.after, spread.moves)
-    ]
-    granted = Counter(service for _, _, service in sorted(rows)[:most])
+    )
+    for _, at in sorted(rows):
+        service, need = found[at].service.id, found[at].moves
+        size = need if service in rolling else 1
+        if granted[service] < need and granted.total() + size <= most:
+            granted[service] += size
     return {spread.service.id: granted[spread.service.id] for spread in found}
 
 
@@ -138,21 +147,24 @@ def _spread(ground: Ground, share: int | None, *, surges: bool) -> Spread:
     least = moves(before, best)
     if not least:
         return Spread(service, before, before, reasons.balanced(ground))
-    if share == 0:
+    if share is not None and share < (1 if surges else least):
         return Spread(service, before, before, reasons.held(least), missing=least)
     if surges and ground.group.groups:
-        return _over_groups(ground, best, sum(before.values()) if share is None else share)
+        return _over_groups(ground, best, share)
     share = least if share is None else share
     after = partly(before, best, share)
-    why, over = reasons.moved(ground, after, best), max(0, least - share)
+    why, over = reasons.moved(ground, after, min(least, share), least), max(0, least - share)
     return Spread(service, before, after, why, waves(before, after) if surges else (), over)
 
 
-def _over_groups(ground: Ground, best: Mapping[str, int], share: int) -> Spread:
-    """Of a service with placement preferences: what a surge can do of it."""
+def _over_groups(ground: Ground, best: Mapping[str, int], share: int | None) -> Spread:
+    """Of a service with placement preferences: what a surge, which levels the nodes, can do of it."""
     service, before, least = ground.service, ground.before, moves(ground.before, best)
-    steps, after = ground.best_surge(min(least, share), share)
-    if not steps:
-        return Spread(service, before, before, reasons.unreachable(ground, least, share), missing=least)
-    why, over = reasons.surged(ground, after, best, sum(steps)), max(0, least - share)
-    return Spread(service, before, after, why, steps, over)
+    level = ground.level()
+    need = moves(before, level)
+    if not need or not ground.gains(level):
+        return Spread(service, before, before, reasons.unreachable(ground, least), missing=least)
+    steps, aside, after = ground.surge(partly(before, level, need if share is None else share))
+    tasks = sum(steps)
+    why = reasons.surged(ground, after, best, tasks, need)
+    return Spread(service, before, after, why, steps, max(0, least - tasks), aside)

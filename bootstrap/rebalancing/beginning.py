@@ -29,9 +29,9 @@ def mode_of(service: Service, asked: Rebalance) -> Mode | None:
     return next((mode for mode in Mode if mode.value == wanted), None)
 
 
-def why_not(spread: Spread, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
+def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
     """Why no wave of it may begin, and in how many seconds to try again (0: never)."""
-    service, wave = spread.service, run.waves.get(spread.service.id)
+    wave = run.waves.get(service.id)
     going = [node.hostname for node in snapshot.doomed if not empty(node, snapshot)]
     if going:
         return f"an evacuation is under way, of {', '.join(going)}", AGAIN
@@ -61,11 +61,12 @@ def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision
     if late := _too_long("a wave", start + steady(service) + CLOSING, run, now):
         return stay(spread, run, *late)
     at_once = max(AT_ONCE, service.replicas // PART)
-    waves = spread.waves if service.spread_over else _some(spread.waves, at_once)
+    waves = _some(spread.waves, at_once)
     least, most = PATIENCE
     until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
     why = f"surge by {sum(waves)} of {spread.moves} moves: {spread.reason}"
-    update = Update(service, raised(service, waves, newest(service, snapshot), until), why)
+    spec = raised(service, waves, newest(service, snapshot), until, aside=spread.aside)
+    update = Update(service, spec, why)
     return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves, nodes)), active=now), update)
 
 
@@ -76,7 +77,7 @@ def usable(snapshot: Snapshot) -> frozenset[str]:
 
 
 def _some(waves: Sequence[int], most: int) -> tuple[int, ...]:
-    """The first waves, up to so many tasks together. Without preferences any part of a surge is one too."""
+    """The first waves, up to so many tasks together: any part of a surge is one too."""
     sums = itertools.accumulate(waves)
     parts = (size - max(0, total - most) for size, total in zip(waves, sums, strict=True))
     return tuple(itertools.takewhile(lambda part: part > 0, parts))

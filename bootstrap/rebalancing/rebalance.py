@@ -79,14 +79,12 @@ def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
     if unrest := _unrest(snapshot, run, now):
         return Decision(run, waiting=unrest)
     run = _judged(snapshot, run)
-    found = [known for key in run.services if (known := snapshot.service_by_id.get(key))]
-    pairs = planned(snapshot, found, run) if any(key not in run.verdicts for key in run.services) else ()
-    for spread, allowed in pairs:
-        if spread.service.id not in run.verdicts:
-            decision = _one(spread, allowed, snapshot, run, now)
-            if decision.update or decision.waiting:
-                return decision
-            run = decision.run
+    found = [snapshot.service_by_id[key] for key in run.services if key not in run.verdicts]
+    for spread, allowed in planned(snapshot, found, run) if found else ():
+        decision = _one(spread, allowed, snapshot, run, now)
+        if decision.update or decision.waiting:
+            return decision
+        run = decision.run
     return Decision(run)
 
 
@@ -137,7 +135,9 @@ def planned(
     needed = plan(snapshot, services, rolling=rolls)
     if run.rest < 0:
         return tuple((spread, spread) for spread in needed)
-    found = plan(snapshot, services, run.rest, rolls) if run.rest else ()
+    modes = ((service, mode_of(service, run.asked)) for service in services)
+    able = [service for service, mode in modes if not why_not(service, mode, snapshot, run)[0]]
+    found = plan(snapshot, able, run.rest, rolls) if run.rest else ()
     allowed = {spread.service.id: spread for spread in found if spread.moves}
     return tuple((spread, allowed.get(spread.service.id)) for spread in needed)
 
@@ -154,8 +154,8 @@ def _one(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run, n
         balance = Balance.MOVED if wave else Balance.BALANCED
         return Decision(run.judged(service.id, balance, spread.reason))
     mode = mode_of(service, run.asked)
-    why, wait = why_not(spread, mode, snapshot, run)
-    if not why and (not allowed or (mode is Mode.ROLLING and allowed.moves < spread.moves)):
+    why, wait = why_not(service, mode, snapshot, run)
+    if not why and not allowed:
         why = f"max_moves={run.asked.max_moves} does not allow {'more' if wave else 'it'}"
     if why or mode is None or allowed is None:
         return stay(spread, run, why, wait)
@@ -199,8 +199,8 @@ def _foretold(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: R
         return run.judged(service.id, Balance.LEFT, why)
     if not spread.moves:
         return run.judged(service.id, Balance.BALANCED, spread.reason)
-    why, _ = why_not(spread, mode, snapshot, run)
-    if not allowed or (mode is Mode.ROLLING and allowed.moves < spread.moves):
+    why, _ = why_not(service, mode, snapshot, run)
+    if not allowed:
         why = why or f"max_moves={run.asked.max_moves} does not allow it"
     return run.judged(service.id, Balance.LEFT if why else Balance.PLANNED, why or spread.reason)
 

@@ -2,8 +2,8 @@
 
 What is under way is marked in the service's spec by the very update that raises its replicas, so that any
 later run can end it. Swarm's own habits, which this lives by, were all measured with docker 20.10:
-a change of replicas or labels touches no task and resets UpdateStatus. Why a surge may need several waves is
-told in scheduling.py.
+a change of replicas, labels or placement preferences touches no task and resets UpdateStatus. Why a surge may
+need several waves, or has to set preferences aside meanwhile, is told in scheduling.py.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Surge:
     until: float
     labels: bool  # the spec had labels, if empty ones: it must end as it was
     waves: tuple[int, ...] = ()  # by how many to raise it further, each time once all tasks have a node
+    preferences: tuple[Mapping[str, Any], ...] = ()  # for its placement, set aside until it is lowered
 
     @property
     def moves(self) -> int:
@@ -46,7 +47,8 @@ def surge_of(service: Service) -> Surge | None:
     """The surge under way; None for none, and for a label of that name that no surge wrote."""
     try:
         mark = Surge(**json.loads(service.labels.get(SURGE_LABEL, "")))
-        mark = replace(mark, waves=tuple(mark.waves))  # JSON knows lists only
+        # JSON knows lists only.
+        mark = replace(mark, waves=tuple(mark.waves), preferences=tuple(map(dict, mark.preferences)))
         numbers = (mark.replicas, mark.raised, mark.begun, mark.until, *mark.waves)
         return mark if all(isinstance(number, (int, float)) for number in numbers) else None
     except (ValueError, TypeError):
@@ -58,12 +60,19 @@ def newest(service: Service, snapshot: Snapshot) -> float:
     return max((moment(task.created) for task in snapshot.tasks_of(service)), default=0.0)
 
 
-def raised(service: Service, waves: Sequence[int], begun: float, until: float) -> Spec:
-    """The spec with so many tasks more as the first of the waves says, and the mark."""
+def raised(
+    service: Service, waves: Sequence[int], begun: float, until: float, *, aside: bool = False
+) -> Spec:
+    """The spec with so many tasks more as the first of the waves says, and the mark.
+
+    ``aside``: without its placement preferences, which the mark then keeps.
+    """
     count = service.replicas
-    return _marked(
-        service, Surge(count, count, begun, round(until, 1), "Labels" in service.spec, tuple(waves))
-    )
+    mark = Surge(count, count, begun, round(until, 1), "Labels" in service.spec, tuple(waves))
+    if not aside:
+        return _marked(service, mark)
+    bare = replace(service, spec=_preferring(service.spec, ()))
+    return _marked(bare, replace(mark, preferences=tuple(service.placement["Preferences"])))
 
 
 def raised_further(service: Service, surge: Surge, snapshot: Snapshot) -> Spec | None:
@@ -79,9 +88,11 @@ def _marked(service: Service, surge: Surge) -> Spec:
 
 
 def lowered(service: Service, surge: Surge) -> Spec:
-    """The spec as it was before; the replicas stay where somebody has changed them since."""
+    """The spec as it was before; replicas and preferences stay where somebody has changed them since."""
     ours = service.replicas == surge.raised
     spec = _scaled(service.spec, surge.replicas) if ours else dict(service.spec)
+    if surge.preferences and not service.spread_over:
+        spec = _preferring(spec, surge.preferences)
     labels = {name: value for name, value in service.labels.items() if name != SURGE_LABEL}
     return set_or_drop(spec, "Labels", labels, existed=surge.labels)
 
@@ -142,6 +153,13 @@ def moved_off(service: Service, snapshot: Snapshot, sure: Collection[str]) -> Sp
     if failing <= excluded(service):
         return None
     return shifted(service, failing | excluded(service), "start-first", Pace())
+
+
+def _preferring(spec: Mapping[str, Any], preferences: Sequence[Mapping[str, Any]]) -> Spec:
+    template = spec["TaskTemplate"]
+    rest = {key: value for key, value in template["Placement"].items() if key != "Preferences"}
+    placement = {**rest, "Preferences": list(preferences)} if preferences else rest
+    return {**spec, "TaskTemplate": {**template, "Placement": placement}}
 
 
 def _scaled(spec: Mapping[str, Any], replicas: int) -> Spec:

@@ -3,7 +3,8 @@
 * a drained or dead node's tasks are stopped at once, their replacements come after (moby 34139);
 * a start-first update replaces only tasks that do not fit the new spec, each once its successor runs;
 * an update that comes while a successor still starts stops the old task at once: that is the dip to avoid;
-* tasks are placed in swarmkit's order: of 9/0/0 and six more it makes 9/5/1;
+* tasks are placed in swarmkit's order: of 9/0/0 and six more it makes 9/5/1, and with placement preferences
+  each goes to the group with the fewest, whatever the nodes hold;
 * a scale-down takes slots without a node or with two tasks first, then the highest copies on their nodes,
   whether those run or not;
 * a forced update replaces every task, at the service's own parallelism; any other update resets UpdateStatus;
@@ -20,6 +21,7 @@ from typing import Any
 
 from bootstrap.clock import Clock
 from bootstrap.placement import may_hold
+from bootstrap.planning.ground import path_of
 from bootstrap.planning.layout import Layout
 from bootstrap.reading import read_service
 from bootstrap.snapshot import Snapshot
@@ -159,6 +161,9 @@ class FakeSwarm(FakeEngine):
             node.id: layout.room(node.id, service.id) for node in snapshot.nodes if may_hold(node, service)
         }
         others = {node: len(self.on(node)) - own[node] for node in room}
+        if service.spread_over:
+            self._spread_over(service, waiting, own, room)
+            return
         nodes = sorted(room, key=lambda node: (own[node], others[node] + own[node], node))[: len(waiting)]
         at = 0
         for task in waiting:
@@ -171,6 +176,20 @@ class FakeSwarm(FakeEngine):
             following = free[(at + 1) % len(free)]
             if at + 1 >= len(free) or own[following] < own[node]:
                 at += 1
+
+    def _spread_over(
+        self, service: Service, waiting: list[Task], own: Counter[str], room: dict[str, float]
+    ) -> None:
+        """Each to the group with the fewest, then to the node with the fewest in it."""
+        zones = {node.id: path_of(node, service.spread_over) for node in self.nodes()}
+        for task in waiting:
+            tally = Counter(zones[node] for node in own.elements() if node)
+            free = [node for node, left in room.items() if left > 0]
+            if free:
+                node = min(free, key=lambda node: (tally[zones[node]], own[node], node))
+                own[node] += 1
+                room[node] -= 1
+                self.task_rows[task.id].update(NodeID=node, age=0)
 
     def _start(self, service: Service, slot: int, node: str) -> None:
         key = f"t{next(self.counter):04}"

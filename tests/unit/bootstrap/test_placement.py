@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bootstrap.placement import may_hold, meets, room
+from bootstrap.placement import may_hold, meets, room, unfit
+from bootstrap.placement import plugins as needed
 from bootstrap.reading import read_node
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import Node, Service, Task
@@ -53,6 +54,10 @@ def task(key: str, of: Service, on: Node) -> Task:
         ("node.labels.disk==ssd", True),
         ("node.labels.none==ssd", False),
         ("node.labels.none!=ssd", True),
+        ("Node.Labels.disk==SSD", True),
+        ("node.labels.DISK==ssd", False),
+        ("ENGINE.labels.zone!=us-east-1a", False),
+        ("node.labels.==ssd", False),
         ("engine.labels.zone==us-east-1a", True),
         ("node.platform.os==linux", True),
         ("node.platform.arch==x86_64", True),
@@ -114,6 +119,60 @@ def test_reservations_of_all_services_count_against_a_nodes_resources() -> None:
     here = node(1)
     taken = (task("a", other, here), replace(task("b", other, here), desired="shutdown"))
     assert room(mine, Snapshot((here,), (mine, other), taken), without=()) == 3
+
+
+def with_plugins(*plugins: tuple[str, str]) -> Node:
+    rows = [{"Type": kind, "Name": name} for kind, name in plugins]
+    return read_node(
+        {
+            "ID": "n9",
+            "Version": {"Index": 1},
+            "Spec": {"Availability": "active"},
+            "Status": {"State": "ready"},
+            "Description": {"Engine": {"EngineVersion": "24.0.7", "Plugins": rows}},
+        }
+    )
+
+
+BUILT_IN = (("Network", "overlay"), ("Volume", "local"))
+
+
+@pytest.mark.parametrize(
+    ("plugins", "why"),
+    [
+        ([("Volume", "rexray/ebs:latest"), ("Network", "weave")], ""),
+        ([("Volume", "rexray/ebs:latest"), ("Network", "weave"), ("Log", "splunk")], ""),
+        ([("Network", "weave")], "missing volume plugin rexray/ebs"),
+        ([("Volume", "rexray/ebs:1.0"), ("Network", "weave")], "missing volume plugin rexray/ebs"),
+        ([("Volume", "rexray/ebs:latest"), ("Volume", "weave")], "missing network plugin weave"),
+        (
+            [("Volume", "rexray/ebs:latest"), ("Network", "weave"), ("Log", "syslog")],
+            "missing log plugin splunk",
+        ),
+    ],
+)
+def test_a_node_needs_the_plugins_of_volumes_networks_and_log(
+    plugins: list[tuple[str, str]], why: str
+) -> None:
+    mounts = [
+        {"Type": "volume", "VolumeOptions": {"DriverConfig": {"Name": "rexray/ebs"}}},
+        {"Type": "volume", "VolumeOptions": {"DriverConfig": {"Name": "local"}}},
+        {"Type": "volume"},
+        {"Type": "bind", "Source": "/data"},
+    ]
+    mine = service(template={"ContainerSpec": {"Mounts": mounts}, "LogDriver": {"Name": "splunk"}})
+    there = with_plugins(*BUILT_IN, *plugins)
+    attached = replace(task("t", mine, there), drivers=("weave", "overlay"))
+    snapshot = Snapshot((there,), (mine,), (attached,))
+    assert unfit(there, mine, needed(mine, snapshot)) == why
+    assert room(mine, snapshot, without=()) == (0 if why else math.inf)
+
+
+def test_a_node_whose_engine_says_nothing_is_not_judged_by_plugins() -> None:
+    silent = replace(with_plugins(), plugins=None)
+    mine = service(template={"LogDriver": {"Name": "splunk"}})
+    attached = replace(task("t", mine, silent), drivers=("weave",))
+    assert room(mine, Snapshot((silent,), (mine,), (attached,)), without=()) == math.inf
 
 
 def test_generic_resources_count_against_what_a_node_has() -> None:

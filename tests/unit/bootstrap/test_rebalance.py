@@ -35,6 +35,25 @@ def test_the_fewest_tasks_move_and_never_fewer_run_and_the_spec_ends_as_it_was(s
     assert swarm.updates == ["web", "web"]
 
 
+def test_a_node_that_joins_a_zone_is_filled_and_the_preferences_are_back_afterwards() -> None:
+    swarm = FakeSwarm(managers=1, workers=0)
+    swarm.avail("n01", "drain")
+    for zone in "abc":
+        swarm.add_node(zone=zone)
+        fresh = swarm.add_node(zone=zone)
+    swarm.avail(fresh, "drain")
+    preferences = {"Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]}
+    swarm.add_service("web", 42, Labels=dict(OPT_IN), template={"Placement": preferences})
+    swarm.avail(fresh, "active")
+    spec = json.dumps(swarm.spec("web"))
+    report = only(run(swarm))
+    assert report.before == {"host-02": 7, "host-03": 7, "host-04": 7, "host-05": 7, "host-06": 14}
+    assert (report.balance, report.moves, report.restarted) == (Balance.MOVED, 7, 7)
+    assert list(report.after.values()) == [7] * 6
+    assert swarm.fewest["web"] == 42
+    assert json.dumps(swarm.spec("web")) == spec
+
+
 def test_a_balanced_service_is_not_touched_and_said_to_be_balanced(swarm: FakeSwarm) -> None:
     run(swarm)
     version = swarm.service_rows["web"]["Version"]["Index"]
@@ -125,6 +144,25 @@ def test_no_more_moves_are_made_than_allowed_and_the_rest_is_told(swarm: FakeSwa
     assert (report.balance, report.moves, report.restarted) == (Balance.MOVED, 2, 2)
     assert report.reason == "1 move is left: max_moves=2 does not allow more"
     assert swarm.spread("web")["n04"] == 2
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_a_limit_leaves_of_a_service_that_needs_more_or_may_not_move_goes_to_others(
+    *, dry_run: bool
+) -> None:
+    swarm = uneven(4)
+    swarm.avail("n04", "drain")
+    swarm.add_service("whole", 18, Labels={**OPT_IN, "swarmkeeper.rebalance": "rolling"})
+    swarm.add_service("unclear", 18, Labels={**OPT_IN, "swarmkeeper.rebalance": "later"})
+    swarm.avail("n04", "active")
+    reports = {report.service: report for report in run(swarm, max_moves=3, dry_run=dry_run).spreads}
+    done = Balance.PLANNED if dry_run else Balance.MOVED
+    assert (reports["web"].balance, reports["web"].moves) == (done, 1)
+    assert (reports["whole"].balance, reports["whole"].moves) == (Balance.LEFT, 6)
+    assert reports["whole"].reason == "max_moves=3 does not allow it"
+    assert sorted(reports["whole"].plan.values()) == [6, 6, 6]
+    assert reports["unclear"].balance is Balance.LEFT
+    assert "neither surge nor rolling" in reports["unclear"].reason
 
 
 def test_what_the_budget_does_not_allow_is_not_begun(swarm: FakeSwarm) -> None:

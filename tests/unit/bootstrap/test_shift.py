@@ -13,7 +13,13 @@ from bootstrap.view import Service
 NODES = ["node-a", "node-b"]
 CONSTRAINTS = st.lists(st.sampled_from(["node.role==worker", "node.labels.disk==ssd"]), unique=True)
 PLACEMENTS = st.fixed_dictionaries(
-    {}, optional={"Constraints": CONSTRAINTS, "MaxReplicas": st.integers(1, 5), "Platforms": st.just([{}])}
+    {},
+    optional={
+        "Constraints": CONSTRAINTS,
+        "MaxReplicas": st.integers(1, 5),
+        "Platforms": st.just([{}]),
+        "Preferences": st.just([{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]),
+    },
 )
 UPDATES = st.fixed_dictionaries(
     {}, optional={"Parallelism": st.integers(0, 5), "Delay": st.integers(0, 10**10), "Monitor": st.just(5)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -81,20 +82,71 @@ def test_the_rule_that_stands_in_the_way_is_named(
     assert spread.reason == f"as even as the rules allow: 3 on 1 node, 1 on 1 node (in the way: {rule})"
 
 
+def test_a_node_without_a_plugin_gets_nothing_and_the_reason_names_it() -> None:
+    web = service("web", 4)
+    web = replace(web, spec={**web.spec, "TaskTemplate": {"LogDriver": {"Name": "splunk"}}})
+    swarm = snapshot(dict.fromkeys("abc", Machine()), [web], {"web": {"a": 3, "b": 1}})
+    known = {"a": {("Log", "splunk")}, "b": {("Log", "syslog")}, "c": {("Log", "syslog")}}
+    nodes = tuple(replace(node, plugins=frozenset(known[node.id])) for node in swarm.nodes)
+    assert plan(replace(swarm, nodes=nodes), [web])[0].reason == (
+        "as even as the rules allow: 3 on 1 node, 1 on 1 node (in the way: missing log plugin splunk on b)"
+    )
+
+
+def test_a_preference_may_be_written_in_any_case_but_for_the_label() -> None:
+    machines = {"a1": Machine(zone="a"), "a2": Machine(zone="a"), "b1": Machine(zone="b")}
+    counts = {"a1": 4, "b1": 4}
+    assert planned(counts, machines, preferences=("Node.Labels.zone",))[0].moves == 0
+    assert planned(counts, machines, preferences=("node.labels.ZONE",))[0].moves > 0
+
+
 def test_doomed_and_drained_nodes_receive_nothing() -> None:
     machines = {"b": Machine(doom="1000"), "c": Machine(availability="drain"), "d": Machine(state="down")}
     spread, _ = planned({"a": 4}, {**machines, "e": Machine()})
     assert spread.after == {"a": 2, "e": 2}
 
 
-def test_a_node_that_joins_a_zone_is_filled_through_all_zones() -> None:
-    machines = {key: Machine(zone=key[0]) for key in ("a1", "a2", "b1", "b2", "c1", "c2")}
-    counts = {"a1": 4, "b1": 2, "b2": 2, "c1": 2, "c2": 2}
-    spread, swarm = planned(counts, machines, preferences=ZONE)
-    assert spread.after == dict.fromkeys(machines, 2) == reachable(spread, swarm)
-    assert spread.moves == 6
-    assert "6 of 12 tasks move" in spread.reason
-    assert "2 have to, but Swarm fills all groups up alike" in spread.reason
+def placed(machines: Mapping[str, Machine], tasks: int) -> dict[str, int]:
+    """How Swarm places tasks over zones when the first node is not there yet."""
+    counts = dict.fromkeys(list(machines)[1:], 0)
+    for _ in range(tasks):
+        zones = Counter[str]()
+        for node, count in counts.items():
+            zones[node[0]] += count
+        counts[min(counts, key=lambda node: (zones[node[0]], counts[node]))] += 1
+    return counts
+
+
+@pytest.mark.parametrize("nodes", [2, 3, 4])
+@pytest.mark.parametrize("tasks", range(3, 31))
+def test_a_node_that_joins_a_zone_is_filled_with_no_more_restarts_than_needed(nodes: int, tasks: int) -> None:
+    machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(nodes)}
+    spread, swarm = planned(placed(machines, tasks), machines, preferences=ZONE)
+    least = plan(swarm, swarm.services, rolling=["web"])[0].moves
+    assert spread.moves == sum(spread.waves) == least
+    height = tasks // len(machines)
+    assert all(spread.after.get(node, 0) in (height, height + 1) for node in machines)
+    assert reachable(spread, swarm) == spread.after
+    zones = [sum(count for node, count in spread.after.items() if node[0] == zone) for zone in "abc"]
+    assert max(zones) - min(zones) <= 1 + 2 * least
+
+
+def test_preferences_stay_where_new_nodes_of_all_zones_are_filled() -> None:
+    machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(4)}
+    spread, swarm = planned({"a0": 2, "b0": 2, "c0": 2}, machines, preferences=ZONE)
+    zones = Counter(node[0] for node in spread.after)
+    assert (zones, spread.moves, spread.aside) == (Counter(a=2, b=2, c=2), 3, False)
+    assert reachable(spread, swarm) == spread.after
+
+
+def test_a_limit_cuts_a_surge_over_zones_like_any_other() -> None:
+    machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(2)}
+    web = service("web", 15, preferences=ZONE)
+    swarm = snapshot(machines, [web], {"web": {"a0": 5, "b0": 3, "b1": 2, "c0": 3, "c1": 2}})
+    spread = plan(swarm, [web], most=1)[0]
+    assert (spread.waves, spread.missing) == ((1,), 1)
+    assert spread.after == {"a0": 4, "a1": 1, "b0": 3, "b1": 2, "c0": 3, "c1": 2}
+    assert spread.reason.endswith("; 1 more would even it, but the limit on all moves is reached")
 
 
 def test_where_zones_have_unequal_nodes_only_rolling_evens_and_the_plan_says_so() -> None:
@@ -114,6 +166,13 @@ def test_among_equal_nodes_the_one_with_the_least_load_receives() -> None:
     machines = dict.fromkeys(["a", "b", "c"], Machine())
     swarm = snapshot(machines, [web, other], {"web": {"a": 2}, "other": {"b": 2, "c": 1}})
     assert plan(swarm, [web])[0].after == {"a": 1, "c": 1}
+
+
+def test_of_nodes_that_give_the_one_with_the_most_of_other_services_gives_more() -> None:
+    web, other = service("web", 9), service("other", 2)
+    counts = {"web": {"a": 6, "b": 3}, "other": {"b": 2}}
+    swarm = snapshot(dict.fromkeys("abcd", Machine()), [web, other], counts)
+    assert plan(swarm, [web])[0].after == {"a": 3, "b": 2, "c": 2, "d": 2}
 
 
 def test_each_service_changes_the_load_for_the_next() -> None:
@@ -143,6 +202,17 @@ def test_a_limit_lets_the_moves_happen_that_help_most() -> None:
     assert first.reason.endswith("; 1 more would even it, but the limit on all moves is reached")
     assert (second.moves, second.missing) == (0, 1)
     assert second.reason == "left as it is: 1 moves would even it, but the limit on all moves is reached"
+
+
+def test_what_a_limit_leaves_of_a_forced_update_that_needs_more_goes_to_others() -> None:
+    whole, part = service("whole", 10), service("part", 4)
+    swarm = snapshot(dict.fromkeys("ab", Machine()), [whole, part], {"whole": {"a": 10}, "part": {"a": 4}})
+    first, second = plan(swarm, [whole, part], most=3, rolling=["whole"])
+    assert (first.service, first.moves, first.missing) == (part, 2, 0)
+    assert (second.service, second.moves, second.missing) == (whole, 0, 5)
+    first, second = plan(swarm, [whole, part], most=6, rolling=["whole"])
+    assert (first.service, first.moves, first.missing) == (whole, 5, 0)
+    assert (second.service, second.moves, second.missing) == (part, 1, 1)
 
 
 def test_services_are_chosen_by_label_or_by_name_or_id() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bootstrap.rebalancing.surge import Surge, lowered, raised, raised_further, surge_of, survivors
 from bootstrap.snapshot import Snapshot
 from bootstrap.view import Service, Task
-from tests.unit.bootstrap.test_shift import SPECS
+from tests.unit.bootstrap.test_shift import PLACEMENTS, SPECS
 
 
 def service(spec: dict[str, Any]) -> Service:
@@ -25,9 +25,13 @@ def tasks(*rows: tuple[str, str]) -> tuple[Task, ...]:
     )
 
 
-@given(SPECS, st.lists(st.integers(1, 4), min_size=1, max_size=3))
-def test_every_spec_ends_as_it_was(spec: dict[str, Any], waves: list[int]) -> None:
-    now = service(raised(service(spec), waves, 100.0, 160.0))
+@given(SPECS, PLACEMENTS, st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_every_spec_ends_as_it_was_and_meanwhile_prefers_nothing(
+    spec: dict[str, Any], placement: dict[str, Any], waves: list[int]
+) -> None:
+    spec = {**spec, "TaskTemplate": {"ContainerSpec": {"Image": "web:1"}, "Placement": placement}}
+    aside = "Preferences" in placement
+    now = service(raised(service(spec), waves, 100.0, 160.0, aside=aside))
     for wave in waves[1:]:
         surge = surge_of(now)
         assert surge
@@ -35,6 +39,9 @@ def test_every_spec_ends_as_it_was(spec: dict[str, Any], waves: list[int]) -> No
         further = raised_further(now, surge, placed)
         assert further
         assert service(further).replicas == surge.raised + wave
+        assert service(further).placement == {
+            key: value for key, value in placement.items() if key != "Preferences"
+        }
         now = service(further)
     last = surge_of(now)
     assert last
@@ -59,6 +66,16 @@ def test_replicas_that_somebody_has_changed_stay() -> None:
     assert lowered(service(moved), surge) == {"Name": "web", "Mode": {"Replicated": {"Replicas": 7}}}
 
 
+def test_preferences_that_somebody_has_given_it_meanwhile_stay() -> None:
+    zone, rack = ([{"Spread": {"SpreadDescriptor": f"node.labels.{label}"}}] for label in ("zone", "rack"))
+    spec = {"Mode": {"Replicated": {"Replicas": 3}}, "TaskTemplate": {"Placement": {"Preferences": zone}}}
+    moved = raised(service(spec), (2,), 100.0, 160.0, aside=True)
+    moved["TaskTemplate"] = {"Placement": {"Preferences": rack}}
+    surge = surge_of(service(moved))
+    assert surge
+    assert service(lowered(service(moved), surge)).placement == {"Preferences": rack}
+
+
 @pytest.mark.parametrize("text", ["", "x", "[]", "{}", '{"replicas": 1}', "null"])
 def test_a_label_that_no_surge_wrote_is_none(text: str) -> None:
     assert surge_of(service({"Labels": {"swarmkeeper.rebalance.before": text}})) is None
@@ -66,6 +83,8 @@ def test_a_label_that_no_surge_wrote_is_none(text: str) -> None:
 
 def test_a_mark_with_words_for_numbers_is_none() -> None:
     text = '{"replicas":"9","raised":12,"begun":1,"until":2,"labels":true,"waves":[]}'
+    assert surge_of(service({"Labels": {"swarmkeeper.rebalance.before": text}})) is None
+    text = '{"replicas":9,"raised":12,"begun":1,"until":2,"labels":true,"preferences":["zone"]}'
     assert surge_of(service({"Labels": {"swarmkeeper.rebalance.before": text}})) is None
     assert Surge(1, 2, 3.0, 4.0, labels=True).moves == 1
 
