@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap import publish
-from tests.lab import account, programs
+from tests.lab import account, locks, programs
 from tests.lab.state import ROOT, Lab, LabError
 
 STAGE = "lab"
@@ -96,8 +95,7 @@ def wheels(cache: Path, requirements: Path, *which: str) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(requirements.read_bytes() + " ".join(which).encode()).hexdigest()[:16]
     filled = cache / f"wheels-{digest}"
-    with (cache / f"{filled.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.held(cache / f"{filled.name}.lock"):
         if not filled.exists():
             _download(filled, requirements, which)
     return filled
