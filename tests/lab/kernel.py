@@ -35,7 +35,7 @@ def adapt() -> None:
 def restore() -> None:
     """Put back what was before the first lab; nothing happens while any lab is up."""
     with state.locked():
-        if not state.names():
+        if not state.taken():
             _set(_before())
             _kept().unlink(missing_ok=True)
 

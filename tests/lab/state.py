@@ -111,15 +111,13 @@ def create(
 ) -> Lab:
     """Reserve a name and the first free one of the slots; LabError where the name or all slots are taken."""
     with locked():
-        # No more than this is read of other labs: they may be of another version.
-        rows = [json.loads(path.read_text()) for path in ROOT.glob("*/state.json")]
-        if any(row["name"] == name for row in rows):
+        labs = taken()
+        if name in labs:
             raise LabError(f"lab {name!r} is up already; to end it: python -m tests.lab down --name {name}")
-        taken = {row["slot"] for row in rows}
-        free = [slot for slot in slots if slot not in taken]
+        free = [slot for slot in slots if slot not in labs.values()]
         if not free:
             raise LabError(
-                f"{len(rows)} labs are up already; take one down: python -m tests.lab down --name NAME"
+                f"{len(labs)} labs are up already; take one down: python -m tests.lab down --name NAME"
             )
         lab = Lab(name, free[0], cluster, unjoined=unjoined, fleet=fleet)
         lab.directory.mkdir(parents=True, exist_ok=True)
@@ -127,9 +125,11 @@ def create(
         return lab
 
 
-def names() -> list[str]:
-    """Which labs are up."""
-    return sorted(path.parent.name for path in ROOT.glob("*/state.json"))
+def taken() -> dict[str, int]:
+    """The slots of the labs that are up, by name; to be asked while ``locked``."""
+    # No more than this is read of other labs: they may be of another version.
+    rows = [json.loads(path.read_text()) for path in ROOT.glob("*/state.json")]
+    return {row["name"]: row["slot"] for row in rows}
 
 
 def forget(name: str) -> None:
