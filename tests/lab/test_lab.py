@@ -38,10 +38,9 @@ def lab_command(*words: str) -> subprocess.CompletedProcess[str]:
 
 def remains(lab: Lab) -> dict[str, list[str]]:
     """Everything on this machine that still belongs to the lab, by kind; empty lists when nothing does."""
-    mounts = Path("/proc/self/mounts").read_text().splitlines()
     return {
         **in_slot(lab),
-        "mounts": [line for line in mounts if f"{lab.directory}/" in line],
+        "mounts": [line for line in _mounts() if f"{lab.directory}/" in line],
         "processes": ["some"] if programs.alive(lab.name) else [],
         "files": [str(path) for path in (lab.directory,) if path.exists()],
     }
@@ -53,6 +52,7 @@ def in_slot(lab: Lab) -> dict[str, list[str]]:
     found = {
         "links": [p.name for p in Path("/sys/class/net").iterdir() if p.name == name or f"{name}v" in p.name],
         "namespaces": [row for row in programs.run(["ip", "netns", "list"]).split() if f"{name}-" in row],
+        "their mounts": [line for line in _mounts() if f"/{name}-" in line],
         "groups": [str(path) for path in cgroups.tops(cgroups.parent(lab))],
         "rules": [
             rule for rule in programs.run(["iptables", "-w", "-S"]).splitlines() if f" {name} " in rule
@@ -196,6 +196,10 @@ def test_down_leaves_nothing(bare_lab: Lab) -> None:
     assert not any(remains(lab).values())
     with pytest.raises(LabError, match="no lab 'labtest' is up"):
         state.load(lab.name)
+
+
+def _mounts() -> list[str]:
+    return Path("/proc/self/mounts").read_text().splitlines()
 
 
 def _node(lab: Lab, host: Host) -> str:
