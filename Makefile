@@ -3,11 +3,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # What the lab's hosts are made of. bootstrap/ and chalicelib/ need none of it.
 PACKAGES := docker.io iptables iproute2 docker-registry busybox-static tini util-linux mount python3-venv socat
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120
+PIP := pip install -q --disable-pip-version-check --retries 10
 NOTICE ?= 120
 STAGE ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test check format lab lab-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
+.PHONY: help install system python demo test check format lab lab-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -15,24 +17,33 @@ help: ## what there is to make
 install: .venv/done .venv-ministack/done ## both virtual environments
 
 system: ## the lab's programs, through apt where one is missing (root)
-	@dpkg-query -W $(PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	  apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; }
+	@dpkg-query -W $(PACKAGES) >/dev/null 2>&1 || { $(APT) update && \
+	  $(APT) install -y --no-install-recommends $(PACKAGES) >/dev/null; }
 
-.venv/done: requirements.txt requirements-agent.txt requirements-dev.txt
+# A bare Debian or Ubuntu keeps `venv` in a package of its own, named after the interpreter.
+VENV = $(or $(notdir $(PYTHON)),python3)-venv
+python:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && $(APT) update && \
+	  $(APT) install -y --no-install-recommends $(VENV) >/dev/null; } || \
+	  { echo "error: $(VENV) is missing; as root: apt-get install $(VENV)" >&2; exit 1; }
+
+.venv/done: requirements.txt requirements-agent.txt requirements-dev.txt | python
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(sys.argv[1] + sys.version.split()[0])' \
+	  "error: Python 3.11 or later is needed (make PYTHON=...); $(PYTHON) is "
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/$(PIP) -r requirements-dev.txt
 	touch $@
 
 # On its own, because the handlers run by ministack see its packages: a fault in ours would be hidden.
-.venv-ministack/done: requirements-ministack.txt
+.venv-ministack/done: requirements-ministack.txt | .venv/done
 	$(PYTHON) -m venv .venv-ministack
-	.venv-ministack/bin/pip install -q --disable-pip-version-check -r requirements-ministack.txt
+	.venv-ministack/bin/$(PIP) -r requirements-ministack.txt
 	touch $@
 
 demo: system install ## a Spot interruption survived on a real swarm, on this machine; NOTICE=120 (root)
 	$(BIN)/python -m tests.lab.demo --notice $(NOTICE)
 
-test: check lab ## everything: static checks, unit tests and the lab's tests (root)
+test: system check lab ## everything: static checks, unit tests and the lab's tests (root)
 
 check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/ruff check .

@@ -89,7 +89,7 @@ def _emulator(name: str, say: Say) -> Iterator[Lab]:
     if programs.alive(name):
         raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
     lifecycle.down(name)
-    lab = state.create(name, cluster=plan.CLUSTER)
+    lab = state.create(name, plan.CLUSTER, network.slots())
     try:
         say("starting ministack and publishing the agent")
         network.raise_bridge(lab)

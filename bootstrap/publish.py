@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PIN = ROOT / "chalicelib" / "agent.json"
 TEMPLATE = ROOT / ".chalice" / "foundation.yaml"
 PYTHON = "3.10"  # the oldest on a host (Ubuntu 22.04)
+# Which wheels are packed: one agent for all processors.
+PURE = ("--no-deps", "--only-binary", ":all:", "--platform", "any", "--python-version", PYTHON)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all files: the same sources give the same hash
 
 
@@ -65,10 +67,9 @@ def build() -> bytes:
 
 
 def _install(tree: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-    pure = ["--only-binary", ":all:", "--platform", "any", "--python-version", PYTHON]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--retries", "10"]
     what = ["--requirement", str(ROOT / "requirements-agent.txt"), "--target", str(tree)]
-    subprocess.run([*pip, *pure, *what], check=True)
+    subprocess.run([*pip, *PURE, *what], check=True)
 
 
 def _zipped(tree: Path) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from tests.lab import commands_aws, engine, lifecycle, machine, show, state
+from tests.lab import commands_aws, engine, lifecycle, machine, preflight, show, state
 from tests.lab.answers import answer, as_json, console, named
 from tests.lab.state import Host, LabError
 
@@ -38,6 +38,8 @@ class Group(click.Group):
 @click.group(cls=Group)
 def cli() -> None:
     """A real Docker Swarm of several hosts on this machine, with AWS around it."""
+    if "--help" not in sys.argv:
+        preflight.check_caller()
     # So that a SIGTERM, as from a CI runner's time-out, cleans up like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -97,9 +98,20 @@ def ask(lab: Lab, method: str, path: str, message: Any = None) -> Any:
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
-        raise LabError(json.loads(error.read())["error"]) from None
-    except urllib.error.URLError as error:
-        raise LabError(f"the endpoint of lab {lab.name!r} does not answer: {error.reason}") from None
+        raise LabError(_refusal(error)) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise LabError(f"the endpoint of lab {lab.name!r} does not answer: {error!r}") from None
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    """The endpoint's own words, or what came in their place."""
+    try:
+        text = error.read().decode(errors="replace")
+        return str(json.loads(text)["error"])
+    except (OSError, http.client.HTTPException):
+        return f"the endpoint answers {error.code} and breaks off"
+    except (ValueError, LookupError, TypeError):
+        return f"the endpoint answers {error.code}: {text.strip()[:200]}"
 
 
 def ministack() -> Path:
@@ -135,7 +147,7 @@ def _await(url: str, lab: Lab, key: str) -> None:
         try:
             with urllib.request.urlopen(url, timeout=5):  # noqa: S310
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except (OSError, http.client.HTTPException):
             time.sleep(0.05)
     log = lab.directory / f"{key}.log"
     lines = log.read_text(errors="replace").splitlines()

@@ -17,15 +17,15 @@ def parent(lab: Lab, host: Host | None = None) -> str:
 
 
 def clear(lab: Lab, host: Host | None = None) -> None:
-    """Kill what still runs in the groups and remove them; LabError where they do not go within 5 s."""
-    until = time.monotonic() + 5
-    while left := [top for top in _tops(parent(lab, host)) if not _removed(top)]:
+    """Kill what still runs in the groups and remove them; LabError where they do not go within 30 s."""
+    until = time.monotonic() + 30
+    while left := [top for top in tops(parent(lab, host)) if not _removed(top)]:
         if time.monotonic() > until:
             raise LabError(f"control groups do not go away: {', '.join(map(str, left))}")
         time.sleep(0.02)
 
 
-def _tops(group: str) -> Iterator[Path]:
+def tops(group: str) -> Iterator[Path]:
     """That group in every mounted hierarchy that has it (v1 has one per controller)."""
     for line in Path("/proc/mounts").read_text().splitlines():
         _, point, kind, *_ = line.split()

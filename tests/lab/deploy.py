@@ -7,10 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.lab import account, programs
+from bootstrap import publish
+from tests.lab import account, locks, programs
 from tests.lab.state import ROOT, Lab, LabError
 
 STAGE = "lab"
@@ -23,9 +26,11 @@ def deploy(lab: Lab, project: Path = programs.PROJECT) -> None:
     app = copy(lab, project)
     environment = {**account.environment(lab), "PYTHONPATH": ""}
     if (app / "bootstrap" / "publish.py").exists():
-        _run([sys.executable, "-m", "bootstrap.publish", "--stage", STAGE], app, environment)
+        offline = _offline(app / "requirements-agent.txt", *publish.PURE)
+        _run([sys.executable, "-m", "bootstrap.publish", "--stage", STAGE], app, {**environment, **offline})
     chalice = Path(sys.executable).with_name("chalice")
-    _run([str(chalice), "deploy", "--stage", STAGE], app, {**environment, **_offline(app)})
+    offline = _offline(app / "requirements.txt", "--only-binary", ":all:")
+    _run([str(chalice), "deploy", "--stage", STAGE], app, {**environment, **offline})
 
 
 def typed(lab: Lab, line: str) -> subprocess.CompletedProcess[str]:
@@ -75,25 +80,34 @@ def _renamed(text: str) -> str:
     return text
 
 
-def _offline(app: Path) -> dict[str, str]:
-    """Lets chalice's pip take wheels from a directory that is filled once per requirements."""
-    requirements = app / "requirements.txt"
+def _offline(requirements: Path, *which: str) -> dict[str, str]:
+    """Lets pip take wheels from a directory that is filled once per requirements."""
     if not requirements.exists() or not requirements.read_text().strip():
         return {}
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    wheels = ROOT / "cache" / f"wheels-{digest}"
-    if not wheels.exists():
-        _download(requirements, wheels)
-    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels(ROOT / "cache", requirements, *which))}
 
 
-def _download(requirements: Path, wheels: Path) -> None:
-    part = wheels.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    what = ["--requirement", str(requirements), "--dest", str(part), "--only-binary", ":all:"]
-    _run([sys.executable, "-m", "pip", "download", "--quiet", *what], part, None)
-    part.rename(wheels)
+def wheels(cache: Path, requirements: Path, *which: str) -> Path:
+    """The directory of the wheels that pip finds with these options: the first who asks fills it.
+
+    The others wait meanwhile. LabError with pip's words where it fails.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(requirements.read_bytes() + " ".join(which).encode()).hexdigest()[:16]
+    filled = cache / f"wheels-{digest}"
+    with locks.held(cache / f"{filled.name}.lock"):
+        if not filled.exists():
+            _download(filled, requirements, which)
+    return filled
+
+
+def _download(filled: Path, requirements: Path, which: Sequence[str]) -> None:
+    """Under another name first, so that what was broken off is never taken for all."""
+    with tempfile.TemporaryDirectory(dir=filled.parent, prefix=".part-") as part:
+        whole = Path(part, "wheels")
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--retries", "10"]
+        _run([*pip, "--requirement", str(requirements), "--dest", str(whole), *which], Path(part), None)
+        whole.rename(filled)
 
 
 def _run(argv: list[str], directory: Path, environment: dict[str, str] | None) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import docker
+from botocore.exceptions import BotoCoreError, ClientError
 from docker import DockerClient
 from docker.errors import DockerException
 from requests.exceptions import RequestException
@@ -143,7 +144,7 @@ def spread(found: Iterable[Task]) -> dict[str, dict[str, int]]:
 def wait_until(predicate: Callable[[], T | None], timeout: float, what: str, pause: float = 0.1) -> T:
     """The first true answer of the predicate; LabError naming what did not happen in ``timeout`` seconds.
 
-    An engine that does not answer meanwhile counts as "not yet": leaders change, hosts die.
+    An engine or AWS that does not answer meanwhile counts as "not yet": leaders change, hosts die.
     """
     until, reason = time.monotonic() + timeout, ""
     while True:
@@ -151,7 +152,7 @@ def wait_until(predicate: Callable[[], T | None], timeout: float, what: str, pau
             if answer := predicate():
                 return answer
             reason = ""
-        except (LabError, *UNREACHABLE) as error:
+        except (LabError, BotoCoreError, ClientError, *UNREACHABLE) as error:
             reason = f" (last error: {error})"
         if time.monotonic() > until:
             raise LabError(f"did not happen within {timeout:g} s: {what}{reason}")

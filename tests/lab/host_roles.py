@@ -1,4 +1,4 @@
-"""The IAM roles of the lab's hosts, one for managers and one for workers, with the product's own policies."""
+"""The IAM roles of the lab's hosts: the product's policies, and what people usually attach beside them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ TRUST = {
     ],
 }
 
+# Of AWS's managed policy of this name, the part with which a host reads every parameter of the account.
+CUSTOMARY = "AmazonSSMManagedInstanceCore"
+CUSTOMARY_STATEMENT = {
+    "Effect": "Allow",
+    "Action": ["ssm:GetParameter", "ssm:GetParameters", "ssm:UpdateInstanceInformation"],
+    "Resource": "*",
+}
+
 
 def name(cluster: str, role: str) -> str:
     """The name of the IAM role of a cluster's managers or workers."""
@@ -27,10 +35,17 @@ def arn(cluster: str, role: str) -> str:
     return f"arn:aws:iam::{ACCOUNT}:role/{name(cluster, role)}"
 
 
+def policies(cluster: str, role: str) -> dict[str, Any]:
+    """The policy documents of a cluster's managers or workers, by name."""
+    text = (POLICIES / f"{role}.json").read_text().replace("CLUSTER", cluster)
+    customary = {"Version": "2012-10-17", "Statement": [CUSTOMARY_STATEMENT]}
+    return {"swarmkeeper": json.loads(text), CUSTOMARY: customary}
+
+
 def create(iam: Any, cluster: str) -> None:
     """Create both roles with a boto3 client."""
     for role in ("manager", "worker"):
-        text = (POLICIES / f"{role}.json").read_text().replace("CLUSTER", cluster)
         who = name(cluster, role)
         iam.create_role(RoleName=who, AssumeRolePolicyDocument=json.dumps(TRUST))
-        iam.put_role_policy(RoleName=who, PolicyName="join-tokens", PolicyDocument=text)
+        for policy, document in policies(cluster, role).items():
+            iam.put_role_policy(RoleName=who, PolicyName=policy, PolicyDocument=json.dumps(document))

@@ -65,7 +65,7 @@ class Layer:
 _HEALTH: dict[str, object] = {
     "Test": ["CMD", "/bin/test", "-f", "/www/ready"],
     "Interval": SECOND,
-    "Timeout": 2 * SECOND,
+    "Timeout": 10 * SECOND,
     "StartPeriod": 10 * SECOND,
     "Retries": 3,
 }
@@ -149,7 +149,7 @@ def _settings(lab: Lab) -> dict[str, object]:
 
 
 def _wait_for_answer(lab: Lab) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
             requests.get(f"http://{lab.gateway}:5000/v2/", timeout=1).raise_for_status()

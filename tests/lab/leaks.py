@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,19 +57,24 @@ def _disguises(secret: str) -> Iterator[bytes]:
 def _files(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
     """Journal, letters, programs' logs, commands' scripts and outputs, what hosts wrote to their disks."""
     home = lab.directory
-    for path in home.rglob("*"):
-        parts = path.relative_to(home).parts
-        if parts[0] in STORES or (parts[0] == "hosts" and parts[2:3] and parts[2] in ENGINES):
-            continue
-        kind = "disk" if parts[0] == "hosts" else parts[0]
-        yield from _read(kind, path)
+    engines = {home / "hosts" / host.name / name for host in lab.hosts for name in ENGINES}
+    for path in below(home, {home / name for name in STORES} | engines):
+        top = path.relative_to(home).parts[0]
+        yield from _read("disk" if top == "hosts" else top, path)
 
 
 def _volatile(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
     for host in _powered(lab):
         for folder in VOLATILE:
-            for path in Path(f"/proc/{host.pid}/root/{folder}").rglob("*"):
+            for path in below(Path(f"/proc/{host.pid}/root/{folder}")):
                 yield from _read("memory", path)
+
+
+def below(top: Path, stores: Collection[Path] = ()) -> Iterator[Path]:
+    """Every file below it, but for those in the stores; directories may vanish meanwhile."""
+    for folder, folders, files in os.walk(top):
+        folders[:] = [name for name in folders if Path(folder, name) not in stores]
+        yield from (Path(folder, name) for name in files)
 
 
 def _read(kind: str, path: Path) -> Iterator[tuple[str, str, bytes]]:

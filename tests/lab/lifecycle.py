@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 import shutil
 import time
@@ -11,7 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tests.lab import aws, cgroups, images, machine, names, network, preflight, programs, state, swarm
+from tests.lab import (
+    aws,
+    cgroups,
+    images,
+    kernel,
+    locks,
+    machine,
+    names,
+    network,
+    preflight,
+    programs,
+    state,
+    swarm,
+)
 from tests.lab.state import Host, Lab, LabError
 
 Say = Callable[[str], None]
@@ -42,7 +54,7 @@ def up(  # noqa: PLR0913 a lab's shape in words
     _check_shape(name, managers, workers)
     with _alone(name):
         _bury(name)
-        state.create(name, cluster=name, unjoined=unjoined, fleet=fleet)
+        state.create(name, name, network.slots(), unjoined=unjoined, fleet=fleet)
         try:
             return _raise(state.load(name), ["manager"] * managers + ["worker"] * workers, bare=bare, say=say)
         except BaseException:
@@ -53,6 +65,7 @@ def up(  # noqa: PLR0913 a lab's shape in words
 
 def down(name: str, say: Say = quiet) -> bool:
     """Take a lab down completely; answers False where there was nothing to take down."""
+    preflight.check_caller()
     with _alone(name):
         try:
             lab = state.load(name)
@@ -131,13 +144,13 @@ def start(name: str, host: str) -> Host:
 def new_host(lab: Lab, role: str, age: float = 0.0) -> Host:
     """A host that was never in this lab, launched ``age`` seconds ago; its address is the next free one."""
     count = len(lab.hosts)
-    number = 10 + count
-    third, fourth = 16 * lab.slot + number // 250, number % 250 + 1
+    third, fourth = divmod(10 + count, 250)
+    address = str(lab.subnet[256 * third + fourth + 1])
     return Host(
-        name=f"ip-172-31-{third}-{fourth}",
+        name=f"ip-{address.replace('.', '-')}",
         role=role,
         instance=f"i-{secrets.token_hex(9)[:17]}",
-        address=f"172.31.{third}.{fourth}",
+        address=address,
         zone=ZONES[count % len(ZONES)],
         lifecycle="on-demand" if role == "manager" else "spot",
         launched=max([time.time() - age, *(host.launched + 0.001 for host in lab.hosts)]),
@@ -189,6 +202,7 @@ def _dismantle(lab: Lab) -> None:
     if failures:
         raise LabError("; ".join(map(str, failures)))
     state.forget(lab.name)
+    kernel.restore()
 
 
 def _bury(name: str) -> None:
@@ -207,6 +221,7 @@ def _sweep_remains(name: str) -> bool:
     found = programs.alive(name) or (state.ROOT / name).exists()
     programs.sweep(name)
     shutil.rmtree(state.ROOT / name, ignore_errors=True)
+    kernel.restore()
     return found
 
 
@@ -222,12 +237,11 @@ def _alone(name: str) -> Iterator[None]:
     """Only one up or down of a lab at a time; the lock goes with the process that holds it."""
     state.ROOT.mkdir(parents=True, exist_ok=True)
     path = state.ROOT / f".{name}.busy"
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError(f"lab {name!r} is being started or taken down by another process") from None
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    try:
+        with locks.held(path, wait=False):
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+    except BlockingIOError:
+        raise LabError(f"lab {name!r} is being started or taken down by another process") from None

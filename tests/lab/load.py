@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,8 @@ from tests.lab.state import Host, Lab, LabError
 
 KEY = "load"
 CLIENT = "load-client"
-PATIENCE = 3.0  # seconds that a request, the look-up of its address included, may take
+# Seconds that a request, the look-up of its address included, may take: a busy machine may stall for some.
+PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Load:
 
     def stop(self) -> list[Answer]:
         """End the requests and take the client away; answers what became of every request."""
-        programs.stop(self.lab, KEY)
+        programs.stop(self.lab, KEY, grace=PATIENCE + 3)
         _remove_client(self.host)
         return read(self.out)
 
@@ -62,7 +64,7 @@ def start_load(lab: Lab, names: Sequence[str], rate: float, out: Path, host: Hos
     asking = [sys.executable, "-m", "tests.lab.load", str(out.resolve()), str(rate), *names]
     programs.start(lab, KEY, ["nsenter", network, *asking])
     what = f"the load's first request (see {lab.directory / KEY}.log)"
-    engine.wait_until(lambda: out.exists() and out.stat().st_size, 10, what)
+    engine.wait_until(lambda: out.exists() and out.stat().st_size, 60, what)
     return Load(lab, place, out)
 
 
@@ -90,19 +92,22 @@ def _remove_client(host: Host) -> None:
         return  # there is none, or its host has no power any more
 
 
-async def _ask_steadily(out: Path, rate: float, names: Sequence[str]) -> None:
-    """One request per service and tick; a slow one never holds up the next."""
+async def ask_steadily(out: Path, rate: float, names: Sequence[str]) -> None:
+    """One request per service and tick until SIGTERM; a slow one never holds up the next, nor gets lost."""
     resolver = dns.asyncresolver.Resolver(configure=False)
     resolver.nameservers = ["127.0.0.11"]
     begin, count, under_way = time.monotonic(), 0, set[asyncio.Task[None]]()
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     with out.open("a", buffering=1) as file:
-        while True:
+        while not over.is_set():
             for name in names:
                 task = asyncio.create_task(_ask(name, resolver, file.write))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
             count += 1
             await asyncio.sleep(max(0.0, begin + count / rate - time.monotonic()))
+        await asyncio.gather(*under_way)
 
 
 async def _ask(name: str, resolver: dns.asyncresolver.Resolver, write: Callable[[str], object]) -> None:
@@ -150,4 +155,4 @@ def _kind(refusal: Exception) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(_ask_steadily(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]))
+    asyncio.run(ask_steadily(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]))

@@ -17,7 +17,7 @@ from tests.lab.state import ROOT, Host, Lab, LabError
 AWS_PORT = 4566  # at the lab's own gateway address, so that every lab can have it
 SCRIPT = Path(__file__).with_name("machine.sh")
 LABEL = "swarmkeeper.instance"
-BOOT_SECONDS = 60
+BOOT_SECONDS = 180
 # Mounted afresh in every host, or nothing that a host could need.
 PRIVATE = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/lib/docker", str(ROOT))  # noqa: S108
 REAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "squashfs"})
@@ -80,9 +80,13 @@ def enter(host: Host) -> list[str]:
 
 def restart_engine(host: Host) -> None:
     """End the host's engine the orderly way; machine.sh starts it again."""
-    programs.run([*enter(host), "sh", "-c", "kill $(cat /var/run/docker.pid)"])
-    engine.wait_until(lambda: not engine.answers(host), 30, f"the engine of {host.name} ends")
-    engine.wait_until(lambda: engine.answers(host), 30, f"the engine of {host.name} is back")
+    before = _engine(host)
+
+    def back() -> bool:
+        return _engine(host) not in ("", before) and engine.answers(host)
+
+    signal_engine(host, "TERM")
+    engine.wait_until(back, 60, f"the engine of {host.name} is back")
 
 
 def signal_engine(host: Host, name: str) -> None:
@@ -103,6 +107,14 @@ def engine_settings(lab: Lab, host: Host) -> dict[str, object]:
         "log-opts": {"max-size": "5m", "max-file": "2"},
         "shutdown-timeout": 5,
     }
+
+
+def _engine(host: Host) -> str:
+    """The engine's process id as its host counts; "" while none runs."""
+    try:
+        return Path(f"/proc/{host.pid}/root/run/docker.pid").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _home(lab: Lab, host: Host) -> Path:

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
+from tests.lab import kernel
 from tests.lab.programs import run
-from tests.lab.state import Host, Lab, LabError
+from tests.lab.state import EACH, RANGES, Host, Lab, LabError
 
-# The neighbour table is the machine's, not the namespace's: some 30 hosts overflow the default of 1024.
+RESOLVER = Path("/etc/resolv.conf")
 METADATA = "169.254.169.254"
 METADATA_PORT = 4569  # of the lab's metadata service, at the gateway's address
-NEIGHBOURS = {"gc_thresh1": 4096, "gc_thresh2": 16384, "gc_thresh3": 32768}
+
+
+def slots() -> list[int]:
+    """Where a lab may be on this machine; LabError where it would hide from it what it now reaches."""
+    routes = json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]) or "[]")
+    lines = RESOLVER.read_text().splitlines() if RESOLVER.exists() else []
+    return free_slots(routes, [line.split()[1] for line in lines if line.startswith("nameserver ")])
+
+
+def free_slots(routes: Iterable[dict[str, Any]], servers: Iterable[str]) -> list[int]:
+    """The slots in ranges of which the machine reaches nothing, by rows of ``ip route`` and name servers.
+
+    A range counts as a whole: a route into one subnet of a VPC stands for its neighbours, too.
+    """
+    known = [row["dst"] for row in routes if not str(row.get("dev", "")).startswith("skl")]
+    reached = [IPv4Network(one) for one in (*known, *servers) if one != "default" and ":" not in one]
+    free = [index for index, whole in enumerate(RANGES) if not any(whole.overlaps(one) for one in reached)]
+    if not free:
+        every = " and ".join(map(str, RANGES))
+        raise LabError(f"this machine uses {every} itself: a lab there would cut its network")
+    return [EACH * index + part for index in free for part in range(EACH)]
 
 
 def bridge(lab: Lab) -> str:
@@ -34,9 +57,7 @@ def raise_bridge(lab: Lab) -> None:
     run(["ip", "link", "set", name, "up"])
     for direction in _rules(name):
         run(["iptables", "-w", "-I", *direction])
-    _write_sysctl("ipv4/ip_forward", "1")
-    _let_bridged_frames_pass()
-    _widen_neighbour_table()
+    kernel.adapt()
 
 
 def plug_in(lab: Lab, host: Host) -> None:
@@ -143,20 +164,3 @@ def _delete(argv: list[str], present: Callable[[], bool]) -> None:
     except LabError:
         if present():
             raise
-
-
-def _let_bridged_frames_pass() -> None:
-    """Without this, swarm traffic between hosts meets the machine's FORWARD rules, and joins time out."""
-    if Path("/proc/sys/net/bridge").exists():
-        _write_sysctl("bridge/bridge-nf-call-iptables", "0")
-
-
-def _widen_neighbour_table() -> None:
-    for name, wanted in NEIGHBOURS.items():
-        path = Path("/proc/sys/net/ipv4/neigh/default", name)
-        if int(path.read_text()) < wanted:
-            path.write_text(str(wanted))
-
-
-def _write_sysctl(name: str, value: str) -> None:
-    Path("/proc/sys/net", name).write_text(value)

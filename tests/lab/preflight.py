@@ -38,14 +38,19 @@ FEATURES = {
 
 def check() -> None:
     """LabError with what is missing and how to mend it."""
-    if sys.platform != "linux":
+    check_caller()
+    _check_programs()
+    _check_kernel()
+
+
+def check_caller(platform: str = sys.platform) -> None:
+    """LabError where no command of the lab can work, whatever is installed."""
+    if platform != "linux":
         raise LabError(
-            f"the lab runs on Linux only: its hosts are namespaces of the kernel; this is {sys.platform}"
+            f"the lab runs on Linux only: its hosts are namespaces of the kernel; this is {platform}"
         )
     if os.geteuid() != 0:
         raise LabError("the lab needs root: it makes network namespaces and mounts; try sudo")
-    _check_programs()
-    _check_kernel()
 
 
 def _check_programs() -> None:

@@ -27,6 +27,8 @@ def run(argv: Sequence[str]) -> str:
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     except FileNotFoundError:
         raise LabError(f"the program {argv[0]!r} is missing") from None
+    except subprocess.TimeoutExpired:
+        raise LabError(f"`{' '.join(argv)}` does not end within 60 s") from None
     if done.returncode:
         raise LabError(f"`{' '.join(argv)}` failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout
@@ -55,10 +57,10 @@ def start(lab: Lab, key: str, argv: Sequence[str], env: Mapping[str, str] | None
     return change(lab.name, lambda now: replace(now, processes={**now.processes, key: pid}))
 
 
-def stop(lab: Lab, key: str) -> Lab:
+def stop(lab: Lab, key: str, grace: float = 3) -> Lab:
     """End a recorded program and forget it; nothing happens where there is none."""
     recorded = load(lab.name).processes
-    end(lab.name, [recorded[key]] if key in recorded else [])
+    end(lab.name, [recorded[key]] if key in recorded else [], grace)
     return change(lab.name, lambda now: replace(now, processes=_without(now.processes, key)))
 
 
@@ -70,7 +72,7 @@ def ours(lab: str, pid: int) -> bool:
 def end(lab: str, pids: Iterable[int], grace: float = 3) -> None:
     """SIGTERM to those of the processes that are the lab's, SIGKILL to what is left after the grace time."""
     living = [Process(pid, started(pid)) for pid in pids if ours(lab, pid)]
-    for sign, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+    for sign, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 30.0)):
         for process in living:
             process.send(sign)
         living = _wait_gone(living, patience)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from ipaddress import IPv4Network
 from pathlib import Path
 
+from tests.lab import locks
+
 ROOT = Path("/var/lib/swarmkeeper-lab")  # on the machine's own disk, never on an overlay
-SLOTS = range(16)
+# Where labs are, 16 in each: as in a default VPC, or where this machine itself is in one, elsewhere.
+RANGES = (IPv4Network("172.31.0.0/16"), IPv4Network("10.231.0.0/16"))
+EACH = 16
 
 
 class LabError(Exception):
@@ -41,7 +45,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Lab:
-    """One lab: its subnet is 172.31.<16 * slot>.0/20 and its gateway the subnet's first address.
+    """One lab: its slot names its network, a /20, of which the gateway has the first address.
 
     ``unjoined``: the hosts were left bare, for the product to make a swarm of. ``fleet``: a fleet maintains
     the number of workers.
@@ -57,14 +61,15 @@ class Lab:
     fleet: bool = False
 
     @property
-    def gateway(self) -> str:
-        """The machine's own address on the lab's bridge."""
-        return f"172.31.{16 * self.slot}.1"
+    def subnet(self) -> IPv4Network:
+        """The lab's network."""
+        whole, part = RANGES[self.slot // EACH], self.slot % EACH
+        return list(whole.subnets(new_prefix=20))[part]
 
     @property
-    def subnet(self) -> str:
-        """The lab's network."""
-        return f"172.31.{16 * self.slot}.0/20"
+    def gateway(self) -> str:
+        """The machine's own address on the lab's bridge."""
+        return str(self.subnet[1])
 
     @property
     def directory(self) -> Path:
@@ -95,31 +100,41 @@ def load(name: str) -> Lab:
 
 def change(name: str, by: Callable[[Lab], Lab]) -> Lab:
     """Read, change and write a lab's state under a lock; answers the new state."""
-    with _locked():
+    with locked():
         lab = by(load(name))
         _write(lab)
         return lab
 
 
-def create(name: str, cluster: str, *, unjoined: bool = False, fleet: bool = False) -> Lab:
-    """Reserve a name and a free slot; LabError where the name is taken or 16 labs are up."""
-    with _locked():
-        # No more than this is read of other labs: they may be of another version.
-        rows = [json.loads(path.read_text()) for path in ROOT.glob("*/state.json")]
-        if any(row["name"] == name for row in rows):
+def create(
+    name: str, cluster: str, slots: Sequence[int], *, unjoined: bool = False, fleet: bool = False
+) -> Lab:
+    """Reserve a name and the first free one of the slots; LabError where the name or all slots are taken."""
+    with locked():
+        labs = taken()
+        if name in labs:
             raise LabError(f"lab {name!r} is up already; to end it: python -m tests.lab down --name {name}")
-        free = sorted(set(SLOTS) - {row["slot"] for row in rows})
+        free = [slot for slot in slots if slot not in labs.values()]
         if not free:
-            raise LabError("16 labs are up already; take one down: python -m tests.lab down --name NAME")
+            raise LabError(
+                f"{len(labs)} labs are up already; take one down: python -m tests.lab down --name NAME"
+            )
         lab = Lab(name, free[0], cluster, unjoined=unjoined, fleet=fleet)
         lab.directory.mkdir(parents=True, exist_ok=True)
         _write(lab)
         return lab
 
 
+def taken() -> dict[str, int]:
+    """The slots of the labs that are up, by name; to be asked while ``locked``."""
+    # No more than this is read of other labs: they may be of another version.
+    rows = [json.loads(path.read_text()) for path in ROOT.glob("*/state.json")]
+    return {row["name"]: row["slot"] for row in rows}
+
+
 def forget(name: str) -> None:
     """Delete everything that is kept of a lab."""
-    with _locked():
+    with locked():
         shutil.rmtree(ROOT / name, ignore_errors=True)
 
 
@@ -136,8 +151,8 @@ def _parse(text: str) -> Lab:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
+def locked() -> Iterator[None]:
+    """Nobody else reads and changes meanwhile what is kept of labs."""
     ROOT.mkdir(parents=True, exist_ok=True)
-    with (ROOT / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.held(ROOT / "lock"):
         yield

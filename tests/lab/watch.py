@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from docker import DockerClient
@@ -59,6 +59,23 @@ class Listing:
     nodes: tuple[Node, ...]
 
 
+@dataclass(frozen=True)
+class Power:
+    """Names of the hosts with power, by instance; ``lost``: since when and by what name others have none."""
+
+    hosts: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def seen(self, hosts: dict[str, str], moment: float) -> Power:
+        """The power as it is at a later moment."""
+        gone = {instance: (moment, name) for instance, name in self.hosts.items() if instance not in hosts}
+        return Power(hosts, {**self.lost, **gone})
+
+    def at(self, moment: float) -> dict[str, str]:
+        """The hosts that had power at an earlier moment."""
+        return {**{one: name for one, (when, name) in self.lost.items() if when > moment}, **self.hosts}
+
+
 class Watch:
     """Samples in the background from its making until ``stop``."""
 
@@ -69,6 +86,7 @@ class Watch:
         self._lab = lab
         self._over = threading.Event()
         self._client: DockerClient | None = None
+        self._power = Power()
         self._listing = engine.wait_until(self._list, 10, "a manager lists the tasks")
         self.listings.append(self._listing)
         self.first = {service: frozenset(ids) for service, ids in self._see().items()}
@@ -102,7 +120,10 @@ class Watch:
 
     def _sample(self) -> None:
         while not self._over.wait(PERIOD):
-            self.samples.append(self._now())
+            listing, lab = self._listing, self._lab
+            hosts = {host.instance: host.name for host in lab.hosts if machine.powered(lab, host)}
+            self._power = self._power.seen(hosts, time.time())
+            self.samples.append(sample(listing, self._power, time.time()))
 
     def _list(self) -> Listing | None:
         """What a manager says now, None where none answers; asks the next one next time."""
@@ -120,17 +141,22 @@ class Watch:
                 self.seen.setdefault(task.service, set()).add(task.id)
         return self.seen
 
-    def _now(self) -> Sample:
-        listing, lab = self._listing, self._lab
-        powered = {host.instance: host.name for host in lab.hosts if machine.powered(lab, host)}
-        hosts = {node.id: powered.get(node.instance) for node in listing.nodes}
-        counts: dict[str, Counter[str]] = {service: Counter() for service in listing.wanted}
-        for task in listing.tasks:
-            host = hosts.get(task.node)
-            if task.running and host:
-                counts[task.service][host] += 1
-        running = {service: dict(counter) for service, counter in counts.items()}
-        return Sample(time.time(), listing.time, running, listing.wanted)
+
+def sample(listing: Listing, power: Power, moment: float) -> Sample:
+    """What runs by a listing and the power that its hosts had then.
+
+    By the power of now, what has left a host since would count as lost with it. What is lost with it is still
+    there in the next listing.
+    """
+    powered = power.at(listing.time)
+    hosts = {node.id: powered.get(node.instance) for node in listing.nodes}
+    counts: dict[str, Counter[str]] = {service: Counter() for service in listing.wanted}
+    for task in listing.tasks:
+        host = hosts.get(task.node)
+        if task.running and host:
+            counts[task.service][host] += 1
+    running = {service: dict(counter) for service, counter in counts.items()}
+    return Sample(moment, listing.time, running, listing.wanted)
 
 
 def verdict(service: str, samples: list[Sample], started: int) -> Verdict:

@@ -55,6 +55,7 @@ class Facts:
     blind: float
     split: Split | None
     handlers: tuple[Handler, ...]
+    fleet: bool = False
     replacement: Replacement | None = None
     balances: tuple[Balance, ...] = ()
 
@@ -98,6 +99,7 @@ def facts(seen: Observation) -> Facts:
         blind=round(max((one.time - one.listed for one in seen.samples), default=0.0), 2),
         split=split(seen.runs, seen.journal, seen.moments.event, safe),
         handlers=handlers(seen.runs, seen.journal),
+        fleet=seen.fleet,
         replacement=seen.replacement,
         balances=balances(seen),
     )
@@ -139,9 +141,10 @@ def is_safe(listing: Listing, doomed: str) -> bool:
 
 
 def changed(seen: Observation) -> tuple[str, ...]:
-    """The services whose spec is not byte for byte what it was."""
-    names = {*seen.specs_before, *seen.specs_after}
-    return tuple(sorted(n for n in names if seen.specs_before.get(n) != seen.specs_after.get(n)))
+    """The services whose spec is not byte for byte what it was, or is not known."""
+    before, after = seen.specs_before, seen.specs_after
+    names = {*before, *after, *seen.replicated}
+    return tuple(sorted(n for n in names if n not in before or before[n] != after.get(n)))
 
 
 def _service(seen: Observation, name: str) -> watch.Verdict:

@@ -108,8 +108,10 @@ def _record(facts: Facts) -> Check:
 
 def _renewal(facts: Facts) -> tuple[Check, ...]:
     """Of a fleet that replaces what is gone: the new host joins, and services are spread anew."""
-    if facts.replacement is None:
+    if not facts.fleet:
         return ()
+    if facts.replacement is None:
+        return (Check("its replacement", "in service", "none was launched", held=False),)
     moments = facts.moments
     took = f"in service {moments.joined - moments.cut:.1f} s after the power cut"
     joins = Check(

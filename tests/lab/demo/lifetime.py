@@ -12,11 +12,11 @@ from typing import NoReturn
 from rich.console import Console
 from rich.markup import escape
 
-from tests.lab import lifecycle, programs
+from tests.lab import lifecycle, preflight, programs
 from tests.lab.lifecycle import Say
 from tests.lab.state import Lab, LabError
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = tuple(one for one in signal.Signals if one.name in ("SIGINT", "SIGTERM", "SIGHUP"))
 CANNOT_RUN = 2  # exit status
 
 
@@ -30,6 +30,7 @@ def lab_of_our_own(
 
     A lab of that name that is up already is somebody's: it stays untouched, and LabError says so.
     """
+    preflight.check_caller()
     if programs.alive(name):
         raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
     try:

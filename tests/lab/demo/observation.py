@@ -78,6 +78,7 @@ class Observation:
     runs: tuple[Run, ...] = ()
     journal: tuple[Entry, ...] = ()
     ways: Mapping[str, str] | None = None  # what the agent says of each service
+    fleet: bool = False  # a fleet maintains the number of workers
     replacement: Replacement | None = None
 
     @property

@@ -187,6 +187,7 @@ class Scenario:
             runs=tuple(handlers.runs(self.lab)) if self.lab.endpoint else (),
             journal=tuple(journal.read(self.lab)) if self.lab.endpoint else (),
             ways=ways(self.lab) if self.lab.endpoint else None,
+            fleet=self.lab.fleet,
             replacement=self.replacement,
         )
 

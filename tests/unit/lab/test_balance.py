@@ -28,6 +28,7 @@ def renewed(*ends: tuple[object, ...]) -> Observation:
         seen,
         listings=(*seen.listings, *(replace(one, nodes=(*one.nodes, z)) for one in looks)),
         moments=moments,
+        fleet=True,
         replacement=Replacement("new", "i-z", "z"),
     )
 
@@ -57,7 +58,7 @@ def test_a_move_too_many_is_not_the_fewest() -> None:
 
 def test_a_replacement_that_never_joins_breaks_its_guarantees() -> None:
     seen = evacuated()
-    late = replace(seen, replacement=Replacement("new", "i-z"))
+    late = replace(seen, fleet=True, replacement=Replacement("new", "i-z"))
     assert broken(late) == {"its replacement", "the rebalance"}
 
 

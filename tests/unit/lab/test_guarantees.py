@@ -37,6 +37,8 @@ def test_every_guarantee_holds_for_an_evacuation_as_it_should_be() -> None:
 FAULTS: list[tuple[str, Change]] = [
     ("requests to single and web", lambda s: replace(s, answers=(*s.answers, answer(111, error="timeout")))),
     ("service specs", lambda s: replace(s, specs_after={**s.specs_after, "web": "other"})),
+    ("service specs", lambda s: replace(s, specs_before={}, specs_after={})),
+    ("its replacement", lambda s: replace(s, fleet=True)),
     ("the dead node", lambda s: replace(s, moments=replace(s.moments, removed=0.0))),
     ("its record", lambda s: replace(s, left=Left("leaving", ()))),
     ("containers left over", lambda s: replace(s, left=Left("gone", ("web.1.abc on ten",)))),

@@ -36,7 +36,7 @@ class Backend(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(state, "ROOT", tmp_path)
-    state.create("lab", "blue")
+    state.create("lab", "blue", [0])
     backend = ThreadingHTTPServer(("127.0.0.1", 0), Backend)
     made = serve(build("lab", backend.server_address[1]), "127.0.0.1", 0)
     for one in (backend, made):
