@@ -51,13 +51,13 @@ check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/mypy app.py chalicelib tests bench
 	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol.py chalicelib/wire.py chalicelib/picture.py
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit -n auto
+	$(BIN)/python -m pytest tests/unit -n auto --timeout 300
 
 lab: system install ## the tests on real hosts, three labs at a time (root)
-	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --no-loadscope-reorder --durations=5 -m "not thorough"
+	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --no-loadscope-reorder --durations=5 --timeout 600 -m "not thorough"
 
 lab-thorough: system install ## all tests on real hosts, also those that would make `make test` too long (root)
-	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --no-loadscope-reorder --durations=5
+	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --no-loadscope-reorder --durations=5 --timeout 600
 
 format: .venv/done ## let ruff lay out the code
 	$(BIN)/ruff format .

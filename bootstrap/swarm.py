@@ -125,10 +125,12 @@ class Engine(Connection):
         """Tasks that match the filters, such as ``service=[id]`` or ``node=[id]``."""
         if filters:
             return self._rows("list tasks", lambda api: api.tasks(filters), read_task)
-        with self._translated("list all tasks", ALL_WITHIN):
-            with self._api.get(self._url("/tasks"), timeout=ALL_WITHIN, stream=True) as answer:
-                check(answer)
-                return tuple(map(read_task, rows(answer.iter_content(CHUNK))))
+        with (
+            self._translated("list all tasks", ALL_WITHIN),
+            self._api.get(self._url("/tasks"), timeout=ALL_WITHIN, stream=True) as answer,
+        ):
+            check(answer)
+            return tuple(map(read_task, rows(answer.iter_content(CHUNK))))
 
     def snapshot(
         self,

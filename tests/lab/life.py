@@ -43,6 +43,20 @@ def items(lab: Lab) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: (item["cluster"], item["item"]))
 
 
+def calm(lab: Lab) -> list[dict[str, Any]]:
+    """The same without the census, which takes place every minute, once 3 s have changed nothing."""
+
+    def read() -> list[dict[str, Any]]:
+        return [item for item in items(lab) if item["item"] != "census"]
+
+    def same() -> list[dict[str, Any]]:
+        before = read()
+        time.sleep(3)
+        return before if read() == before else []
+
+    return engine.wait_until(same, 180, "nothing changes any more")
+
+
 def records(lab: Lab, cluster: str = "") -> dict[str, Record]:
     """The records of the nodes of a cluster, by default the lab's own, by instance."""
     mine = (item for item in items(lab) if item["cluster"] == (cluster or lab.cluster))
@@ -51,19 +65,23 @@ def records(lab: Lab, cluster: str = "") -> dict[str, Record]:
 
 def aged(lab: Lab, host: Host, *, attempts: int) -> None:
     """Write into a host's record that so much was tried in vain before; it is due now."""
-    found = records(lab)[host.instance]
     table = aws.connect(lab).resource("dynamodb").Table(TABLE)
-    table.update_item(
-        Key={"cluster": found["cluster"], "item": found["item"]},
-        UpdateExpression="SET attempts = :attempts, due = :now, version = version + :one",
-        ConditionExpression="version = :seen",
-        ExpressionAttributeValues={
-            ":attempts": attempts,
-            ":now": round(time.time()),
-            ":one": 1,
-            ":seen": found["version"],
-        },
-    )
+
+    def written() -> bool:
+        found = records(lab)[host.instance]
+        values = {":attempts": attempts, ":now": round(time.time()), ":one": 1, ":seen": found["version"]}
+        try:
+            table.update_item(
+                Key={"cluster": found["cluster"], "item": found["item"]},
+                UpdateExpression="SET attempts = :attempts, due = :now, version = version + :one",
+                ConditionExpression="version = :seen",
+                ExpressionAttributeValues=values,
+            )
+        except table.meta.client.exceptions.ConditionalCheckFailedException:
+            return False  # the product has just written, too
+        return True
+
+    engine.wait_until(written, 60, f"the record of {host.name} is written")
 
 
 def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.0) -> dict[str, Record]:

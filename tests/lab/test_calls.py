@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from docker.types import UpdateConfig
 
 from bootstrap.rebalancing.surge import SURGE_LABEL
 from tests.lab import aws, deploy, engine, leaks, life, lifecycle, machine, processes, services, tokens
-from tests.lab.calling import called, ended, errand, refused, sent, typed
+from tests.lab.calling import called, ended, errand, in_service, refused, sent, typed
 from tests.lab.conftest import running
 from tests.lab.endpoint.faults import Kind
 from tests.lab.payloads import STRANGER, says
@@ -37,12 +36,7 @@ WORKERS = ["node.role==worker"]
 def lab() -> Iterator[Lab]:
     for lab in running(NAME, managers=3, workers=3):
         services.create_network(lab)
-        life.tick(lab)
-        engine.wait_until(partial(life.records, lab), 60, "the cluster is known")
-        called(lab, "configure", rebalance=False, settle=SETTLE, cooldown=COOLDOWN)
-        life.ticked(lab, lab.hosts, "in-service", 240)
-        if errand(lab, "rebalance"):  # some were in service before that
-            ended(lab, "rebalance")
+        in_service(lab, settle=SETTLE, cooldown=COOLDOWN)
         services.create(lab, WEB, "web:1", STRENGTH, constraints=WORKERS, labels=OPTED, update_config=PACE)
         services.create(lab, OTHER, "client:1", 2, constraints=WORKERS)
         services.wait_running(lab)
@@ -157,7 +151,7 @@ def test_joins_are_followed_by_a_rebalance_where_that_is_on(lab: Lab) -> None:
     assert (sent(lab, "rebalance"), counts(lab, WEB)[-1]) == (commands, 0), "it is off"
     called(lab, "configure", rebalance=True)
     life.reached(lab, [lifecycle.add(NAME)], "in-service")
-    assert ended(lab, "rebalance", tick=False)["automatic"]
+    assert ended(lab, "rebalance", 300, tick=False)["automatic"]
     assert (sorted(counts(lab, WEB)), spec(lab, WEB)) == ([1, 1, 1, 1, 2], before)
 
 
@@ -181,7 +175,7 @@ def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume
     assert (sent(lab, "rebalance"), counts(lab, WEB)[-1]) == (commands, 0)
     assert errand(lab, "rebalance")["stage"] == "open"
     called(lab, "resume")
-    ended(lab, "rebalance", tick=False)
+    ended(lab, "rebalance", 300, tick=False)
     assert counts(lab, WEB) == [1] * STRENGTH
 
 

@@ -77,14 +77,12 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
 
 def rehearses(lab: Lab, host: Host, emptied: set[str]) -> bool:
     """Whether it was ever seen empty: the notice of some is so short that they are back before the others."""
-    found = record(lab, host)
-    if found["state"] == "evacuated" and host.instance not in emptied:
-        assert (found["drill"], life.availability(lab, host), life.tasks_on(lab, host)) == (
-            True,
-            ["drain"],
-            0,
-        )
-        emptied.add(host.instance)
+    if host.instance not in emptied and record(lab, host)["state"] == "evacuated":
+        shown = life.availability(lab, host), life.tasks_on(lab, host)
+        found = record(lab, host)
+        if found["state"] == "evacuated":  # it was not given back while the swarm was asked
+            assert (found["drill"], *shown) == (True, ["drain"], 0)
+            emptied.add(host.instance)
     return host.instance in emptied
 
 
@@ -93,7 +91,7 @@ def test_a_paused_cluster_records_and_catches_up_when_it_is_resumed(lab: Lab) ->
     life.call(lab, "pause")
     dry = life.call(lab, "evacuate", instance=worker.instance, dry_run=True)
     assert (dry["dry_run"], record(lab, worker)["state"]) == (True, "in-service")
-    life.call(lab, "evacuate", instance=worker.instance, give_back=1, seconds=20)
+    life.call(lab, "evacuate", instance=worker.instance, give_back=30, seconds=30)
     life.tick(lab)
     says(lab, "tick", "paused: 1 wait")
     assert record(lab, worker)["state"] == "evacuating"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chalicelib.conduct import Policy
-from tests.lab import aws, engine, events, handlers, life, lifecycle, machine, services, state, swarm
+from tests.lab import aws, calling, engine, events, handlers, life, lifecycle, machine, services, state, swarm
 from tests.lab.deploy import STAGE
 from tests.lab.endpoint.faults import Kind
 from tests.lab.endpoint.instances import put_foreign
@@ -34,7 +34,7 @@ def lab() -> Iterator[Lab]:
     try:
         services.deploy(lab)
         engine.manager(lab).services.get("pinned").remove()  # only two workers may hold it
-        life.ticked(lab, lab.hosts, "in-service", 240)
+        calling.in_service(lab)
         yield lab
     finally:
         lifecycle.down(NAME)
@@ -47,7 +47,7 @@ def mended(lab: Lab) -> Iterator[None]:
     aws.ask(lab, "DELETE", "/_lab/faults", {"kind": ""})
 
 
-def reaches(lab: Lab, host: Host, wanted: str, seconds: float = 45.0) -> Record:
+def reaches(lab: Lab, host: Host, wanted: str, seconds: float = aws.SPOT_NOTICE) -> Record:
     """Wait until the record of a host is in a state."""
 
     def there() -> Record | None:
@@ -83,7 +83,7 @@ def test_a_warned_worker_is_evacuated_then_dies_is_removed_and_its_record_ends_a
     aws.warn(lab, doomed)
     record = reaches(lab, doomed, "evacuated")
     lifecycle.kill(NAME, doomed.name)
-    last = reaches(lab, doomed, "gone", 60)
+    last = reaches(lab, doomed, "gone", 240)
     watch.stop()
     assert record["fate"] == "safe"
     assert record["node"] == node.id
@@ -100,7 +100,7 @@ def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
     sent = len(commands(lab, "evacuate"))
     time.sleep(3)
     aws.ask(lab, "DELETE", "/_lab/faults", {"kind": ""})
-    before = items(lab)
+    before = life.calm(lab)
     stranger = replace(doomed, instance="i-0badc0ffee0badc0f", address="10.9.9.9")
     put_foreign(lab, stranger, {"Name": "somebody-elses"})
     aws.warn(lab, doomed)
@@ -133,11 +133,11 @@ def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab
     aws.warn(lab, doomed)
     ticked(lab, doomed, "evacuated")
     lifecycle.kill(NAME, doomed.name)
-    ticked(lab, doomed, "gone", 150)
+    ticked(lab, doomed, "gone", 240)
     assert doomed.instance not in listed()
 
 
-def ticked(lab: Lab, host: Host, wanted: str, seconds: float = 90.0) -> Record:
+def ticked(lab: Lab, host: Host, wanted: str, seconds: float = aws.SPOT_NOTICE) -> Record:
     """Deliver ticks until the record of a host is in a state."""
 
     def there() -> Record | None:
@@ -216,18 +216,18 @@ def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
     doomed = fresh_worker(lab)
     arm(lab, kind, action, who=who)
     aws.warn(lab, doomed)
-    engine.wait_until(lambda: not aws.ask(lab, "GET", "/_lab/faults"), 20, "the handler was killed")
+    engine.wait_until(lambda: not aws.ask(lab, "GET", "/_lab/faults"), 90, "the handler was killed")
     assert records(lab)[doomed.instance]["state"] == "evacuating"
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
 
 
 def test_a_malformed_event_is_one_clear_line_and_changes_nothing(lab: Lab) -> None:
-    before = settled(items(lab))
+    before = life.calm(lab)
     since = time.time()
     event = events.interruption_warning(lab.hosts[0], time.time())
     event["detail"] = {"instance-id": "i-nonsense", "instance-action": "terminate"}
     aws.deliver(lab, event)
-    engine.wait_until(lambda: said(lab, "i-nonsense", since), 20, "the handler says what is wrong")
+    engine.wait_until(lambda: said(lab, "i-nonsense", since), 90, "the handler says what is wrong")
     assert settled(items(lab)) == before
 
 
@@ -270,10 +270,10 @@ def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab
     put_foreign(lab, other, {"swarmkeeper:cluster": "other", "swarmkeeper:role": "worker"})
     sent = len(commands(lab, "evacuate"))
     aws.warn(lab, other)
-    found = engine.wait_until(lambda: records(lab, "other"), 30, "the warning brings a census forward")
+    found = engine.wait_until(lambda: records(lab, "other"), 90, "the warning brings a census forward")
     assert found[other.instance]["role"] == "worker"
     evacuating = engine.wait_until(
-        lambda: records(lab, "other")[other.instance]["state"] == "evacuating", 20, "its intent is recorded"
+        lambda: records(lab, "other")[other.instance]["state"] == "evacuating", 90, "its intent is recorded"
     )
     assert evacuating
     assert other.instance not in records(lab)
@@ -291,7 +291,7 @@ def test_an_agent_that_was_tampered_with_does_not_run_and_the_error_says_so(lab:
     def refused() -> bool:
         return any(row["code"] == 65 for row in commands(lab, "evacuate"))
 
-    engine.wait_until(refused, 30, "the host refuses the agent")
+    engine.wait_until(refused, 90, "the host refuses the agent")
     assert records(lab)[doomed.instance]["state"] == "evacuating"
     restore(lab, pin)
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
@@ -323,7 +323,7 @@ def test_a_warned_manager_is_emptied_demoted_and_removed_and_the_quorum_holds(la
     assert record["manager"] != doomed.instance
     assert roles[doomed.instance] == "worker"
     lifecycle.kill(NAME, doomed.name)
-    reaches(lab, doomed, "gone", 90)
+    reaches(lab, doomed, "gone", 240)
     left = [node for node in engine.nodes(engine.manager(state.load(NAME))) if node.role == "manager"]
     assert doomed.instance not in listed()
     assert [node.reachability for node in left] == ["reachable", "reachable"]

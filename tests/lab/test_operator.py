@@ -76,7 +76,7 @@ def told(lab: Lab) -> str:
     return b"".join(lines).decode(errors="replace")
 
 
-def wait_told(lab: Lab, what: str, times: int = 1, timeout: float = 60) -> None:
+def wait_told(lab: Lab, what: str, times: int = 1, timeout: float = 180) -> None:
     engine.wait_until(lambda: told(lab).count(what) >= times, timeout, f"the operator tells {what!r}", 0.5)
 
 
@@ -106,6 +106,7 @@ def test_the_agent_deploys_the_operator_with_control_and_again_changes_nothing(l
     assert (control["Attachable"], control["IPAM"]["Config"][0]["Subnet"]) == (True, "10.32.100.0/24")
     api = next(service for service in engine.services(client) if service.name == API)
     assert (api.wanted, api.spec["EndpointSpec"]["Mode"]) == (None, "dnsrr")
+    engine.wait_until(lambda: len(ids(lab, API)) == 3, 180, "docker-api runs on every manager")
     before = ids(lab, API) | ids(lab, OPERATOR)
     assert len(before) == 4
     configs = {row["Spec"]["Name"] for row in client.api.configs() if "agent-" in row["Spec"]["Name"]}
@@ -115,11 +116,16 @@ def test_the_agent_deploys_the_operator_with_control_and_again_changes_nothing(l
     assert configs == {row["Spec"]["Name"] for row in client.api.configs() if "agent-" in row["Spec"]["Name"]}
 
 
+def asked(lab: Lab, host: Host) -> str:
+    """What docker-api answers on control, then its address; "" as long as it answers nothing."""
+    answer = inside(lab, host, "control", f"{RESOLVE}; {ASK}; echo $address")
+    return answer if '"ApiVersion"' in answer else ""
+
+
 def test_docker_api_answers_on_control_and_nowhere_else(lab: Lab) -> None:
     worker = hosts(lab, "worker")[0]
-    answer = inside(lab, worker, "control", f"{RESOLVE}; {ASK}; echo $address")
+    answer = engine.wait_until(lambda: asked(lab, worker), 60, "docker-api answers")
     address = answer.split()[-1]
-    assert '"ApiVersion"' in answer
     assert address.startswith("10.32.100.")
     assert inside(lab, worker, services.NETWORK, f"{RESOLVE}; echo found $address").split() == ["found"]
     assert inside(lab, worker, services.NETWORK, f"address={address}; {ASK}").strip() == "silence"

@@ -101,13 +101,14 @@ def spec(lab: Lab) -> str:
     return json.dumps(row["Spec"])
 
 
-def scale(lab: Lab, replicas: int) -> None:
+def scale(lab: Lab, replicas: int) -> bool:
     """What ``docker service scale`` sends; the SDK's own scale changes more of the spec."""
     api = engine.manager(lab).api
     (row,) = api.services({"name": WEB})
     row["Spec"]["Mode"]["Replicated"]["Replicas"] = replicas
     url = api._url("/services/{0}/update", row["ID"])  # noqa: SLF001
     api._post_json(url, data=row["Spec"], params={"version": row["Version"]["Index"]})  # noqa: SLF001
+    return True
 
 
 @dataclass
@@ -183,8 +184,8 @@ def test_killed_at_any_moment_and_run_again_it_ends_the_same(lab: Lab, after: fl
 def test_a_users_own_scale_wins(lab: Lab) -> None:
     uneven(lab, "checked:1")
     running = agent(lab)
-    engine.wait_until(lambda: SURGE_LABEL in spec(lab), 10, "the surge is marked")
-    scale(lab, 10)
+    engine.wait_until(lambda: SURGE_LABEL in spec(lab), 60, "the surge is marked")
+    engine.wait_until(lambda: scale(lab, 10), 60, "no update of the agent comes first")
     said = running.wait()
     assert said.status == 0
     assert json.loads(spec(lab))["Mode"]["Replicated"]["Replicas"] == 10
@@ -218,10 +219,10 @@ def test_new_tasks_that_do_not_come_to_run_are_taken_away_and_none_that_serves(l
 
 
 def test_two_at_once_never_act_at_the_same_time(lab: Lab) -> None:
-    uneven(lab)
+    uneven(lab, "checked:1", env=["WARM_UP=8"])
     with watching(lab) as seen:
         first = agent(lab)
-        engine.wait_until(lambda: SURGE_LABEL in spec(lab), 10, "the surge is marked")
+        engine.wait_until(lambda: SURGE_LABEL in spec(lab), 60, "the surge is marked")
         second = rebalance(lab, cooldown=30)
         third = rebalance(lab)
         done = first.wait()
@@ -240,7 +241,7 @@ def test_an_evacuation_during_a_surge_has_the_right_of_way(lab: Lab) -> None:
     before, doomed = spec(lab), workers(lab)[0]
     with watching(lab) as seen:
         moving = agent(lab)
-        engine.wait_until(lambda: SURGE_LABEL in spec(lab), 10, "the surge is marked")
+        engine.wait_until(lambda: SURGE_LABEL in spec(lab), 60, "the surge is marked")
         evacuated = Agent(lab.hosts[0], Task.EVACUATE, doomed).wait()
         said = moving.wait()
     assert evacuated.result.nodes[0].fate is Fate.SAFE

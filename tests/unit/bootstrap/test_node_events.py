@@ -20,18 +20,22 @@ LINE = json.dumps({"Action": "update", "Actor": {"ID": "n02", "Attributes": {"na
 
 
 def test_a_listener_gathers_what_comes_together_and_says_when_it_ended() -> None:
+    gathered = threading.Event()
+
     def events() -> Iterator[NodeEvent]:
         yield READY
-        time.sleep(GATHER / 10)
         yield LABELLED
-        time.sleep(GATHER * 1.5)
+        gathered.wait(60)
         yield LABELLED
 
     listener = Listener(events())
-    assert listener.heard(5.0) == (READY, LABELLED)
+    begun = time.monotonic()
+    assert listener.heard(60.0) == (READY, LABELLED)
+    assert time.monotonic() - begun >= GATHER
     assert not listener.ended
     assert listener.heard(0.0) == ()
-    assert listener.heard(5.0) == (LABELLED,)
+    gathered.set()
+    assert listener.heard(60.0) == (LABELLED,)
     assert listener.ended
     assert listener.heard(5.0) == ()
 
@@ -84,8 +88,8 @@ def engine() -> Iterator[Callable[[str], Engine]]:
 @pytest.mark.parametrize("then", ["end", "break", "silence"])
 def test_events_end_with_the_connection_or_with_silence(engine: Callable[[str], Engine], then: str) -> None:
     begun = time.monotonic()
-    assert list(engine(then).node_events(0.3)) == [LABELLED]
-    assert time.monotonic() - begun < 3
+    assert list(engine(then).node_events(2)) == [LABELLED]
+    assert time.monotonic() - begun < 8
 
 
 def test_an_engine_that_refuses_events_is_an_error_with_its_own_words(

@@ -169,13 +169,16 @@ def test_a_rebalance_that_fails_is_run_again() -> None:
 )
 def test_options_that_cannot_be_are_refused(words: list[str]) -> None:
     done = _operator(*words)
-    _, err = done.communicate(timeout=20)
+    _, err = done.communicate(timeout=60)
     assert done.returncode == 2
     assert "usage: agent operator" in err
     assert words[-1] in err
 
 
 def test_it_goes_on_without_an_engine_says_so_once_and_ends_at_once_when_told_to() -> None:
+    begun = time.monotonic()
+    _operator("--help").communicate(timeout=60)
+    interpreter = time.monotonic() - begun  # its beginning and its end, on a machine as busy as this
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -187,14 +190,14 @@ def test_it_goes_on_without_an_engine_says_so_once_and_ends_at_once_when_told_to
     assert process.poll() is None
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(5) == 0
-    assert time.monotonic() - begun < 1
+    assert process.wait(60) == 0
+    assert time.monotonic() - begun < 1 + 3 * interpreter
     assert process.stderr.read() == ""
 
 
 def test_once_ends_with_an_honest_status_where_there_is_no_engine() -> None:
     process = _operator("--once", "--engine", "tcp://127.0.0.1:9")
-    assert "check on this host" in process.communicate(timeout=20)[1]
+    assert "check on this host" in process.communicate(timeout=60)[1]
     assert process.returncode == 69
 
 

@@ -98,7 +98,7 @@ def test_a_dry_run_tells_the_plan_and_changes_nothing(swarm: FakeSwarm, capsys: 
     assert "##### 5" in capsys.readouterr().err
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     replicas=st.integers(1, 14),
     old=st.integers(1, 3),

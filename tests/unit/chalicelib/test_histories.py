@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.calls import call
@@ -104,7 +104,7 @@ def agree(life: Life) -> None:
     assert not any(errand.open for errand in store.errands("blue"))
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(
     steps=st.lists(STEPS, max_size=10),
     copies=COPIES,
