@@ -57,6 +57,7 @@ from chalicelib.events import (
     finished,
     task_and_cluster,
 )
+from chalicelib.protocol import Task
 from chalicelib.rules import decide
 from chalicelib.world import World, connected
 
@@ -230,10 +231,10 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
 
 def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:
     match event:
+        case CensusTaken() | RedriveOrdered() | CommandFinished(task=Task.INSPECT):
+            return world.store.nodes(cluster)
         case CommandFinished() | CommandRunning() | Tick():
             return world.store.open(cluster, until=now + 86_400)  # a tick beats for what is not due, too
-        case CensusTaken() | RedriveOrdered():
-            return world.store.nodes(cluster)
         case FleetNoted() | FleetFailed() | ConductOrdered():
             return ()
         case _:

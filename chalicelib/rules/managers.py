@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.cluster import Breaker, Host
+from chalicelib.cluster import Breaker, Host, Incident
 from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from chalicelib.cluster import Cluster
+    from chalicelib.protocol import Task
+
 TOLERATED = 1  # failures in a row that leave the breaker closed
 FIRST_PAUSE = 30.0  # seconds; doubled with each further failure
 LONGEST_PAUSE = 300.0
+AGAIN = 3600.0  # seconds after which the same alarm is news again
 STANDING = {  # the less a manager's node is disturbed by anything, the better
     state: rank
     for rank, state in enumerate(
@@ -52,3 +56,16 @@ def after_failure(breaker: Breaker, now: float) -> Breaker:
 def after_success(now: float) -> Breaker:
     """The host did well: the breaker is closed."""
     return Breaker(good=now)
+
+
+def silent(cluster: Cluster, task: Task, said: str, manager: str) -> Incident:
+    """Managers were tried, and the swarm answers none: the quorum may be lost."""
+    return Incident(
+        key="managers",
+        at=cluster.now,
+        what=f"no manager of {cluster.name} could {task.value}: {said}",
+        left="nothing destructive is done; the work is tried again, ever more rarely",
+        remedy="bring managers back; where their quorum is lost for good: recover (README)",
+        instance=manager,
+        expires=cluster.now + AGAIN,
+    )

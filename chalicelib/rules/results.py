@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan, Raise
-from chalicelib.cluster import Incident
 from chalicelib.protocol import DONE, Task
-from chalicelib.rules import drain, errands, join, leave
+from chalicelib.rules import drain, errands, inspect, join, leave, managers
 from chalicelib.rules.again import AT_ONCE
 from chalicelib.states import PLACES, NodeState, Place
 
@@ -26,13 +25,14 @@ CONCLUDE: dict[Task, Callable[[Node, NodeReport | None, CommandFinished, float],
     Task.GIVE_BACK: drain.returned,
     Task.LEAVE: leave.concluded,
 }
-AGAIN = 3600.0  # seconds after which the same alarm is news again
 RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 
 
 def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     """Each node by its own report: one that failed stays open, whatever became of the others."""
     if event.task not in CONCLUDE:
+        if event.task is Task.INSPECT:
+            return inspect.on_swarm_inspected(event, cluster)
         return errands.on_errand_finished(event, cluster)
     reports = {report.instance: report for report in event.result.nodes} if event.result else {}
     moves = tuple(
@@ -54,21 +54,11 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
 
 
 def _alarm(event: CommandFinished, moves: tuple[Move, ...], cluster: Cluster) -> tuple[Action, ...]:
-    """Every manager was tried, and the swarm answers none: the quorum may be lost."""
     tried = max((move.after.attempts for move in moves), default=0)
     if not event.host_failed or PLACES[event.task] is Place.INSTANCE or tried < AT_ONCE:
         return ()
     said = event.result.error if event.result else event.failure
-    incident = Incident(
-        key="managers",
-        at=cluster.now,
-        what=f"no manager of {cluster.name} could {event.task.value}: {said}",
-        left="nothing destructive is done; the work is tried again, ever more rarely",
-        remedy="bring managers back; where their quorum is lost for good: recover (README)",
-        instance=event.manager,
-        expires=cluster.now + AGAIN,
-    )
-    return (Raise(incident),)
+    return (Raise(managers.silent(cluster, event.task, said, event.manager)),)
 
 
 def _concerns(event: CommandFinished, node: Node, report: NodeReport | None) -> bool:

@@ -14,7 +14,7 @@ from chalicelib.cluster import (
     Role,
     Sighting,
 )
-from chalicelib.conduct import Conduct
+from chalicelib.conduct import Conduct, Policy
 from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
@@ -244,12 +244,13 @@ class Lab:
     """A cluster ``blue`` of three managers and some workers, all in memory.
 
     ``settled``: all of them are in service already; otherwise nothing is recorded yet. ``rebalance``: joins
-    are followed by one, which most stories are not about.
+    are followed by one, ``look``: the tick looks at the swarm; most stories are not about either.
     """
 
     workers: int = 2
     settled: bool = True
     rebalance: bool = False
+    look: float = 0.0
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     fleet: FakeFleet = field(default_factory=FakeFleet)
@@ -273,7 +274,8 @@ class Lab:
 
     def world(self, **others: object) -> World:
         """For one invocation."""
-        world = World(self.store, self.hosts, self.fleet, self.messages, self.clock)
+        policy = Policy(look=self.look)
+        world = World(self.store, self.hosts, self.fleet, self.messages, self.clock, policy)
         return replace(world, **others)  # type: ignore[arg-type]
 
     def node(self, name: str = WORKER) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -178,6 +179,14 @@ def a_manager_scaled_in(life: Mortal) -> None:
     life.scale_in(MANAGERS[1])
 
 
+def removed_by_hand(life: Mortal) -> None:
+    life.policy = replace(SOON, look=300.0)
+    life.launch(NODE)
+    life.run(600)
+    life.hear()
+    life.remove(NODE)
+
+
 STORIES = [
     launched,
     a_manager_lost_and_replaced,
@@ -192,6 +201,7 @@ STORIES = [
     scheduled_while_it_was_out,
     given_up_and_driven_again,
     given_up_for_a_group,
+    removed_by_hand,
 ]
 
 

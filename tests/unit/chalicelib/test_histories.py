@@ -34,6 +34,8 @@ STEPS = st.tuples(
             "drill",
             "announce",
             "close",
+            "leave",
+            "remove",
         ]
     ),
     st.sampled_from([*map(worker, range(4)), *MANAGERS[:2], NEW_MANAGER]),
@@ -87,7 +89,8 @@ def agree(life: Life) -> None:
         assert (name in life.hosts.voters.votes) == manages, f"{name}: {node}"
     assert store.open("blue", float("inf")) == ()
     assert not any(life.held.values())
-    assert not any(errand.open for errand in store.errands("blue"))
+    assert not any(errand.open for errand in store.errands("blue") if errand.task is not Task.INSPECT)
+    assert not life.hosts.left & set(life.hosts.swarm)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
