@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -27,35 +27,32 @@ MESSAGES = 20  # of one look: each may take seconds where the topic does not ans
 NAMED = 5  # nodes in a reason
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What follows from a look, and why."""
-
-    reason: str
-    actions: tuple[Action, ...] = ()
-
-
 def begun(cluster: Cluster) -> tuple[Action, ...]:
-    """The tick's look at the swarm where its time has come, and no evacuation needs the managers.
-
-    The clusters look one after the other in a period, also after a time in which none could.
-    """
-    before, period = cluster.errand(Task.INSPECT), cluster.policy.look
-    if not period or not cluster.managers or cluster.conduct.paused or (before and before.open):
-        return ()
-    last = before.since if before else cluster.now - TICK
-    soon = before is not None and cluster.now < last + period / 2
-    if soon or _turn(last, cluster) == _turn(cluster.now, cluster):
-        return ()
-    if any(node.task is Task.EVACUATE for node in cluster.nodes):
+    """What the tick does to have a manager look at its swarm, one look at a time."""
+    before = cluster.errand(Task.INSPECT)
+    if (before and before.open) or not _due(before, cluster):
         return ()
     look = decode_arguments(before.arguments).look + 1 if before else 1
     given: dict[str, Any] = {"arguments": encode_arguments(Arguments(look=look)), "automatic": True}
-    begun = {"since": cluster.now, "due": cluster.now, "stage": Stage.OPEN, "reason": "a look is due"}
+    opened = {"since": cluster.now, "due": cluster.now, "stage": Stage.OPEN, "reason": "a look is due"}
     unsent = {"command": "", "attempts": 0}  # the manager stays: each look asks another one
-    changes = given | begun | unsent
+    changes = given | opened | unsent
     after = before.but(**changes) if before else Errand(task=Task.INSPECT, **changes)
     return (MoveErrand(before, after), Send(after))
+
+
+def _due(before: Errand | None, cluster: Cluster) -> bool:
+    """Its time has come, and no evacuation needs the managers.
+
+    The clusters look one after the other in a period, also after a time in which none could.
+    """
+    period, now = cluster.policy.look, cluster.now
+    if not period or not cluster.managers or cluster.conduct.paused:
+        return False
+    last = before.since if before else now - TICK
+    soon = before is not None and now < last + period / 2
+    moving = any(node.task is Task.EVACUATE for node in cluster.nodes)
+    return not soon and not moving and _turn(last, cluster) < _turn(now, cluster)
 
 
 def _turn(time: float, cluster: Cluster) -> int:
@@ -78,7 +75,7 @@ def _explained(step: Action, reason: str) -> Action:
     return replace(step, after=replace(step.after, reason=reason)) if isinstance(step, MoveErrand) else step
 
 
-def compared(listing: Listing, errand: Errand, event: CommandFinished, cluster: Cluster) -> Findings:
+def compared(listing: Listing, errand: Errand, event: CommandFinished, cluster: Cluster) -> Plan:
     """What a listing says of the records; those that have changed since its look began stay as they are.
 
     To miss a node one listing is enough: it is what the managers agree on. That a node is down counts only
@@ -91,14 +88,14 @@ def compared(listing: Listing, errand: Errand, event: CommandFinished, cluster: 
     missed = {node.instance: node for node in covered if not listing.lists(node.node)}
     if len(missed) * 2 > len(covered):
         incident = _stranger(len(missed), len(covered), event.manager, cluster)
-        return Findings(f"{said}; {incident.what}", (Raise(incident),))
+        return Plan(f"{said}; {incident.what}", (Raise(incident),))
     steps: list[Action] = [Move(node, _missed(node, event, cluster)) for node in missed.values()]
     fresh = {node.instance for node in cluster.nodes if node.instance not in quiet}
     down = [one for one in _lasting(listing, errand) if one.instance not in fresh | set(missed)]
     steps += [step for one in down if (step := _down(one, quiet.get(one.instance), event, cluster))]
     messages = [step for step in steps if isinstance(step, Raise)]
     moves = [step for step in steps if step not in messages]
-    return Findings(_told(said, steps), (*moves, *messages[:MESSAGES]))
+    return Plan(_told(said, steps), (*moves, *messages[:MESSAGES]))
 
 
 def _lasting(listing: Listing, errand: Errand) -> list[Subject]:
