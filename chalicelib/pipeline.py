@@ -7,8 +7,8 @@ Then it is found out which cluster it concerns:
     a fleet                         its home; it has one once an instance of it was seen
     the end of a command            the command's comment, if the host has a home; its output is fetched and
                                     becomes the event
-    the tick                        every cluster, after a census of EC2 has brought the records in line; every
-                                    few minutes a manager lists its swarm too (rules/inspect.py)
+    the tick                        every cluster, after a census of EC2 has brought the records in line, and
+                                    every few minutes a manager's list of its swarm (rules/inspect.py)
 For each such cluster, `follow` loads what is known of it (cluster.py), lets the pure rules decide on a plan
 (rules/), logs the plan's reason, and performs its actions one by one (effects.py). Intent comes first: the
 record of a node is changed, on condition that it is still the one that was read, before a command is sent
