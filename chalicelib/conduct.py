@@ -45,3 +45,4 @@ class Policy:
     )
     ahead: float = 3600.0  # how long before a scheduled change the node is evacuated
     rehearsal: float = 30.0  # how long a drilled node stays out once its end would have come
+    look: float = 300.0  # between two looks at the swarm; 0 for none

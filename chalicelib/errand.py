@@ -60,8 +60,8 @@ class Errand:
 
     @property
     def waiting(self) -> bool:
-        """It is open, and no host has it: nothing was sent, or the agent said "later"."""
-        return self.open and not self.command and not self.attempts
+        """It is a rebalance that is open, and no host has it: nothing was sent, or the agent said "later"."""
+        return self.task is Task.REBALANCE and self.open and not self.command and not self.attempts
 
     @property
     def avoided(self) -> str:

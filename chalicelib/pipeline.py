@@ -7,7 +7,8 @@ Then it is found out which cluster it concerns:
     a fleet                         its home; it has one once an instance of it was seen
     the end of a command            the command's comment, if the host has a home; its output is fetched and
                                     becomes the event
-    the tick                        every cluster, after a census has brought the records in line with EC2
+    the tick                        every cluster, after a census of EC2 has brought the records in line, and
+                                    every few minutes a manager's list of its swarm (rules/inspect.py)
 For each such cluster, `follow` loads what is known of it (cluster.py), lets the pure rules decide on a plan
 (rules/), logs the plan's reason, and performs its actions one by one (effects.py). Intent comes first: the
 record of a node is changed, on condition that it is still the one that was read, before a command is sent
@@ -59,6 +60,7 @@ from chalicelib.events import (
     finished,
     task_and_cluster,
 )
+from chalicelib.protocol import Task
 from chalicelib.rules import decide
 from chalicelib.world import World, connected
 
@@ -234,10 +236,10 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
 
 def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:
     match event:
+        case CensusTaken() | RedriveOrdered() | CommandFinished(task=Task.INSPECT):
+            return world.store.nodes(cluster)
         case CommandFinished() | CommandRunning() | Tick():
             return world.store.open(cluster, until=now + 86_400)  # a tick beats for what is not due, too
-        case CensusTaken() | RedriveOrdered():
-            return world.store.nodes(cluster)
         case FleetNoted() | FleetFailed() | ConductOrdered() | CensusFailed():
             return ()
         case _:

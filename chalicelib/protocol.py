@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+from zlib import crc32
 
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
+SHORT = 8  # characters that tell node ids apart: two of 5,000 agree in one swarm of 200,000
 
 
 class Task(str, Enum):
@@ -118,7 +120,7 @@ class Arguments:
 
     ``managers`` are the addresses to join at, the best first; ``role`` is what the subjects shall be
     ("manager", "worker"); ``labels`` are the node labels they shall have. Never a token: arguments travel in
-    clear.
+    clear. ``look`` numbers the looks of the tick, each at another part of a big swarm; 0 where a person asks.
     """
 
     subjects: tuple[Subject, ...] = ()
@@ -127,6 +129,7 @@ class Arguments:
     role: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     rebalance: Rebalance = Rebalance()
+    look: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,12 +176,36 @@ class SpreadReport:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """What a manager lists of its swarm, in an answer that is not too long for any swarm.
+
+    ``nodes`` counts all; ``down`` are those that are down and carry an instance, as far as they fit in.
+    ``ids`` are the beginnings of the ids of all nodes in this ``part`` of ``parts``.
+    """
+
+    nodes: int = 0
+    down: tuple[Subject, ...] = ()
+    part: int = 0
+    parts: int = 1
+    ids: tuple[str, ...] = ()
+
+    def covers(self, node: str) -> bool:
+        """Whether a node of this id would be in the part."""
+        return crc32(node.encode()) % self.parts == self.part
+
+    def lists(self, node: str) -> bool:
+        """Whether the swarm has the node of this id, which has to be in the part."""
+        return node[:SHORT] in self.ids
+
+
+@dataclass(frozen=True)
 class Result:
     """The answer of one task. ``error`` is "" unless the task as a whole failed.
 
     ``left_out`` counts reports and rows that did not fit into the line; ``facts`` is what ``inspect`` saw.
     ``spreads`` and ``wait`` are a rebalance's: seconds after which it is to be tried again (0: it is over).
     One that failed is tried again only to end a surge that it had to leave.
+    ``listing`` is what a look of the tick saw.
     """
 
     task: Task
@@ -190,6 +217,7 @@ class Result:
     facts: dict[str, Any] = field(default_factory=dict)
     spreads: tuple[SpreadReport, ...] = ()
     wait: float = 0.0
+    listing: Listing | None = None
 
     @property
     def begun(self) -> bool:

@@ -22,7 +22,8 @@ class NodeState(StrEnum):
 
 
 # Every legal change. The way back to joining is for an instance that was started again, or that turned out to
-# live: it joins anew, which finds what is there already. Only what is evacuated for a while returns.
+# live: it joins anew, which finds what is there already. Only what is evacuated for a while returns. What is
+# gone leaves once more where the swarm still lists its dead node.
 LEGAL: dict[NodeState, frozenset[NodeState]] = {
     NodeState.JOINING: frozenset(
         {NodeState.JOINING, NodeState.ACTIVATING, NodeState.EVACUATING, NodeState.LEAVING}
@@ -43,7 +44,7 @@ LEGAL: dict[NodeState, frozenset[NodeState]] = {
         }
     ),
     NodeState.LEAVING: frozenset({NodeState.GONE, NodeState.JOINING}),
-    NodeState.GONE: frozenset({NodeState.JOINING}),
+    NodeState.GONE: frozenset({NodeState.JOINING, NodeState.LEAVING}),
 }
 
 

@@ -17,6 +17,7 @@ from chalicelib.protocol import (
     Arguments,
     Balance,
     Fate,
+    Listing,
     Mode,
     NodeReport,
     Rebalance,
@@ -40,7 +41,7 @@ class ProtocolError(ValueError):
 
 def encode_arguments(arguments: Arguments) -> str:
     """Arguments as one line of JSON; what only some tasks have is left out where it is empty."""
-    optional = {"managers", "role", "labels", "rebalance"}
+    optional = {"managers", "role", "labels", "rebalance", "look"}
     given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
     if arguments.rebalance == Rebalance():
         del given["rebalance"]
@@ -50,7 +51,7 @@ def encode_arguments(arguments: Arguments) -> str:
 def decode_arguments(text: str) -> Arguments:
     """Arguments from JSON; raises ProtocolError naming the field that is wrong."""
     message = _object(text, "arguments")
-    _known(message, {"subjects", "deadline", "managers", "role", "labels", "rebalance"}, "arguments")
+    _known(message, {row.name for row in fields(Arguments)}, "arguments")
     deadline = message.get("deadline", 0.0)
     if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 <= deadline < FAR:
         raise ProtocolError(f"deadline must be seconds since the epoch, not {deadline!r}")
@@ -61,6 +62,7 @@ def decode_arguments(text: str) -> Arguments:
         _role(message.get("role", "")),
         _labels(message.get("labels", {})),
         _rebalance(message.get("rebalance", {})),
+        int(_count(message, "look")),
     )
 
 
@@ -68,8 +70,8 @@ def encode_result(result: Result) -> str:
     """A result as one line of at most MAX_LINE characters.
 
     To fit, the hosts of the widest spreads are dropped, then the last service reports, then the nodes'
-    details and the error are cut, then the last rows of what ``inspect`` saw are dropped. The fate of a node,
-    or of a service in a rebalance, is never left out.
+    details and the error are cut, then the last rows of what ``inspect`` saw are dropped, then the last nodes
+    that are down. The fate of a node, or of a service in a rebalance, is never left out.
     """
     while True:
         line = json.dumps(asdict(result), separators=(",", ":"), sort_keys=True)
@@ -93,9 +95,20 @@ def _smaller(result: Result) -> Result:
     ):
         cut = tuple(replace(node, detail=node.detail[: longest * 3 // 4]) for node in result.nodes)
         return replace(result, nodes=cut, error=result.error[: longest * 3 // 4])
-    keep = len(rows) * 3 // 4
-    facts = {**result.facts, "nodes": rows[:keep]} if rows else result.facts
-    return replace(result, facts=facts, left_out=result.left_out + len(rows) - keep)
+    if rows:
+        keep = len(rows) * 3 // 4
+        facts = {**result.facts, "nodes": rows[:keep]}
+        return replace(result, facts=facts, left_out=result.left_out + len(rows) - keep)
+    return _fewer_down(result)
+
+
+def _fewer_down(result: Result) -> Result:
+    down = result.listing.down if result.listing else ()
+    if result.listing is None or not down:
+        return result
+    keep = len(down) * 3 // 4
+    left_out = result.left_out + len(down) - keep
+    return replace(result, listing=replace(result.listing, down=down[:keep]), left_out=left_out)
 
 
 def _hosts(spread: SpreadReport) -> int:
@@ -128,6 +141,7 @@ def decode_result(stdout: str) -> Result:
             facts=dict(message.get("facts", {})),
             spreads=tuple(map(_spread, _list(message, "spreads"))),
             wait=float(message.get("wait", 0.0)),
+            listing=_listing(message.get("listing")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"the agent's result does not have the agreed shape: {error!r}") from error
@@ -192,6 +206,13 @@ def _count(message: dict[str, Any], name: str) -> float:
 def _spread(row: Any) -> SpreadReport:
     chosen = {"balance": Balance(row["balance"]), "mode": Mode(row["mode"])}
     return SpreadReport(**{**row, **chosen, "warnings": tuple(row.get("warnings", ()))})
+
+
+def _listing(row: Any) -> Listing | None:
+    if row is None:
+        return None
+    found = {"down": tuple(map(_subject, row["down"])), "ids": tuple(map(str, row["ids"]))}
+    return Listing(**{**row, **found})
 
 
 def _object(text: str, what: str) -> dict[str, Any]:

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bootstrap.clock import Clock
 from bootstrap.swarm import Engine
 from bootstrap.view import Node, Task
-from chalicelib.protocol import Arguments, Result
+from chalicelib.protocol import INSTANCE, SHORT, Arguments, Listing, Result, Subject
 from chalicelib.protocol import Task as TaskName
+
+PART = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer
+NOWHERE = "0.0.0.0"  # noqa: S104 an address of nobody, where one has to be given
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: ARG001 every task is called alike
-    """One row per node, of the subjects alone where there are any. Raises EngineError."""
+    """For a look of the tick a listing; for people a row per node, of the subjects alone where there are any.
+
+    Raises EngineError.
+    """
+    self_id, nodes = engine.node_id(), engine.nodes()
+    if arguments.look:
+        return Result(TaskName.INSPECT, ok=True, listing=_listing(nodes, arguments.look))
     wanted = {subject.instance for subject in arguments.subjects}
-    nodes = [node for node in engine.nodes() if not wanted or node.instance in wanted]
     tasks = engine.tasks(**{"desired-state": ["running"]})
     facts = {
-        "self": engine.node_id(),
+        "self": self_id,
         "engine": engine.info().get("ServerVersion", ""),
-        "nodes": [_row(node, tasks) for node in nodes],
+        "nodes": [_row(node, tasks) for node in nodes if not wanted or node.instance in wanted],
         "moving": [service.name for service in engine.services() if service.before is not None],
     }
     return Result(TaskName.INSPECT, ok=True, facts=facts)
+
+
+def _listing(nodes: tuple[Node, ...], look: int) -> Listing:
+    """The ids of 5,000 nodes do not fit into one answer: each look tells another part of them."""
+    parts = max(-(-len(nodes) // PART), 1)
+    part = Listing(len(nodes), _down(nodes), look % parts, parts)
+    return replace(part, ids=tuple(node.id[:SHORT] for node in nodes if part.covers(node.id)))
+
+
+def _down(nodes: tuple[Node, ...]) -> tuple[Subject, ...]:
+    """In a fixed order. What is labelled with no instance was never ours; who is down may have no address."""
+    ours = [node for node in nodes if node.down and INSTANCE.match(node.instance)]
+    ours.sort(key=lambda node: (node.instance, node.id))
+    return tuple(Subject(node.instance, node.address or NOWHERE, node.id) for node in ours)
 
 
 def _row(node: Node, tasks: tuple[Task, ...]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from chalicelib.actions import Ask, Measure, Metric, MoveErrand, Plan, Raise, Se
 from chalicelib.cluster import Incident
 from chalicelib.errand import LIMIT, Errand, Stage
 from chalicelib.protocol import Arguments, Balance, Task
-from chalicelib.rules import again, rebalance
+from chalicelib.rules import again, managers, rebalance
 from chalicelib.rules.batch import labels
 from chalicelib.wire import decode_arguments, encode_arguments, encode_result
 
@@ -85,6 +85,8 @@ def key(errand: Errand) -> str:
 
 def letter(errand: Errand, cluster: Cluster) -> Incident:
     """What came to nothing: what is left, and all that is needed to order it again."""
+    if errand.task is Task.INSPECT:  # nobody orders it: it only shows that the managers do not answer
+        return managers.silent(cluster, errand.task, errand.reason, errand.manager)
     name = errand.task.value.replace("-", "_")
     order = f"echo '{json.dumps(_payload(errand, cluster))}' | chalice invoke -n {name}"
     own = errand.automatic
@@ -129,7 +131,7 @@ def _refusal(event: TaskOrdered, before: Errand | None, cluster: Cluster) -> str
         return f"{cluster.name} has no other manager that could {event.task.value} {event.instance}"
     if before is None:
         return ""
-    if before.open and not (before.waiting and before.task is Task.REBALANCE):
+    if before.open and not before.waiting:
         where = _where(before, cluster.now)
         return f"{_name(before)} is under way, {where}: status shows how it ends, then order this again"
     if event.task is Task.INIT and before.stage is Stage.DONE and before.instance != event.instance:
@@ -202,6 +204,7 @@ def _overdue(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
 
 def _concluded(before: Errand, after: Errand, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
     """The errand as it is now; told before it is recorded, then followed by the one wanted after it."""
+    tell = tell and (before.task is not Task.INSPECT or bool(before.result))  # or there is no swarm yet
     if tell and cluster.conduct.paused:  # nobody is told now: the tick does it once the cluster is resumed
         held = replace(after, stage=Stage.OPEN, command="", attempts=LIMIT, due=cluster.now)
         return (MoveErrand(before, held),)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.cluster import Breaker, Host
+from chalicelib.cluster import Breaker, Host, Incident
 from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from chalicelib.cluster import Cluster
+    from chalicelib.protocol import Task
+
 TOLERATED = 1  # failures in a row that leave the breaker closed
 FIRST_PAUSE = 30.0  # seconds; doubled with each further failure
 LONGEST_PAUSE = 300.0
+AGAIN = 3600.0  # seconds after which the same alarm is news again
+LOST = ("managers", "bring managers back; where their quorum is lost for good: recover (README)")
 STANDING = {  # the less a manager's node is disturbed by anything, the better
     state: rank
     for rank, state in enumerate(
@@ -57,3 +62,17 @@ def after_failure(breaker: Breaker, now: float) -> Breaker:
 def after_success(now: float) -> Breaker:
     """The host did well: the breaker is closed."""
     return Breaker(good=now)
+
+
+def silent(cluster: Cluster, task: Task, said: str, manager: str, cause: tuple[str, str] = LOST) -> Incident:
+    """Managers were tried, and none could; its key and remedy are the ``cause``'s."""
+    key, remedy = cause
+    return Incident(
+        key=key,
+        at=cluster.now,
+        what=f"no manager of {cluster.name} could {task.value}: {said}",
+        left="nothing destructive is done; the work is tried again, ever more rarely",
+        remedy=remedy,
+        instance=manager,
+        expires=cluster.now + AGAIN,
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan, Raise
 from chalicelib.cluster import Incident
 from chalicelib.protocol import Task
-from chalicelib.rules import again, ahead, closing, errands, hooks
+from chalicelib.rules import again, ahead, closing, errands, hooks, inspect
 from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
         return Plan(f"paused: {waiting} wait" if waiting else "nothing is overdue", tuple(_beats(cluster)))
     changes = [action for node in overdue for action in _changes(node, cluster)]
     changes += _beats(cluster)
-    changes += ordered
+    changes += (*ordered, *inspect.begun(cluster))
     messages = _stuck([node for node in overdue if node.unsent], cluster)
     messages += _unsettled(cluster)
     messages += _uncompleted(overdue, cluster)

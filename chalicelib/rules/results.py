@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan, Raise
 from chalicelib.cluster import Incident
 from chalicelib.protocol import DONE, Fate, Task
-from chalicelib.rules import drain, errands, give_back, join, leave
+from chalicelib.rules import drain, errands, give_back, inspect, join, leave, managers
 from chalicelib.rules.again import AT_ONCE
 from chalicelib.states import PLACES, NodeState, Place
 
@@ -41,6 +41,8 @@ RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     """Each node by its own report: one that failed stays open, whatever became of the others."""
     if event.task not in CONCLUDE:
+        if event.task is Task.INSPECT:
+            return inspect.on_swarm_inspected(event, cluster)
         return errands.on_errand_finished(event, cluster)
     reports = {report.instance: report for report in event.result.nodes} if event.result else {}
     moves = tuple(
@@ -70,17 +72,7 @@ def _alarm(event: CommandFinished, moves: tuple[Move, ...], cluster: Cluster) ->
     failed = event.host_failed or event.unfetched
     if not failed or PLACES[event.task] is Place.INSTANCE or tried < enough:
         return ()
-    key, remedy = _remedy(event)
-    incident = Incident(
-        key=key,
-        at=cluster.now,
-        what=f"no manager of {cluster.name} could {event.task.value}: {said}",
-        left="nothing destructive is done; the work is tried again, ever more rarely",
-        remedy=remedy,
-        instance=event.manager,
-        expires=cluster.now + AGAIN,
-    )
-    return (Raise(incident),)
+    return (Raise(managers.silent(cluster, event.task, said, event.manager, _remedy(event))),)
 
 
 def _remedy(event: CommandFinished) -> tuple[str, str]:
@@ -89,7 +81,7 @@ def _remedy(event: CommandFinished) -> tuple[str, str]:
         return "agent", "make deploy STAGE=… again, and let the managers reach S3; their swarm was not asked"
     if event.result is None:
         return "hosts", "mend on the managers what is named; their swarm was not asked"
-    return "managers", "bring managers back; where their quorum is lost for good: recover (README)"
+    return managers.LOST
 
 
 def _vanished(move: Move) -> bool:

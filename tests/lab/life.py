@@ -16,6 +16,7 @@ from tests.lab.state import Host, Lab
 Record = dict[str, Any]
 T = TypeVar("T")
 STATE_CHANGE = "EC2 Instance State-change Notification"
+LOOK = "errand#inspect"
 
 
 def tick(lab: Lab) -> None:
@@ -44,10 +45,10 @@ def items(lab: Lab) -> list[dict[str, Any]]:
 
 
 def calm(lab: Lab) -> list[dict[str, Any]]:
-    """The same without the census, which takes place every minute, once 3 s have changed nothing."""
+    """The same, settled, once 3 s have changed nothing."""
 
     def read() -> list[dict[str, Any]]:
-        return [item for item in items(lab) if item["item"] != "census"]
+        return settled(items(lab))
 
     def same() -> list[dict[str, Any]]:
         before = read()
@@ -61,6 +62,42 @@ def records(lab: Lab, cluster: str = "") -> dict[str, Record]:
     """The records of the nodes of a cluster, by default the lab's own, by instance."""
     mine = (item for item in items(lab) if item["cluster"] == (cluster or lab.cluster))
     return {item["instance"]: item for item in mine if item["item"].startswith("node#")}
+
+
+def settled(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what ticks change by themselves: the census, and the look at the swarm."""
+    return [item for item in found if item["item"] not in ("census", LOOK)]
+
+
+def sent(lab: Lab) -> int:
+    """How many commands there were, looks at the swarm left out."""
+    found = aws.ask(lab, "GET", "/_lab/commands")
+    return sum(not row["order"]["comment"].startswith("inspect ") for row in found)
+
+
+def looked(lab: Lab) -> None:
+    """Have the next look at the swarm come now, as if the last one had been long ago; answers at its end."""
+    table = aws.connect(lab).resource("dynamodb").Table(TABLE)
+    began = round(time.time()) - 1
+
+    def over() -> bool:
+        found = table.get_item(Key={"cluster": lab.cluster, "item": LOOK}, ConsistentRead=True).get("Item")
+        return bool(found and found.get("ended", 0) >= began and found["stage"] == "done")
+
+    table.update_item(
+        Key={"cluster": lab.cluster, "item": LOOK},
+        UpdateExpression="SET task = :inspect, stage = :done, since = :long_ago, arguments = :none,"
+        " version = if_not_exists(version, :long_ago) + :one REMOVE due",
+        ExpressionAttributeValues={
+            ":inspect": "inspect",
+            ":done": "done",
+            ":long_ago": 0,
+            ":none": "{}",
+            ":one": 1,
+        },
+    )
+    tick(lab)
+    engine.wait_until(over, 30, f"a look at the swarm; {_told(lab)}", pause=0.5)
 
 
 def aged(lab: Lab, host: Host, *, attempts: int) -> None:

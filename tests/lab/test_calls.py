@@ -46,9 +46,9 @@ def lab() -> Iterator[Lab]:
 def everything(lab: Lab) -> tuple[Any, ...]:
     """All that a call could change: records, commands, the swarm."""
     client = engine.manager(lab)
-    records = [row for row in life.items(lab) if row["item"] != "census"]
+    records = life.settled(life.items(lab))
     tasks = sorted(task.id for task in engine.tasks(client) if task.running)
-    return records, len(aws.ask(lab, "GET", "/_lab/commands")), engine.nodes(client), tasks, spec(lab, WEB)
+    return records, life.sent(lab), engine.nodes(client), tasks, spec(lab, WEB)
 
 
 # One of each kind; tests/unit/chalicelib/test_calls.py has all.

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker import DockerClient
 
 from chalicelib.conduct import Policy
 from tests.lab import aws, calling, engine, events, handlers, life, lifecycle, machine, services, state, swarm
 from tests.lab.deploy import STAGE
 from tests.lab.endpoint.faults import Kind
 from tests.lab.endpoint.instances import put_foreign
-from tests.lab.life import Record, items, records, tick
+from tests.lab.life import Record, items, records, settled, tick
 from tests.lab.state import Host, Lab
 from tests.lab.watch import Watch
 
@@ -109,7 +110,7 @@ def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
         lab, events.invocation_status(command_of(before, doomed), manager(lab), "Failed", 0, time.time())
     )
     time.sleep(6)
-    assert settled(items(lab)) == settled(before)
+    assert settled(items(lab)) == before
     assert len(commands(lab, "evacuate")) == sent
 
 
@@ -119,11 +120,6 @@ def command_of(found: list[dict[str, Any]], host: Host) -> str:
 
 def manager(lab: Lab) -> str:
     return next(host.instance for host in lab.hosts if host.role == "manager")
-
-
-def settled(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the census, which takes place every minute."""
-    return [item for item in found if item["item"] != "census"]
 
 
 def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab) -> None:
@@ -309,6 +305,55 @@ def tampered(lab: Lab) -> tuple[str, str, bytes]:
 def restore(lab: Lab, pin: tuple[str, str, bytes]) -> None:
     bucket, key, body = pin
     aws.connect(lab).client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) -> None:
+    """A worker leaves, and its dead node passes for an instance that nobody knows."""
+    host, client = fresh_worker(lab), engine.manager(lab)
+    old = swarm.node_of(lab, host).id
+    age = time.time() - float(records(lab)[host.instance]["since"])
+    time.sleep(max(62 - age, 0))  # what was in service for less than a minute may not be listed yet
+    engine.connect(host).swarm.leave(force=True)
+    engine.wait_until(lambda: state_of(client, old) == "down", 30, f"{host.name} is listed as down")
+    unknown = {"swarmkeeper.instance": "i-0badc0ffee0badc0f"}
+    engine.change_node(lab, old, lambda spec: {"Labels": spec["Labels"] | unknown})
+    life.looked(lab)
+    assert records(lab)[host.instance]["state"] == "in-service", "one look is not enough"
+    life.looked(lab)
+    engine.wait_until(lambda: ticked_away(lab, client, old), 60, "the dead node is removed", pause=1)
+    life.looked(lab)
+    life.ticked(lab, (host,), "in-service", 60)
+    new = swarm.node_of(lab, host)
+    assert new.id != old
+    assert new.availability == "active"
+    (shown,) = (
+        row for row in life.call(lab, "status")["clusters"][NAME]["errands"] if row["task"] == "inspect"
+    )
+    assert f"the swarm lists no node {old}" in shown["reason"]
+
+
+def test_a_worker_that_left_by_hand_is_a_node_again_and_its_dead_one_is_removed(lab: Lab) -> None:
+    host = fresh_worker(lab)
+    old = swarm.node_of(lab, host).id
+    age = time.time() - float(records(lab)[host.instance]["since"])
+    time.sleep(max(62 - age, 0))
+    engine.connect(host).swarm.leave(force=True)
+    client = engine.manager(lab)
+    engine.wait_until(lambda: state_of(client, old) == "down", 30, f"{host.name} is listed as down")
+    life.looked(lab)
+    life.looked(lab)
+    life.ticked(lab, (host,), "in-service", 60)
+    assert swarm.node_of(lab, host).id != old
+    assert state_of(client, old) == ""
+
+
+def state_of(client: DockerClient, node: str) -> str:
+    return next((one.state for one in engine.nodes(client) if one.id == node), "")
+
+
+def ticked_away(lab: Lab, client: DockerClient, node: str) -> bool:
+    tick(lab)
+    return not state_of(client, node)
 
 
 def machine_run(host: Host, script: str) -> None:

@@ -10,6 +10,7 @@ from chalicelib.protocol import (
     Arguments,
     Balance,
     Fate,
+    Listing,
     Mode,
     NodeReport,
     Rebalance,
@@ -52,6 +53,14 @@ REBALANCES = st.builds(
     st.floats(0, 1e5),
 )
 TASKS_BY_HOST = st.dictionaries(st.text(), st.integers(0, 9), max_size=3)
+LISTINGS = st.builds(
+    Listing,
+    st.integers(0, 9),
+    st.lists(SUBJECTS, max_size=3).map(tuple),
+    st.integers(0, 9),
+    st.integers(1, 9),
+    st.lists(st.text(), max_size=3).map(tuple),
+)
 SPREADS = st.builds(
     SpreadReport,
     st.text(),
@@ -68,27 +77,27 @@ SPREADS = st.builds(
 )
 
 
-@given(st.lists(SUBJECTS), st.floats(0, 1e10), REBALANCES)
-def test_arguments_survive_the_way(subjects: list[Subject], deadline: float, rebalance: Rebalance) -> None:
-    arguments = Arguments(tuple(subjects), deadline, rebalance=rebalance)
+@given(st.lists(SUBJECTS), st.floats(0, 1e10), REBALANCES, st.integers(0, 10**9))
+def test_arguments_survive_the_way(
+    subjects: list[Subject], deadline: float, rebalance: Rebalance, look: int
+) -> None:
+    arguments = Arguments(tuple(subjects), deadline, rebalance=rebalance, look=look)
     assert decode_arguments(encode_arguments(arguments)) == arguments
 
 
 @given(
-    st.sampled_from(Task),
-    st.booleans(),
-    st.lists(NODES, max_size=5),
-    st.lists(SERVICES, max_size=5),
-    st.lists(SPREADS, max_size=5),
+    st.builds(
+        Result,
+        st.sampled_from(Task),
+        st.booleans(),
+        nodes=st.lists(NODES, max_size=5).map(tuple),
+        services=st.lists(SERVICES, max_size=5).map(tuple),
+        spreads=st.lists(SPREADS, max_size=5).map(tuple),
+        wait=st.just(7.0),
+        listing=st.none() | LISTINGS,
+    )
 )
-def test_a_result_survives_the_way(
-    task: Task,
-    ok: bool,
-    nodes: list[NodeReport],
-    services: list[ServiceReport],
-    spreads: list[SpreadReport],
-) -> None:
-    result = Result(task, ok, tuple(nodes), tuple(services), spreads=tuple(spreads), wait=7.0)
+def test_a_result_survives_the_way(result: Result) -> None:
     line = encode_result(result)
     assert "\n" not in line
     assert decode_result(f"something else first\n{line}\n") == result

@@ -254,13 +254,15 @@ class Lab:
     """A cluster ``blue`` of three managers and some workers, all in memory.
 
     ``settled``: all of them are in service already; otherwise nothing is recorded yet. ``rebalance``: joins
-    are followed by one, and ``stay``: handlers stay with what they send. Most stories are not about that.
+    are followed by one, ``stay``: handlers stay with what they send, ``look``: the tick looks at the swarm;
+    most stories are not about that.
     """
 
     workers: int = 2
     settled: bool = True
     rebalance: bool = False
     stay: bool = False
+    look: float = 0.0
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     fleet: FakeFleet = field(default_factory=FakeFleet)
@@ -284,7 +286,7 @@ class Lab:
 
     def world(self, **others: object) -> World:
         """For one invocation."""
-        policy = Policy() if self.stay else Policy(stay=0.0)
+        policy = Policy(look=self.look) if self.stay else Policy(look=self.look, stay=0.0)
         world = World(self.store, self.hosts, self.fleet, self.messages, self.clock, policy)
         return replace(world, **others)  # type: ignore[arg-type]
 

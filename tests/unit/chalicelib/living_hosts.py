@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from chalicelib.cluster import Node, Role
 from chalicelib.errand import Errand
 from chalicelib.events import Answer
-from chalicelib.protocol import Fate, NodeReport, Result, Task
+from chalicelib.protocol import SHORT, Fate, Listing, NodeReport, Result, Subject, Task
 from chalicelib.states import PLACES
 from chalicelib.wire import encode_result
 from tests.unit.chalicelib.fakes import USUAL, FakeHosts, Sent
@@ -25,6 +25,7 @@ class LivingHosts(FakeHosts):
     """Hosts whose commands change a swarm when they end; some commands fail without a change."""
 
     swarm: dict[str, str] = field(default_factory=dict)  # instance -> availability
+    left: set[str] = field(default_factory=set)  # whose engines are in no swarm, though one lists them
     voters: Voters = field(default_factory=Voters)
     results: dict[tuple[str, str], Answer] = field(default_factory=dict)
     fails: Iterator[bool] = field(default_factory=lambda: itertools.repeat(False))
@@ -61,18 +62,30 @@ class LivingHosts(FakeHosts):
     def finish(self, sent: Sent) -> None:
         """The command ends now."""
         comment = f"{sent.task.value} {sent.cluster}"
-        broken = sent.task in self.failing or next(self.fails) or not self.alive(sent.manager)
+        # Looks draw nothing: they come in step with other commands, which then would fail for ever.
+        unlucky = sent.task is not Task.INSPECT and next(self.fails)
+        broken = sent.task in self.failing or unlucky or not self.alive(sent.manager)
         if broken or not self._managed(sent):
             self.results[sent.id, sent.manager] = Answer("Failed", comment, "", "swarmkeeper: it broke\n")
             return
+        if sent.task is Task.INSPECT:
+            output = encode_result(Result(sent.task, ok=True, listing=self._listing()))
+            self.results[sent.id, sent.manager] = Answer("Success", comment, output)
+            return
         mine = [one.instance for one in sent.arguments.subjects]
         reports = tuple(
-            NodeReport(name, f"node{name[-3:]}", self._fate(sent, name))
+            NodeReport(name, node_of(name), self._fate(sent, name))
             for name in mine
             if sent.task is not Task.JOIN or name == sent.manager
         )
         output = encode_result(Result(sent.task, ok=True, nodes=reports))
         self.results[sent.id, sent.manager] = Answer("Success", comment, output)
+
+    def _listing(self) -> Listing:
+        dead = (name for name in sorted(self.swarm) if name in self.left or not self.alive(name))
+        down = tuple(Subject(name, "10.0.9.9", node_of(name)) for name in dead)
+        ids = tuple(node_of(name)[:SHORT] for name in self.swarm)
+        return Listing(len(self.swarm), down, ids=ids)
 
     def _managed(self, sent: Sent) -> bool:
         """The swarm can change anything at all, and the task is on a manager if it has to be."""
@@ -84,17 +97,19 @@ class LivingHosts(FakeHosts):
             return USUAL[sent.task]
         manages = self.tagged(name) is Role.MANAGER
         if sent.task is Task.JOIN:
-            self.swarm.setdefault(name, "drain")
+            if name in self.left or name not in self.swarm:
+                self.swarm[name] = "drain"
+            self.left.discard(name)
             if manages:
                 self.voters.votes.add(name)
             return Fate.JOINED
         if name not in self.swarm:
             return Fate.ABSENT
-        alive = self.alive(name)
+        alive = self.alive(name) and name not in self.left
         if sent.task is Task.LEAVE:
             return self._leaves(sent, name, alive=alive)
         if not alive:
-            return Fate.DOWN
+            return Fate.DOWN if sent.task is Task.EVACUATE else Fate.UNFINISHED
         if sent.task is Task.ACTIVATE and manages and not self.voters.promote(name):
             return Fate.UNFINISHED
         self.swarm[name] = "drain" if sent.task is Task.EVACUATE else "active"
@@ -109,3 +124,8 @@ class LivingHosts(FakeHosts):
             return Fate.KEPT
         del self.swarm[name]
         return Fate.REMOVED
+
+
+def node_of(name: str) -> str:
+    """The id of an instance's node."""
+    return f"node{name[-3:]}"

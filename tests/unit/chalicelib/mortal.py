@@ -25,7 +25,7 @@ EFFECTS = {
     "fleet": ("complete", "beat"),
     "messages": ("publish",),
 }
-SOON = Policy(hint=300.0, gentle=120.0, ahead=300.0)
+SOON = Policy(hint=300.0, gentle=120.0, ahead=300.0, look=0.0)
 
 
 class Mortal(Life):

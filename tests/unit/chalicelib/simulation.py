@@ -31,7 +31,7 @@ from chalicelib.pipeline import handle
 from chalicelib.protocol import Task
 from chalicelib.states import LEGAL, NodeState
 from tests.unit.chalicelib.fakes import Lab, Sent, a_sighting, instance
-from tests.unit.chalicelib.living_hosts import LivingHosts
+from tests.unit.chalicelib.living_hosts import LivingHosts, node_of
 from tests.unit.chalicelib.memory import MemoryStore
 from tests.unit.chalicelib.samples import sample
 
@@ -85,6 +85,7 @@ class Life:
         self.lab.fleet.held = self._held  # type: ignore[method-assign, assignment]
         for name in self.lab.fleet.instances:
             self.hosts.swarm[name] = "active"
+            self.lab.store.records["blue", name] = replace(self.lab.node(name), node=node_of(name))
 
     def handle(self, kind: Any, payload: object) -> None:
         """One invocation of a handler."""
@@ -223,6 +224,16 @@ class Life:
             self.later(self.lag, lambda: self.listed.update({sighting.instance: sighting}))
         else:
             self.listed[sighting.instance] = sighting
+
+    def leave(self, name: str) -> None:
+        """Somebody has a worker leave its swarm, which goes on listing it."""
+        if name in self.hosts.swarm and name not in self.hosts.voters.votes:
+            self.hosts.left.add(name)
+
+    def remove(self, name: str) -> None:
+        """Somebody takes a worker's node out of the swarm, with force."""
+        if name not in self.hosts.voters.votes:
+            self.hosts.swarm.pop(name, None)
 
     def _turn(self, name: str, state: InstanceState) -> None:
         self._appear(replace(self.lab.fleet.instances[name], state=state))

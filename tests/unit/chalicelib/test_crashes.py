@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -240,6 +241,14 @@ def a_manager_scaled_in(life: Mortal) -> None:
     life.scale_in(MANAGERS[1])
 
 
+def removed_by_hand(life: Mortal) -> None:
+    life.policy = replace(SOON, look=300.0)
+    life.launch(NODE)
+    life.run(600)
+    life.hear()
+    life.remove(NODE)
+
+
 STORIES = [
     launched,
     a_manager_lost_and_replaced,
@@ -260,6 +269,7 @@ STORIES = [
     recommended_to_leave_and_configured_not_to,
     given_up_and_driven_again,
     given_up_for_a_group,
+    removed_by_hand,
 ]
 TOLD = [failed_to_launch, given_up_and_driven_again, given_up_for_a_group]
 

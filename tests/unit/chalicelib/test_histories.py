@@ -40,6 +40,8 @@ STEPS = st.tuples(
             "give_back",
             "pause",
             "resume",
+            "leave",
+            "remove",
         ]
     ),
     st.sampled_from([*map(worker, range(4)), *MANAGERS[:2], NEW_MANAGER]),
@@ -101,7 +103,8 @@ def agree(life: Life) -> None:
     assert store.open("blue", float("inf")) == ()
     assert not any(life.held.values())
     assert life.timed_out == [], "where the tick runs, no group waits in vain for an instance that lives"
-    assert not any(errand.open for errand in store.errands("blue"))
+    assert not any(errand.open for errand in store.errands("blue") if errand.task is not Task.INSPECT)
+    assert not life.hosts.left & set(life.hosts.swarm)
 
 
 @settings(max_examples=50)
