@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 MAIN = "import json, sys\nprint(json.dumps(sys.argv[1:]))\nsys.exit(3)\n"
 ARGUMENTS = Arguments((Subject("i-0123456789abcdef0", "10.0.0.1"),), 5.0)
-SENT = '{"deadline":5.0,"subjects":[{"address":"10.0.0.1","instance":"i-0123456789abcdef0","node":""}]}'
+SUBJECT = '{"address":"10.0.0.1","instance":"i-0123456789abcdef0","node":"","version":0}'
+SENT = f'{{"deadline":5.0,"subjects":[{SUBJECT}]}}'
 
 
 @dataclass

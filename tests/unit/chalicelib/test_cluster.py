@@ -51,4 +51,4 @@ def test_a_node_is_found_by_its_instance_and_is_a_subject() -> None:
     node = a_node(node="abc")
     assert a_cluster(node).node(WORKER) == node
     assert a_cluster(node).node("i-00000000") is None
-    assert node.subject == Subject(WORKER, "10.0.0.10", "abc")
+    assert node.but().subject == Subject(WORKER, "10.0.0.10", "abc", 2)
