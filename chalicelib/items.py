@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -107,9 +107,10 @@ def attribute(value: Any) -> Item:
 
 
 def _attributes(record: Any) -> Item:
-    """The fields of a dataclass that are not empty."""
+    """The fields of a dataclass that are not empty, and those that it cannot be made without."""
     values = {field.name: getattr(record, field.name) for field in fields(record)}
-    found = {name: attribute(value) for name, value in values.items() if value not in EMPTY}
+    needed = {one.name for one in fields(record) if one.default is one.default_factory is MISSING}
+    found = {name: attribute(value) for name, value in values.items() if value not in EMPTY or name in needed}
     if "expires" in found:
         found["expires"] = number(int(values["expires"]))  # time to live wants whole seconds
     return found

@@ -44,7 +44,10 @@ FULL = a_node(
     command="c-1",
     manager="i-1",
     attempts=2,
-    hooks=(Hook("workers", "leave", "token-2", Transition.TERMINATING, START, START + 60),),
+    hooks=(
+        Hook("workers", "leave", "token-2", Transition.TERMINATING, START, START + 60),
+        Hook("workers", "found without its event", "", Transition.TERMINATING, START),
+    ),
     back=START + 3600,
     drill=True,
     hinted=START - 5,
