@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bootstrap.rebalancing.lease import NAME as LEASE
 from bootstrap.rebalancing.surge import SURGE_LABEL
 from bootstrap.view import DOOMED_LABEL, MARK_LABEL
 from chalicelib.protocol import Balance, Fate, Rebalance, SpreadReport, Task
-from tests.lab import engine, lifecycle, services, swarm
+from tests.lab import engine, lifecycle, services, swarm, uneven
 from tests.lab.agent import Agent, Said, install
 from tests.lab.load import start_load
 from tests.lab.state import Lab
@@ -59,6 +60,10 @@ def in_service(spec: dict[str, Any]) -> dict[str, Any]:
     return {"Labels": labels, "Availability": "active"}
 
 
+def in_zone(zone: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda spec: {"Labels": {**spec.get("Labels", {}), "zone": zone}}
+
+
 def forget_lease(lab: Lab) -> None:
     """What the time does to the lease of a dead holder, at once."""
     try:
@@ -67,7 +72,7 @@ def forget_lease(lab: Lab) -> None:
         return
 
 
-def uneven(lab: Lab, image: str = "web:1", **settings: Any) -> None:
+def five_and_four(lab: Lab, image: str = "web:1", **settings: Any) -> None:
     """Nine tasks on the first two workers, five and four; the third has just become active."""
     available(lab, workers(lab)[2], "drain")
     given = {"labels": {"rebalance.on.node.create": "true"}, **settings}
@@ -89,26 +94,7 @@ def only(said: Said) -> SpreadReport:
     return report
 
 
-def counts(lab: Lab) -> list[int]:
-    """Running tasks of the service on the three workers."""
-    found = engine.spread(engine.tasks(engine.manager(lab), WEB)).get(WEB, {})
-    return [found.get(swarm.node_of(lab, host).id, 0) for host in workers(lab)]
-
-
-def spec(lab: Lab) -> str:
-    """The service's spec as bytes that are equal only if it is; not parsed by any code of ours."""
-    (row,) = engine.manager(lab).api.services({"name": WEB})
-    return json.dumps(row["Spec"])
-
-
-def scale(lab: Lab, replicas: int) -> bool:
-    """What ``docker service scale`` sends; the SDK's own scale changes more of the spec."""
-    api = engine.manager(lab).api
-    (row,) = api.services({"name": WEB})
-    row["Spec"]["Mode"]["Replicated"]["Replicas"] = replicas
-    url = api._url("/services/{0}/update", row["ID"])  # noqa: SLF001
-    api._post_json(url, data=row["Spec"], params={"version": row["Version"]["Index"]})  # noqa: SLF001
-    return True
+counts, spec = partial(uneven.counts, service=WEB), partial(uneven.spec, service=WEB)
 
 
 @dataclass
@@ -134,7 +120,7 @@ def watching(lab: Lab) -> Iterator[Seen]:
 
 
 def test_the_fewest_tasks_move_under_load_and_no_request_fails(lab: Lab, tmp_path: Path) -> None:
-    uneven(lab)
+    five_and_four(lab)
     before = spec(lab)
     load = start_load(lab, [WEB], 20, tmp_path / "load.jsonl")
     with watching(lab) as seen:
@@ -153,7 +139,7 @@ def test_the_fewest_tasks_move_under_load_and_no_request_fails(lab: Lab, tmp_pat
 
 
 def test_a_balanced_service_is_not_touched_and_a_dry_run_changes_nothing(lab: Lab) -> None:
-    uneven(lab)
+    five_and_four(lab)
     before = spec(lab)
     planned = rebalance(lab, dry_run=True)
     assert (only(planned).balance, only(planned).moves) == (Balance.PLANNED, 3)
@@ -166,14 +152,19 @@ def test_a_balanced_service_is_not_touched_and_a_dry_run_changes_nothing(lab: La
     assert seen.told == (STRENGTH, 0)
 
 
-@pytest.mark.parametrize("after", [1.0, 2.5])
-def test_killed_at_any_moment_and_run_again_it_ends_the_same(lab: Lab, after: float) -> None:
-    uneven(lab)
+@pytest.mark.parametrize("running", [STRENGTH, STRENGTH + 3])
+def test_killed_in_the_middle_of_a_surge_and_run_again_it_ends_the_same(lab: Lab, running: int) -> None:
+    five_and_four(lab)
     before = spec(lab)
     with watching(lab) as seen:
         first = agent(lab)
-        time.sleep(after)
+        engine.wait_until(
+            lambda: SURGE_LABEL in spec(lab) and sum(counts(lab)) >= running,
+            30,
+            f"of the surge {running} run",
+        )
         first.kill()
+        assert SURGE_LABEL in spec(lab)
         forget_lease(lab)
         said = rebalance(lab)
     assert said.status == 0
@@ -181,11 +172,31 @@ def test_killed_at_any_moment_and_run_again_it_ends_the_same(lab: Lab, after: fl
     assert (counts(lab), spec(lab)) == ([3, 3, 3], before)
 
 
+def test_an_empty_node_in_one_of_two_zones_is_filled_as_planned(lab: Lab) -> None:
+    hosts = [lab.hosts[0], *workers(lab)]
+    for host, zone in zip(hosts, "aabb", strict=True):
+        engine.change_node(lab, swarm.node_of(lab, host).id, in_zone(zone))
+    available(lab, hosts[3], "drain")
+    zones = {"preferences": [("spread", "node.labels.zone")], "maxreplicas": 4}
+    services.create(lab, WEB, "web:1", 8, labels={"rebalance.on.node.create": "true"}, **zones)
+    services.wait_running(lab)
+    available(lab, hosts[3], "active")
+    before = spec(lab)
+    with watching(lab) as seen:
+        said = rebalance(lab)
+    report = only(said)
+    assert (said.status, report.balance) == (0, Balance.MOVED)
+    assert sorted(report.before.values()) == [2, 2, 4]
+    assert report.after == report.plan == dict.fromkeys(report.plan, 2)
+    assert seen.told == (8, report.moves)
+    assert spec(lab) == before
+
+
 def test_a_users_own_scale_wins(lab: Lab) -> None:
-    uneven(lab, "checked:1")
+    five_and_four(lab, "checked:1")
     running = agent(lab)
     engine.wait_until(lambda: SURGE_LABEL in spec(lab), 60, "the surge is marked")
-    engine.wait_until(lambda: scale(lab, 10), 60, "no update of the agent comes first")
+    engine.wait_until(lambda: uneven.scale(lab, WEB, 10), 60, "no update of the agent comes first")
     said = running.wait()
     assert said.status == 0
     assert json.loads(spec(lab))["Mode"]["Replicated"]["Replicas"] == 10
@@ -195,7 +206,7 @@ def test_a_users_own_scale_wins(lab: Lab) -> None:
 
 def test_rolling_restarts_all_at_the_services_own_pace(lab: Lab) -> None:
     pace = UpdateConfig(parallelism=3, delay=500_000_000, order="start-first")
-    uneven(lab, update_config=pace)
+    five_and_four(lab, update_config=pace)
     with watching(lab) as seen:
         said = rebalance(lab, mode="rolling")
     report = only(said)
@@ -209,7 +220,7 @@ def test_rolling_restarts_all_at_the_services_own_pace(lab: Lab) -> None:
 
 def test_new_tasks_that_do_not_come_to_run_are_taken_away_and_none_that_serves(lab: Lab) -> None:
     new = workers(lab)[2].name
-    uneven(lab, "checked:1", command=[word.format(new[-3:]) for word in SICK])
+    five_and_four(lab, "checked:1", command=[word.format(new[-3:]) for word in SICK])
     before = spec(lab)
     with watching(lab) as seen:
         said = rebalance(lab, notice=32)
@@ -219,7 +230,7 @@ def test_new_tasks_that_do_not_come_to_run_are_taken_away_and_none_that_serves(l
 
 
 def test_two_at_once_never_act_at_the_same_time(lab: Lab) -> None:
-    uneven(lab, "checked:1", env=["WARM_UP=8"])
+    five_and_four(lab, "checked:1", env=["WARM_UP=8"])
     with watching(lab) as seen:
         first = agent(lab)
         engine.wait_until(lambda: SURGE_LABEL in spec(lab), 60, "the surge is marked")
@@ -237,7 +248,7 @@ def test_two_at_once_never_act_at_the_same_time(lab: Lab) -> None:
 
 
 def test_an_evacuation_during_a_surge_has_the_right_of_way(lab: Lab) -> None:
-    uneven(lab, "checked:1")
+    five_and_four(lab, "checked:1")
     before, doomed = spec(lab), workers(lab)[0]
     with watching(lab) as seen:
         moving = agent(lab)

@@ -37,3 +37,13 @@ def emptied(lab: Lab) -> None:
     engine.wait_until(lambda: life.tasks_on(lab, last) == 0, 60, f"{last.name} is empty")
     services.wait_running(lab)
     available(lab, last, "active")
+
+
+def scale(lab: Lab, service: str, replicas: int) -> bool:
+    """What ``docker service scale`` sends; the SDK's own scale changes more of the spec."""
+    api = engine.manager(lab).api
+    (row,) = api.services({"name": service})
+    row["Spec"]["Mode"]["Replicated"]["Replicas"] = replicas
+    url = api._url("/services/{0}/update", row["ID"])  # noqa: SLF001
+    api._post_json(url, data=row["Spec"], params={"version": row["Version"]["Index"]})  # noqa: SLF001
+    return True

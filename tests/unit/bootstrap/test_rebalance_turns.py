@@ -226,6 +226,10 @@ def test_nodes_that_join_one_after_the_other_cost_one_run(swarm: FakeSwarm) -> N
     assert max(swarm.spread("web").values()) == 2
 
 
+def test_time_that_nodes_are_given_to_settle_is_not_taken_from_the_moves(swarm: FakeSwarm) -> None:
+    assert only(run(swarm, settle=700)).balance is Balance.MOVED
+
+
 def test_a_node_that_has_joined_but_is_not_verified_yet_is_waited_for_but_not_for_ever(
     swarm: FakeSwarm,
 ) -> None:
