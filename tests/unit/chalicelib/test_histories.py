@@ -58,6 +58,11 @@ def act(life: Life, step: str, name: str) -> None:
         case "announce" | "close":
             status = "closed" if step == "close" else "upcoming"
             life.announce(name, life.lab.clock.time + 5400, status=status)
+        case "leave" | "remove":
+            mine = sorted(life.hosts.swarm.keys() - life.hosts.voters.votes)
+            mine.sort(key=lambda one: one != name)
+            for one in mine[:1]:  # whichever there is, or these steps would rarely meet a node
+                getattr(life, step)(one)
         case _:
             getattr(life, step)(name)
 
