@@ -70,6 +70,7 @@ arguments, as JSON:
   rebalance what a rebalance may do, all optional: {"services": names or ids, without it those with the label
             rebalance.on.node.create=true; "mode": surge or rolling; "dry_run": plan only; "max_moves",
             "settle", "cooldown": numbers}; its deadline is 10 minutes from now if none is given
+  look      the number of a look of the tick: inspect answers briefly, in a big swarm with one part of the ids
 
 commands, with options and help of their own:
   operator       rebalance whenever a node joins, without AWS; runs until it is ended

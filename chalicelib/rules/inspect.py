@@ -126,7 +126,7 @@ def _down(one: Subject, node: Node | None, event: CommandFinished, cluster: Clus
         after = known.to(NodeState.LEAVING, node=one.node, reason="its dead node is still listed", **phase)
         after = replace(after, address=known.address or one.address)
         return Move(node, after) if node else Enrol((replace(after, version=1),))
-    if node.state is NodeState.IN_SERVICE:
+    if node.state in (NodeState.IN_SERVICE, NodeState.RETURNING) and not node.command:
         reason = f"node {one.node} stays down, and the instance runs: it joins again"
         return Move(node, node.to(NodeState.JOINING, node="", reason=reason, **phase))
     if node.state in (NodeState.JOINING, NodeState.ACTIVATING) and not node.given_up:

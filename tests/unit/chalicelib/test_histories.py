@@ -71,6 +71,11 @@ def act(life: Life, step: str, name: str) -> None:
             life.call("evacuate", instance=name, seconds=100, give_back=300)
         case "pause" | "resume":
             life.call(step)
+        case "leave" | "remove":
+            mine = sorted(life.hosts.swarm.keys() - life.hosts.voters.votes)
+            mine.sort(key=lambda one: one != name)
+            for one in mine[:1]:  # whichever there is, or these steps would rarely meet a node
+                getattr(life, step)(one)
         case _:
             getattr(life, step)(name)
 

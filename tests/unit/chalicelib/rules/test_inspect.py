@@ -81,6 +81,14 @@ def test_a_node_that_stays_down_joins_again_as_whatever_its_host_is_by_now() -> 
     assert moved(seen(looking(SERVED, before=down), (), ("n1", *IDS))) == []
 
 
+def test_a_node_that_is_given_back_in_vain_joins_again_once_no_command_is_out_for_it() -> None:
+    back = replace(SERVED, state=NodeState.RETURNING, due=START)
+    out = replace(back, command="c-9")
+    ids = ("n1", *IDS)
+    assert moved(seen(looking(back, before=(DEAD,)), (DEAD,), ids)) == [(NodeState.JOINING, "")]
+    assert moved(seen(looking(out, before=(DEAD,)), (DEAD,), ids)) == []
+
+
 def test_what_an_instance_was_under_another_node_id_is_cleared_away_by_its_join() -> None:
     old = (replace(DEAD, node="n0"),)
     assert moved(seen(looking(SERVED, before=old), old, ("n0", "n1", *IDS))) == [(NodeState.JOINING, "")]
