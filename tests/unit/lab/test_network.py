@@ -26,6 +26,7 @@ LABS = {"dst": "172.31.0.0/20", "dev": "skl0", "protocol": "kernel"}
         ([{"dst": "172.16.0.0/12", "dev": "tun0"}], [], ELSEWHERE),
         ([{"type": "blackhole", "dst": "172.31.7.7"}], [], ELSEWHERE),
         ([DEFAULT], ["172.31.0.2"], ELSEWHERE),
+        ([{"dst": "0.0.0.0/1", "dev": "tun0"}, {"dst": "128.0.0.0/1", "dev": "tun0"}], [], VPC + ELSEWHERE),
         ([{"dst": "10.0.0.0/8", "dev": "tun0"}], [], VPC),
     ],
 )
