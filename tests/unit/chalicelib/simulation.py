@@ -161,7 +161,7 @@ class Life:
         told = {"EC2InstanceId": name, "LifecycleActionToken": token}
         hook = kind.parse(sample(payload, self.lab.clock.time, **told)).hook
         self.held.setdefault(name, {})[token] = hook
-        self.lab.fleet.instances[name] = replace(self.lab.fleet.instances[name], group=hook.group)
+        self._appear(replace(self.lab.fleet.instances[name], group=hook.group))
         self.tell(kind, payload, **told)
         self.beaten[token] = self.lab.clock.time
         self.later(WAITS, lambda: self._time_out(name, token))

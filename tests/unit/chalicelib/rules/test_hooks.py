@@ -143,8 +143,8 @@ def test_a_hook_without_a_record_is_remembered_while_the_cluster_is_paused() -> 
     assert isinstance(enrol, Enrol)
     (node,) = enrol.nodes
     assert (node.state, node.hooks, node.due) == (NodeState.GONE, (END,), START)
-    (complete,) = decide(Tick(), a_cluster(node, now=START + 60)).actions
-    assert isinstance(complete, Complete)
+    steps = decide(Tick(), a_cluster(node, now=START + 60)).actions
+    (complete,) = (step for step in steps if isinstance(step, Complete))
     assert complete.verdicts == ((END, Verdict.CONTINUE),)
 
 

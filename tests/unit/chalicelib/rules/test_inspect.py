@@ -127,14 +127,16 @@ def test_a_dead_node_of_an_instance_that_is_gone_leaves_by_its_exact_id() -> Non
     gone = replace(SERVED, state=NodeState.GONE, node="n2", address="")
     plan = seen(looking(gone, before=(DEAD,)), (DEAD,))
     (move,) = (step for step in plan.actions if isinstance(step, Move))
-    assert (move.after.state, move.after.subject) == (NodeState.LEAVING, DEAD)
+    subject = replace(DEAD, version=move.after.version)
+    assert (move.after.state, move.after.subject) == (NodeState.LEAVING, subject)
     assert move.after.due == START + 5
 
 
 def test_a_dead_node_of_an_instance_without_a_record_is_enrolled_to_leave() -> None:
     plan = seen(looking(before=(DEAD,)), (DEAD,))
     (enrolled,) = (node for step in plan.actions if isinstance(step, Enrol) for node in step.nodes)
-    assert (enrolled.state, enrolled.subject, enrolled.version) == (NodeState.LEAVING, DEAD, 1)
+    subject = replace(DEAD, version=1)
+    assert (enrolled.state, enrolled.subject, enrolled.version) == (NodeState.LEAVING, subject, 1)
     assert (enrolled.due, enrolled.expires) == (START + 5, None)
     assert [type(step) for step in seen(looking(), (DEAD,)).actions] == [MoveErrand], "not after one look"
 
