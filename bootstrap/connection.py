@@ -40,13 +40,17 @@ class Connection:
 
     @property
     def _api(self) -> APIClient:
-        """Speaks the engine's own newest version, which is asked for once.
+        """Speaks the engine's own newest version, which is asked for once until `renew` is called.
 
         With an older one the engine takes what is newer out of each service spec that it is given.
         """
         if self._client is None:
             self._client = APIClient(base_url=self._socket, version="auto", timeout=ANSWER_WITHIN)
         return self._client
+
+    def renew(self) -> None:
+        """Ask the engine for its version anew: behind the socket there may be another or a newer one."""
+        self._client = None
 
     def _url(self, path: str) -> str:
         return f"{self._api.base_url}/v{self._api.api_version}{path}"
@@ -58,8 +62,9 @@ class Connection:
             yield
         except APIError as error:
             why = str(error.explanation or error)
-            if "client version" in why:  # another engine has taken its place: ask that one anew
-                self._client = None
+            if "client version" in why:  # another engine has taken its place: that one is asked anew
+                self.renew()
+                raise EngineError(f"the engine at {self._socket} did not {what}: {why}; try again") from None
             raise refusal(what, why) from None
         except (DockerException, RequestException, OSError) as error:
             name = type(error.__cause__ or error).__name__

@@ -37,4 +37,5 @@ def news(order: int, deadline: float, node: Node, now: float) -> float | None:
         return None
     if order > version(node):
         return min(deadline, node.doom) if node.doom > now else deadline
-    return deadline if deadline < node.doom - EARLIER else None
+    over = not order and node.doom <= now < deadline
+    return deadline if over or deadline < node.doom - EARLIER else None

@@ -14,7 +14,9 @@ from bootstrap.view import Node, Service
 Plugin = tuple[str, str]  # (type, name)
 
 CONSTRAINT = re.compile(r"\s*([\w.\-/]+)\s*(==|!=)\s*(.*?)\s*\Z")
-BUILT_IN = (("Volume", "local"), ("Log", "none"))  # which no engine lists, or need not
+BUILT_IN = frozenset(  # every node has them, whatever it lists; "" is its default
+    {("Volume", ""), ("Volume", "local"), ("Network", ""), ("Log", ""), ("Log", "none")}
+)
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # swarmkit treats each pair as one
 
 
@@ -53,9 +55,7 @@ def plugins(service: Service, snapshot: Snapshot) -> frozenset[Plugin]:
     named = {("Volume", _driver(mount)) for mount in mounts if mount.get("Type") == "volume"}
     named |= {("Network", driver) for driver in snapshot.drivers_of(service)}
     named.add(("Log", (service.template.get("LogDriver") or {}).get("Name", "")))
-    return frozenset(
-        named - {("Volume", ""), ("Volume", "local"), ("Network", ""), ("Log", ""), ("Log", "none")}
-    )
+    return frozenset(named - BUILT_IN)
 
 
 def _driver(mount: Mapping[str, Any]) -> str:

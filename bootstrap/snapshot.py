@@ -41,8 +41,12 @@ class Snapshot:
         return self._by_service.get(service.id, ())
 
     def drivers_of(self, service: Service) -> frozenset[str]:
-        """The drivers of the networks that its tasks are attached to: its own spec gives ids only."""
-        return frozenset(driver for task in self.tasks_of(service) for driver in task.drivers)
+        """The drivers of the networks that its tasks are attached to: its own spec gives ids only.
+
+        Ended tasks do not count: they may be of a time with other networks.
+        """
+        tasks = (task for task in self.tasks_of(service) if task.wanted)
+        return frozenset(driver for task in tasks for driver in task.drivers)
 
     def tasks_on(self, nodes: Iterable[str]) -> tuple[Task, ...]:
         ids = frozenset(nodes)

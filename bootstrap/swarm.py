@@ -217,6 +217,7 @@ class Engine(Connection):
 
         A manager that lost its power says no goodbye: after ``quiet`` seconds it is better to ask anew.
         """
+        self.renew()  # what listens for long may meet newer engines, and another one each time
         with self._translated("tell node events"):
             asked = {"filters": '{"type":["node"]}'}
             answer = self._api.get(

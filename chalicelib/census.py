@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,18 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
     return clusters
 
 
+def missed(error: Exception, world: World, follow: Follow) -> list[str]:
+    """The clusters that the last census found, after one that failed; people hear of it in time."""
+    census = world.store.census()
+    _tell(CensusFailed(world.clock.now(), "instances", str(error), census.taken), world, follow)
+    return list(census.clusters)
+
+
+def _tell(failed: CensusFailed, world: World, follow: Follow) -> None:
+    with suppress(Exception):  # a message that cannot be recorded must not cost the clusters their turn
+        list(follow(failed, NOBODYS, world))
+
+
 def _held(sightings: tuple[Sighting, ...], world: World, follow: Follow) -> tuple[Sighting, ...]:
     """With the lifecycle actions for which their groups wait, as their events may be lost."""
     groups = {sighting.group for sighting in sightings} - {""}
@@ -101,6 +114,7 @@ def _held(sightings: tuple[Sighting, ...], world: World, follow: Follow) -> tupl
         warn(f"hooks whose events were lost are looked for by the next tick: {error}")
         return sightings
     except RefusedError as error:
-        list(follow(CensusFailed(world.clock.now(), "groups", str(error)), NOBODYS, world))
+        warn(f"hooks whose events were lost cannot be looked for: {error}")
+        _tell(CensusFailed(world.clock.now(), "groups", str(error)), world, follow)
         return sightings
     return tuple(replace(one, hooks=held.get(one.instance, ())) for one in sightings)

@@ -71,7 +71,7 @@ def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
     except Exception:
         world.store.release(cluster, world.holder)
         raise
-    return replace(outcome, event=stay(state.urgent, world)) if action.seconds else outcome
+    return replace(outcome, event=stay(state.urgent, world, until)) if action.seconds else outcome
 
 
 def _stand_by(cluster: str, instance: str, until: float, world: World) -> bool:

@@ -88,7 +88,8 @@ class Errand:
         if not self.open or self.command:
             return False
         if self.once:
-            return bool(self.attempts) or now > self.since + STALE
+            waits = self.ended >= self.since  # a command for it has ended, and said to come back
+            return bool(self.attempts) or (not waits and now > self.since + STALE)
         return self.attempts >= LIMIT
 
     def but(self, **changes: Any) -> Self:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib import observability
 from chalicelib.actions import Code, Metric
-from chalicelib.census import NOBODYS, find, take
+from chalicelib.census import NOBODYS, find, missed, take
 from chalicelib.cluster import Cluster, InstanceState
 from chalicelib.effects import perform_all
 from chalicelib.errors import CallError, MalformedError, ThrottledError
@@ -172,10 +172,7 @@ def _handle_tick(world: World) -> list[str]:
         clusters = take(world, follow)
     except Exception as error:  # noqa: BLE001 - raised below, after the clusters had their turn
         failures.append(error)
-        census = world.store.census()
-        clusters = list(census.clusters)
-        failed = CensusFailed(world.clock.now(), "instances", str(error), census.taken)
-        reasons += follow(failed, NOBODYS, world)
+        clusters = missed(error, world, follow)
     if any(not incident.told for incident in world.store.incidents(NOBODYS)):
         clusters.append(NOBODYS)
     random.shuffle(clusters)

@@ -10,6 +10,7 @@ from chalicelib.dispatch import note_host
 from chalicelib.errand import LASTS
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.observability import measure
+from chalicelib.protocol import Task
 from chalicelib.rules.again import pause
 from chalicelib.rules.managers import choose
 from chalicelib.wire import decode_arguments
@@ -46,8 +47,14 @@ def send(cluster: str, errand: Errand, world: World) -> Outcome:
 
 
 def _manager(cluster: str, errand: Errand, world: World) -> str:
-    """The best manager that is not what the errand is about; another one than last time, if there is one."""
+    """The best manager that is not what the errand is about; another one than last time, if there is one.
+
+    Looks go round: what one manager lists says nothing of a sick one.
+    """
     hosts = [host for host in world.store.hosts(cluster) if host.instance != errand.instance]
+    if errand.task is Task.INSPECT and hosts:
+        hosts.sort(key=lambda host: host.instance)
+        return hosts[(decode_arguments(errand.arguments).look + errand.attempts) % len(hosts)].instance
     host = choose(hosts, world.clock.now(), {errand.manager} if errand.manager else ())
     return host.instance if host else ""
 

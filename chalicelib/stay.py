@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from chalicelib.world import World
 
 
-def stay(urgent: Mapping[str, str], world: World) -> CommandRunning | None:
+def stay(urgent: Mapping[str, str], world: World, until: float) -> CommandRunning | None:
     """One of the commands, given by manager, that has not ended after a while; None where all have.
+
+    None also where that while would not end by ``until``, in seconds since the epoch.
 
     One is enough, however many there are: the agent that it is sent to next works on all doomed nodes. What
     AWS forbids to ask for is left to the tick.
     """
-    if not urgent or not world.policy.stay:
+    if not urgent or not world.policy.stay or world.clock.now() + world.policy.stay > until:
         return None
     world.clock.sleep(world.policy.stay)
     now = world.clock.now()

@@ -58,7 +58,7 @@ def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision
         )
         return Decision(run.judged(service.id, Balance.FAILED, why))
     start = rolling.start_up(service, snapshot)
-    if late := _too_long("a wave", start + steady(service) + CLOSING, run, now):
+    if late := _too_long("a wave", start + steady(service) + CLOSING, "update-monitor", run, now):
         return stay(spread, run, *late)
     at_once = max(AT_ONCE, service.replicas // PART)
     waves = _some(spread.waves, at_once)
@@ -83,20 +83,24 @@ def _some(waves: Sequence[int], most: int) -> tuple[int, ...]:
     return tuple(itertools.takewhile(lambda part: part > 0, parts))
 
 
-def _too_long(what: str, need: float, run: Run, now: float) -> tuple[str, float] | None:
-    """Why it cannot be begun for want of time, and in how many seconds to try again (0: no run has more)."""
+def _too_long(what: str, need: float, settings: str, run: Run, now: float) -> tuple[str, float] | None:
+    """Why it cannot be begun for want of time, and in how many seconds to try again (0: no run has more).
+
+    A run that has done something, or has waited, had less time than the next one will have.
+    """
     left = max(0.0, run.deadline - now)
     if need <= left:
         return None
     why = f"{what} takes about {need:.0f} s, {left:.0f} s are left"
-    if run.waves and need <= run.deadline - run.began:
+    if need <= run.deadline - run.began and (run.waves or now > run.began + AGAIN):
         return why, AGAIN
-    return f"{why}, and no run has more: see its update-delay, update-parallelism and update-monitor", 0.0
+    return f"{why}, and no run has more: see its {settings}", 0.0
 
 
 def _roll(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
     service = spread.service
-    if late := _too_long("its update", rolling.duration(service, snapshot), run, now):
+    settings = "update-delay, update-parallelism and update-monitor"
+    if late := _too_long("its update", rolling.duration(service, snapshot), settings, run, now):
         return stay(spread, run, *late)
     update = Update(service, rolling.forced(service), f"rolling, for {spread.moves} moves: {spread.reason}")
     waved = run.waved(service.id, Wave(Mode.ROLLING, spread.moves))

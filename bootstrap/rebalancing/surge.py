@@ -88,11 +88,12 @@ def _marked(service: Service, surge: Surge) -> Spec:
 
 
 def lowered(service: Service, surge: Surge) -> Spec:
-    """The spec as it was before; replicas and preferences stay where somebody has changed them since."""
+    """The spec as it was before; what somebody has changed or added since stays."""
     ours = service.replicas == surge.raised
     spec = _scaled(service.spec, surge.replicas) if ours else dict(service.spec)
-    if surge.preferences and not service.spread_over:
-        spec = _preferring(spec, surge.preferences)
+    if surge.preferences:  # and those that somebody has added since
+        added = (one for one in service.placement.get("Preferences") or () if one not in surge.preferences)
+        spec = _preferring(spec, (*surge.preferences, *added))
     labels = {name: value for name, value in service.labels.items() if name != SURGE_LABEL}
     return set_or_drop(spec, "Labels", labels, existed=surge.labels)
 
@@ -157,7 +158,8 @@ def moved_off(service: Service, snapshot: Snapshot, sure: Collection[str]) -> Sp
 
 def _preferring(spec: Mapping[str, Any], preferences: Sequence[Mapping[str, Any]]) -> Spec:
     template = spec["TaskTemplate"]
-    rest = {key: value for key, value in template["Placement"].items() if key != "Preferences"}
+    known = template.get("Placement") or {}
+    rest = {key: value for key, value in known.items() if key != "Preferences"}
     placement = {**rest, "Preferences": list(preferences)} if preferences else rest
     return {**spec, "TaskTemplate": {**template, "Placement": placement}}
 

@@ -205,9 +205,6 @@ def _overdue(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
 def _concluded(before: Errand, after: Errand, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
     """The errand as it is now; told before it is recorded, then followed by the one wanted after it."""
     tell = tell and (before.task is not Task.INSPECT or bool(before.result))  # or there is no swarm yet
-    if tell and cluster.conduct.paused:  # nobody is told now: the tick does it once the cluster is resumed
-        held = replace(after, stage=Stage.OPEN, command="", attempts=LIMIT, due=cluster.now)
-        return (MoveErrand(before, held),)
     letters = (Raise(letter(after, cluster)),) if tell else ()
     if before.wanted and not after.open and cluster.conduct.rebalance:
         last = {"result": after.result, "ended": after.ended, "manager": after.avoided}

@@ -53,7 +53,8 @@ def unheard(node: Node, seen: tuple[Hook, ...], time: float, cluster: Cluster) -
 def _held(node: Node, hook: Hook, time: float, cluster: Cluster) -> Node:
     """The node once its group waits with this action: what the group ends is emptied first."""
     after = None
-    if hook.transition is Transition.TERMINATING:
+    tried = not hook.token and node.exhausted  # seen again, as another action still holds the instance
+    if hook.transition is Transition.TERMINATING and not tried:
         until = drain.budget(time, cluster.policy.gentle, cluster.now)
         threat = drain.Threat(time, until, f"{hook.group} ends the instance")
         after = drain.threatened(node, cluster.now, threat)

@@ -129,6 +129,8 @@ def _down(one: Subject, node: Node | None, event: CommandFinished, cluster: Clus
     if node.state in (NodeState.IN_SERVICE, NodeState.RETURNING) and not node.command:
         reason = f"node {one.node} stays down, and the instance runs: it joins again"
         return Move(node, node.to(NodeState.JOINING, node="", reason=reason, **phase))
+    if node.state is NodeState.LEAVING and node.given_up:
+        return Move(node, node.but(attempts=0, due=cluster.now, reason="its dead node is still listed"))
     if node.state in (NodeState.JOINING, NodeState.ACTIVATING) and not node.given_up:
         return Raise(_lifeless(one, node, cluster))
     return None

@@ -44,8 +44,8 @@ def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
 
 
 def _again(errand: Errand) -> bool:
-    """It came to nothing; what throws state away is ordered anew, with its confirmation."""
-    return errand.stage is Stage.FAILED and errand.task not in ONCE
+    """It came to nothing; what throws state away is ordered anew, with its confirmation, a look by nobody."""
+    return errand.stage is Stage.FAILED and errand.task not in (*ONCE, Task.INSPECT)
 
 
 def _reopened(node: Node, cluster: Cluster) -> Node:

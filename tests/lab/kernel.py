@@ -28,7 +28,9 @@ def adapt() -> None:
         now = _now()
         wanted = changes(now)
         before = {**{name: now[name] for name in wanted}, **_before()}
-        _kept().write_text(json.dumps(before, indent=1))
+        part = _kept().with_suffix(".part")
+        part.write_text(json.dumps(before, indent=1))
+        part.rename(_kept())
         _set(wanted)
 
 

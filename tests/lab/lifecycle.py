@@ -243,5 +243,5 @@ def _alone(name: str) -> Iterator[None]:
                 yield
             finally:
                 path.unlink(missing_ok=True)
-    except BlockingIOError:
+    except locks.HeldError:
         raise LabError(f"lab {name!r} is being started or taken down by another process") from None

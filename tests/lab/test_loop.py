@@ -31,7 +31,7 @@ STATE_CHANGE = "EC2 Instance State-change Notification"
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     lifecycle.down(NAME)
-    lab = lifecycle.up(NAME, managers=3, workers=10)
+    lab = lifecycle.up(NAME, managers=3, workers=12)
     try:
         services.deploy(lab)
         engine.manager(lab).services.get("pinned").remove()  # only two workers may hold it
@@ -68,7 +68,7 @@ def commands(lab: Lab, task: str) -> list[dict[str, Any]]:
 
 
 def fresh_worker(lab: Lab) -> Host:
-    """A worker that no test has used yet."""
+    """A worker that no test has used yet. The last one has to hold what is moved."""
     found = records(lab)
     hosts = state.load(NAME).hosts
     return next(h for h in hosts if h.role == "worker" and found[h.instance]["state"] == "in-service")
@@ -332,6 +332,7 @@ def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) ->
     assert f"the swarm lists no node {old}" in shown["reason"]
 
 
+@pytest.mark.thorough
 def test_a_worker_that_left_by_hand_is_a_node_again_and_its_dead_one_is_removed(lab: Lab) -> None:
     host = fresh_worker(lab)
     old = swarm.node_of(lab, host).id

@@ -42,7 +42,8 @@ TABLE = {
     "a newer one, later than what is ahead": ("120 5", "pause", 6, 130, 120),
     "a newer one after what is over": ("90 5", "pause", 6, 130, 130),
     "an older one after what is over": ("90 5", "pause", 4, 130, None),
-    "by hand after what is over": ("90 5", "pause", 0, 130, None),
+    "by hand after what is over": ("90 5", "pause", 0, 130, 130),
+    "by hand, but over already": ("90 5", "pause", 0, 95, None),
 }
 
 

@@ -168,6 +168,12 @@ def test_a_node_needs_the_plugins_of_volumes_networks_and_log(
     assert room(mine, snapshot, without=()) == (0 if why else math.inf)
 
 
+def test_the_networks_of_an_earlier_time_need_no_plugin_any_more() -> None:
+    mine, there = service(), with_plugins(*BUILT_IN)
+    ended = replace(task("t", mine, there), drivers=("weave",), desired="shutdown", state="shutdown")
+    assert room(mine, Snapshot((there,), (mine,), (ended,)), without=()) == math.inf
+
+
 def test_a_node_whose_engine_says_nothing_is_not_judged_by_plugins() -> None:
     silent = replace(with_plugins(), plugins=None)
     mine = service(template={"LogDriver": {"Name": "splunk"}})

@@ -66,14 +66,16 @@ def test_replicas_that_somebody_has_changed_stay() -> None:
     assert lowered(service(moved), surge) == {"Name": "web", "Mode": {"Replicated": {"Replicas": 7}}}
 
 
-def test_preferences_that_somebody_has_given_it_meanwhile_stay() -> None:
+def test_preferences_that_somebody_adds_meanwhile_come_after_those_that_were_set_aside() -> None:
     zone, rack = ([{"Spread": {"SpreadDescriptor": f"node.labels.{label}"}}] for label in ("zone", "rack"))
     spec = {"Mode": {"Replicated": {"Replicas": 3}}, "TaskTemplate": {"Placement": {"Preferences": zone}}}
     moved = raised(service(spec), (2,), 100.0, 160.0, aside=True)
     moved["TaskTemplate"] = {"Placement": {"Preferences": rack}}
     surge = surge_of(service(moved))
     assert surge
-    assert service(lowered(service(moved), surge)).placement == {"Preferences": rack}
+    assert service(lowered(service(moved), surge)).placement == {"Preferences": zone + rack}
+    moved["TaskTemplate"] = {}
+    assert service(lowered(service(moved), surge)).placement == {"Preferences": zone}
 
 
 @pytest.mark.parametrize("text", ["", "x", "[]", "{}", '{"replicas": 1}', "null"])

@@ -248,6 +248,9 @@ def test_a_failure_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     call("pause", BLUE, lab.world())
     end(lab, lab.hosts.sent[-1])
     assert lab.messages.told == []
+    (known,) = lab.store.incidents("blue")
+    assert not known.told
+    lab.clock.time += 60
     call("resume", BLUE, lab.world())
     assert len(lab.messages.told) == 1
     assert len(commands(lab, Task.REBALANCE)) == 1
@@ -370,12 +373,13 @@ def test_an_order_with_a_bound_that_is_not_answered_is_told_and_not_repeated() -
     assert len(lab.messages.told) == 1
 
 
-def test_an_order_with_a_bound_waits_for_its_turn() -> None:
+@pytest.mark.parametrize(("wait", "minutes"), [(60, 3), (400, 9)])
+def test_an_order_with_a_bound_waits_for_its_turn(wait: float, minutes: int) -> None:
     lab = Lab()
-    lab.hosts.answers[Task.REBALANCE] = replace(LATER, wait=60)
+    lab.hosts.answers[Task.REBALANCE] = replace(LATER, wait=wait)
     call("rebalance", BLUE | {"max_moves": 2}, lab.world())
     lab.hosts.answers[Task.REBALANCE] = MOVED
-    for _ in range(3):
+    for _ in range(minutes):
         tick(lab)
     assert len(commands(lab, Task.REBALANCE)) == 2
     assert errand(lab, Task.REBALANCE).stage is Stage.DONE

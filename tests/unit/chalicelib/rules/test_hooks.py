@@ -204,6 +204,14 @@ def test_an_end_of_which_no_event_told_begins_the_evacuation_too() -> None:
     assert (after.state, after.deadline, after.hooks) == (NodeState.EVACUATING, START + 660, (SEEN_END,))
 
 
+def test_an_end_that_another_action_still_holds_does_not_begin_a_given_up_evacuation_again() -> None:
+    tried = a_node(state=NodeState.EVACUATING, attempts=12, due=None, deadline=START - 60)
+    assert tried.exhausted
+    after = seen(tried, SEEN_END)
+    assert after
+    assert (after.attempts, after.deadline, after.hooks) == (12, START - 60, (SEEN_END,))
+
+
 def test_a_hook_that_is_known_by_its_event_is_not_found_again_nor_told_again() -> None:
     busy = {"state": NodeState.EVACUATING, "command": "out", "due": START + 99}
     assert seen(a_node(**busy, hooks=(END,)), SEEN_END) is None

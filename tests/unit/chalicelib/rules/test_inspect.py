@@ -123,6 +123,14 @@ def test_people_are_told_of_a_node_that_stays_down_though_it_joins_again(state: 
     assert moved(plan) == []
 
 
+def test_a_removal_that_was_given_up_is_begun_again_once_its_node_is_dead() -> None:
+    tried = replace(SERVED, state=NodeState.LEAVING, attempts=20, due=None)
+    assert tried.given_up
+    plan = seen(looking(tried, before=(DEAD,)), (DEAD,))
+    (move,) = (step for step in plan.actions if isinstance(step, Move))
+    assert (move.after.state, move.after.attempts, move.after.due) == (NodeState.LEAVING, 0, START + 5)
+
+
 def test_a_dead_node_of_an_instance_that_is_gone_leaves_by_its_exact_id() -> None:
     gone = replace(SERVED, state=NodeState.GONE, node="n2", address="")
     plan = seen(looking(gone, before=(DEAD,)), (DEAD,))
