@@ -79,8 +79,10 @@ def test_a_storm_costs_one_command_more_not_one_for_each_node(lab: Lab) -> None:
     assert [len(one.arguments.subjects) for one in lab.hosts.sent] == [100, 100, 51, 51]
 
 
-@pytest.mark.parametrize(("deadline", "seconds"), [(START + 600, 40.0), (START + 120, 0.0)])
-def test_nobody_stays_with_what_is_not_urgent_or_when_the_tick_sends(
+@pytest.mark.parametrize(
+    ("deadline", "seconds"), [(START + 600, 40.0), (START + 120, 0.0), (START + 120, STAY - 1)]
+)
+def test_nobody_stays_with_what_is_not_urgent_nor_when_the_tick_sends_or_the_time_is_short(
     lab: Lab, deadline: float, seconds: float
 ) -> None:
     node = lab.node()
