@@ -14,6 +14,7 @@ from chalicelib.notice import Notice
 from chalicelib.protocol import Subject, Task
 from chalicelib.states import COMING, LEGAL, LIMITS, OUT, WORK, NodeState
 
+AGAIN = 3600.0  # seconds after which the same incident is news again, where it says no other time
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of a cluster: it travels in a command's comment
 
 

@@ -119,9 +119,8 @@ def _through(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadl
             snapshot = engine.everything(partial(_watched, run, began))
             account = account.seen(snapshot, run, clock.now())
             decision = next_step(snapshot, run, began)
-            if (
-                decision.update and clock.now() > began + RENEW
-            ):  # a look at a busy swarm can outlast the lease
+            # A look at a busy swarm can outlast the lease.
+            if decision.update and clock.now() > began + RENEW:
                 lost = lost or _lost(lease)
             if decision.update and not lost:
                 if perform(engine, decision.update):

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     )
     from chalicelib.protocol import NodeReport
 
-EARLIER = (
-    1.0  # seconds; a deadline that is nearer by less changes nothing, nor a threat that is newer by less
-)
+# Seconds; a deadline that is nearer by less changes nothing, nor a threat that is newer by less.
+EARLIER = 1.0
 # Seconds after its notice from which a warning is too late: Lambda has had its retries, and four censuses or
 # more have shown the instance running, or its record would not stand.
 STALE = 300.0

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.actions import Ask, Measure, Metric, MoveErrand, Plan, Raise, Send
-from chalicelib.cluster import Incident
+from chalicelib.cluster import AGAIN, Incident
 from chalicelib.errand import LIMIT, Errand, Stage
 from chalicelib.protocol import Arguments, Balance, Task
 from chalicelib.rules import again, managers, rebalance
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 ANSWERED = 45.0  # seconds in which who ordered it still listens (wait.py), and needs no message
 KEPT = 30 * 86_400.0  # seconds that a dead letter stays
-AGAIN = 3600.0  # seconds after which the failure of what comes by itself is news again
 RAREST = 900.0  # seconds at most between two commands of what is put off again and again
 PUT_OFF = 86_400.0  # seconds for which it is; then people are told
 STUCK = 3600.0  # seconds for which what has failed may try to end what it began; then people are told

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from chalicelib.actions import Plan, Raise
-from chalicelib.cluster import Incident, InstanceState
+from chalicelib.cluster import AGAIN, Incident, InstanceState
 from chalicelib.events import Change, Ending
 from chalicelib.rules import drain, leave
 
 if TYPE_CHECKING:
     from chalicelib.cluster import Cluster
     from chalicelib.events import FleetEvent, FleetInstanceChanged
-
-AGAIN = 3600.0  # seconds after which the same failure is news again
 
 
 def on_fleet_instance_changed(event: FleetInstanceChanged, cluster: Cluster) -> Plan:

@@ -60,9 +60,8 @@ def following(node: Node, state: InstanceState | None, time: float, cluster: Clu
     """The node after its instance was found in a state (None: EC2 does not list it); None for no change."""
     if state in GOING:
         reason = f"the instance is {state} without a warning"
-        since = (
-            time if node.state in STANDING else node.since
-        )  # what goes on already is hurried by it at most
+        # What goes on already is hurried by it at most.
+        since = time if node.state in STANDING else node.since
         threat = drain.Threat(since, time + cluster.policy.shutdown, reason, announced=True)
         return drain.threatened(node, cluster.now, threat)
     if (state in OVER or state is None) and node.state not in (NodeState.LEAVING, NodeState.GONE):

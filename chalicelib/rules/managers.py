@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.cluster import Breaker, Host, Incident
+from chalicelib.cluster import AGAIN, Breaker, Host, Incident
 from chalicelib.states import NodeState
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 TOLERATED = 1  # failures in a row that leave the breaker closed
 FIRST_PAUSE = 30.0  # seconds; doubled with each further failure
 LONGEST_PAUSE = 300.0
-AGAIN = 3600.0  # seconds after which the same alarm is news again
 LOST = ("managers", "bring managers back; where their quorum is lost for good: recover (README)")
 STANDING = {  # the less a manager's node is disturbed by anything, the better
     state: rank

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Ask, Dispatch, Measure, Metric, Move, Plan, Raise
-from chalicelib.cluster import Incident
+from chalicelib.cluster import AGAIN, Incident
 from chalicelib.protocol import Task
 from chalicelib.rules import again, ahead, closing, errands, hooks, inspect
 from chalicelib.states import NodeState
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 BEATS = 200  # heartbeats of one tick in one cluster: some ten seconds
 MESSAGES = 20  # that one tick makes up for: each may take seconds where the topic does not answer
 STUCK = 300.0  # seconds that work may wait for a host that takes it, before people are told
-AGAIN = 3600.0  # seconds after which they are told again
 
 
 def on_tick(_: Tick, cluster: Cluster) -> Plan:

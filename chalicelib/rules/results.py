@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Measure, Metric, Move, NoteHost, Plan, Raise
-from chalicelib.cluster import Incident
+from chalicelib.cluster import AGAIN, Incident
 from chalicelib.protocol import DONE, Fate, Task
 from chalicelib.rules import drain, errands, give_back, inspect, join, leave, managers
 from chalicelib.rules.again import AT_ONCE
@@ -32,7 +32,6 @@ ENDED = {  # what an evacuation that is over counts as
     Fate.DOWN.value: Metric.NODES_DOWN,
     Fate.ABSENT.value: Metric.NODES_ABSENT,
 }
-AGAIN = 3600.0  # seconds after which the same alarm is news again
 PATIENT = frozenset({Task.EVACUATE, Task.LEAVE})  # their agents wait themselves for the swarm to answer
 LEADERLESS = "does not have a leader"  # the engine's own words
 RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
