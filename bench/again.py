@@ -34,9 +34,11 @@ def again(lab: Lab, say: Say) -> Again:
     event = time.time()
     try:
         aws.warn(lab, host)
-        safe = engine.wait_until(lambda: _safe(watch, node, event), PATIENCE, f"{host.name} is evacuated")
+        safe = engine.wait_until(
+            lambda: _safe(watch, node, event), f"{host.name} is evacuated", seconds=PATIENCE
+        )
         done = lambda: records.state_of(lab, host.instance) == "evacuated"  # noqa: E731
-        engine.wait_until(done, PATIENCE, f"the record says that {host.name} is evacuated")
+        engine.wait_until(done, f"the record says that {host.name} is evacuated", seconds=PATIENCE)
     finally:
         watch.stop()
     runs, entries = handlers.runs(lab), journal.read(lab)

@@ -140,7 +140,7 @@ def _clear(lab: Lab) -> None:
         service.remove()
     for row in client.api.configs({"name": LEASE}):
         client.api.remove_config(row["ID"])
-    engine.wait_until(lambda: not _containers(lab), 30, "the last run's containers are gone")
+    engine.wait_until(lambda: not _containers(lab), "the last run's containers are gone", seconds=30)
 
 
 def _containers(lab: Lab) -> int:

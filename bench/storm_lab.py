@@ -53,7 +53,7 @@ def _lab(name: str, say: Say) -> Iterator[Lab]:
 def _storm(lab: Lab, watch: Watch, load: Load, before: dict[str, str], say: Say) -> Seen:
     say(f"watching until all is calm for {CALM:g} s")
     calm = lambda: is_calm(read(load.out), WANTED, time.time())  # noqa: E731
-    engine.wait_until(calm, CALM_WITHIN, "every replica answers, and no request fails", pause=0.5)
+    engine.wait_until(calm, "every replica answers, and no request fails", seconds=CALM_WITHIN, pause=0.5)
     doomed = _doomed(lab)
     nodes = [swarm.node_of(lab, host).id for host in doomed]
     say(f"EC2 warns of the end of {', '.join(host.name for host in doomed)}")

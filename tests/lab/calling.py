@@ -48,13 +48,13 @@ def ended(lab: Lab, task: str, seconds: float = 120, *, tick: bool = True) -> di
         found = errand(lab, task)
         return found if found.get("stage", "done") != "open" else None
 
-    return engine.wait_until(over, seconds, f"{task} is over", pause=3 if tick else 1)
+    return engine.wait_until(over, f"{task} is over", seconds=seconds, pause=3 if tick else 1)
 
 
 def in_service(lab: Lab, **settings: Any) -> None:
     """Wait until every host is in service; from then on nothing is rebalanced that nobody calls for."""
     life.tick(lab)
-    engine.wait_until(partial(life.records, lab), 60, "the cluster is known")
+    engine.wait_until(partial(life.records, lab), "the cluster is known")
     assert "error" not in life.call(lab, "configure", rebalance=False, **settings)
     life.ticked(lab, lab.hosts, "in-service", 240)
     if errand(lab, "rebalance"):  # some were in service before that

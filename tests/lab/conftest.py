@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.lab import lifecycle
+from tests.lab import lifecycle, state, timeline
+from tests.lab.engine import NOT_YET
 from tests.lab.state import Lab
 
 # Files that take minutes come first: begun last, they would run alone in the end.
 LONGEST = ("managers", "calls", "loop", "events", "incidents", "join", "evacuation", "rebalance", "operator")
+
+LINES = 60  # of what happened in a lab are shown of a test that fails
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order files by their length; with `--no-loadscope-reorder` they are also begun in that order."""
     ranks = {f"test_{name}.py": rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path.name, len(LONGEST)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure tells what happened in the lab meanwhile: it is gone when somebody reads of it."""
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if call.when == "call" and report.failed and isinstance(lab, Lab) and lab.endpoint:
+        report.sections.append(("the lab meanwhile", _meanwhile(lab.name, call.start)))
+    return report
+
+
+def _meanwhile(name: str, since: float) -> str:
+    try:
+        return "\n".join(timeline.brief(timeline.lines(state.load(name), since), since)[-LINES:])
+    except NOT_YET as error:
+        return f"it does not tell: {error}"
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from tests.lab.state import Host, Lab, LabError
 T = TypeVar("T")
 SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: a rebalance's surge is under way
 UNREACHABLE = (DockerException, RequestException)
+NOT_YET = (LabError, BotoCoreError, ClientError, *UNREACHABLE)  # what may be right a moment later
+PATIENCE = 120.0  # seconds; many times what anything takes here, as a loaded machine is slow but not wrong
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def change_node(lab: Lab, node: str, change: Callable[[dict[str, Any]], dict[str
         found.update({**found.attrs["Spec"], **change(found.attrs["Spec"])})
         return True
 
-    wait_until(changed, 10, f"node {node} is changed")
+    wait_until(changed, f"node {node} is changed")
 
 
 def services(client: DockerClient) -> list[Service]:
@@ -141,21 +143,23 @@ def spread(found: Iterable[Task]) -> dict[str, dict[str, int]]:
     return {service: dict(counter) for service, counter in sorted(counts.items())}
 
 
-def wait_until(predicate: Callable[[], T | None], timeout: float, what: str, pause: float = 0.1) -> T:
-    """The first true answer of the predicate; LabError naming what did not happen in ``timeout`` seconds.
+def wait_until(
+    predicate: Callable[[], T | None], what: str, *, seconds: float = PATIENCE, pause: float = 0.1
+) -> T:
+    """The first true answer of the predicate; LabError naming what did not happen in so many seconds.
 
     An engine or AWS that does not answer meanwhile counts as "not yet": leaders change, hosts die.
     """
-    until, reason = time.monotonic() + timeout, ""
+    until, reason = time.monotonic() + seconds, ""
     while True:
         try:
             if answer := predicate():
                 return answer
             reason = ""
-        except (LabError, BotoCoreError, ClientError, *UNREACHABLE) as error:
+        except NOT_YET as error:
             reason = f" (last error: {error})"
         if time.monotonic() > until:
-            raise LabError(f"did not happen within {timeout:g} s: {what}{reason}")
+            raise LabError(f"did not happen within {seconds:g} s: {what}{reason}")
         time.sleep(pause)
 
 

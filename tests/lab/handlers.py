@@ -49,6 +49,11 @@ def runs(lab: Lab, since: float = 0.0) -> list[Run]:
     return sorted(found, key=lambda run: run.began)
 
 
+def saying(lab: Lab, words: str, since: float) -> list[str]:
+    """The functions of the runs that said these words."""
+    return [run.function for run in runs(lab, since) if any(words in line.text for line in run.lines)]
+
+
 def _streams(logs: Any, group: str, since: float) -> Iterable[list[dict[str, Any]]]:
     pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=int(since * 1000))
     streams: dict[str, list[dict[str, Any]]] = {}

@@ -55,7 +55,7 @@ def calm(lab: Lab) -> list[dict[str, Any]]:
         time.sleep(3)
         return before if read() == before else []
 
-    return engine.wait_until(same, 180, "nothing changes any more")
+    return engine.wait_until(same, "nothing changes any more", seconds=180)
 
 
 def records(lab: Lab, cluster: str = "") -> dict[str, Record]:
@@ -97,7 +97,7 @@ def looked(lab: Lab) -> None:
         },
     )
     tick(lab)
-    engine.wait_until(over, 30, f"a look at the swarm; {_told(lab)}", pause=0.5)
+    engine.wait_until(over, f"a look at the swarm; {_told(lab)}", pause=0.5)
 
 
 def aged(lab: Lab, host: Host, *, attempts: int) -> None:
@@ -118,7 +118,7 @@ def aged(lab: Lab, host: Host, *, attempts: int) -> None:
             return False  # the product has just written, too
         return True
 
-    engine.wait_until(written, 60, f"the record of {host.name} is written")
+    engine.wait_until(written, f"the record of {host.name} is written")
 
 
 def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.0) -> dict[str, Record]:
@@ -131,7 +131,7 @@ def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.
         return found if states == {wanted} else None
 
     names = ", ".join(host.name for host in hosts)
-    return engine.wait_until(there, seconds, f"{names}: {wanted}; {_told(lab)}", pause=3)
+    return engine.wait_until(there, f"{names}: {wanted}; {_told(lab)}", seconds=seconds, pause=3)
 
 
 def reached(lab: Lab, hosts: Sequence[Host], wanted: str, seconds: float = 240.0) -> None:
@@ -142,7 +142,7 @@ def reached(lab: Lab, hosts: Sequence[Host], wanted: str, seconds: float = 240.0
         return {found.get(host.instance, {}).get("state") for host in hosts} == {wanted}
 
     names = ", ".join(host.name for host in hosts)
-    engine.wait_until(there, seconds, f"{names}: {wanted}; {_told(lab)}", pause=0.5)
+    engine.wait_until(there, f"{names}: {wanted}; {_told(lab)}", seconds=seconds, pause=0.5)
 
 
 def standing(lab: Lab) -> list[Host]:

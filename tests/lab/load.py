@@ -64,7 +64,7 @@ def start_load(lab: Lab, names: Sequence[str], rate: float, out: Path, host: Hos
     asking = [sys.executable, "-m", "tests.lab.load", str(out.resolve()), str(rate), *names]
     programs.start(lab, KEY, ["nsenter", network, *asking])
     what = f"the load's first request (see {lab.directory / KEY}.log)"
-    engine.wait_until(lambda: out.exists() and out.stat().st_size, 60, what)
+    engine.wait_until(lambda: out.exists() and out.stat().st_size, what)
     return Load(lab, place, out)
 
 

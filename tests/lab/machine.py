@@ -86,7 +86,7 @@ def restart_engine(host: Host) -> None:
         return _engine(host) not in ("", before) and engine.answers(host)
 
     signal_engine(host, "TERM")
-    engine.wait_until(back, 60, f"the engine of {host.name} is back")
+    engine.wait_until(back, f"the engine of {host.name} is back")
 
 
 def signal_engine(host: Host, name: str) -> None:

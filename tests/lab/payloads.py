@@ -67,7 +67,7 @@ def says(lab: Lab, function: str, reason: str, instance: str = "") -> str:
     def said() -> str:
         return next((text for text in reasons(lab, function, instance) if re.match(reason, text)), "")
 
-    return engine.wait_until(said, 90, f"{function} says of {instance or 'its event'}: {reason}", pause=1)
+    return engine.wait_until(said, f"{function} says of {instance or 'its event'}: {reason}", pause=1)
 
 
 def _row(text: str) -> dict[str, Any]:

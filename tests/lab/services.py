@@ -61,7 +61,7 @@ def wait_running(lab: Lab, timeout: float = 120) -> None:
         wanted = {s.name: places if s.wanted is None else s.wanted for s in engine.services(client)}
         return {name: n for name, n in wanted.items() if sum(counts.get(name, {}).values()) < n}
 
-    engine.wait_until(lambda: not missing(), timeout, "all tasks of all services run")
+    engine.wait_until(lambda: not missing(), "all tasks of all services run", seconds=timeout)
 
 
 def _label_workers(lab: Lab) -> None:

@@ -43,7 +43,7 @@ def join(lab: Lab, host: Host, via: Host | None = None) -> None:
             _order_to_join(client, host, engine.connect(via) if via else engine.manager(lab))
         return bool(now == "active")
 
-    engine.wait_until(joined, JOIN_SECONDS, f"{host.name} joins the swarm")
+    engine.wait_until(joined, f"{host.name} joins the swarm", seconds=JOIN_SECONDS)
 
 
 def wait_ready(lab: Lab, count: int, timeout: float = JOIN_SECONDS) -> list[Node]:
@@ -54,7 +54,7 @@ def wait_ready(lab: Lab, count: int, timeout: float = JOIN_SECONDS) -> list[Node
         good = [node for node in listed if node.state == "ready" and node.reachability != "unreachable"]
         return listed if len(good) >= count else None
 
-    return engine.wait_until(ready, timeout, f"{count} nodes are Ready")
+    return engine.wait_until(ready, f"{count} nodes are Ready", seconds=timeout)
 
 
 def mesh(hosts: Sequence[Host]) -> None:
@@ -65,7 +65,7 @@ def mesh(hosts: Sequence[Host]) -> None:
     """
     for again in (True, True, True, False):
         try:
-            engine.wait_until(lambda: not _strangers(hosts), 10, "all engines know one another")
+            engine.wait_until(lambda: not _strangers(hosts), "all engines know one another", seconds=10)
         except LabError:
             for host in {_lesser(*pair) for pair in _strangers(hosts)} if again else ():
                 machine.restart_engine(host)

@@ -55,7 +55,7 @@ def test_warnings_that_follow_one_another_and_a_burst_upon_them_cost_no_task_and
     for host in doomed[:3]:
         aws.warn(lab, host)
         time.sleep(APART)
-    engine.wait_until(lambda: evacuations(lab), 60, "an evacuation is under way")
+    engine.wait_until(lambda: evacuations(lab), "an evacuation is under way")
     for host in doomed[3:]:
         aws.warn(lab, host)
     life.reached(lab, doomed, "evacuated", aws.SPOT_NOTICE)

@@ -163,7 +163,7 @@ def put_off(lab: Lab) -> dict[str, Any] | None:
 @pytest.mark.thorough
 def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume(lab: Lab) -> None:
     life.ticked(lab, (lifecycle.add(NAME),), "in-service")  # soon enough for the cool-down
-    waiting = engine.wait_until(lambda: put_off(lab), 60, "it waits", pause=0.5)
+    waiting = engine.wait_until(lambda: put_off(lab), "it waits", pause=0.5)
     assert re.match(r"put off for \d+ s: the last rebalance ended \d+ s ago", waiting["reason"]), waiting
     assert counts(lab, WEB)[-1] == 0
     called(lab, "pause")
@@ -198,7 +198,7 @@ def test_what_would_cost_the_quorum_is_refused_and_says_why(lab: Lab) -> None:
     other = next(host for host in managers if host is not silent)
     machine.signal_engine(silent, "STOP")
     try:
-        engine.wait_until(lambda: len(reachable(lab)) == 2, 60, "a manager does not answer")
+        engine.wait_until(lambda: len(reachable(lab)) == 2, "a manager does not answer")
         said = refused(lab, "demote", {"instance": other.instance})
         assert said.startswith(f"demote failed on {silent.instance}: the engine at unix:///")
         said = refused(lab, "demote", {"instance": other.instance})
@@ -206,7 +206,7 @@ def test_what_would_cost_the_quorum_is_refused_and_says_why(lab: Lab) -> None:
         assert errand(lab, "demote")["stage"] == "failed"
     finally:
         machine.signal_engine(silent, "CONT")
-    engine.wait_until(lambda: len(reachable(lab)) == 3, 90, "all answer again")
+    engine.wait_until(lambda: len(reachable(lab)) == 3, "all answer again")
 
 
 def reachable(lab: Lab) -> list[engine.Node]:
@@ -227,7 +227,7 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
     before = spec(lab, WEB)
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(called, lab, "rebalance")
-        engine.wait_until(lambda: SURGE_LABEL in spec(lab, WEB), 90, "the surge is marked")
+        engine.wait_until(lambda: SURGE_LABEL in spec(lab, WEB), "the surge is marked")
         kill_agent(lab, errand(lab, "rebalance")["manager"])
     assert "it is sent again" in answer.result()["errand"]["reason"]
     assert ended(lab, "rebalance", 180)["stage"] == "done"

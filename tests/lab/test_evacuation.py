@@ -228,7 +228,7 @@ def test_a_paused_update_is_not_resumed(lab: Lab) -> None:
     services.create(lab, "halted", "web:1", 3, constraints=["node.role==worker"], update_config=careful)
     services.wait_running(lab)
     _change_image(lab, "halted", "broken:1")
-    engine.wait_until(lambda: _update_state(lab, "halted") == "paused", 90, "the update pauses")
+    engine.wait_until(lambda: _update_state(lab, "halted") == "paused", "the update pauses")
     doomed = holder(lab, "halted")
     before = _specs(lab)["halted"]
     said = evacuate(lab, doomed, notice=30)

@@ -82,7 +82,7 @@ def test_whatever_tells_of_a_launch_makes_it_an_active_labelled_node(lab: Lab, s
         node = life.node_of(lab, host)
         assert node is not None
         assert (node.role, node.availability) == ("worker", "active")
-    engine.wait_until(lambda: held(lab, hosts[-1]) == {"launch": ("CONTINUE", 0)}, 60, "the group goes on")
+    engine.wait_until(lambda: held(lab, hosts[-1]) == {"launch": ("CONTINUE", 0)}, "the group goes on")
     assert send(lab, sent, genuine("spot_request_fulfillment", hosts[0])) == ["on_spot_request_fulfilled"]
     says(lab, "on_spot_request_fulfilled", "a Spot request has its instance", hosts[0].instance)
 
@@ -95,7 +95,7 @@ def test_a_hook_whose_event_is_lost_is_found_in_its_group_by_the_tick(lab: Lab) 
     hold(lab, event)
     assert held(lab, host)["launch"] == ("", 0)
     life.tick(lab)
-    engine.wait_until(lambda: held(lab, host)["launch"] == ("CONTINUE", 0), 90, "the group goes on")
+    engine.wait_until(lambda: held(lab, host)["launch"] == ("CONTINUE", 0), "the group goes on")
 
 
 def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_not_join(lab: Lab) -> None:
@@ -106,13 +106,13 @@ def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_no
     hold(lab, genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())}, ago=70))
     says(lab, "on_launch_held", "faas-workers waits", host.instance)
     life.tick(lab)
-    engine.wait_until(lambda: held(lab, host)["launch"] == ("", 1), 60, "it takes longer")
+    engine.wait_until(lambda: held(lab, host)["launch"] == ("", 1), "it takes longer")
     hold(lab, genuine("asg_terminate_lifecycle", host))
     life.ticked(lab, (host,), "evacuated")
     assert record(lab, host)["fate"] == "absent"
     ends = {"launch": "ABANDON", "terminate": "CONTINUE"}
     engine.wait_until(
-        lambda: {name: result for name, (result, _) in held(lab, host).items()} == ends, 60, "both are over"
+        lambda: {name: result for name, (result, _) in held(lab, host).items()} == ends, "both are over"
     )
     aws.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     lifecycle.kill(NAME, host.instance)
@@ -172,9 +172,9 @@ def test_whatever_tells_of_an_end_evacuates_the_node(lab: Lab, sent: Sent, doome
         says(lab, function, reason, host.instance)
         assert record(lab, host)["fate"] in ("safe", "drained")
     assert life.availability(lab, *doomed) == ["drain"] * len(doomed)
-    engine.wait_until(lambda: life.tasks_on(lab, *doomed) == 0, 60, "their tasks are gone")
+    engine.wait_until(lambda: life.tasks_on(lab, *doomed) == 0, "their tasks are gone")
     services.wait_running(lab)
-    released = engine.wait_until(lambda: held(lab, doomed[-1])["terminate"][0], 60, "the group goes on")
+    released = engine.wait_until(lambda: held(lab, doomed[-1])["terminate"][0], "the group goes on")
     assert released == "CONTINUE"
 
 
@@ -219,7 +219,7 @@ def test_a_scheduled_change_is_planned_evacuates_ahead_and_is_called_off(lab: La
     assert (life.tasks_on(lab, worker), life.availability(lab, worker)) == (0, ["drain"])
     notice(0.5, "closed")
     says(lab, "on_health_notice", f"{RETIREMENT}: over, or called off", worker.instance)
-    life.ticked(lab, (worker,), "in-service", 120)
+    life.ticked(lab, (worker,), "in-service")
     assert life.availability(lab, worker) == ["active"]
 
 

@@ -65,7 +65,7 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
     def all_emptied() -> bool:
         return sum(rehearses(lab, host, emptied) for host in hosts) == len(hosts)
 
-    engine.wait_until(all_emptied, 300, "all are emptied")
+    engine.wait_until(all_emptied, "all are emptied", seconds=300)
     for host in hosts:
         deliver(lab, rehearsed("instance_terminated", host))  # and ends before its time
     life.ticked(lab, tuple(hosts), "in-service", 180)
@@ -125,13 +125,13 @@ def test_what_a_fleet_says_is_noted_and_people_are_told_once_of_what_it_cannot_d
         tags = {"swarmkeeper:cluster": NAME, tag: f"{fleet}-598fb973-87b7-422d-be4d-6b0809bfff0a"}
         over = replace(lab.hosts[-1], instance=f"i-0c0ffee0c0ffee0c{number}", state="terminated")
         put_foreign(lab, over, tags)
-    engine.wait_until(lambda: ticked_until_known(lab), 60, "the fleets are known", pause=2)
+    engine.wait_until(lambda: ticked_until_known(lab), "the fleets are known", pause=2)
     for payload, function, _ in FLEETS:
         for _ in range(2):
             assert deliver(lab, genuine(payload)) == [function]
     for _, function, reason in FLEETS:
         says(lab, function, reason)
-    engine.wait_until(lambda: len(mailbox.letters(lab)) >= told + 4, 60, "people are told")
+    engine.wait_until(lambda: len(mailbox.letters(lab)) >= told + 4, "people are told")
     time.sleep(3)
     assert len(mailbox.letters(lab)) == told + 4, "each failure once, and none of a fleet that is not ours"
     assert {host.instance: record(lab, host)["version"] for host in life.standing(lab)} == before
@@ -151,7 +151,7 @@ def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: La
     hold(lab, genuine("asg_launch_lifecycle", hosts[0], {"LifecycleActionToken": str(uuid.uuid4())}))
     deliver(lab, genuine("instance_running", hosts[1]))
     life.reached(lab, hosts, "joining")
-    engine.wait_until(lambda: all(tried(lab, host) for host in hosts), 180, "both joins have failed")
+    engine.wait_until(lambda: all(tried(lab, host) for host in hosts), "both joins have failed", seconds=180)
     for host in hosts:
         life.aged(lab, host, attempts=11)
 
@@ -160,13 +160,13 @@ def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: La
         found = mailbox.letters(lab)
         return sorted((one.subject, one.text) for one in found if "join was given up" in one.text)
 
-    engine.wait_until(lambda: len(letters()) == 2, 120, "people are told of both", pause=3)
+    engine.wait_until(lambda: len(letters()) == 2, "people are told of both", pause=3)
     for host, (subject, text) in zip(sorted(hosts, key=lambda one: one.instance), letters(), strict=True):
         assert subject == f"Swarmkeeper {NAME}: {host.instance}"
         assert "after 12 attempts: /etc/docker/daemon.json cannot be read" in text
         assert "the instance runs, but is no node of the swarm" in text
         assert "chalice invoke -n redrive" in text
-    engine.wait_until(lambda: held(lab, hosts[0])["launch"][0] == "ABANDON", 60, "the group gives it up")
+    engine.wait_until(lambda: held(lab, hosts[0])["launch"][0] == "ABANDON", "the group gives it up")
     open_letters = life.call(lab, "status")["clusters"][NAME]["incidents"]
     assert {host.instance for host in hosts} <= {row["instance"] for row in open_letters if row["record"]}
     lifecycle.kill(NAME, hosts[0].instance)

@@ -131,7 +131,7 @@ def test_auto_scaling_waits_until_a_host_has_joined_and_until_it_is_empty(lab: L
     for transition, wanted in (("launch", "in-service"), ("terminate", "evacuated")):
         held(lab, host, transition)
         life.ticked(lab, (host,), wanted, 180)
-        engine.wait_until(lambda: hooks(lab, host)[-1] == "CONTINUE", 60, f"the {transition} goes on")
+        engine.wait_until(lambda: hooks(lab, host)[-1] == "CONTINUE", f"the {transition} goes on")
     assert hooks(lab, host) == ["CONTINUE", "CONTINUE"]
 
 
@@ -163,7 +163,7 @@ def test_a_refused_token_is_not_shown_and_new_tokens_mend_it(lab: Lab, zipapp: P
 def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
     """The last test: it looks through all that the others have left."""
     deliver(lab, genuine("spot_fleet_error"))
-    engine.wait_until(lambda: mailbox.letters(lab), 60, "people are told of something")
+    engine.wait_until(lambda: mailbox.letters(lab), "people are told of something")
     secrets = leaks.tokens(lab)
     found = leaks.search(lab, secrets)
     kinds = {one.kind for one in found if one.size}

@@ -165,7 +165,7 @@ def test_an_up_that_is_broken_off_leaves_nothing() -> None:
         [*argv, "--name", "labtest3"], cwd=programs.PROJECT, stderr=subprocess.PIPE, text=True
     )
     try:
-        engine.wait_until(lambda: programs.alive("labtest3"), 60, "the first host starts")
+        engine.wait_until(lambda: programs.alive("labtest3"), "the first host starts")
         lab = state.load("labtest3")
         starting.send_signal(signal.SIGINT)
         starting.communicate(timeout=120)
@@ -182,7 +182,7 @@ def test_what_a_crashed_run_left_is_cleaned_up_by_the_next() -> None:
     os.kill(lab.hosts[0].pid, signal.SIGKILL)
     for pid in lab.processes.values():
         os.kill(pid, signal.SIGKILL)
-    engine.wait_until(lambda: not programs.alive("labtest3"), 10, "everything of the lab is dead")
+    engine.wait_until(lambda: not programs.alive("labtest3"), "everything of the lab is dead")
     for again in running("labtest3", managers=1, workers=0, bare=True):
         assert engine.answers(again.hosts[0])
     assert not any(remains(lab).values())
@@ -210,4 +210,4 @@ def _wait_for_state(lab: Lab, node: str, wanted: str) -> None:
     def reached() -> bool:
         return any(one.id == node and one.state == wanted for one in engine.nodes(engine.manager(lab)))
 
-    engine.wait_until(reached, 40, f"node {node} is {wanted}")
+    engine.wait_until(reached, f"node {node} is {wanted}")

@@ -75,7 +75,7 @@ def test_what_an_instance_was_under_another_node_id_is_removed_when_it_joins_ane
     shutil.rmtree(state.load(NAME).directory / "hosts" / host.name / "docker/swarm")
     host = life.unheard(lab, lambda: lifecycle.start(NAME, host.name))
     assert info(host)["Swarm"]["LocalNodeState"] == "inactive"
-    life.ticked(lab, (host,), "joining", 60)
+    life.ticked(lab, (host,), "joining")
     life.ticked(lab, (host,), "in-service", 240)
     nodes = [node.id for node in engine.nodes(engine.manager(lab)) if node.address == host.address]
     assert len(nodes) == 1
@@ -97,7 +97,7 @@ def test_a_join_that_continues_in_the_background_is_waited_for(lab: Lab, zipapp:
     machine.signal_engine(frozen, "STOP")
     try:
         agent = joining(lab, host, at=(frozen.address,))
-        engine.wait_until(lambda: info(host)["Swarm"]["LocalNodeState"] == "pending", 60, "it joins")
+        engine.wait_until(lambda: info(host)["Swarm"]["LocalNodeState"] == "pending", "it joins")
         time.sleep(22)
     finally:
         machine.signal_engine(frozen, "CONT")

@@ -77,7 +77,9 @@ def told(lab: Lab) -> str:
 
 
 def wait_told(lab: Lab, what: str, times: int = 1, timeout: float = 180) -> None:
-    engine.wait_until(lambda: told(lab).count(what) >= times, timeout, f"the operator tells {what!r}", 0.5)
+    engine.wait_until(
+        lambda: told(lab).count(what) >= times, f"the operator tells {what!r}", seconds=timeout, pause=0.5
+    )
 
 
 def spread(lab: Lab, service: str) -> list[int]:
@@ -106,7 +108,7 @@ def test_the_agent_deploys_the_operator_with_control_and_again_changes_nothing(l
     assert (control["Attachable"], control["IPAM"]["Config"][0]["Subnet"]) == (True, "10.32.100.0/24")
     api = next(service for service in engine.services(client) if service.name == API)
     assert (api.wanted, api.spec["EndpointSpec"]["Mode"]) == (None, "dnsrr")
-    engine.wait_until(lambda: len(ids(lab, API)) == 3, 180, "docker-api runs on every manager")
+    engine.wait_until(lambda: len(ids(lab, API)) == 3, "docker-api runs on every manager", seconds=180)
     before = ids(lab, API) | ids(lab, OPERATOR)
     assert len(before) == 4
     configs = {row["Spec"]["Name"] for row in client.api.configs() if "agent-" in row["Spec"]["Name"]}
@@ -124,7 +126,7 @@ def asked(lab: Lab, host: Host) -> str:
 
 def test_docker_api_answers_on_control_and_nowhere_else(lab: Lab) -> None:
     worker = hosts(lab, "worker")[0]
-    answer = engine.wait_until(lambda: asked(lab, worker), 60, "docker-api answers")
+    answer = engine.wait_until(lambda: asked(lab, worker), "docker-api answers")
     address = answer.split()[-1]
     assert address.startswith("10.32.100.")
     assert inside(lab, worker, services.NETWORK, f"{RESOLVE}; echo found $address").split() == ["found"]
@@ -139,7 +141,7 @@ def test_a_node_that_joins_gets_its_share_of_what_opted_in_and_nothing_else_move
     watch = Watch(lab)
     host = lifecycle.add(NAME)
     swarm.join(lab, host)
-    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], 90, "web is spread over three nodes")
+    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
     wait_told(lab, "web moved (1 moves, 1 restarted")
     watch.stop()
     verdict = next(verdict for verdict in watch.verdicts() if verdict.service == "web")
@@ -151,25 +153,25 @@ def test_a_node_that_joins_gets_its_share_of_what_opted_in_and_nothing_else_move
 def test_while_another_agent_holds_the_lease_the_operator_waits(lab: Lab) -> None:
     manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
     available(lab, worker, "drain")
-    engine.wait_until(lambda: spread(lab, "web") == [2, 2], 60, "the drained node is empty")
+    engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
     lease = Lease(Engine(f"unix://{manager.socket}"), Clock(), "the agent on a manager")
-    engine.wait_until(lease.take, 30, "the lease is free")
+    engine.wait_until(lease.take, "the lease is free")
     available(lab, worker, "active")
     wait_told(lab, "another rebalance is under way, by the agent on a manager")
     assert spread(lab, "web") == [2, 2]
     lease.release(ended=False)
-    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], 60, "web is spread over three nodes")
+    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
 
 
 def test_the_handlers_agent_and_the_operator_together_make_no_move_too_many(lab: Lab) -> None:
     manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
     available(lab, worker, "drain")
-    engine.wait_until(lambda: spread(lab, "web") == [2, 2], 60, "the drained node is empty")
+    engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
     watch = Watch(lab)
     available(lab, worker, "active")
     said = Agent(manager, Task.REBALANCE).wait()
     assert said.result.ok, said.told
-    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], 60, "web is spread over three nodes")
+    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
     watch.stop()
     verdict = next(verdict for verdict in watch.verdicts() if verdict.service == "web")
     assert (verdict.fewest, verdict.started, verdict.wanted) == (4, 1, 4)
@@ -181,13 +183,13 @@ def test_when_its_manager_dies_the_operator_goes_on_elsewhere(lab: Lab) -> None:
     task = next(task for task in engine.tasks(client, OPERATOR) if task.running)
     worker = hosts(lab, "worker")[0]
     available(lab, worker, "drain")
-    engine.wait_until(lambda: spread(lab, "web") == [2, 2], 60, "the drained node is empty")
+    engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
     dead = next(host for host in hosts(lab, "manager") if swarm.node_of(lab, host).id == task.node)
     lifecycle.kill(NAME, dead.name)
-    engine.wait_until(lambda: ids(lab, OPERATOR) - {task.id}, 180, "the operator runs elsewhere")
+    engine.wait_until(lambda: ids(lab, OPERATOR) - {task.id}, "the operator runs elsewhere", seconds=180)
     wait_told(lab, "just started")
     available(lab, worker, "active")
-    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], 90, "web is spread over three nodes")
+    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
 
 
 def test_the_stacks_go_one_after_the_other_and_leave_nothing(lab: Lab) -> None:

@@ -160,7 +160,6 @@ def test_killed_in_the_middle_of_a_surge_and_run_again_it_ends_the_same(lab: Lab
         first = agent(lab)
         engine.wait_until(
             lambda: SURGE_LABEL in spec(lab) and sum(counts(lab)) >= running,
-            30,
             f"of the surge {running} run",
         )
         first.kill()
@@ -195,8 +194,8 @@ def test_an_empty_node_in_one_of_two_zones_is_filled_as_planned(lab: Lab) -> Non
 def test_a_users_own_scale_wins(lab: Lab) -> None:
     five_and_four(lab, "checked:1")
     running = agent(lab)
-    engine.wait_until(lambda: SURGE_LABEL in spec(lab), 60, "the surge is marked")
-    engine.wait_until(lambda: uneven.scale(lab, WEB, 10), 60, "no update of the agent comes first")
+    engine.wait_until(lambda: SURGE_LABEL in spec(lab), "the surge is marked")
+    engine.wait_until(lambda: uneven.scale(lab, WEB, 10), "no update of the agent comes first")
     said = running.wait()
     assert said.status == 0
     assert json.loads(spec(lab))["Mode"]["Replicated"]["Replicas"] == 10
@@ -233,7 +232,7 @@ def test_two_at_once_never_act_at_the_same_time(lab: Lab) -> None:
     five_and_four(lab, "checked:1", env=["WARM_UP=8"])
     with watching(lab) as seen:
         first = agent(lab)
-        engine.wait_until(lambda: SURGE_LABEL in spec(lab), 60, "the surge is marked")
+        engine.wait_until(lambda: SURGE_LABEL in spec(lab), "the surge is marked")
         second = rebalance(lab, cooldown=30)
         third = rebalance(lab)
         done = first.wait()
@@ -252,7 +251,7 @@ def test_an_evacuation_during_a_surge_has_the_right_of_way(lab: Lab) -> None:
     before, doomed = spec(lab), workers(lab)[0]
     with watching(lab) as seen:
         moving = agent(lab)
-        engine.wait_until(lambda: SURGE_LABEL in spec(lab), 60, "the surge is marked")
+        engine.wait_until(lambda: SURGE_LABEL in spec(lab), "the surge is marked")
         evacuated = Agent(lab.hosts[0], Task.EVACUATE, doomed).wait()
         said = moving.wait()
     assert evacuated.result.nodes[0].fate is Fate.SAFE

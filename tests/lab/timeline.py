@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from enum import StrEnum
 from typing import Any
 
 from tests.lab import aws, handlers, journal
+from tests.lab.deploy import STAGE
 from tests.lab.state import Lab
+
+_APP = f"swarmkeeper-{STAGE}-"
 
 
 class Source(StrEnum):
@@ -53,6 +57,25 @@ def follow(lab: Lab, since: float, poll: float = 0.5) -> Iterator[Line]:
         # A handler's lines come out when it ends, which is 15 minutes after its start at the latest.
         since = max(since, time.time() - 1000)
         time.sleep(poll)
+
+
+def brief(found: list[Line], since: float) -> list[str]:
+    """One short text for each line that says what was decided or done, in seconds since that time."""
+    return [
+        f"{line.time - since:7.1f}  {line.source.value:7}  {line.who.removeprefix(_APP):.28}  {text:.160}"
+        for line in found
+        if (text := _said(line)) and not text.endswith("-> no function")
+    ]
+
+
+def _said(line: Line) -> str:
+    """The message where Powertools wrote the line, "" where it is a metric; else the line as it is."""
+    if line.source is not Source.HANDLER or not line.text.startswith("{"):
+        return line.text
+    try:
+        return str(json.loads(line.text).get("message", ""))
+    except ValueError:
+        return line.text
 
 
 def _journal_lines(entry: journal.Entry, hosts: dict[str, str]) -> Iterator[Line]:

@@ -34,7 +34,7 @@ def emptied(lab: Lab) -> None:
     """The last worker has nothing, as if it had just joined: drained by hand, then active again."""
     last = workers(lab)[-1]
     available(lab, last, "drain")
-    engine.wait_until(lambda: life.tasks_on(lab, last) == 0, 60, f"{last.name} is empty")
+    engine.wait_until(lambda: life.tasks_on(lab, last) == 0, f"{last.name} is empty")
     services.wait_running(lab)
     available(lab, last, "active")
 

@@ -87,7 +87,7 @@ class Watch:
         self._over = threading.Event()
         self._client: DockerClient | None = None
         self._power = Power()
-        self._listing = engine.wait_until(self._list, 10, "a manager lists the tasks")
+        self._listing = engine.wait_until(self._list, "a manager lists the tasks")
         self.listings.append(self._listing)
         self.first = {service: frozenset(ids) for service, ids in self._see().items()}
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._sample)]

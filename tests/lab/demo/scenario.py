@@ -90,7 +90,7 @@ class Scenario:
         """Only what fails from here on can be the event's doing."""
         self.say(f"watching until all is calm for {CALM:g} s")
         calm = lambda: is_calm(read(self.requests), services.WANTED, time.time())  # noqa: E731
-        engine.wait_until(calm, CALM_WITHIN, "every replica answers, and no request fails", pause=0.5)
+        engine.wait_until(calm, "every replica answers, and no request fails", seconds=CALM_WITHIN, pause=0.5)
         self.moments = Moments(time.time() - CALM, 0.0)
 
     def _choose(self) -> Host:

@@ -68,4 +68,4 @@ def test_aws_that_does_not_answer_at_once_is_asked_again(trouble: Exception) -> 
             raise found
         return found
 
-    assert engine.wait_until(look, 10, "it is there", pause=0) == "there"
+    assert engine.wait_until(look, "it is there", seconds=10, pause=0) == "there"
