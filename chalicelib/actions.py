@@ -24,9 +24,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Enrol:
-    """Begin the records of instances that were not known; one that exists stays as it is."""
+    """Begin the records of instances that were not known; one that exists stays as it is.
+
+    ``at_home``: EC2 shows them in this cluster, so what is told of them from now on is its business.
+    """
 
     nodes: tuple[Node, ...]
+    at_home: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,8 @@ def _record(
     world: World,
 ) -> Outcome:
     match action:
-        case Enrol(nodes):
-            world.store.enrol(nodes)
+        case Enrol(nodes, at_home):
+            world.store.enrol(nodes, at_home=at_home)
             return Outcome(detail=f"{len(nodes)} enrolled")
         case Move():
             return _move(action, world)

@@ -78,10 +78,10 @@ class DynamoStore(Table):
         found = self.query(condition, names, values, IndexName="open")
         return tuple(node_from(item) for item in found if item["item"]["S"].startswith("node#"))
 
-    def enrol(self, nodes: Iterable[Node]) -> None:
-        """Begin records, and note where the instances are at home; existing records stay."""
+    def enrol(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
+        """Begin records, and note that the instances are at home here if so; existing records stay."""
         with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(self._enrol, nodes))
+            list(pool.map(lambda node: self._enrol(node, at_home=at_home), nodes))
 
     def move(self, before: Node, after: Node) -> bool:
         """Replace a record; False if it is no longer the one that was read."""
@@ -217,7 +217,8 @@ class DynamoStore(Table):
         free, values = "attribute_not_exists(#taken) OR #taken <= :taken", {":taken": number(taken)}
         self.put(census_item(Census(taken, clusters=tuple(clusters))), free, {"#taken": "taken"}, values)
 
-    def _enrol(self, node: Node) -> None:
+    def _enrol(self, node: Node, *, at_home: bool) -> None:
         # Home first: a home without a record is completed by the next census, the reverse would not be.
-        self.put(key(node.instance, "home") | {"name": {"S": node.cluster}})
+        if at_home:
+            self.put(key(node.instance, "home") | {"name": {"S": node.cluster}})
         self.put(node_item(node), "attribute_not_exists(#item)", {"#item": "item"})

@@ -53,8 +53,8 @@ class Store(Protocol):
     def open(self, cluster: str, until: float) -> tuple[Node, ...]:
         """The records with open work that is due by then, in order of ``due``."""
 
-    def enrol(self, nodes: Iterable[Node]) -> None:
-        """Begin records; existing ones stay."""
+    def enrol(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
+        """Begin records, and note that the instances are at home here if so; existing ones stay."""
 
     def move(self, before: Node, after: Node) -> bool:
         """Replace a record; False if it is no longer the one that was read."""

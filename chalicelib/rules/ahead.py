@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.events import ChangeScheduled
 
 KEPT = 7 * 86_400.0  # seconds that a notice of what is over is known, so that a late older one is passed over
-OUT = frozenset({NodeState.EVACUATING, NodeState.EVACUATED})
+EMPTYING = frozenset({NodeState.EVACUATING, NodeState.EVACUATED})
 
 
 def on_change_scheduled(event: ChangeScheduled, cluster: Cluster) -> Plan:
@@ -62,7 +62,7 @@ def _answered(node: Node, known: Notice | None, notice: Notice, cluster: Cluster
     """The node once the notice is known: evacuated, given back if it was out for this change, or as it is."""
     if near := _near((notice,), node, cluster):
         return drain.threatened(node, cluster.now, _threat(notice.told, near, cluster)) or node.but()
-    if known and node.state in OUT and node.back == known.until(cluster.policy):
+    if known and node.state in EMPTYING and node.back == known.until(cluster.policy):
         now = cluster.now
         return node.but(back=now, due=now if node.state is NodeState.EVACUATED else node.due)
     return node.but()

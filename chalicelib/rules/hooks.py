@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chalicelib.events import LaunchHeld, TerminationHeld
 
 EVERY = 60.0  # seconds between heartbeats: Auto Scaling may be set to wait for no longer than a few minutes
-OUT = frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.GONE})
+EMPTIED = frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.GONE})
 
 
 def on_launch_held(event: LaunchHeld, cluster: Cluster) -> Plan:
@@ -99,11 +99,11 @@ def heartbeat(node: Node, cluster: Cluster) -> Beat | None:
 def _verdict(node: Node, hook: Hook) -> Verdict | None:
     """CONTINUE or ABANDON once the phase that the hook holds is over; None before."""
     if hook.transition is Transition.LAUNCHING:
-        if node.state in OUT or node.exhausted:
+        if node.state in EMPTIED or node.exhausted:
             return Verdict.ABANDON
         return Verdict.CONTINUE if node.state is NodeState.IN_SERVICE else None
     # A node that stands has outlived the end that it was held for.
-    over = node.state in OUT or node.state in STANDING or node.exhausted
+    over = node.state in EMPTIED or node.state in STANDING or node.exhausted
     return Verdict.CONTINUE if over else None
 
 

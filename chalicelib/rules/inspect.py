@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TICK = 60.0  # seconds
 SETTLED = 60.0  # seconds; a leader that has lost its followers goes on listing what it knows for some 15
-AGAIN = 86_400.0  # seconds after which people are told again
+DAY = 86_400.0  # seconds after which people are told again
 MESSAGES = 20  # of one look: each may take seconds where the topic does not answer
 NAMED = 5  # nodes in a reason
 
@@ -125,7 +125,7 @@ def _down(one: Subject, node: Node | None, event: CommandFinished, cluster: Clus
         known = node or _unknown(one, cluster)
         after = known.to(NodeState.LEAVING, node=one.node, reason="its dead node is still listed", **phase)
         after = replace(after, address=known.address or one.address)
-        return Move(node, after) if node else Enrol((replace(after, version=1),))
+        return Move(node, after) if node else Enrol((replace(after, version=1),), at_home=False)
     if node.state in (NodeState.IN_SERVICE, NodeState.RETURNING) and not node.command:
         reason = f"node {one.node} stays down, and the instance runs: it joins again"
         return Move(node, node.to(NodeState.JOINING, node="", reason=reason, **phase))
@@ -137,7 +137,10 @@ def _down(one: Subject, node: Node | None, event: CommandFinished, cluster: Clus
 
 
 def _unknown(one: Subject, cluster: Cluster) -> Node:
-    """An instance that no census has shown: it had ended before, or its record has."""
+    """No census has shown it here: it had ended before, or its record has, or it works elsewhere.
+
+    If so, its own cluster goes on to hear of it.
+    """
     return Node(cluster=cluster.name, instance=one.instance, role=Role.WORKER, state=NodeState.GONE)
 
 
@@ -150,7 +153,7 @@ def _lifeless(one: Subject, node: Node, cluster: Cluster) -> Incident:
         remedy="see to dockerd on the host (systemctl status docker), or terminate the instance",
         instance=one.instance,
         node=one.node,
-        expires=cluster.now + AGAIN,
+        expires=cluster.now + DAY,
     )
 
 
@@ -163,7 +166,7 @@ def _stranger(missed: int, covered: int, manager: str, cluster: Cluster) -> Inci
         left="everything: no node leaves its swarm on such a word",
         remedy="compare docker node ls there and elsewhere; docker swarm leave --force where it is wrong",
         instance=manager,
-        expires=cluster.now + AGAIN,
+        expires=cluster.now + DAY,
     )
 
 

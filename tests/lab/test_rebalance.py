@@ -233,7 +233,7 @@ def test_two_at_once_never_act_at_the_same_time(lab: Lab) -> None:
     with watching(lab) as seen:
         first = agent(lab)
         engine.wait_until(lambda: SURGE_LABEL in spec(lab), "the surge is marked")
-        second = rebalance(lab, cooldown=30)
+        second = rebalance(lab, cooldown=120)
         third = rebalance(lab)
         done = first.wait()
     assert second.result.spreads == ()
@@ -242,8 +242,8 @@ def test_two_at_once_never_act_at_the_same_time(lab: Lab) -> None:
     assert only(done).balance is Balance.MOVED
     assert only(third).balance is Balance.BALANCED
     assert seen.told == (STRENGTH, 3)
-    fourth = rebalance(lab, cooldown=30)
-    assert 0 < fourth.result.wait <= 30
+    fourth = rebalance(lab, cooldown=120)
+    assert 0 < fourth.result.wait <= 120
 
 
 def test_an_evacuation_during_a_surge_has_the_right_of_way(lab: Lab) -> None:

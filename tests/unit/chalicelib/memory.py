@@ -44,10 +44,11 @@ class MemoryStore:
         due = [node for node in self.nodes(cluster) if node.due is not None and node.due <= until]
         return tuple(sorted(due, key=lambda node: node.due or 0))
 
-    def enrol(self, nodes: Iterable[Node]) -> None:
+    def enrol(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
         with self.lock:
             for node in nodes:
-                self.homes[node.instance] = node.cluster
+                if at_home:
+                    self.homes[node.instance] = node.cluster
                 self.records.setdefault((node.cluster, node.instance), node)
 
     def move(self, before: Node, after: Node) -> bool:

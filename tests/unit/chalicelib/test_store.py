@@ -85,6 +85,13 @@ def test_enrolling_again_changes_nothing(store: Store) -> None:
     assert store.node("blue", WORKER) == FULL
 
 
+def test_a_record_of_what_is_at_home_elsewhere_leaves_it_there(store: Store) -> None:
+    store.enrol([a_node(cluster="green", instance=WORKER)])
+    store.enrol([a_node()], at_home=False)
+    assert store.home(WORKER) == "green"
+    assert store.node("blue", WORKER) == a_node()
+
+
 def test_a_whole_cluster_is_enrolled_and_listed_without_its_other_items(store: Store) -> None:
     nodes = [a_node(instance=instance(number)) for number in range(60)]
     store.enrol(nodes)
