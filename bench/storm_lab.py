@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from bench.storm_sight import Command, Seen, seen
 from bench.targets import Target
@@ -97,10 +96,9 @@ def _changed(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
 
 
 def _commands(lab: Lab, began: float) -> list[Command]:
-    rows: list[dict[str, Any]] = aws.ask(lab, "GET", "/_lab/commands")
     return [
         Command(row["order"]["comment"].split()[0], row["instance"], row["stderr"])
-        for row in rows
+        for row in aws.commands(lab)
         if row["order"]["requested"] >= began and row["status"] in ENDED
     ]
 

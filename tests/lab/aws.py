@@ -83,6 +83,12 @@ def deliver(lab: Lab, event: events.Event) -> list[str]:
     return functions
 
 
+def commands(lab: Lab, task: str = "") -> list[dict[str, Any]]:
+    """The commands for a task of the agent, by default for any: a row for each host, oldest first."""
+    found: list[dict[str, Any]] = ask(lab, "GET", "/_lab/commands")
+    return [row for row in found if str(row["order"]["comment"]).startswith(task and f"{task} ")]
+
+
 def connect(lab: Lab) -> Session:
     """Clients for the lab's AWS; LabError where it has none or it does not answer."""
     ask(lab, "GET", "/_lab/health")

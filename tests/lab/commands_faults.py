@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tests.lab import aws, state
+from tests.lab import aws, faults, state
 from tests.lab.answers import answer, as_json, named, table
 from tests.lab.endpoint.faults import Kind
 from tests.lab.endpoint.refusals import REFUSALS
@@ -25,7 +25,7 @@ def fault() -> None:
 @as_json
 def list_command(*, name: str, as_json: bool) -> None:
     """Show the faults that are armed."""
-    rows = aws.ask(state.load(name), "GET", "/_lab/faults")
+    rows = faults.armed(state.load(name))
     table(rows, "armed faults", as_json=as_json)
 
 
@@ -133,10 +133,10 @@ def _on_host(kind: Kind, name: str, host: str) -> dict[str, Any]:
 
 
 def _arm(name: str, row: dict[str, Any], *, as_json: bool) -> None:
-    armed = aws.ask(state.load(name), "POST", "/_lab/faults", row)
+    armed = faults.arm(state.load(name), **row)
     answer(armed, f"armed: {armed['kind']} {armed['match'] or 'anything'}", as_json=as_json)
 
 
-def _clear(name: str, row: dict[str, Any], *, as_json: bool) -> None:
-    gone = aws.ask(state.load(name), "DELETE", "/_lab/faults", row)
+def _clear(name: str, row: dict[str, str], *, as_json: bool) -> None:
+    gone = faults.disarm(state.load(name), **row)
     answer(gone, f"disarmed {len(gone)}", as_json=as_json)

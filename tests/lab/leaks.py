@@ -89,7 +89,7 @@ def _aws(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
     """The table, commands, handlers' logs and settings, messages, what is in S3."""
     for item in life.items(lab):
         yield "item", f"{item['cluster']} {item['item']}", json.dumps(item, default=str).encode()
-    for command in aws.ask(lab, "GET", "/_lab/commands"):
+    for command in aws.commands(lab):
         yield "command", command["order"]["command"], json.dumps(command).encode()
     for run in handlers.runs(lab):
         yield "handler", run.function, "\n".join(line.text for line in run.lines).encode()

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from tests.lab import aws, engine, state
+from tests.lab import aws, engine, faults, state
 from tests.lab.commands_aws import TABLE
 from tests.lab.deploy import STAGE
+from tests.lab.endpoint.faults import Kind
 from tests.lab.engine import Node
 from tests.lab.state import Host, Lab
 
@@ -64,6 +65,12 @@ def records(lab: Lab, cluster: str = "") -> dict[str, Record]:
     return {item["instance"]: item for item in mine if item["item"].startswith("node#")}
 
 
+def breakers(lab: Lab) -> dict[str, Record]:
+    """How each manager has behaved, by instance: its failures in a row, and when it last did well."""
+    found = (item for item in items(lab) if item["item"].startswith("breaker#"))
+    return {item["item"].removeprefix("breaker#"): item for item in found}
+
+
 def settled(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without what ticks change by themselves: the census, and the look at the swarm."""
     return [item for item in found if item["item"] not in ("census", LOOK)]
@@ -71,8 +78,7 @@ def settled(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def sent(lab: Lab) -> int:
     """How many commands there were, looks at the swarm left out."""
-    found = aws.ask(lab, "GET", "/_lab/commands")
-    return sum(not row["order"]["comment"].startswith("inspect ") for row in found)
+    return len(aws.commands(lab)) - len(aws.commands(lab, "inspect"))
 
 
 def looked(lab: Lab) -> None:
@@ -122,27 +128,27 @@ def aged(lab: Lab, host: Host, *, attempts: int) -> None:
 
 
 def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.0) -> dict[str, Record]:
-    """Let time pass, with more ticks than the minute's own, until all the hosts' records are in a state."""
+    """All records once those of the hosts are in a state; meanwhile it ticks more often than each minute."""
 
     def there() -> dict[str, Record] | None:
         tick(lab)
-        found = records(lab)
-        states = {found.get(host.instance, {}).get("state", "") for host in hosts}
-        return found if states == {wanted} else None
+        return _all_in(lab, hosts, wanted)
 
     names = ", ".join(host.name for host in hosts)
     return engine.wait_until(there, f"{names}: {wanted}; {_told(lab)}", seconds=seconds, pause=3)
 
 
-def reached(lab: Lab, hosts: Sequence[Host], wanted: str, seconds: float = 240.0) -> None:
-    """Wait without a tick of ours: events, and at most the minute's own tick, lead there."""
+def reached(lab: Lab, hosts: Sequence[Host], wanted: str, seconds: float = 240.0) -> dict[str, Record]:
+    """The same without a tick of ours: events, and at most the minute's own tick, lead there."""
+    what = f"{', '.join(host.name for host in hosts)}: {wanted}; {_told(lab)}"
+    return engine.wait_until(lambda: _all_in(lab, hosts, wanted), what, seconds=seconds, pause=0.5)
 
-    def there() -> bool:
-        found = records(lab)
-        return {found.get(host.instance, {}).get("state") for host in hosts} == {wanted}
 
-    names = ", ".join(host.name for host in hosts)
-    engine.wait_until(there, f"{names}: {wanted}; {_told(lab)}", seconds=seconds, pause=0.5)
+def _all_in(lab: Lab, hosts: Sequence[Host], wanted: str) -> dict[str, Record] | None:
+    """All records, if those of the hosts are in the state."""
+    found = records(lab)
+    states = {found.get(host.instance, {}).get("state") for host in hosts}
+    return found if states == {wanted} else None
 
 
 def standing(lab: Lab) -> list[Host]:
@@ -168,11 +174,11 @@ def tasks_on(lab: Lab, *hosts: Host) -> int:
 
 def unheard(lab: Lab, act: Callable[[], T]) -> T:
     """Do something to hosts of which their instances' state changes do not tell."""
-    aws.ask(lab, "POST", "/_lab/faults", {"kind": "drop", "match": STATE_CHANGE, "left": -1})
+    faults.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
     try:
         return act()
     finally:
-        aws.ask(lab, "DELETE", "/_lab/faults", {"kind": "drop"})
+        faults.disarm(lab, Kind.DROP)
 
 
 def node_of(lab: Lab, host: Host) -> Node | None:

@@ -38,8 +38,7 @@ def lab() -> Iterator[Lab]:
 
 def evacuations(lab: Lab) -> list[dict[str, Any]]:
     """The commands that evacuate, on the host where they run, in the order of their beginnings."""
-    found = aws.ask(lab, "GET", "/_lab/commands")
-    mine = [row for row in found if row["began"] and row["order"]["comment"].startswith("evacuate")]
+    mine = [row for row in aws.commands(lab, "evacuate") if row["began"]]
     return sorted(mine, key=lambda row: float(row["began"]))
 
 

@@ -15,7 +15,7 @@ import pytest
 from docker.types import UpdateConfig
 
 from bootstrap.rebalancing.surge import SURGE_LABEL
-from tests.lab import aws, deploy, engine, leaks, life, lifecycle, machine, processes, services, tokens
+from tests.lab import deploy, engine, faults, leaks, life, lifecycle, machine, processes, services, tokens
 from tests.lab.calling import called, ended, errand, in_service, refused, sent, typed
 from tests.lab.conftest import running
 from tests.lab.endpoint.faults import Kind
@@ -218,7 +218,7 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
     called(lab, "configure", rebalance=False)
     old = leaks.tokens(lab)
     who = f"swarmkeeper-{deploy.STAGE}-rotate_tokens"
-    aws.ask(lab, "POST", "/_lab/faults", {"kind": Kind.KILL_AFTER, "match": "ssm:SendCommand", "who": who})
+    faults.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=who)
     dead = typed(lab, "rotate_tokens", json.dumps({"cluster": NAME}))
     assert (dead.returncode, errand(lab, "rotate-tokens")["stage"]) == (1, "open")
 

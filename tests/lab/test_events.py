@@ -20,9 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.lab import aws, engine, events, life, lifecycle, mailbox, services
+from tests.lab import aws, engine, events, faults, life, lifecycle, mailbox, services
 from tests.lab.calling import in_service
 from tests.lab.conftest import running
+from tests.lab.endpoint.faults import Kind
 from tests.lab.payloads import STRANGER, deliver, genuine, held, hold, says
 from tests.lab.state import Host, Lab
 
@@ -90,8 +91,7 @@ def test_whatever_tells_of_a_launch_makes_it_an_active_labelled_node(lab: Lab, s
 def test_a_hook_whose_event_is_lost_is_found_in_its_group_by_the_tick(lab: Lab) -> None:
     host = life.standing(lab)[0]
     event = genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())})
-    lost = {"kind": "drop", "match": event["detail-type"], "left": 1}
-    aws.ask(lab, "POST", "/_lab/faults", lost)
+    faults.arm(lab, Kind.DROP, event["detail-type"], left=1)
     hold(lab, event)
     assert held(lab, host)["launch"] == ("", 0)
     life.tick(lab)
@@ -231,7 +231,7 @@ def test_no_event_changes_anything_a_second_time_nor_for_a_stranger(lab: Lab, se
     strangers += [(genuine(payload), [function]) for payload, function, _ in LAUNCHES]
     for event, functions in (*sent, *strangers):
         assert deliver(lab, event) == functions
-    for command in aws.ask(lab, "GET", "/_lab/commands")[:20]:
+    for command in aws.commands(lab)[:20]:
         where = {"command-id": command["order"]["command"], "instance-id": command["instance"]}
         deliver(lab, genuine("ssm_invocation_success", None, where))
     time.sleep(5)

@@ -193,8 +193,7 @@ def test_every_end_of_an_invocation_is_heard_and_the_commands_own_event_is_not(l
     for status, heard in [*((one, True) for one in ENDED), *((one, False) for one in IN_FLIGHT)]:
         event = sample | {"detail": sample["detail"] | {"status": status}}
         assert deliver(lab, event) == (["on_command_finished"] if heard else [])
-    commands = aws.ask(lab, "GET", "/_lab/commands")
-    orders = {row["order"]["command"]: row["order"]["parameters"] for row in commands}
+    orders = {row["order"]["command"]: row["order"]["parameters"] for row in aws.commands(lab)}
     sent = {
         "CommandId": next(iter(orders)),
         "DocumentName": "AWS-RunShellScript",

@@ -14,7 +14,19 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
-from tests.lab import aws, calling, engine, events, handlers, life, lifecycle, machine, services, state, swarm
+from tests.lab import (
+    aws,
+    calling,
+    engine,
+    events,
+    faults,
+    handlers,
+    life,
+    lifecycle,
+    services,
+    state,
+    swarm,
+)
 from tests.lab.deploy import STAGE
 from tests.lab.endpoint.faults import Kind
 from tests.lab.endpoint.instances import put_foreign
@@ -44,26 +56,17 @@ def lab() -> Iterator[Lab]:
 def mended(lab: Lab) -> Iterator[None]:
     """No fault of one test reaches the next."""
     yield
-    aws.ask(lab, "DELETE", "/_lab/faults", {"kind": ""})
+    faults.disarm(lab)
 
 
 def reaches(lab: Lab, host: Host, wanted: str, seconds: float = aws.SPOT_NOTICE) -> Record:
-    """Wait until the record of a host is in a state."""
-
-    def there() -> Record | None:
-        found = records(lab)[host.instance]
-        return found if found["state"] == wanted else None
-
-    return engine.wait_until(there, f"{host.name} is {wanted}", seconds=seconds)
+    """The record of a host once events have brought it into a state."""
+    return life.reached(lab, [host], wanted, seconds)[host.instance]
 
 
-def arm(lab: Lab, kind: Kind, match: str, **fault: Any) -> None:
-    aws.ask(lab, "POST", "/_lab/faults", {"kind": kind, "match": match, **fault})
-
-
-def commands(lab: Lab, task: str) -> list[dict[str, Any]]:
-    found = aws.ask(lab, "GET", "/_lab/commands")
-    return [row for row in found if str(row["order"]["comment"]).startswith(task)]
+def ticked(lab: Lab, host: Host, wanted: str) -> Record:
+    """The record of a host once ticks alone have brought it into a state."""
+    return life.ticked(lab, (host,), wanted, 240)[host.instance]
 
 
 def fresh_worker(lab: Lab) -> Host:
@@ -94,12 +97,12 @@ def test_a_warned_worker_is_evacuated_then_dies_is_removed_and_its_record_ends_a
 
 def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    arm(lab, Kind.DOUBLE, "", left=-1)
+    faults.arm(lab, Kind.DOUBLE, "", left=-1)
     aws.warn(lab, doomed)
     reaches(lab, doomed, "evacuated")
-    sent = len(commands(lab, "evacuate"))
+    sent = len(aws.commands(lab, "evacuate"))
     time.sleep(3)
-    aws.ask(lab, "DELETE", "/_lab/faults", {"kind": ""})
+    faults.disarm(lab)
     before = life.calm(lab)
     stranger = replace(doomed, instance="i-0badc0ffee0badc0f", address="10.9.9.9")
     put_foreign(lab, stranger, {"Name": "somebody-elses"})
@@ -110,7 +113,7 @@ def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
     )
     time.sleep(6)
     assert settled(items(lab)) == before
-    assert len(commands(lab, "evacuate")) == sent
+    assert len(aws.commands(lab, "evacuate")) == sent
 
 
 def command_of(found: list[dict[str, Any]], host: Host) -> str:
@@ -123,30 +126,19 @@ def manager(lab: Lab) -> str:
 
 def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    arm(lab, Kind.DROP, INVOCATION, left=-1)
-    arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
+    faults.arm(lab, Kind.DROP, INVOCATION, left=-1)
+    faults.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
     aws.warn(lab, doomed)
     ticked(lab, doomed, "evacuated")
     lifecycle.kill(NAME, doomed.name)
-    ticked(lab, doomed, "gone", 240)
+    ticked(lab, doomed, "gone")
     assert doomed.instance not in listed()
-
-
-def ticked(lab: Lab, host: Host, wanted: str, seconds: float = aws.SPOT_NOTICE) -> Record:
-    """Deliver ticks until the record of a host is in a state."""
-
-    def there() -> Record | None:
-        tick(lab)
-        found = records(lab)[host.instance]
-        return found if found["state"] == wanted else None
-
-    return engine.wait_until(there, f"{host.name} is {wanted} by ticks alone", seconds=seconds, pause=5)
 
 
 @pytest.mark.parametrize("error", ["InvalidInstanceId", "ThrottlingException"])
 def test_a_manager_that_cannot_be_reached_or_a_throttled_call_is_got_round(lab: Lab, error: str) -> None:
     doomed, before = fresh_worker(lab), failures(lab)
-    arm(lab, Kind.REFUSE, "ssm:SendCommand", error=REFUSED[error], left=1)
+    faults.arm(lab, Kind.REFUSE, "ssm:SendCommand", error=REFUSED[error], left=1)
     aws.warn(lab, doomed)
     assert reaches(lab, doomed, "evacuated")["fate"] == "safe"
     blamed = failures(lab) != before
@@ -155,8 +147,7 @@ def test_a_manager_that_cannot_be_reached_or_a_throttled_call_is_got_round(lab: 
 
 def failures(lab: Lab) -> dict[str, int]:
     """Failures in a row of each manager that had any, as its breaker counts them."""
-    found = (item for item in items(lab) if item["item"].startswith("breaker#") and item["failures"])
-    return {item["item"].removeprefix("breaker#"): int(item["failures"]) for item in found}
+    return {name: int(one["failures"]) for name, one in life.breakers(lab).items() if one["failures"]}
 
 
 REFUSED = {"InvalidInstanceId": "invalid-instance", "ThrottlingException": "throttling"}
@@ -164,20 +155,20 @@ REFUSED = {"InvalidInstanceId": "invalid-instance", "ThrottlingException": "thro
 
 def test_a_frozen_manager_is_given_up_within_seconds_and_the_next_one_does_the_work(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    good = {item["item"]: float(item["good"]) for item in items(lab) if item["item"].startswith("breaker#")}
-    favourite = max(good, key=good.__getitem__).removeprefix("breaker#")
-    arm(lab, Kind.FREEZE, favourite, left=-1)
+    good = {name: float(one["good"]) for name, one in life.breakers(lab).items()}
+    favourite = max(good, key=good.__getitem__)
+    faults.arm(lab, Kind.FREEZE, favourite, left=-1)
     aws.warn(lab, doomed)
     record = reaches(lab, doomed, "evacuated")
     assert record["manager"] != favourite
-    assert [int(i["failures"]) for i in items(lab) if i["item"] == f"breaker#{favourite}"] == [1]
+    assert failures(lab)[favourite] == 1
 
 
 def test_an_agent_that_hangs_after_it_began_is_followed_by_one_elsewhere_without_a_tick(lab: Lab) -> None:
     doomed, watch, warned = fresh_worker(lab), Watch(lab), time.time()
     aws.warn(lab, doomed)
     hung = engine.wait_until(lambda: running_for(lab, doomed), "an agent evacuates it")
-    arm(lab, Kind.PAUSE, hung["manager"], left=-1)
+    faults.arm(lab, Kind.PAUSE, hung["manager"], left=-1)
     record = reaches(lab, doomed, "evacuated")
     watch.stop()
     assert (record["manager"] != hung["manager"], record["fate"]) == (True, "safe")
@@ -191,7 +182,7 @@ def test_an_agent_that_hangs_after_it_began_is_followed_by_one_elsewhere_without
 def running_for(lab: Lab, host: Host) -> Record:
     """The host's record while the command for it runs; empty if none does."""
     record = records(lab)[host.instance]
-    mine = (row for row in commands(lab, "evacuate") if row["order"]["command"] == record.get("command"))
+    mine = (row for row in aws.commands(lab, "evacuate") if row["order"]["command"] == record.get("command"))
     return next((record for row in mine if row["status"] == "InProgress"), {})
 
 
@@ -212,9 +203,9 @@ def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
     lab: Lab, kind: Kind, action: str, who: str
 ) -> None:
     doomed = fresh_worker(lab)
-    arm(lab, kind, action, who=who)
+    faults.arm(lab, kind, action, who=who)
     aws.warn(lab, doomed)
-    engine.wait_until(lambda: not aws.ask(lab, "GET", "/_lab/faults"), "the handler was killed")
+    engine.wait_until(lambda: not faults.armed(lab), "the handler was killed")
     assert records(lab)[doomed.instance]["state"] == "evacuating"
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
 
@@ -262,7 +253,7 @@ def lab_command(*words: str) -> Any:
 def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab) -> None:
     other = replace(lab.hosts[0], name="x", instance="i-0c0ffee0c0ffee0c0", address="10.8.8.8", role="worker")
     put_foreign(lab, other, {"swarmkeeper:cluster": "other", "swarmkeeper:role": "worker"})
-    sent = len(commands(lab, "evacuate"))
+    sent = len(aws.commands(lab, "evacuate"))
     aws.warn(lab, other)
     found = engine.wait_until(lambda: records(lab, "other"), "the warning brings a census forward")
     assert found[other.instance]["role"] == "worker"
@@ -271,38 +262,18 @@ def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab
     )
     assert evacuating
     assert other.instance not in records(lab)
-    assert len(commands(lab, "evacuate")) == sent
+    assert len(aws.commands(lab, "evacuate")) == sent
 
 
 def test_an_agent_that_was_tampered_with_does_not_run_and_the_error_says_so(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    pin = tampered(lab)
-    for host in lab.hosts:
-        if host.role == "manager":
-            machine_run(host, "rm -rf /var/cache/swarmkeeper")
-    aws.warn(lab, doomed)
-
-    def refused() -> bool:
-        return any(row["code"] == 65 for row in commands(lab, "evacuate"))
-
-    engine.wait_until(refused, "the host refuses the agent")
-    assert records(lab)[doomed.instance]["state"] == "evacuating"
-    restore(lab, pin)
+    with faults.tampered_agent(lab):
+        aws.warn(lab, doomed)
+        engine.wait_until(
+            lambda: any(row["code"] == 65 for row in aws.commands(lab, "evacuate")), "the host refuses it"
+        )
+        assert records(lab)[doomed.instance]["state"] == "evacuating"
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
-
-
-def tampered(lab: Lab) -> tuple[str, str, bytes]:
-    s3 = aws.connect(lab).client("s3")
-    bucket = next(b["Name"] for b in s3.list_buckets()["Buckets"] if b["Name"].startswith("swarmkeeper-lab"))
-    key = s3.list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
-    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    s3.put_object(Bucket=bucket, Key=key, Body=body + b"#")
-    return bucket, key, body
-
-
-def restore(lab: Lab, pin: tuple[str, str, bytes]) -> None:
-    bucket, key, body = pin
-    aws.connect(lab).client("s3").put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) -> None:
@@ -330,22 +301,6 @@ def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) ->
     assert f"the swarm lists no node {old}" in shown["reason"]
 
 
-@pytest.mark.thorough
-def test_a_worker_that_left_by_hand_is_a_node_again_and_its_dead_one_is_removed(lab: Lab) -> None:
-    host = fresh_worker(lab)
-    old = swarm.node_of(lab, host).id
-    age = time.time() - float(records(lab)[host.instance]["since"])
-    time.sleep(max(62 - age, 0))
-    engine.connect(host).swarm.leave(force=True)
-    client = engine.manager(lab)
-    engine.wait_until(lambda: state_of(client, old) == "down", f"{host.name} is listed as down")
-    life.looked(lab)
-    life.looked(lab)
-    life.ticked(lab, (host,), "in-service")
-    assert swarm.node_of(lab, host).id != old
-    assert state_of(client, old) == ""
-
-
 def state_of(client: DockerClient, node: str) -> str:
     return next((one.state for one in engine.nodes(client) if one.id == node), "")
 
@@ -353,10 +308,6 @@ def state_of(client: DockerClient, node: str) -> str:
 def ticked_away(lab: Lab, client: DockerClient, node: str) -> bool:
     tick(lab)
     return not state_of(client, node)
-
-
-def machine_run(host: Host, script: str) -> None:
-    subprocess.run([*machine.enter(host), "sh", "-c", script], check=True)
 
 
 def test_a_warned_manager_is_emptied_demoted_and_removed_and_the_quorum_holds(lab: Lab) -> None:

@@ -10,7 +10,7 @@ import pytest
 from docker.errors import APIError
 
 from chalicelib.protocol import Fate, Task
-from tests.lab import aws, engine, handlers, leaks, life, lifecycle, machine, mailbox, services, state
+from tests.lab import aws, engine, faults, handlers, leaks, life, lifecycle, machine, mailbox, services, state
 from tests.lab.agent import Agent, install
 from tests.lab.endpoint.faults import Kind
 from tests.lab.state import Host, Lab, LabError
@@ -111,8 +111,7 @@ def test_a_manager_that_loses_its_power_while_its_agent_evacuates_is_followed_by
     services.wait_running(lab)
     last = max(living(lab), key=lambda host: good(lab, host))
     if last == leader(lab):  # an election makes Swarm stop tasks first, so another one is to be asked
-        refused = {"match": "ssm:SendCommand", "error": "invalid-instance", "left": 1}
-        aws.ask(lab, "POST", "/_lab/faults", {"kind": Kind.REFUSE, **refused})
+        faults.arm(lab, Kind.REFUSE, "ssm:SendCommand", error="invalid-instance", left=1)
     watch, warned = Watch(lab), time.time()
     aws.warn(lab, doomed)
     sent = engine.wait_until(lambda: sent_record(lab, doomed), "it is sent")
@@ -143,10 +142,8 @@ def sent_record(lab: Lab, host: Host) -> life.Record:
 
 def good(lab: Lab, host: Host) -> float:
     """When a manager last did well, as its breaker has it."""
-    found = {
-        item["item"]: float(item["good"]) for item in life.items(lab) if item["item"].startswith("breaker#")
-    }
-    return found.get(f"breaker#{host.instance}", 0.0)
+    found = life.breakers(lab).get(host.instance)
+    return float(found["good"]) if found else 0.0
 
 
 def test_recover_refuses_while_there_is_a_quorum(lab: Lab, zipapp: Path) -> None:

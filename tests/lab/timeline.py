@@ -42,8 +42,7 @@ def lines(lab: Lab, since: float = 0.0) -> list[Line]:
     hosts = {host.instance: host.name for host in lab.hosts}
     found = [line for entry in journal.read(lab, since) for line in _journal_lines(entry, hosts)]
     found += [line for run in handlers.runs(lab, since) for line in _handler_lines(run)]
-    commands = aws.ask(lab, "GET", "/_lab/commands")
-    found += [line for row in commands if row["ended"] >= since for line in _agent_lines(row)]
+    found += [line for row in aws.commands(lab) if row["ended"] >= since for line in _agent_lines(row)]
     return sorted(found, key=lambda line: line.time)
 
 

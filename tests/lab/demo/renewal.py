@@ -42,9 +42,8 @@ def balanced(lab: Lab, since: float) -> bool:
 def rebalances(lab: Lab, since: float) -> list[Result]:
     """What the rebalances answered that were sent since then."""
     found = []
-    for row in aws.ask(lab, "GET", "/_lab/commands"):
-        mine = row["order"]["comment"].startswith(f"{Task.REBALANCE.value} ")
-        if mine and (row["ended"] or 0) >= since:
+    for row in aws.commands(lab, Task.REBALANCE.value):
+        if (row["ended"] or 0) >= since:
             try:
                 found.append(decode_result(row["stdout"]))
             except ProtocolError:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from chalicelib.protocol import Task
 from chalicelib.wire import ProtocolError, decode_result
 from tests.lab import aws, engine, handlers, journal, life, lifecycle, machine, services, state, swarm
 from tests.lab.demo import records, renewal
@@ -227,8 +228,8 @@ def strays(lab: Lab) -> tuple[str, ...]:
 def ways(lab: Lab) -> dict[str, str]:
     """How each service left the node, in the agent's own words."""
     found: dict[str, str] = {}
-    for row in aws.ask(lab, "GET", "/_lab/commands"):
-        if row["order"]["comment"].startswith("evacuate ") and row["status"] == "Success":
+    for row in aws.commands(lab, Task.EVACUATE.value):
+        if row["status"] == "Success":
             try:
                 result = decode_result(row["stdout"])
             except ProtocolError:

@@ -68,7 +68,7 @@ class Story:
         fresh = [line for line in timeline.lines(self.lab, self.since) if line not in self._seen]
         self._seen.update(fresh)
         found = [beat for line in fresh if (beat := beat_of(line))]
-        found += self._agents(aws.ask(self.lab, "GET", "/_lab/commands"))
+        found += self._agents(aws.commands(self.lab))
         named = [Beat(b.time, b.kind, _named(b.who, names), _named(b.text, names)) for b in found]
         self.beats += sorted(named, key=lambda beat: beat.time)
         return named
