@@ -40,7 +40,7 @@ def start_services(lab: Lab) -> Lab:
     port = _free_port()
     directory = lab.directory / "ministack"
     directory.mkdir(exist_ok=True)
-    programs.start(lab, "ministack", [str(ministack())], _ministack_environment(port, directory))
+    programs.start(lab, "ministack", ministack(), _ministack_environment(port, directory))
     _await(f"http://127.0.0.1:{port}/_ministack/health", lab, "ministack")
     serve = [sys.executable, "-m", "tests.lab.endpoint", "--name", lab.name, "--ministack", str(port)]
     programs.start(lab, "endpoint", [*serve, "--port", str(AWS_PORT)])
@@ -120,12 +120,13 @@ def _refusal(error: urllib.error.HTTPError) -> str:
         return f"the endpoint answers {error.code}: {text.strip()[:200]}"
 
 
-def ministack() -> Path:
-    """The program, which has a virtual environment of its own; LabError where it is missing."""
-    place = os.environ.get("SWARMKEEPER_MINISTACK", programs.PROJECT / ".venv-ministack/bin/ministack")
-    if not Path(place).exists():
+def ministack() -> list[str]:
+    """The words that start it, in a virtual environment of its own; LabError where that is missing."""
+    place = Path(os.environ.get("SWARMKEEPER_MINISTACK", programs.PROJECT / ".venv-ministack/bin/ministack"))
+    if not place.exists():
         raise LabError(f"{place} is missing; run: make install")
-    return Path(place)
+    # -P: what lies beside the file is the lab's own, not ministack's to import.
+    return [str(place.with_name("python")), "-P", str(Path(__file__).with_name("ministack_patience.py"))]
 
 
 def _ministack_environment(port: int, directory: Path) -> dict[str, str]:

@@ -52,12 +52,10 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
     says(lab, "on_spot_interruption_warning", "a drill, but this cluster allows none", manager.instance)
     assert record(lab, manager)["state"] == "in-service"
     assert life.call(lab, "configure", drills=True) == {"done": ["set: drills=True"]}
-    for host in hosts:
-        deliver(lab, rehearsed("instance_terminated", host))
-        deliver(lab, rehearsed("spot_fleet_instance_terminated", host))
     for host in hosts:  # a drill ends nothing; were this heard late, it would end the next one
-        says(lab, "on_instance_state_changed", "a drill: nothing to rehearse", host.instance)
-        says(lab, "on_fleet_instance_changed", "a drill: nothing to rehearse", host.instance)
+        for payload in ("instance_terminated", "spot_fleet_instance_terminated"):
+            (function,) = deliver(lab, rehearsed(payload, host))
+            says(lab, function, "a drill: nothing to rehearse", host.instance)
     for host, (payload, detail) in zip(hosts, DRILLS, strict=True):
         deliver(lab, rehearsed(payload, host, detail))
     emptied: set[str] = set()
