@@ -25,6 +25,7 @@ from bootstrap.planning.ground import path_of
 from bootstrap.planning.layout import Layout
 from bootstrap.reading import read_service
 from bootstrap.snapshot import Snapshot
+from bootstrap.swarm import EngineError
 from bootstrap.view import Service, Task
 from tests.unit.bootstrap.fake_engine import FakeEngine, instance
 
@@ -44,6 +45,7 @@ class FakeSwarm(FakeEngine):
         self.sick: set[str] = set()  # nodes on which tasks start, but never come to run
         self.crashing: set[str] = set()  # nodes on which tasks run for a moment, again and again
         self.ahead = 0.0  # seconds by which the leader's clock is before all others
+        self.refusals = 0  # updates of services that the engine refuses, as without a leader
         self.updates: list[str] = []
         self.fewest: dict[str, int] = {}
 
@@ -59,6 +61,9 @@ class FakeSwarm(FakeEngine):
 
     def update_service(self, service: Service, spec: dict[str, Any]) -> None:
         assert "Placement" in spec["TaskTemplate"], "a real manager crashes here (moby 37883)"
+        if self.refusals:
+            self.refusals -= 1
+            raise EngineError("The swarm does not have a leader")
         row = self.service_rows[service.id]
         self._change(row, service.version, copy.deepcopy(spec))
         self.updates.append(service.id)

@@ -13,14 +13,11 @@ from bootstrap.clock import Clock
 from bootstrap.rebalancing.surge import SURGE_LABEL
 from bootstrap.tasks import rebalance
 from chalicelib.protocol import Arguments, Rebalance, Result, SpreadReport
+from tests.unit.bootstrap.fake_host import Killed
 from tests.unit.bootstrap.fake_swarm import FakeSwarm
 
 OPT_IN = {"rebalance.on.node.create": "true"}
 EFFECTS = ("update_node", "update_service", "create_config", "update_config")
-
-
-class Killed(BaseException):
-    """The agent's process ended here."""
 
 
 def run(swarm: FakeSwarm, clock: Clock | None = None, budget: float = 0, **asked: Any) -> Result:

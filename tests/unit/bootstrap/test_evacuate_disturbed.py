@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from bootstrap.swarm import EngineError
 from bootstrap.tasks import evacuate
-from bootstrap.view import MARK_LABEL, Service
+from bootstrap.view import MARK_LABEL
 from chalicelib.protocol import Arguments, Fate, Result, Task
 from tests.unit.bootstrap.evacuating import NOTICE, run, subject, three_services
+from tests.unit.bootstrap.fake_host import Killed, killing
 from tests.unit.bootstrap.fake_swarm import FakeSwarm
 
 
 @pytest.fixture
 def swarm() -> FakeSwarm:
     return three_services()
-
-
-class Killed(BaseException):
-    """The agent's process ended here."""
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
@@ -34,20 +31,9 @@ def test_killed_at_any_effect_and_run_again_it_ends_the_same(
     doomed = next(task.node for task in swarm.of("single") if task.running)
     specs = {name: swarm.spec(name) for name in swarm.service_rows}
     effects = itertools.count()
-
-    def killing(effect: Callable[..., None]) -> Callable[..., None]:
-        def call(*args: Any, **changes: Any) -> None:
-            mine = next(effects) == number
-            if mine and side == "before":
-                raise Killed
-            effect(*args, **changes)
-            if mine:
-                raise Killed
-
-        return call
-
+    mortal = partial(killing, when=lambda: next(effects) == number, side=side)
     originals: tuple[Any, Any] = swarm.update_node, swarm.update_service
-    swarm.update_node, swarm.update_service = map(killing, originals)  # type: ignore[method-assign]
+    swarm.update_node, swarm.update_service = map(mortal, originals)  # type: ignore[method-assign]
     with pytest.raises(Killed):
         run(swarm, doomed)
     swarm.update_node, swarm.update_service = originals  # type: ignore[method-assign]
@@ -112,17 +98,9 @@ def test_a_shorter_notice_hurries_a_job_that_runs_without_haste() -> None:
 
 
 def test_an_engine_that_refuses_for_a_while_is_asked_again(swarm: FakeSwarm) -> None:
-    update, refusals = swarm.update_service, [3]
-
-    def refused(service: Service, spec: dict[str, Any]) -> None:
-        if refusals[0]:
-            refusals[0] -= 1
-            raise EngineError("The swarm does not have a leader")
-        update(service, spec)
-
-    swarm.update_service = refused  # type: ignore[method-assign]
+    swarm.refusals = 3
     assert run(swarm, "n02").ok
-    assert refusals == [0]
+    assert swarm.refusals == 0
     assert swarm.fewest["web"] == 6
 
 

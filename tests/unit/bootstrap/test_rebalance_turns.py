@@ -16,7 +16,7 @@ from bootstrap.rebalancing.surge import raised
 from bootstrap.rebalancing.verdict import LATER, Run
 from bootstrap.shift import Pace, shifted
 from bootstrap.snapshot import Snapshot
-from bootstrap.swarm import EngineError, RefusedError
+from bootstrap.swarm import RefusedError
 from bootstrap.tasks import evacuate
 from bootstrap.view import DOOMED_LABEL, MARK_LABEL, Service
 from chalicelib.protocol import Arguments, Balance, Fate, Rebalance, Result, Subject, Task
@@ -250,16 +250,9 @@ def test_a_node_that_has_joined_but_is_not_verified_yet_is_waited_for_but_not_fo
 
 
 def test_an_engine_that_refuses_for_a_while_is_asked_again(swarm: FakeSwarm) -> None:
-    update, refusals = swarm.update_service, [3]
-
-    def refused(service: Service, spec: dict[str, Any]) -> None:
-        if refusals[0]:
-            refusals[0] -= 1
-            raise EngineError("The swarm does not have a leader")
-        update(service, spec)
-
-    swarm.update_service = refused  # type: ignore[method-assign]
+    swarm.refusals = 3
     assert only(run(swarm)).balance is Balance.MOVED
+    assert swarm.refusals == 0
     assert swarm.fewest["web"] == 9
 
 
