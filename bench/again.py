@@ -21,7 +21,7 @@ PATIENCE = 60.0  # seconds
 class Again:
     """Where the time of the second evacuation went, and every handler over both."""
 
-    split: Split | None
+    split: Split
     handlers: tuple[Handler, ...]
 
 
@@ -41,8 +41,13 @@ def again(lab: Lab, say: Say) -> Again:
         engine.wait_until(done, f"the record says that {host.name} is evacuated", seconds=PATIENCE)
     finally:
         watch.stop()
-    runs, entries = handlers.runs(lab), journal.read(lab)
-    return Again(split(runs, entries, event, round(safe - event, 2)), functions(runs, entries))
+    # A handler's log comes at its end, and it stays with what it has sent.
+    way = engine.wait_until(
+        lambda: split(handlers.runs(lab), journal.read(lab), event, round(safe - event, 2)),
+        "the handler of the warning has ended",
+        seconds=PATIENCE,
+    )
+    return Again(way, functions(handlers.runs(lab), journal.read(lab)))
 
 
 def _next(lab: Lab) -> Host:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bench.again import Again
 from bench.targets import Target, targets
+from chalicelib.conduct import Policy
 from tests.lab.demo.facts import Facts
 from tests.lab.demo.observation import Method
 from tests.lab.demo.split import Handler, Split
@@ -77,7 +78,8 @@ def splitting(cold: Split | None, warm: Split | None) -> Table:
 def functions(handlers: tuple[Handler, ...]) -> Table:
     """Times and memory of each handler."""
     caption = (
-        "times: REPORT lines, cold with the start of the process; memory: the process's peak resident size"
+        "times: REPORT lines, cold with the start of the process, a warning's with the "
+        f"{Policy().stay:.0f} s that it stays with its command; memory: the process's peak resident size"
     )
     table = titled("Handlers", caption)
     for name in ("function", "runs", "cold (median)", "warm (median)", "peak memory"):
