@@ -81,7 +81,7 @@ def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab
         lifecycle.kill(NAME, host.name)
     new = lifecycle.add(NAME, "manager")
     with pytest.raises(LabError):
-        life.ticked(lab, (new,), "in-service")
+        life.ticked(lab, (new,), "in-service", seconds=60)
     found = life.records(lab)
     assert {found[host.instance]["state"] for host in others} == {"leaving"}
     alarm = engine.wait_until(lambda: alarms(lab), "people are told")
