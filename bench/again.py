@@ -41,13 +41,14 @@ def again(lab: Lab, say: Say) -> Again:
         engine.wait_until(done, f"the record says that {host.name} is evacuated", seconds=PATIENCE)
     finally:
         watch.stop()
-    # A handler's log comes at its end, and it stays with what it has sent.
-    way = engine.wait_until(
-        lambda: split(handlers.runs(lab), journal.read(lab), event, round(safe - event, 2)),
-        "the handler of the warning has ended",
-        seconds=PATIENCE,
-    )
-    return Again(way, functions(handlers.runs(lab), journal.read(lab)))
+
+    def ended() -> Again | None:
+        """Once the handler's log is there: it comes at its end, and it stays with what it has sent."""
+        runs, entries = handlers.runs(lab), journal.read(lab)
+        way = split(runs, entries, event, round(safe - event, 2))
+        return Again(way, functions(runs, entries)) if way else None
+
+    return engine.wait_until(ended, "the handler of the warning has ended", seconds=PATIENCE)
 
 
 def _next(lab: Lab) -> Host:

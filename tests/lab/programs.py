@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,12 @@ from tests.lab.state import Lab, LabError, change, load
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROJECT = Path(__file__).parents[2]
+
+
+def lab_command(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command of the lab, as a person types it."""
+    argv = [sys.executable, "-m", "tests.lab", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=PROJECT, timeout=60)
 
 
 def run(argv: Sequence[str]) -> str:

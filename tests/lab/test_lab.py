@@ -31,11 +31,6 @@ from tests.lab.state import Host, Lab, LabError
 pytestmark = pytest.mark.timeout(300)
 
 
-def lab_command(*words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "tests.lab", *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=programs.PROJECT, timeout=60)
-
-
 def remains(lab: Lab) -> dict[str, list[str]]:
     """Everything on this machine that still belongs to the lab, by kind; empty lists when nothing does."""
     return {
@@ -68,25 +63,27 @@ def workers(lab: Lab) -> list[Host]:
 
 
 def test_status_shows_every_host_with_its_node(bare_lab: Lab) -> None:
-    found = json.loads(lab_command("status", "--name", bare_lab.name, "--json").stdout)
+    found = json.loads(programs.lab_command("status", "--name", bare_lab.name, "--json").stdout)
     assert [host["role"] for host in found["hosts"]] == ["manager", "worker", "worker"]
     assert all(host["power"] and host["node_state"] == "ready" and host["node"] for host in found["hosts"])
     assert (found["endpoint"], found["trouble"]) == ("", "")
-    table = lab_command("status", "--name", bare_lab.name).stdout
+    table = programs.lab_command("status", "--name", bare_lab.name).stdout
     assert all(host.name in table and host.instance in table for host in bare_lab.hosts)
 
 
 def test_exec_runs_inside_the_host_and_passes_its_exit_status_on(bare_lab: Lab) -> None:
     host = workers(bare_lab)[0]
-    done = lab_command("exec", host.name, "--name", bare_lab.name, "--", "sh", "-c", "hostname; exit 7")
+    done = programs.lab_command(
+        "exec", host.name, "--name", bare_lab.name, "--", "sh", "-c", "hostname; exit 7"
+    )
     assert (done.stdout, done.returncode) == (f"{host.name}\n", 7)
-    told = lab_command("exec", host.name, "--name", bare_lab.name, "--json", "--", "hostname")
+    told = programs.lab_command("exec", host.name, "--name", bare_lab.name, "--json", "--", "hostname")
     assert json.loads(told.stdout) == {"exit": 0, "stdout": f"{host.name}\n", "stderr": ""}
 
 
 def test_docker_speaks_to_that_hosts_engine(bare_lab: Lab) -> None:
     for host in bare_lab.hosts:
-        done = lab_command(
+        done = programs.lab_command(
             "docker", host.instance, "--name", bare_lab.name, "--", "info", "-f", "{{.Name}} {{.Labels}}"
         )
         assert done.stdout.strip() == f"{host.name} [swarmkeeper.instance={host.instance}]"
@@ -103,16 +100,16 @@ def test_a_file_written_in_one_host_is_in_no_other(bare_lab: Lab) -> None:
 
 
 def test_an_unknown_host_or_lab_is_one_line_on_stderr(bare_lab: Lab) -> None:
-    nobody = lab_command("kill", "nobody", "--name", bare_lab.name)
+    nobody = programs.lab_command("kill", "nobody", "--name", bare_lab.name)
     assert nobody.returncode == 1
     assert nobody.stderr.startswith("error: no host 'nobody' in lab 'labtest'; it has: ip-")
     assert nobody.stderr.count("\n") == 1
-    missing = lab_command("status", "--name", "nolab")
+    missing = programs.lab_command("status", "--name", "nolab")
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
 
 
 def test_a_second_up_of_the_same_name_is_refused(bare_lab: Lab) -> None:
-    again = lab_command("up", "--bare", "--name", bare_lab.name)
+    again = programs.lab_command("up", "--bare", "--name", bare_lab.name)
     assert again.returncode == 1
     assert "is up already" in again.stderr
     assert all(machine.powered(bare_lab, host) for host in bare_lab.hosts)
@@ -192,7 +189,7 @@ def test_what_a_crashed_run_left_is_cleaned_up_by_the_next() -> None:
 def test_down_leaves_nothing(bare_lab: Lab) -> None:
     lab = state.load(bare_lab.name)
     assert remains(lab)["namespaces"]
-    assert lab_command("down", "--name", lab.name).returncode == 0
+    assert programs.lab_command("down", "--name", lab.name).returncode == 0
     assert not any(remains(lab).values())
     with pytest.raises(LabError, match="no lab 'labtest' is up"):
         state.load(lab.name)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +21,7 @@ from tests.lab import (
     handlers,
     life,
     lifecycle,
+    programs,
     services,
     state,
     swarm,
@@ -108,20 +107,11 @@ def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
     put_foreign(lab, stranger, {"Name": "somebody-elses"})
     aws.warn(lab, doomed)
     aws.warn(lab, stranger)
-    aws.deliver(
-        lab, events.invocation_status(command_of(before, doomed), manager(lab), "Failed", 0, time.time())
-    )
+    command, manager = records(lab)[doomed.instance]["command"], lab.hosts[0]
+    aws.deliver(lab, events.invocation_status(command, manager.instance, "Failed", 0, time.time()))
     time.sleep(6)
     assert settled(items(lab)) == before
     assert len(aws.commands(lab, "evacuate")) == sent
-
-
-def command_of(found: list[dict[str, Any]], host: Host) -> str:
-    return str(next(item["command"] for item in found if item.get("instance") == host.instance))
-
-
-def manager(lab: Lab) -> str:
-    return next(host.instance for host in lab.hosts if host.role == "manager")
 
 
 def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab) -> None:
@@ -222,31 +212,26 @@ def test_a_malformed_event_is_one_clear_line_and_changes_nothing(lab: Lab) -> No
 
 @pytest.mark.usefixtures("lab")
 def test_the_command_line_speaks_json_and_refuses_nonsense_in_one_line(tmp_path: Path) -> None:
-    assert lab_command("tick", "--json") == {"functions": ["swarmkeeper-lab-tick"]}
-    assert {row["item"] for row in lab_command("records", "--json")} >= {"census", "cluster"}
-    assert lab_command("fault", "list", "--json") == []
-    assert len(lab_command("status", "--json")["hosts"]) == len(state.load(NAME).hosts)
+    assert shown("tick") == {"functions": ["swarmkeeper-lab-tick"]}
+    assert {row["item"] for row in shown("records")} >= {"census", "cluster"}
+    assert shown("fault", "list") == []
+    assert len(shown("status")["hosts"]) == len(state.load(NAME).hosts)
     unheard = tmp_path / "event.json"
     unheard.write_text(json.dumps(events.envelope("aws.s3", "Object Created", {}, [], time.time())))
-    assert lab_command("event", str(unheard), "--json")["functions"] == []
+    assert shown("event", str(unheard))["functions"] == []
     unheard.write_text('{"version": "0"}')
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        lab_command("event", str(unheard), "--json")
-    assert refused.value.returncode == 1
-    assert refused.value.stderr.count("\n") == 1
-    assert "the event has no 'id'" in refused.value.stderr
-    lines = subprocess.run(
-        lab_words("logs", "--since", "60", "--json"), capture_output=True, check=True
-    ).stdout
-    assert {json.loads(line)["source"] for line in lines.splitlines()} >= {"handler"}
+    refused = programs.lab_command("event", str(unheard), "--json", "--name", NAME)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "the event has no 'id'" in refused.stderr
+    lines = programs.lab_command("logs", "--since", "60", "--json", "--name", NAME)
+    assert lines.returncode == 0, lines.stderr
+    assert {json.loads(line)["source"] for line in lines.stdout.splitlines()} >= {"handler"}
 
 
-def lab_words(*words: str) -> list[str]:
-    return [sys.executable, "-m", "tests.lab", *words, "--name", NAME]
-
-
-def lab_command(*words: str) -> Any:
-    done = subprocess.run(lab_words(*words), capture_output=True, text=True, check=True)
+def shown(*words: str) -> Any:
+    """What a command of the lab answers in JSON."""
+    done = programs.lab_command(*words, "--json", "--name", NAME)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

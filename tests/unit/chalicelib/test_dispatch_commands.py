@@ -32,11 +32,12 @@ def test_all_open_work_of_a_kind_is_one_command_to_one_manager(lab: Lab) -> None
     assert lab.store.leases == {}
 
 
-def test_evacuations_go_before_removals(lab: Lab) -> None:
-    open_work(lab, WORKER, state=NodeState.LEAVING)
+@pytest.mark.parametrize(("state", "task"), [(NodeState.LEAVING, Task.LEAVE), (NodeState.JOINING, Task.JOIN)])
+def test_evacuations_go_before_removals_and_joins(lab: Lab, state: NodeState, task: Task) -> None:
+    open_work(lab, WORKER, state=state)
     open_work(lab, WORKER_2)
     dispatch("blue", Dispatch(WORKER), lab.world())
-    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, Task.LEAVE]
+    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, task]
 
 
 def test_a_node_that_moved_on_while_it_was_sent_keeps_its_new_state(lab: Lab) -> None:
@@ -114,13 +115,6 @@ def test_an_instance_that_is_not_reached_yet_is_tried_later_and_keeps_no_other_w
         "Run Command cannot reach it yet",
     )
     assert lab.store.breakers == {}
-
-
-def test_evacuations_go_before_joins(lab: Lab) -> None:
-    open_work(lab, WORKER, state=NodeState.JOINING)
-    open_work(lab, WORKER_2)
-    dispatch("blue", Dispatch(WORKER), lab.world())
-    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, Task.JOIN]
 
 
 def test_joins_that_are_throttled_stay_open(lab: Lab) -> None:

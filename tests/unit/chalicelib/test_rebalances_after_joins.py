@@ -7,7 +7,7 @@ from chalicelib.errand import Stage
 from chalicelib.events import SpotInterruptionWarning
 from chalicelib.pipeline import handle
 from chalicelib.protocol import Rebalance, Result, Task
-from tests.unit.chalicelib.fakes import START, WORKER, WORKER_2, Lab
+from tests.unit.chalicelib.fakes import START, WORKER, WORKER_2, Lab, Sent
 from tests.unit.chalicelib.rebalances import BLUE, LATER, MOVED, given_back
 from tests.unit.chalicelib.samples import sample
 from tests.unit.chalicelib.stories import commands, end, errand, tick
@@ -24,13 +24,19 @@ def test_a_node_that_enters_service_is_followed_by_a_rebalance_that_lets_others_
     assert errand(lab, Task.REBALANCE).stage is Stage.DONE
 
 
-def test_joins_during_a_rebalance_want_one_more_after_it_and_no_second_command() -> None:
+def joined_during_one() -> tuple[Lab, Sent]:
+    """A cluster in which a node enters service while a rebalance runs that another one has brought about."""
     lab = Lab(workers=4, rebalance=True)
     lab.hosts.answers[Task.REBALANCE] = MOVED
     given_back(lab, WORKER)
     running = lab.hosts.sent[-1]
     lab.hosts.frozen = {running.manager}
     given_back(lab, WORKER_2)
+    return lab, running
+
+
+def test_joins_during_a_rebalance_want_one_more_after_it_and_no_second_command() -> None:
+    lab, running = joined_during_one()
     assert len(commands(lab, Task.REBALANCE)) == 1
     assert errand(lab, Task.REBALANCE).wanted
     lab.hosts.frozen = set()
@@ -96,12 +102,7 @@ def test_what_waits_when_it_is_switched_off_is_not_begun() -> None:
 
 
 def test_one_that_runs_when_it_is_switched_off_is_not_followed_by_another() -> None:
-    lab = Lab(workers=4, rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = MOVED
-    given_back(lab, WORKER)
-    running = lab.hosts.sent[-1]
-    lab.hosts.frozen = {running.manager}
-    given_back(lab, WORKER_2)
+    lab, running = joined_during_one()
     call("configure", BLUE | {"rebalance": False}, lab.world())
     lab.hosts.frozen = set()
     end(lab, running)
