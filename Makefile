@@ -49,31 +49,31 @@ check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy app.py chalicelib tests bench
-	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol.py chalicelib/wire.py chalicelib/picture.py
+	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit -n auto --timeout 300
 
 lab: system install ## the tests on real hosts, three labs at a time (root)
-	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --no-loadscope-reorder --durations=5 --timeout 600 -m "not thorough"
+	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder --durations=5 --timeout 600 -m "not thorough"
 
 lab-thorough: system install ## all tests on real hosts, also those that would make `make test` too long (root)
-	$(BIN)/python -m pytest tests/lab -n 3 --dist loadfile --no-loadscope-reorder --durations=5 --timeout 600
+	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder --durations=5 --timeout 600
 
 format: .venv/done ## let ruff lay out the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 bench-evacuate: system install ## ours against a plain drain and against doing nothing (root)
-	$(BIN)/python -m bench.evacuate
+	$(BIN)/python -m bench.evacuate.__main__
 
 bench-storm: system install ## six of twelve workers warned at once, then up to a thousand of 5,000 (root)
-	$(BIN)/python -m bench.storm
+	$(BIN)/python -m bench.storm.__main__
 
 bench-plan: .venv/done ## a rebalance of up to 5,000 nodes and 50,000 tasks planned in one process
-	$(BIN)/python -m bench.plan
+	$(BIN)/python -m bench.plan.__main__
 
 bench-rebalance: system install ## ours (surge, rolling) against a forced update, in three situations (root)
-	$(BIN)/python -m bench.rebalance
+	$(BIN)/python -m bench.rebalance.__main__
 
 deploy: .venv/done ## publish the agent of STAGE and deploy the handlers that are pinned to it
 	$(BIN)/python -m bootstrap.publish --stage $(STAGE)

@@ -4,7 +4,7 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, Rate
 
-from chalicelib.calls import call
+from chalicelib.admin.calls import call
 from chalicelib.events import (
     FleetFailed,
     FleetInstanceChanged,

@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bootstrap import operating
+from bootstrap.balancer import operator
 from bootstrap.clock import Clock
+from bootstrap.engine.client import SOCKET, Engine
 from bootstrap.errors import BAD_INPUT, NOT_DONE, UNAVAILABLE, AgentError
 from bootstrap.stacks import deploy
-from bootstrap.swarm import SOCKET, Engine
 from bootstrap.tasks import (
     activate,
     evacuate,
@@ -24,8 +24,8 @@ from bootstrap.tasks import (
     roles,
     rotate_tokens,
 )
-from chalicelib.protocol import Arguments, Result, Task
-from chalicelib.wire import ProtocolError, decode_arguments, encode_result
+from chalicelib.protocol.codec import ProtocolError, decode_arguments, encode_result
+from chalicelib.protocol.messages import Arguments, Result, Task
 
 RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
     Task.INIT: init.run,
@@ -42,7 +42,7 @@ RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
     Task.INSPECT: inspect.run,
 }
 ALONE = frozenset({Task.INSPECT, Task.REBALANCE, Task.ROTATE_TOKENS})  # need no subject
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"operator": operating.command, "stack": deploy.command}
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"operator": operator.command, "stack": deploy.command}
 UNCHANGED = "; nothing was changed (see --help)"
 HELP = """\
 tasks, on a manager unless they say otherwise:

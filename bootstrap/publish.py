@@ -57,9 +57,8 @@ def build() -> bytes:
         _install(tree)
         skip = shutil.ignore_patterns("__pycache__", "publish.py", "policies")
         shutil.copytree(ROOT / "bootstrap", tree / "bootstrap", ignore=skip)
-        (tree / "chalicelib").mkdir()
-        for name in ("__init__.py", "picture.py", "protocol.py", "wire.py"):
-            shutil.copy(ROOT / "chalicelib" / name, tree / "chalicelib" / name)
+        shutil.copytree(ROOT / "chalicelib" / "protocol", tree / "chalicelib" / "protocol", ignore=skip)
+        shutil.copy(ROOT / "chalicelib" / "__init__.py", tree / "chalicelib" / "__init__.py")
         (tree / "__main__.py").write_text(
             "import sys\n\nfrom bootstrap.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
         )

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from chalicelib.metrics import Measure
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.cluster import Hook, Incident, Node
-    from chalicelib.errand import Errand
     from chalicelib.events import Event
-    from chalicelib.protocol import Task
+    from chalicelib.protocol.messages import Task
+    from chalicelib.state.incident import Incident
+    from chalicelib.state.instance import Hook
+    from chalicelib.state.job import Errand
+    from chalicelib.state.node import Node
 
 
 class Verdict(StrEnum):
@@ -170,43 +174,6 @@ SILENT = (
     Raise,
     Beat,
 )
-
-
-class Metric(StrEnum):
-    """What is counted or measured; see observability.py for the units."""
-
-    INTERRUPTIONS = "Interruptions"
-    DUPLICATES = "Duplicates"
-    FOREIGN_INSTANCES = "ForeignInstances"
-    FOREIGN_FLEETS = "ForeignFleets"
-    FOREIGN_COMMANDS = "ForeignCommands"
-    MALFORMED_EVENTS = "MalformedEvents"
-    COMMANDS_SENT = "CommandsSent"
-    COMMAND_FAILURES = "CommandFailures"
-    BREAKERS_OPENED = "BreakersOpened"
-    NODES_JOINED = "NodesJoined"
-    LATE_WARNINGS = "LateWarnings"
-    NODES_EVACUATED = "NodesEvacuated"
-    NODES_DRAINED = "NodesDrained"
-    NODES_DOWN = "NodesDown"
-    NODES_ABSENT = "NodesAbsent"
-    SECONDS_TO_SAFE = "SecondsToSafe"
-    NODES_GONE = "NodesGone"
-    OVERDUE_INTENTS = "OverdueIntents"
-    RECOMMENDATIONS = "Recommendations"
-    GIVEN_UP = "GivenUp"
-    DRILLS = "Drills"
-    REBALANCES = "Rebalances"
-    TASKS_MOVED = "TasksMoved"
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One value of a metric; seconds for SECONDS_TO_SAFE, otherwise a count."""
-
-    metric: Metric
-    value: float = 1
-    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,16 +23,16 @@ from chalicelib.actions import (
     Send,
     SetConduct,
 )
-from chalicelib.dispatch import dispatch, note_host
+from chalicelib.delivery.dispatcher import dispatch, note_host
+from chalicelib.delivery.job_command import send
 from chalicelib.errors import RefusedError, ThrottledError
 from chalicelib.events import IN_FLIGHT, CommandRunning, InvocationEnded, finished
-from chalicelib.send import send
-from chalicelib.tell import tell
+from chalicelib.notify import tell
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action, Plan
-    from chalicelib.errand import Errand
-    from chalicelib.world import World
+    from chalicelib.adapters.ports import World
+    from chalicelib.state.job import Errand
 
 
 def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], list[Exception]]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from chalicelib.actions import Code, Measure, Metric
+from chalicelib.actions import Code
+from chalicelib.metrics import Measure, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -29,9 +29,10 @@ import random
 from typing import TYPE_CHECKING
 
 from chalicelib import observability
-from chalicelib.actions import Code, Metric
-from chalicelib.census import NOBODYS, find, missed, take
-from chalicelib.cluster import Cluster, InstanceState
+from chalicelib.actions import Code
+from chalicelib.adapters.ports import World
+from chalicelib.adapters.wiring import connected
+from chalicelib.discovery import NOBODYS, find, missed, take
 from chalicelib.effects import perform_all
 from chalicelib.errors import CallError, MalformedError, ThrottledError
 from chalicelib.events import (
@@ -60,16 +61,19 @@ from chalicelib.events import (
     finished,
     task_and_cluster,
 )
-from chalicelib.protocol import Task
+from chalicelib.metrics import Metric
+from chalicelib.protocol.messages import Task
 from chalicelib.rules import decide
-from chalicelib.world import World, connected
+from chalicelib.state.cluster import Cluster
+from chalicelib.state.instance import InstanceState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chalicelib.cluster import Incident, Node
-    from chalicelib.errand import Errand
     from chalicelib.events import Event, FleetEvent, Incoming, InstanceEvent
+    from chalicelib.state.incident import Incident
+    from chalicelib.state.job import Errand
+    from chalicelib.state.node import Node
 
 RACES = 5  # lost in a row before it is left to the tick
 ENROLLED = 2.0  # seconds after which an instance with a home has a record, if it gets one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from bootstrap.planning.ground import Ground
+from bootstrap.planning.candidates import Ground
 from bootstrap.planning.moves import fullest
 
 LISTED = 3  # host names that a reason gives at most

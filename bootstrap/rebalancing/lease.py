@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 
 from bootstrap.clock import Clock
-from bootstrap.swarm import Config, ConflictError, Engine, RefusedError
+from bootstrap.engine.client import Config, ConflictError, Engine, RefusedError
 
 NAME = "swarmkeeper.rebalance"
 LASTS = 30.0  # seconds after which a holder that does not renew it counts as dead

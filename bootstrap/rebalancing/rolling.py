@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from bootstrap.shift import Spec
-from bootstrap.snapshot import Snapshot
-from bootstrap.view import Service, moment
+from bootstrap.engine.model import Service, Spec, moment
+from bootstrap.engine.snapshot import Snapshot
 
 START = 10.0  # seconds that a task is taken to need, where none was seen to start
 LONGEST_START = 300.0  # seconds; a task that took longer had waited for a node

@@ -13,9 +13,10 @@ from pathlib import Path
 from zipimport import zipimporter
 
 import bootstrap
+from bootstrap.engine.client import SOCKET, Engine, RefusedError
+from bootstrap.engine.objects import NAMESPACE_LABEL
 from bootstrap.errors import BAD_INPUT, UNAVAILABLE, AgentError
-from bootstrap.objects import NAMESPACE_LABEL
-from bootstrap.stacks.stack import (
+from bootstrap.stacks.catalog import (
     STACKS,
     SUBNET,
     Stack,
@@ -26,7 +27,6 @@ from bootstrap.stacks.stack import (
     parts,
     rendered,
 )
-from bootstrap.swarm import SOCKET, Engine, RefusedError
 
 DOCKER_SECONDS = 120  # for one docker command; it asks the registry for each image's digest
 Docker = Callable[[Sequence[str], str, Path], str]  # (words, stdin, working directory) -> stdout

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bootstrap.activation import Absent, Change, Look, Next, Ready, Remove, Wait, next_activation
 from bootstrap.clock import Clock
-from bootstrap.swarm import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.membership.activation import Absent, Change, Look, Next, Ready, Remove, Wait, next_activation
 from bootstrap.tasks.evacuate import say
-from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 0.25  # seconds
 PATIENCE = 45.0  # seconds; engines that missed each other compare their lists every 30

@@ -6,16 +6,16 @@ import sys
 from collections.abc import Collection
 from dataclasses import replace
 
-from bootstrap import doom
 from bootstrap.clock import Clock
-from bootstrap.elsewhere import Elsewhere
-from bootstrap.evacuation import Act, Demote, Drain, Pause, Update, empty, next_acts
-from bootstrap.members import nodes_of, unknown
-from bootstrap.snapshot import Snapshot
-from bootstrap.swarm import Engine, EngineError, NotManagerError, RefusedError
-from bootstrap.tally import Tally
-from bootstrap.view import DOOMED_LABEL, Node
-from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
+from bootstrap.engine.client import Engine, EngineError, NotManagerError, RefusedError
+from bootstrap.engine.model import DOOMED_LABEL, Node
+from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task_cache import Elsewhere
+from bootstrap.evacuation import deadline_label
+from bootstrap.evacuation.plan import Act, Demote, Drain, Pause, Update, empty, next_acts
+from bootstrap.evacuation.report import Tally
+from bootstrap.membership.node_lookup import nodes_of, unknown
+from chalicelib.protocol.messages import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 0.25  # seconds between two looks at the swarm
 SILENCE = 9.0  # seconds without any answer after which another manager shall do the work
@@ -69,10 +69,10 @@ def _mine(subjects: Collection[Subject], snapshot: Snapshot) -> tuple[Node, ...]
 
 def _pauses(arguments: Arguments, snapshot: Snapshot, now: float) -> tuple[Pause, ...]:
     return tuple(
-        Pause(node, deadline, "its instance is going", max(subject.version, doom.version(node)))
+        Pause(node, deadline, "its instance is going", max(subject.version, deadline_label.version(node)))
         for subject in arguments.subjects
         for node in _mine([subject], snapshot)
-        if (deadline := doom.news(subject.version, arguments.deadline, node, now)) is not None
+        if (deadline := deadline_label.news(subject.version, arguments.deadline, node, now)) is not None
     )
 
 
@@ -89,7 +89,7 @@ def perform(engine: Engine, act: Act) -> bool:
         match act:
             case Pause(node, deadline, reason, version):
                 availability = "drain" if node.availability == "drain" else "pause"
-                labels = {**node.labels, DOOMED_LABEL: doom.label(deadline, version)}
+                labels = {**node.labels, DOOMED_LABEL: deadline_label.label(deadline, version)}
                 say(f"pause node {node.hostname} ({node.id}): {reason}")
                 engine.update_node(node, Availability=availability, Labels=labels)
             case Drain(node, reason):

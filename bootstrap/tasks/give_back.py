@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bootstrap import doom
 from bootstrap.clock import Clock
-from bootstrap.members import nodes_of, unknown
-from bootstrap.swarm import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.engine.model import DOOMED_LABEL, Node
+from bootstrap.evacuation import deadline_label
+from bootstrap.membership.node_lookup import nodes_of, unknown
 from bootstrap.tasks.evacuate import say
-from bootstrap.view import DOOMED_LABEL, Node
-from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 0.5  # seconds
 PATIENCE = 30.0  # seconds
@@ -44,7 +44,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
 def _returning(subject: Subject, nodes: tuple[Node, ...]) -> list[Node]:
     """The subject's node, where it is to be given back and is not yet."""
     found = nodes_of(subject, nodes)[:1]
-    return [node for node in found if _kept_away(node) and not doom.outdated(subject.version, node)]
+    return [node for node in found if _kept_away(node) and not deadline_label.outdated(subject.version, node)]
 
 
 def _kept_away(node: Node) -> bool:
@@ -67,7 +67,7 @@ def _report(subject: Subject, nodes: tuple[Node, ...]) -> NodeReport:
     node = found[0]
     if node.down:
         return NodeReport(subject.instance, node.id, Fate.DOWN, f"node {node.hostname} does not answer")
-    if doom.outdated(subject.version, node):
+    if deadline_label.outdated(subject.version, node):
         why = f"node {node.hostname} is being evacuated anew"
         return NodeReport(subject.instance, node.id, Fate.UNFINISHED, why)
     fate = Fate.UNFINISHED if _kept_away(node) else Fate.ACTIVE

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from bootstrap.activation import Change, Look, next_activation
 from bootstrap.clock import Clock
+from bootstrap.engine.client import Engine
 from bootstrap.errors import AgentError
-from bootstrap.host import Host, cluster_of, labels_of
-from bootstrap.metadata import Identity
-from bootstrap.swarm import Engine
+from bootstrap.host.host import Host, cluster_of, labels_of
+from bootstrap.host.instance_metadata import Identity
+from bootstrap.membership.activation import Change, Look, next_activation
 from bootstrap.tasks.activate import perform
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.join import THIS, label
-from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Subject, Task
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:

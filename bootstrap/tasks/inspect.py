@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from bootstrap.clock import Clock
-from bootstrap.swarm import Engine
-from bootstrap.view import Node, Task
-from chalicelib.protocol import INSTANCE, SHORT, Arguments, Listing, Result, Subject
-from chalicelib.protocol import Task as TaskName
+from bootstrap.engine.client import Engine
+from bootstrap.engine.model import Node, Task
+from chalicelib.protocol.messages import INSTANCE, SHORT, Arguments, Listing, Result, Subject
+from chalicelib.protocol.messages import Task as TaskName
 
 PART = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer
 NOWHERE = "0.0.0.0"  # noqa: S104 an address of nobody, where one has to be given

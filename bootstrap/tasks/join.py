@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bootstrap.clock import Clock
+from bootstrap.engine.client import PORT, Engine, EngineError
+from bootstrap.engine.model import Membership
 from bootstrap.errors import AgentError
-from bootstrap.host import Host, cluster_of, labels_of
-from bootstrap.joining import Step, next_step
-from bootstrap.metadata import Identity
-from bootstrap.swarm import PORT, Engine, EngineError
+from bootstrap.host.host import Host, cluster_of, labels_of
+from bootstrap.host.instance_metadata import Identity
+from bootstrap.membership.join_steps import Step, next_step
 from bootstrap.tasks.evacuate import say
-from bootstrap.view import Membership
-from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 1.0  # seconds
 PATIENCE = 120.0  # seconds

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bootstrap.clock import Clock
-from bootstrap.elsewhere import Elsewhere
-from bootstrap.evacuation import leaving_tasks, next_acts
-from bootstrap.members import nodes_of
-from bootstrap.quorum import next_demotion
-from bootstrap.snapshot import Snapshot
-from bootstrap.swarm import Engine, EngineError, NotManagerError, RefusedError
+from bootstrap.engine.client import Engine, EngineError, NotManagerError, RefusedError
+from bootstrap.engine.model import Node
+from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task_cache import Elsewhere
+from bootstrap.evacuation.plan import leaving_tasks, next_acts
+from bootstrap.membership.node_lookup import nodes_of
+from bootstrap.membership.quorum import next_demotion
 from bootstrap.tasks.evacuate import perform, say
-from bootstrap.view import Node
-from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 1.0  # seconds
 PATIENCE = 60.0  # seconds; measured: Swarm calls a host without power down after 12 s

@@ -7,17 +7,17 @@ from dataclasses import replace
 from functools import partial
 
 from bootstrap.clock import Clock
-from bootstrap.rebalancing.account import Account, opening, shown
+from bootstrap.engine.client import Engine, EngineError, NotManagerError
+from bootstrap.engine.model import Service
+from bootstrap.engine.snapshot import Snapshot
 from bootstrap.rebalancing.lease import LASTS, RENEW, Lease
-from bootstrap.rebalancing.rebalance import begun, expired, foretold, next_step, opened, planned, rolls
-from bootstrap.rebalancing.settle import Settling
-from bootstrap.rebalancing.verdict import Run
-from bootstrap.snapshot import Snapshot
-from bootstrap.swarm import Engine, EngineError, NotManagerError
+from bootstrap.rebalancing.next_step import begun, expired, foretold, next_step, opened, planned, rolls
+from bootstrap.rebalancing.report import Account, opening, shown
+from bootstrap.rebalancing.run import Run
+from bootstrap.rebalancing.stabilization import Settling
 from bootstrap.tasks.evacuate import perform, say
-from bootstrap.view import Service
-from chalicelib.picture import picture
-from chalicelib.protocol import Arguments, Balance, Rebalance, Result, Task
+from chalicelib.protocol.bar_chart import picture
+from chalicelib.protocol.messages import Arguments, Balance, Rebalance, Result, Task
 
 BUDGET = 600.0  # seconds once nodes have settled, where no deadline is given
 LOOK_AGAIN = 0.5  # seconds between two looks at the swarm

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bootstrap.clock import Clock
+from bootstrap.engine.client import Engine, EngineError
 from bootstrap.errors import AgentError
-from bootstrap.host import Host, cluster_of
-from bootstrap.quorum import has_quorum
-from bootstrap.swarm import Engine, EngineError
+from bootstrap.host.host import Host, cluster_of
+from bootstrap.membership.quorum import has_quorum
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.init import named, store
 from bootstrap.tasks.join import THIS, look
-from chalicelib.protocol import Arguments, Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Task
 
 LOOK_AGAIN = 1.0  # seconds
 ELECTION = 20.0  # seconds for which the quorum must be seen to be lost; an election takes a few

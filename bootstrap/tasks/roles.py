@@ -6,12 +6,12 @@ from collections.abc import Collection
 from functools import partial
 
 from bootstrap.clock import Clock
-from bootstrap.members import nodes_of, unknown
-from bootstrap.quorum import next_demotion, next_promotion
-from bootstrap.swarm import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.engine.model import Node
+from bootstrap.membership.node_lookup import nodes_of, unknown
+from bootstrap.membership.quorum import next_demotion, next_promotion
 from bootstrap.tasks.evacuate import say
-from bootstrap.view import Node
-from chalicelib.protocol import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
 
 LOOK_AGAIN = 1.0  # seconds
 PATIENCE = 30.0  # seconds; who calls by hand listens for fifty

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bootstrap.clock import Clock
-from bootstrap.host import Host, cluster_of
-from bootstrap.swarm import Engine
+from bootstrap.engine.client import Engine
+from bootstrap.host.host import Host, cluster_of
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.init import store
 from bootstrap.tasks.join import THIS
-from chalicelib.protocol import Arguments, Result, Task
+from chalicelib.protocol.messages import Arguments, Result, Task
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:  # noqa: ARG001 as all

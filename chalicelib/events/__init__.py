@@ -5,6 +5,13 @@ names the field. The instance is taken from ``detail`` only: the ARNs in ``resou
 The source ``swarmkeeper.drill`` stands beside AWS's own: the same event, marked as a rehearsal.
 """
 
+from chalicelib.events.admin import (
+    ConductOrdered,
+    EvacuationOrdered,
+    GiveBackOrdered,
+    RedriveOrdered,
+    TaskOrdered,
+)
 from chalicelib.events.autoscaling import LaunchHeld, TerminationHeld
 from chalicelib.events.ec2 import (
     Ending,
@@ -13,17 +20,9 @@ from chalicelib.events.ec2 import (
     SpotInterruptionWarning,
     SpotRequestFulfilled,
 )
-from chalicelib.events.fleets import Change, FleetFailed, FleetInstanceChanged, FleetNoted
+from chalicelib.events.fleet import Change, FleetFailed, FleetInstanceChanged, FleetNoted
 from chalicelib.events.health import ChangeScheduled, HealthNotice
-from chalicelib.events.orders import (
-    ConductOrdered,
-    EvacuationOrdered,
-    GiveBackOrdered,
-    RedriveOrdered,
-    TaskOrdered,
-)
-from chalicelib.events.schedule import CensusFailed, CensusTaken, Tick
-from chalicelib.events.ssm import (
+from chalicelib.events.run_command import (
     IN_FLIGHT,
     NOT_STARTED,
     UNKNOWN,
@@ -34,6 +33,7 @@ from chalicelib.events.ssm import (
     finished,
     task_and_cluster,
 )
+from chalicelib.events.schedule import CensusFailed, CensusTaken, Tick
 
 # What happened to one instance, wherever it was heard.
 InstanceEvent = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from chalicelib.cluster import Hook, Transition
-from chalicelib.fields import DRILL, action_token, choice, drilled, envelope, instance_id, text
+from chalicelib.events.parsing import DRILL, action_token, choice, drilled, envelope, instance_id, text
+from chalicelib.state.instance import Hook, Transition
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from chalicelib.cluster import InstanceState
-from chalicelib.fields import DRILL, choice, drilled, envelope, instance_id
+from chalicelib.events.parsing import DRILL, choice, drilled, envelope, instance_id
+from chalicelib.state.instance import InstanceState
 
 
 class Ending(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from chalicelib.fields import DRILL, drilled, entities, envelope, mail_time, optional_text
+from chalicelib.events.parsing import DRILL, drilled, entities, envelope, mail_time, optional_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from chalicelib.cluster import Sighting
+from chalicelib.state.instance import Sighting
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from chalicelib.actions import SILENT, Metric, Plan
+from chalicelib.actions import SILENT, Plan
 from chalicelib.events import (
     CensusFailed,
     CensusTaken,
@@ -28,26 +28,15 @@ from chalicelib.events import (
     TerminationHeld,
     Tick,
 )
-from chalicelib.rules import (
-    ahead,
-    census,
-    closing,
-    drain,
-    drill,
-    errands,
-    fleets,
-    give_back,
-    hooks,
-    leave,
-    orders,
-    rebalance,
-    reconcile,
-    results,
-)
+from chalicelib.metrics import Metric
+from chalicelib.rules import command_results, finalize
+from chalicelib.rules.cluster import admin, jobs, rebalance
+from chalicelib.rules.nodes import drill, evacuate, fleet, give_back, leave, lifecycle_hooks, scheduled_change
+from chalicelib.rules.reconcile import instances, overdue
 
 if TYPE_CHECKING:
-    from chalicelib.cluster import Cluster
     from chalicelib.events import Event, InstanceEvent, Order
+    from chalicelib.state.cluster import Cluster
 
 
 def decide(event: Event, cluster: Cluster) -> Plan:
@@ -55,7 +44,7 @@ def decide(event: Event, cluster: Cluster) -> Plan:
     drilled = getattr(event, "drill", False)
     if drilled and not cluster.conduct.drills:
         return Plan('a drill, but this cluster allows none: configure it with {"drills": true}')
-    plan = rebalance.following(closing.closed(_rule(event, cluster), cluster), cluster)
+    plan = rebalance.following(finalize.closed(_rule(event, cluster), cluster), cluster)
     if drilled:
         rehearsed = tuple(measure for measure in plan.measures if measure.metric is Metric.DRILLS)
         plan = replace(plan, measures=rehearsed)
@@ -69,17 +58,17 @@ def decide(event: Event, cluster: Cluster) -> Plan:
 def _rule(event: Event, cluster: Cluster) -> Plan:
     match event:
         case CommandFinished():
-            return results.on_command_finished(event, cluster)
+            return command_results.on_command_finished(event, cluster)
         case CommandRunning():
-            return reconcile.on_command_running(event, cluster)
+            return overdue.on_command_running(event, cluster)
         case CensusTaken():
-            return census.on_census_taken(event, cluster)
+            return instances.on_census_taken(event, cluster)
         case CensusFailed():
-            return reconcile.on_census_failed(event, cluster)
+            return overdue.on_census_failed(event, cluster)
         case Tick():
-            return reconcile.on_tick(event, cluster)
+            return overdue.on_tick(event, cluster)
         case FleetNoted() | FleetFailed():
-            return fleets.on_fleet_said(event, cluster)
+            return fleet.on_fleet_said(event, cluster)
         case EvacuationOrdered() | GiveBackOrdered() | RedriveOrdered() | ConductOrdered() | TaskOrdered():
             return _order(event, cluster)
         case _:
@@ -89,21 +78,21 @@ def _rule(event: Event, cluster: Cluster) -> Plan:
 def _instance(event: InstanceEvent, cluster: Cluster) -> Plan:
     match event:
         case SpotInterruptionWarning():
-            return drain.on_spot_interruption_warning(event, cluster)
+            return evacuate.on_spot_interruption_warning(event, cluster)
         case RebalanceRecommended():
-            return drain.on_rebalance_recommended(event, cluster)
+            return evacuate.on_rebalance_recommended(event, cluster)
         case InstanceStateChanged():
             return leave.on_instance_state_changed(event, cluster)
         case SpotRequestFulfilled():
             return Plan("a Spot request has its instance: its state tells the rest")
         case FleetInstanceChanged():
-            return fleets.on_fleet_instance_changed(event, cluster)
+            return fleet.on_fleet_instance_changed(event, cluster)
         case LaunchHeld():
-            return hooks.on_launch_held(event, cluster)
+            return lifecycle_hooks.on_launch_held(event, cluster)
         case TerminationHeld():
-            return hooks.on_termination_held(event, cluster)
+            return lifecycle_hooks.on_termination_held(event, cluster)
         case ChangeScheduled():
-            return ahead.on_change_scheduled(event, cluster)
+            return scheduled_change.on_change_scheduled(event, cluster)
         case _:
             assert_never(event)
 
@@ -111,14 +100,14 @@ def _instance(event: InstanceEvent, cluster: Cluster) -> Plan:
 def _order(event: Order, cluster: Cluster) -> Plan:
     match event:
         case EvacuationOrdered():
-            return drain.on_evacuation_ordered(event, cluster)
+            return evacuate.on_evacuation_ordered(event, cluster)
         case GiveBackOrdered():
             return give_back.on_give_back_ordered(event, cluster)
         case RedriveOrdered():
-            return orders.on_redrive_ordered(event, cluster)
+            return admin.on_redrive_ordered(event, cluster)
         case ConductOrdered():
-            return orders.on_conduct_ordered(event, cluster)
+            return admin.on_conduct_ordered(event, cluster)
         case TaskOrdered():
-            return errands.on_task_ordered(event, cluster)
+            return jobs.on_task_ordered(event, cluster)
         case _:
             assert_never(event)

@@ -15,9 +15,12 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from tests.lab import commands_aws, engine, lifecycle, machine, preflight, show, state
-from tests.lab.answers import answer, as_json, console, named
+from tests.lab import lifecycle, state
+from tests.lab.cli import commands_aws, show
+from tests.lab.cli.answers import answer, as_json, console, named
+from tests.lab.machines import machine, preflight
 from tests.lab.state import Host, LabError
+from tests.lab.swarm import engine
 
 
 class Group(click.Group):

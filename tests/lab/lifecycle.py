@@ -10,21 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tests.lab import (
-    aws,
-    cgroups,
-    images,
-    kernel,
-    locks,
-    machine,
-    names,
-    network,
-    preflight,
-    programs,
-    state,
-    swarm,
-)
+from tests.lab import state
+from tests.lab.aws import cloud
+from tests.lab.machines import cgroups, images, kernel, locks, machine, names, network, preflight, programs
 from tests.lab.state import Host, Lab, LabError
+from tests.lab.swarm import formation
 
 Say = Callable[[str], None]
 AGE = 3600.0  # seconds for which EC2 says the first hosts have run, so that a warning can come late
@@ -82,21 +72,21 @@ def add(name: str, role: str = "worker", say: Say = quiet) -> Host:
     lab = state.change(name, lambda lab: lab.with_host(host))
     say(f"booting {host.name}")
     if lab.endpoint and lab.fleet and role == "worker":
-        aws.fleet_changed(lab, host, "launched")
+        cloud.fleet_changed(lab, host, "launched")
     return _switch_on(lab, host)
 
 
 def _switch_on(lab: Lab, host: Host) -> Host:
     """Boot it and deliver the events of that; one that does not come up is no host of the lab."""
     if lab.endpoint:
-        aws.instance_changed(lab, host, "pending")
+        cloud.instance_changed(lab, host, "pending")
     try:
         host = _boot(lab, host)
     except BaseException:
         kill(lab.name, host.instance)
         raise
     if lab.endpoint:
-        aws.instance_changed(state.load(lab.name), host, "running")
+        cloud.instance_changed(state.load(lab.name), host, "running")
     return host
 
 
@@ -111,9 +101,9 @@ def kill(name: str, host: str) -> Host:
         dead = replace(dead, state=now)
         changed = state.change(name, lambda lab, dead=dead: lab.with_host(dead))  # type: ignore[misc]
         if changed.endpoint:
-            aws.instance_changed(changed, dead, now)
+            cloud.instance_changed(changed, dead, now)
     if lab.fleet and lab.endpoint and dead.role == "worker":
-        aws.fleet_changed(lab, dead, "terminated")
+        cloud.fleet_changed(lab, dead, "terminated")
         add(name, dead.role)
     return dead
 
@@ -128,7 +118,7 @@ def stop(name: str, host: str) -> Host:
             still = machine.switch_off(lab, still)
         changed = state.change(name, lambda lab, still=still: lab.with_host(still))  # type: ignore[misc]
         if changed.endpoint:
-            aws.instance_changed(changed, still, now)
+            cloud.instance_changed(changed, still, now)
     return still
 
 
@@ -170,11 +160,11 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
     lab = state.load(lab.name)
     if not lab.unjoined:
         say("forming the swarm")
-        swarm.form(lab)
+        formation.form(lab)
     if bare:
         return lab
     say("starting AWS and deploying the app")
-    return aws.start(lab)
+    return cloud.start(lab)
 
 
 def _boot(lab: Lab, host: Host) -> Host:
@@ -193,7 +183,7 @@ def _dismantle(lab: Lab) -> None:
         except (LabError, OSError) as error:
             failures.append(error)
 
-    attempt(lambda: aws.stop(lab))
+    attempt(lambda: cloud.stop(lab))
     with ThreadPoolExecutor(max_workers=16) as pool:
         list(pool.map(lambda host: attempt(lambda: machine.power_cut(lab, host)), lab.hosts))
     attempt(lambda: programs.sweep(lab.name))

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from tests.lab import locks
+from tests.lab.machines import locks
 
 ROOT = Path("/var/lib/swarmkeeper-lab")  # on the machine's own disk, never on an overlay
 # Where labs are, 16 in each: as in a default VPC, or where this machine itself is in one, elsewhere.

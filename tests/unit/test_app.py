@@ -13,14 +13,14 @@ import pytest
 from chalice.test import Client
 
 import app as deployed
-from chalicelib import hosts, world
+from chalicelib.adapters import run_command, wiring
+from chalicelib.adapters.dynamodb.store import DynamoStore
+from chalicelib.adapters.run_command import Agent, SsmHosts
 from chalicelib.errors import SettingError
-from chalicelib.hosts import Agent, SsmHosts
-from chalicelib.states import NodeState
-from chalicelib.store import DynamoStore
+from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.conftest import TABLE, aws, table
-from tests.unit.chalicelib.fakes import a_node
-from tests.unit.chalicelib.samples import sample
+from tests.unit.chalicelib.support.fakes import a_node
+from tests.unit.chalicelib.support.samples import sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ CALLS = [
     "demote",
     "rebalance",
 ]
-OTHERS = [path.stem for path in (Path(__file__).parent / "events").glob("*.json")]
+OTHERS = [path.stem for path in (Path(__file__).parents[1] / "samples").glob("*.json")]
 ROOT = Path(__file__).parent.parent.parent
 INSTANCE = "i-0123456789abcdef0"
 NOW = 1_795_168_800.0
@@ -81,8 +81,8 @@ NOW = 1_795_168_800.0
 
 @pytest.fixture
 def store(table: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> DynamoStore:
-    monkeypatch.setattr(hosts, "published", lambda: Agent("bucket", "agent-0.pyz", "0" * 64))
-    for made in (world._adapters, world._ec2):  # noqa: SLF001
+    monkeypatch.setattr(run_command, "published", lambda: Agent("bucket", "agent-0.pyz", "0" * 64))
+    for made in (wiring._adapters, wiring._ec2):  # noqa: SLF001
         made.cache_clear()  # clients of an earlier test
     return DynamoStore(table, TABLE)
 
@@ -243,4 +243,4 @@ def test_status_shows_what_is_recorded(store: DynamoStore, lambdas: Client) -> N
 def test_a_function_without_its_table_setting_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TABLE", raising=False)
     with pytest.raises(SettingError, match="TABLE is not set"):
-        world.connected()
+        wiring.connected()

@@ -16,15 +16,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tests.lab import aws, state
-from tests.lab.demo import guarantees, report
-from tests.lab.demo.facts import Facts, facts
+from tests.lab import state
+from tests.lab.aws import cloud
+from tests.lab.demo.findings import guarantees
+from tests.lab.demo.findings.facts import Facts, facts
+from tests.lab.demo.findings.steps import story_of
 from tests.lab.demo.lifetime import lab_of_our_own, to_its_end
 from tests.lab.demo.live import Stage
 from tests.lab.demo.observation import Method
+from tests.lab.demo.report import pages
+from tests.lab.demo.report.story import Story
 from tests.lab.demo.scenario import Scenario
-from tests.lab.demo.steps import story_of
-from tests.lab.demo.story import Story
 from tests.lab.state import LabError
 
 NOT_HELD = 1
@@ -41,7 +43,7 @@ The lab is up. Talk to it:
 
 @click.command()
 @click.option(
-    "--notice", default=aws.SPOT_NOTICE, show_default=True, type=click.FloatRange(5, aws.SPOT_NOTICE)
+    "--notice", default=cloud.SPOT_NOTICE, show_default=True, type=click.FloatRange(5, cloud.SPOT_NOTICE)
 )
 @click.option("--keep", is_flag=True, help="Leave the lab up and say how to talk to it.")
 @click.option("--name", default="demo", show_default=True, help="The lab's name.")
@@ -81,7 +83,7 @@ def play(stage: Stage, name: str, notice: float, directory: Path, *, keep: bool)
         stage.tell(story.poll())
         stage.say("writing the report")
         found = facts(seen)
-        report.write(directory, seen, found, story.beats)
+        pages.write(directory, seen, found, story.beats)
         return found
 
 

@@ -12,8 +12,9 @@ from typing import NoReturn
 from rich.console import Console
 from rich.markup import escape
 
-from tests.lab import lifecycle, preflight, programs
+from tests.lab import lifecycle
 from tests.lab.lifecycle import Say
+from tests.lab.machines import preflight, programs
 from tests.lab.state import Lab, LabError
 
 SIGNALS = tuple(one for one in signal.Signals if one.name in ("SIGINT", "SIGTERM", "SIGHUP"))

@@ -15,9 +15,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from tests.lab.demo.cluster_map import LEGEND, Scene, cluster_map
+from tests.lab.demo.report.cluster_map import LEGEND, Scene, cluster_map
+from tests.lab.demo.report.story import Beat, Kind, Story, in_order
 from tests.lab.demo.scenario import Scenario
-from tests.lab.demo.story import Beat, Kind, Story, in_order
 from tests.lab.demo.tail import Tail
 
 COLORS = {

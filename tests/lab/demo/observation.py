@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.lab.engine import Task
-from tests.lab.handlers import Run
-from tests.lab.journal import Entry
-from tests.lab.load import Answer
-from tests.lab.watch import Listing, Sample
+from tests.lab.observe.handlers import Run
+from tests.lab.observe.journal import Entry
+from tests.lab.observe.load import Answer
+from tests.lab.observe.watch import Listing, Sample
+from tests.lab.swarm.engine import Task
 
 
 class Method(StrEnum):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from chalicelib.protocol import Balance, Result, Task
-from chalicelib.wire import ProtocolError, decode_result
-from tests.lab import aws, life, state
-from tests.lab.demo import records
+from chalicelib.protocol.codec import ProtocolError, decode_result
+from chalicelib.protocol.messages import Balance, Result, Task
+from tests.lab import state
+from tests.lab.aws import cloud
 from tests.lab.demo.observation import Replacement
+from tests.lab.demo.report import records
+from tests.lab.observe import life
 from tests.lab.state import Lab
 
 JOINS = 120.0  # seconds until the replacement must be in service
@@ -42,7 +44,7 @@ def balanced(lab: Lab, since: float) -> bool:
 def rebalances(lab: Lab, since: float) -> list[Result]:
     """What the rebalances answered that were sent since then."""
     found = []
-    for row in aws.commands(lab, Task.REBALANCE.value):
+    for row in cloud.commands(lab, Task.REBALANCE.value):
         if (row["ended"] or 0) >= since:
             try:
                 found.append(decode_result(row["stdout"]))

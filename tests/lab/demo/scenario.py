@@ -9,17 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chalicelib.protocol import Task
-from chalicelib.wire import ProtocolError, decode_result
-from tests.lab import aws, engine, handlers, journal, life, lifecycle, machine, services, state, swarm
-from tests.lab.demo import records, renewal
-from tests.lab.demo.facts import is_safe
+from chalicelib.protocol.codec import ProtocolError, decode_result
+from chalicelib.protocol.messages import Task
+from tests.lab import lifecycle, state
+from tests.lab.aws import cloud
+from tests.lab.demo import renewal
+from tests.lab.demo.findings.facts import is_safe
 from tests.lab.demo.observation import Doomed, Left, Method, Moments, Observation, Replacement, fate
+from tests.lab.demo.report import records
 from tests.lab.lifecycle import Say, quiet
-from tests.lab.load import Answer, Load, read, start_load
-from tests.lab.services import ANSWERING
+from tests.lab.machines import machine
+from tests.lab.observe import handlers, journal, life
+from tests.lab.observe.load import Answer, Load, read, start_load
+from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab, LabError
-from tests.lab.watch import Watch
+from tests.lab.swarm import engine, formation, services
+from tests.lab.swarm.services import ANSWERING
 
 RATE = 20.0  # requests a second to each service that answers
 CALM = 5.0  # seconds without a failure, and with an answer of every replica, before the event
@@ -36,7 +41,7 @@ class Scenario:
 
     lab: Lab
     method: Method
-    notice: float = aws.SPOT_NOTICE
+    notice: float = cloud.SPOT_NOTICE
     say: Say = quiet
     moments: Moments = field(default_factory=lambda: Moments(0.0, 0.0))
     doomed: Doomed | None = None
@@ -98,7 +103,7 @@ class Scenario:
         """The worker that holds the single replica."""
         tasks = engine.tasks(engine.manager(self.lab), "single")
         node = next(task.node for task in tasks if task.running)
-        known = {swarm.node_of(self.lab, host).id: host for host in self.lab.hosts}
+        known = {formation.node_of(self.lab, host).id: host for host in self.lab.hosts}
         self.doomed = Doomed(known[node].name, known[node].instance, node)
         return known[node]
 
@@ -108,7 +113,7 @@ class Scenario:
         match self.method:
             case Method.OURS:
                 self.say(f"EC2 warns of the end of {host.name} in {self.notice:g} s")
-                aws.warn(self.lab, host, self.notice)
+                cloud.warn(self.lab, host, self.notice)
             case Method.DRAIN:
                 self.say(f"draining {host.name}, {self.notice:g} s to go")
                 _drain(self.lab, self._node)
@@ -228,7 +233,7 @@ def strays(lab: Lab) -> tuple[str, ...]:
 def ways(lab: Lab) -> dict[str, str]:
     """How each service left the node, in the agent's own words."""
     found: dict[str, str] = {}
-    for row in aws.commands(lab, Task.EVACUATE.value):
+    for row in cloud.commands(lab, Task.EVACUATE.value):
         if row["status"] == "Success":
             try:
                 result = decode_result(row["stdout"])

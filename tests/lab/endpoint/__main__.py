@@ -9,20 +9,21 @@ from types import FrameType
 
 import click
 
-from tests.lab import journal, lifecycle, state
-from tests.lab.account import Session
+from tests.lab import lifecycle, state
+from tests.lab.aws.account import Session
 from tests.lab.endpoint import metadata
 from tests.lab.endpoint.admin import Admin
 from tests.lab.endpoint.autoscaling import LifecycleActions
-from tests.lab.endpoint.commands import Commands
 from tests.lab.endpoint.delivery import EventBus
-from tests.lab.endpoint.faults import Faults
 from tests.lab.endpoint.metadata import InstanceMetadata
 from tests.lab.endpoint.passthrough import Passthrough
 from tests.lab.endpoint.permissions import Permissions
-from tests.lab.endpoint.run_command import RunCommand
+from tests.lab.endpoint.run_command.api import RunCommand
+from tests.lab.endpoint.run_command.commands import Commands
 from tests.lab.endpoint.server import Endpoint, serve
-from tests.lab.network import METADATA_PORT
+from tests.lab.faults.armed import Faults
+from tests.lab.machines.network import METADATA_PORT
+from tests.lab.observe import journal
 
 
 @click.command()

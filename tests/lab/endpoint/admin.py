@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tests.lab.aws.events import check
 from tests.lab.endpoint.autoscaling import LifecycleActions
 from tests.lab.endpoint.delivery import EventBus
-from tests.lab.endpoint.faults import Faults, Kind, parse
 from tests.lab.endpoint.messages import AwsError, Request, Response, json_answer
-from tests.lab.endpoint.run_command import RunCommand
-from tests.lab.events import check
+from tests.lab.endpoint.run_command.api import RunCommand
+from tests.lab.faults.armed import Faults, Kind, parse
 from tests.lab.state import Lab, LabError
 
 

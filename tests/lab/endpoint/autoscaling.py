@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from tests.lab import events
+from tests.lab.aws import events
 from tests.lab.endpoint.messages import AwsError
 from tests.lab.state import Host
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import processes, state
+from tests.lab import state
+from tests.lab.machines import processes
 
 
 @dataclass(frozen=True)

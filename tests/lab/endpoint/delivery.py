@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.lab import events
-from tests.lab.endpoint.faults import Fault, Faults, Kind
-from tests.lab.journal import Delivery, Journal, Trouble
+from tests.lab.aws import events
+from tests.lab.faults.armed import Fault, Faults, Kind
+from tests.lab.observe.journal import Delivery, Journal, Trouble
 from tests.lab.state import LabError
 
 

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from tests.lab.aws.events import ACCOUNT, stamp_ms
 from tests.lab.endpoint.messages import AwsError
-from tests.lab.events import ACCOUNT, stamp_ms
 from tests.lab.state import Host, Lab
 
 CODES: Mapping[str, int] = {

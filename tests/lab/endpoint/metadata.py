@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.lab import host_roles
-from tests.lab.events import REGION
+from tests.lab.aws import host_roles
+from tests.lab.aws.events import REGION
 from tests.lab.state import Host, Lab
 
 TTL = "X-aws-ec2-metadata-token-ttl-seconds"

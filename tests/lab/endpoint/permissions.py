@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.lab.aws.events import ACCOUNT, REGION
 from tests.lab.endpoint.autoscaling import DESCRIBES
 from tests.lab.endpoint.callers import Caller
 from tests.lab.endpoint.instances import Instance
 from tests.lab.endpoint.messages import AwsError, Request
-from tests.lab.events import ACCOUNT, REGION
 
 _DOCUMENT = f"arn:aws:ssm:{REGION}::document/"
 _INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/"

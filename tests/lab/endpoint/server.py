@@ -19,12 +19,12 @@ from tests.lab.endpoint import autoscaling, instances
 from tests.lab.endpoint.autoscaling import LifecycleActions
 from tests.lab.endpoint.callers import Caller, caller
 from tests.lab.endpoint.delivery import EventBus
-from tests.lab.endpoint.faults import Faults, Kind
 from tests.lab.endpoint.messages import AwsError, Request, Response, json_answer, refusal, xml_answer
 from tests.lab.endpoint.permissions import Permissions
-from tests.lab.endpoint.refusals import refusal_of
-from tests.lab.endpoint.run_command import RunCommand
-from tests.lab.journal import Call, Journal
+from tests.lab.endpoint.run_command.api import RunCommand
+from tests.lab.faults.armed import Faults, Kind
+from tests.lab.faults.refusals import refusal_of
+from tests.lab.observe.journal import Call, Journal
 
 # A client that sees the new function pending looks again only after 5 s, so the answer waits until it is not.
 _CREATES = re.compile(r"lambda:POST /\d{4}-\d\d-\d\d/functions/?\Z")

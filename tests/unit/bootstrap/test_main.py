@@ -11,7 +11,7 @@ import pytest
 
 from bootstrap import publish
 from bootstrap.__main__ import main
-from chalicelib.wire import decode_result
+from chalicelib.protocol.codec import decode_result
 
 SUBJECT = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
 

@@ -1,0 +1,1 @@
+"""One Spot host ends: ours, a plain drain, nothing."""

@@ -1,0 +1,1 @@
+"""Rebalances of growing swarms, planned in one process."""

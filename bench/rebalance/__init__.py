@@ -1,0 +1,1 @@
+"""A service spread evenly: ours against a forced update."""

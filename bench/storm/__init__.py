@@ -1,0 +1,1 @@
+"""Many Spot hosts are warned at once."""

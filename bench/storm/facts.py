@@ -1,0 +1,154 @@
+"""What a storm at scale cost and how soon all was safe, and which targets that meets. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.evacuate.targets import Target
+from bench.storm.scale import Storm
+
+WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
+NOTICE = 120.0
+SENT_WITHIN = 60.0  # seconds to the last command: half of the notice
+SSM_A_SECOND, EC2_A_SECOND = 20, 10  # calls of one cluster
+SUBJECTS = 100  # nodes that one command can carry
+FIRST = 12  # commands that may go out while a storm is still gathering, and for second attempts
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Calls of a second: how many in all, the most in one second, the mean over the storm."""
+
+    total: int
+    most: int
+    mean: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One storm. All seconds run from its first event, those of nodes from their first warning.
+
+    ``lost``: nodes that were warned and are not evacuated. ``late``: those that were told after their notice.
+    ``strangers``: subjects of commands that nobody was warned of. ``wait`` is the mean of a handler's wait
+    for a free worker of this machine, in seconds: none on real Lambda.
+    """
+
+    size: int
+    events: int
+    duplicates: int
+    foreign: int
+    lost: int
+    late: int
+    strangers: int
+    ssm: Rate
+    ec2: Rate
+    database: Rate
+    writes: Rate
+    sends: int
+    withdrawn: int
+    subjects: float
+    fullest: int
+    last_command: float
+    last_evacuated: float
+    safe_median: float
+    safe_p99: float
+    failures: int
+    errors: dict[str, int]
+    slowest: float
+    wait: float
+
+
+def facts(storm: Storm) -> Facts:
+    """Everything that can be said about it."""
+    span = max(storm.over - storm.began, 1.0)
+    database = [(one.second, one.number) for one in storm.database]
+    writes = [(one.second, one.number) for one in storm.database if one.name in WRITES]
+    safe = _safe(storm)
+    sizes = [len(set(one.subjects)) for one in storm.work]
+    known = set(storm.states)
+    began = [one.began - storm.began for one in storm.work]
+    return Facts(
+        size=storm.size,
+        events=len(storm.warned),
+        duplicates=sum(one.again for _, one in storm.warned),
+        foreign=sum(one.foreign for _, one in storm.warned),
+        lost=sum(state != "evacuated" for state in storm.states.values()),
+        late=sum(seconds > NOTICE for seconds in safe) + len(known) - len(safe),
+        strangers=len({name for one in storm.work for name in one.subjects} - known),
+        ssm=_called(storm, "ssm:", span),
+        ec2=_called(storm, "ec2:", span),
+        database=rate(database, span),
+        writes=rate(writes, span),
+        sends=sum(action == "ssm:SendCommand" for _, action in storm.api),
+        withdrawn=sum(action == "ssm:CancelCommand" for _, action in storm.api),
+        subjects=round(sum(sizes) / len(sizes), 1) if sizes else 0.0,
+        fullest=max(sizes, default=0),
+        last_command=round(max(began, default=0.0), 1),
+        last_evacuated=round(storm.over - storm.began, 1),
+        safe_median=percentile(safe, 0.5),
+        safe_p99=percentile(safe, 0.99),
+        failures=sum(bool(one.error) for one in storm.invocations),
+        errors=dict(Counter(one.error.partition(":")[0] for one in storm.invocations if one.error)),
+        slowest=round(max((one.ended - one.began for one in storm.invocations), default=0.0), 1),
+        wait=_mean([one.began - one.sent for one in storm.invocations]),
+    )
+
+
+def rate(calls: Iterable[tuple[int, int]], span: float) -> Rate:
+    """Of calls as (second, number), over a span of seconds."""
+    seconds: Counter[int] = Counter()
+    for second, number in calls:
+        seconds[second] += number
+    total = seconds.total()
+    return Rate(total, max(seconds.values(), default=0), round(total / span, 1))
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The smallest value that at least that part of all does not exceed; 0 of nothing."""
+    ranked = sorted(values)
+    index = max(0, -int(-part * len(ranked) // 1) - 1)
+    return round(ranked[index], 1) if ranked else 0.0
+
+
+def targets(found: Sequence[Facts]) -> tuple[Target, ...]:
+    """What is asked of the largest storm, and of all that nothing is lost."""
+    last = found[-1]
+    lost, late = sum(one.lost for one in found), sum(one.late for one in found)
+    strangers = sum(one.strangers for one in found)
+    commands = -(-last.size // SUBJECTS) + FIRST
+    return (
+        Target("nodes lost", "0 in all storms", str(lost), lost == 0),
+        Target("told safe after the notice", "0 in all storms", str(late), late == 0),
+        Target("nodes touched without a warning", "0", str(strangers), strangers == 0),
+        _most("SSM calls in a second", SSM_A_SECOND, last.ssm.most),
+        _most("EC2 calls in a second", EC2_A_SECOND, last.ec2.most),
+        _most("commands", commands, last.sends),
+        _most("seconds to the last command", SENT_WITHIN, last.last_command),
+        _most("seconds to the last record evacuated", NOTICE, last.last_evacuated),
+    )
+
+
+def _most(name: str, limit: float, measured: float) -> Target:
+    return Target(name, f"at most {limit:g}", f"{measured:g}", measured <= limit)
+
+
+def _called(storm: Storm, service: str, span: float) -> Rate:
+    return rate(((int(time), 1) for time, action in storm.api if action.startswith(service)), span)
+
+
+def _safe(storm: Storm) -> list[float]:
+    """For each node that was reported, the seconds from its first warning to the first report."""
+    warned: dict[str, float] = {}
+    for time, one in storm.warned:
+        warned.setdefault(one.host.instance, time)
+    ended: dict[str, float] = {}
+    for work in sorted(storm.work, key=lambda one: one.ended):
+        for name in work.subjects:
+            ended.setdefault(name, work.ended)
+    return [time - warned[name] for name, time in ended.items() if name in storm.states]
+
+
+def _mean(values: list[float]) -> float:
+    return round(sum(values) / len(values), 2) if values else 0.0

@@ -1,0 +1,1 @@
+"""The in-cluster operator ``service-balancer``, which needs no AWS."""

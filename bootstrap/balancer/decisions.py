@@ -1,0 +1,73 @@
+"""What the operator ``service-balancer`` makes of node events: whether to rebalance, when and why; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bootstrap.engine.model import Node
+from bootstrap.engine.objects import NodeEvent
+from chalicelib.protocol.messages import Result, SpreadReport
+
+LONGEST_PAUSE = 60.0  # seconds between two tries
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to rebalance now, and why (not)."""
+
+    act: bool
+    reason: str
+
+
+def usable(node: Node) -> bool:
+    """It may be given tasks."""
+    return node.state == "ready" and node.availability == "active"
+
+
+def on_events(events: Sequence[NodeEvent], nodes: Iterable[Node]) -> Decision:
+    """After these events, with the nodes as they are now."""
+    hopeful = {event.node for event in events if event.hopeful}
+    if not hopeful:
+        return Decision(act=False, reason="no node has become usable")
+    there = sorted((node for node in nodes if node.id in hopeful), key=lambda node: node.hostname)
+    if ready := [node.hostname for node in there if usable(node)]:
+        return Decision(act=True, reason=f"{', '.join(ready)} may have tasks now")
+    states = [f"{node.hostname} is {node.state} and {node.availability}" for node in there]
+    return Decision(act=False, reason=", ".join(states) or "the node is gone again")
+
+
+def on_connection(known: Iterable[Node] | None, nodes: Iterable[Node]) -> Decision:
+    """After events may have been missed; ``known`` are the nodes at the last look, None before the first.
+
+    A node's version tells of changes that nobody heard of: it may have been away, and be back.
+    """
+    if known is None:
+        return Decision(act=True, reason="just started: nodes may have joined before")
+    before = {node.id: node.version for node in known}
+    changed = sorted(node.hostname for node in nodes if usable(node) and before.get(node.id) != node.version)
+    if changed:
+        return Decision(act=True, reason=f"{', '.join(changed)} changed while events were missed")
+    return Decision(act=False, reason="no usable node changed while nobody listened")
+
+
+def pause(failures: int, luck: float) -> float:
+    """Seconds before the next try after so many failures (from 1) in a row; ``luck`` lies in 0 to 1."""
+    return float(min(LONGEST_PAUSE, 2.0 ** min(failures - 1, 10))) * (0.5 + luck / 2)
+
+
+def summary(result: Result) -> str:
+    """The result of a rebalance in one line."""
+    told = "; ".join(map(_told, result.spreads)) or str(
+        result.facts.get("reason") or "nothing was to be moved"
+    )
+    ending = f"; to be tried again after {result.wait:g} s" if result.wait else ""
+    return f"{'done' if result.ok else 'not done'}: {result.error or told}{ending}"
+
+
+def _told(spread: SpreadReport) -> str:
+    done = f"{spread.moves} moves, {spread.restarted} restarted, {spread.seconds:.1f} s"
+    figures = f" ({done})" if spread.moves else ""
+    reason = f": {spread.reason}" if spread.reason not in ("", spread.balance.value) else ""
+    warnings = "".join(f", warning: {warning}" for warning in spread.warnings)
+    return f"{spread.service} {spread.balance.value}{figures}{reason}{warnings}"

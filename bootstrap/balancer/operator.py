@@ -1,0 +1,216 @@
+"""``agent operator``: rebalances whenever a node becomes usable, with nothing but the engine API."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import NoReturn, Protocol
+
+from bootstrap.balancer.decisions import Decision, on_connection, on_events, pause, summary
+from bootstrap.clock import Clock
+from bootstrap.engine.client import Engine
+from bootstrap.engine.model import Node
+from bootstrap.engine.objects import NodeEvent
+from bootstrap.errors import NOT_DONE, UNAVAILABLE, AgentError
+from bootstrap.tasks import rebalance
+from chalicelib.protocol.messages import Arguments, Rebalance, Result
+
+ENGINE = "tcp://docker-api:2375"
+QUIET = 60.0  # seconds without an event after which the connection is made anew
+LONGEST = 1e6  # seconds that an option may name
+GATHER = 1.0  # seconds for which more events are waited for once one has come
+
+
+class Ears(Protocol):
+    """What listens to node events; ``ended`` once the connection is gone and all events were given out."""
+
+    ended: bool
+
+    def heard(self, patience: float) -> tuple[NodeEvent, ...]:
+        """The next events that come together; none where none came in so many seconds, or it ended."""
+
+
+class Listener:
+    """Reads events in a thread of its own: a read cannot be waited for with a limit and then gone on with."""
+
+    def __init__(self, events: Iterable[NodeEvent]) -> None:
+        self.ended = False
+        self._queue: SimpleQueue[NodeEvent | None] = SimpleQueue()
+        Thread(target=self._read, args=(events,), daemon=True).start()
+
+    def heard(self, patience: float) -> tuple[NodeEvent, ...]:
+        found: list[NodeEvent] = []
+        until = time.monotonic() + patience
+        while not self.ended:
+            left = until - time.monotonic()
+            try:
+                event = self._queue.get(timeout=None if math.isinf(left) else max(left, 0.0))
+            except Empty:
+                break
+            if event is None:
+                self.ended = True
+                break
+            if not found:
+                until = time.monotonic() + GATHER
+            found.append(event)
+        return tuple(found)
+
+    def _read(self, events: Iterable[NodeEvent]) -> None:
+        try:
+            for event in events:
+                self._queue.put(event)
+        finally:
+            self._queue.put(None)
+
+
+def listen(engine: Engine) -> Ears:
+    """Ears on the engine's node events; EngineError where it is not reached."""
+    return Listener(engine.node_events(QUIET))
+
+
+@dataclass
+class Operator:
+    """The loop: listen, look, decide, rebalance. An engine that does not answer is waited for without end."""
+
+    engine: Engine
+    arguments: Arguments
+    clock: Clock
+    run: Callable[[Engine, Arguments, Clock], Result]  # a rebalance
+    listen: Callable[[Engine], Ears]
+    _ears: Ears | None = None
+    _looked: bool = False  # since events may have been missed
+    _known: tuple[Node, ...] | None = None  # the nodes at the last look
+    _due: float = math.inf  # when to rebalance next, in seconds since the epoch
+    _failures: int = 0  # in a row
+    _told: str = ""  # the trouble that was told last
+
+    def forever(self) -> NoReturn:
+        """Until the process ends."""
+        while True:
+            self.turn()
+
+    def turn(self) -> None:
+        """Take the next step. What fails is taken again, after a pause that grows."""
+        try:
+            self._step()
+        except AgentError as error:
+            self._failures += 1
+            self._complain(str(error))
+            self.clock.sleep(pause(self._failures, random.random()))  # noqa: S311 - jitter, not a secret
+        else:
+            if self._failures:
+                say("the engine answers again")
+            self._failures, self._told = 0, ""
+
+    def _step(self) -> None:
+        if self._ears is None:
+            # Before the look: what changes in between is heard.
+            self._ears = self.listen(self.engine)
+            self._looked = False
+        if not self._looked:
+            known = self._known
+            self._decide(on_connection(known, self._look()), quietly=known is not None)
+        elif self._due <= self.clock.now():
+            self._act()
+        else:
+            self._hear(self._ears)
+
+    def _hear(self, ears: Ears) -> None:
+        events = ears.heard(self._due - self.clock.now())
+        if ears.ended:
+            self._ears = None
+            self.clock.sleep(GATHER)  # or a connection that breaks at once would keep us busy
+        for event in events:
+            say(f"event: {event}")
+        if events:
+            self._looked = False
+            self._decide(on_events(events, self._look()))
+
+    def _look(self) -> tuple[Node, ...]:
+        self._known = self.engine.nodes()
+        self._looked = True
+        return self._known
+
+    def _decide(self, decision: Decision, *, quietly: bool = False) -> None:
+        if decision.act:
+            self._due = self.clock.now()
+        if decision.act or not quietly:
+            say(f"decision: {'rebalance' if decision.act else 'do nothing'}, as {decision.reason}")
+
+    def _act(self) -> None:
+        result = self.run(self.engine, self.arguments, self.clock)
+        say(f"result: {summary(result)}")
+        self._due = self.clock.now() + result.wait if result.wait else math.inf
+
+    def _complain(self, error: str) -> None:
+        """Once for each trouble, not once for each try."""
+        if error != self._told:
+            say(f"{error}; trying again")
+        self._told = error
+
+
+def command(words: Sequence[str]) -> int:
+    """Run ``agent operator`` with these words; answers the exit status."""
+    options = _parser().parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as process 1 nobody else would end us
+    arguments = Arguments(rebalance=Rebalance(settle=options.settle, cooldown=options.cooldown))
+    clock = Clock()
+    try:
+        engine = Engine(options.engine)
+        if not options.once:
+            say(f"listening to node events at {options.engine}")
+            Operator(engine, arguments, clock, rebalance.run, listen).forever()
+        result = rebalance.run(engine, arguments, clock)
+    except AgentError as error:
+        say(str(error))
+        return UNAVAILABLE
+    say(f"result: {summary(result)}")
+    return 0 if result.ok else NOT_DONE
+
+
+def say(text: str) -> None:
+    """One line of log."""
+    print(f"operator: {text}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("agent operator", description=__doc__)
+    parser.add_argument(
+        "--engine",
+        default=os.environ.get("DOCKER_HOST", ENGINE),
+        help="the engine API (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--settle",
+        type=_seconds,
+        default=os.environ.get("SETTLE", "30"),
+        help="seconds for which no node may have joined before services are moved (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cooldown",
+        type=_seconds,
+        default=os.environ.get("COOLDOWN", "300"),
+        help="seconds between two rebalances (default: %(default)s)",
+    )
+    parser.add_argument("--once", action="store_true", help="rebalance once, now, and end")
+    parser.epilog = "DOCKER_HOST, SETTLE and COOLDOWN in the environment are the defaults of the options."
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < LONGEST:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, not {text!r}")
+    return value

@@ -1,0 +1,1 @@
+"""The engine API: one client, and what it answers as values."""

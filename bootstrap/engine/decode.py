@@ -1,0 +1,121 @@
+"""Reads the engine's JSON into the values of view.py; a long list row by row, as it comes."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from sys import intern
+from typing import Any
+
+from bootstrap.engine.model import Membership, Node, Service, Task, counted, moment
+
+BETWEEN = re.compile(r"[\s,\[]*")  # what stands before a row of a list
+
+
+def rows(chunks: Iterable[bytes]) -> Iterator[Any]:
+    """The rows of a JSON list of objects, each as soon as it is there: the list never stands whole in memory.
+
+    Raises ConnectionError where it breaks off.
+    """
+    decoder, decode = codecs.getincrementaldecoder("utf-8")(), json.JSONDecoder().raw_decode
+    rest = ""
+    for chunk in chunks:
+        text, at = rest + decoder.decode(chunk), 0
+        try:
+            while True:
+                if gap := BETWEEN.match(text, at):
+                    at = gap.end()
+                row, at = decode(text, at)
+                yield row
+        except json.JSONDecodeError:  # the next row is not all there yet
+            rest = text[at:]
+    if rest.strip() != "]":
+        raise ConnectionError("the list broke off")
+
+
+def read_node(row: Mapping[str, Any]) -> Node:
+    """A node from one row of ``GET /nodes``."""
+    description = row.get("Description") or {}
+    resources = description.get("Resources") or {}
+    platform = description.get("Platform") or {}
+    engine = description.get("Engine") or {}
+    manager = row.get("ManagerStatus") or {}
+    return Node(
+        id=row["ID"],
+        version=row["Version"]["Index"],
+        spec=row["Spec"],
+        state=row["Status"].get("State", "unknown"),
+        address=_host(manager.get("Addr") or "") or row["Status"].get("Addr", ""),
+        hostname=description.get("Hostname", ""),
+        engine_labels=engine.get("Labels") or {},
+        platform=(platform.get("OS", ""), platform.get("Architecture", "")),
+        cpus=int(resources.get("NanoCPUs", 0)),
+        memory=int(resources.get("MemoryBytes", 0)),
+        generic=counted(resources.get("GenericResources")),
+        reachability=manager.get("Reachability", "") if manager else "",
+        leader=bool(manager.get("Leader", False)),
+        plugins=_plugins(tuple((one["Type"], one["Name"]) for one in engine.get("Plugins") or ()))
+        if engine
+        else None,
+    )
+
+
+def read_membership(info: Mapping[str, Any], *, raft: bool = False) -> Membership:
+    """A membership from what ``GET /info`` answers, and from whether a manager's state is on the disk."""
+    swarm = info.get("Swarm") or {}
+    return Membership(
+        state=str(swarm.get("LocalNodeState") or "inactive"),
+        node=str(swarm.get("NodeID") or ""),
+        manages=bool(swarm.get("ControlAvailable")),
+        managers=frozenset(_host(row["Addr"]) for row in swarm.get("RemoteManagers") or ()),
+        error=str(swarm.get("Error") or ""),
+        raft=raft,
+        engine_labels=dict(_pair(row) for row in info.get("Labels") or ()),
+    )
+
+
+def read_service(row: Mapping[str, Any]) -> Service:
+    """A service from one row of ``GET /services``."""
+    status = row.get("UpdateStatus") or {}
+    return Service(row["ID"], row["Version"]["Index"], row["Spec"], status.get("State", ""))
+
+
+def read_task(row: Mapping[str, Any]) -> Task:
+    """A task from one row of ``GET /tasks``.
+
+    Its state's time is the worker's own; the managers have noted it no earlier than it was, by their clock.
+    """
+    since, noted = row["Status"].get("Timestamp", ""), row.get("UpdatedAt", "")
+    return Task(
+        id=row["ID"],
+        service=intern(row.get("ServiceID", "")),
+        node=intern(row.get("NodeID", "")),
+        slot=row.get("Slot", 0),
+        state=intern(row["Status"]["State"]),
+        desired=intern(row["DesiredState"]),
+        created=row.get("CreatedAt", ""),
+        since=min(since, noted, key=moment) if noted else since,
+        drivers=tuple({name for one in row.get("NetworksAttachments") or () if (name := _driver(one))}),
+    )
+
+
+@lru_cache(maxsize=64)
+def _plugins(rows: tuple[tuple[str, str], ...]) -> frozenset[tuple[str, str]]:
+    """One for all nodes that have the same."""
+    return frozenset(rows)
+
+
+def _driver(attachment: Mapping[str, Any]) -> str:
+    return str(((attachment.get("Network") or {}).get("DriverState") or {}).get("Name", ""))
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0]
+
+
+def _pair(label: str) -> tuple[str, str]:
+    name, _, value = label.partition("=")
+    return name, value

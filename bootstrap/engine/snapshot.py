@@ -1,0 +1,58 @@
+"""The whole swarm at one moment, as far as an agent has read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from bootstrap.engine.model import Node, Service, Task
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The swarm at one moment. ``tasks`` has at least those of doomed nodes and of services concerned."""
+
+    nodes: tuple[Node, ...]
+    services: tuple[Service, ...]
+    tasks: tuple[Task, ...]
+
+    @cached_property
+    def node_by_id(self) -> Mapping[str, Node]:
+        return {node.id: node for node in self.nodes}
+
+    @cached_property
+    def service_by_id(self) -> Mapping[str, Service]:
+        return {service.id: service for service in self.services}
+
+    @cached_property
+    def doomed(self) -> tuple[Node, ...]:
+        """Nodes that an evacuation was begun for, not down, and not made active again by somebody since."""
+        return tuple(node for node in self.nodes if node.going and not node.down)
+
+    @cached_property
+    def _by_service(self) -> Mapping[str, tuple[Task, ...]]:
+        found: dict[str, list[Task]] = {}
+        for task in self.tasks:
+            found.setdefault(task.service, []).append(task)
+        return {service: tuple(tasks) for service, tasks in found.items()}
+
+    def tasks_of(self, service: Service) -> tuple[Task, ...]:
+        return self._by_service.get(service.id, ())
+
+    def drivers_of(self, service: Service) -> frozenset[str]:
+        """The drivers of the networks that its tasks are attached to: its own spec gives ids only.
+
+        Ended tasks do not count: they may be of a time with other networks.
+        """
+        tasks = (task for task in self.tasks_of(service) if task.wanted)
+        return frozenset(driver for task in tasks for driver in task.drivers)
+
+    def tasks_on(self, nodes: Iterable[str]) -> tuple[Task, ...]:
+        ids = frozenset(nodes)
+        return tuple(task for task in self.tasks if task.node in ids)
+
+    def in_flight(self, service: Service) -> bool:
+        """Some slot holds an old task and the new one that is to replace it."""
+        slots = [task.slot for task in self.tasks_of(service) if task.wanted]
+        return len(slots) != len(set(slots))

@@ -1,0 +1,41 @@
+"""The tasks that are of no concern, but take room: read seldom, as in a big swarm they are most of all."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from bootstrap.clock import Clock
+from bootstrap.engine.client import Engine, EngineError, NotManagerError
+from bootstrap.engine.model import Task
+
+OLD = 5.0  # seconds after which they are read again
+SHARE = 4  # times what the reading took, where that is longer: a manager has other work too
+
+
+@dataclass
+class Elsewhere:
+    """All tasks of the swarm, some seconds old: enough to tell what room the other nodes have."""
+
+    engine: Engine
+    clock: Clock
+    _tasks: tuple[Task, ...] = ()
+    _due: float = 0.0  # when to read them again, in seconds since the epoch
+
+    def tasks(self) -> tuple[Task, ...]:
+        """As they were read last; none where they could never be read.
+
+        Then all nodes seem to have room, and where they have none Swarm holds the new tasks back while the
+        old ones serve: better than not to begin.
+        """
+        began = self.clock.now()
+        if began >= self._due:
+            try:
+                self._tasks = self.engine.tasks()
+            except NotManagerError:
+                raise
+            except EngineError as error:
+                print(f"{error}; what room is left is judged without", file=sys.stderr, flush=True)
+            took = self.clock.now() - began
+            self._due = self.clock.now() + max(OLD, SHARE * took)
+        return self._tasks

@@ -1,0 +1,1 @@
+"""Empty nodes before their end without a dip: plan, label and report; pure."""

@@ -1,0 +1,1 @@
+"""This host: its instance, its daemon, its parameters."""

@@ -1,0 +1,146 @@
+"""When a joined node may have tasks; pure, decided anew from each look at the swarm."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Union
+
+from bootstrap.engine.model import DOOMED_LABEL, Node
+from bootstrap.membership.node_lookup import nodes_of
+from bootstrap.membership.quorum import next_demotion, next_promotion
+from chalicelib.protocol.messages import Subject
+
+PREFIX = "swarmkeeper."  # of the engine labels that become node labels
+ROLE_LABEL = "swarmkeeper.role"
+NOTICED = 20.0  # seconds in which the swarm calls a dead node down (12.4 measured)
+
+
+@dataclass(frozen=True)
+class Look:
+    """The swarm as one manager sees it: nodes, and the addresses its engine knows on the ingress network.
+
+    ``peers`` is None where that network does not exist; ``managers`` are the addresses that the engine knows.
+    ``waited``: for how many seconds the activation has gone on.
+    """
+
+    nodes: tuple[Node, ...]
+    peers: frozenset[str] | None
+    managers: frozenset[str]
+    now: float
+    waited: float = inf
+
+
+@dataclass(frozen=True)
+class Change:
+    """Change a node's spec."""
+
+    node: Node
+    changes: Mapping[str, object]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Take a dead node out of the swarm."""
+
+    node: Node
+    reason: str
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing can be done at the moment, and the node is not ready."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The node may have tasks, and has all that it needs."""
+
+    node: Node
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The swarm does not list the node."""
+
+    reason: str
+
+
+Next = Union[Change, Remove, Wait, Ready, Absent]
+
+
+def next_activation(subject: Subject, look: Look) -> Next:
+    """What to do next for one subject."""
+    node = _node(subject, look.nodes)
+    if node is None:
+        return Absent(f"the swarm lists no node {subject.node or 'of ' + subject.instance}")
+    return _dead_or_doomed(node, look) or _old(subject, node, look) or _unready(node, look) or _ready(node)
+
+
+def _dead_or_doomed(node: Node, look: Look) -> Union[Wait, Change, None]:
+    if node.down:
+        return Wait(f"node {node.hostname} is {node.state}")
+    if node.doom is not None and node.doom > look.now:
+        return Wait(f"node {node.hostname} is being evacuated")
+    labels = _labels(node)
+    return Change(node, {"Labels": labels}, "its labels tell what it is") if labels != node.labels else None
+
+
+def _ready(node: Node) -> Union[Change, Ready]:
+    if node.availability != "active":
+        return Change(node, {"Availability": "active"}, "it is complete and Ready")
+    return Ready(node)
+
+
+def _node(subject: Subject, nodes: Collection[Node]) -> Node | None:
+    """The node by its exact id; the living one of the instance where no id is known."""
+    if subject.node:
+        return next((node for node in nodes if node.id == subject.node), None)
+    return next(iter(nodes_of(subject, nodes)), None)
+
+
+def _labels(node: Node) -> dict[str, str]:
+    """The node's labels with those of its engine, and without a doom that is over."""
+    own = {key: value for key, value in node.labels.items() if key != DOOMED_LABEL}
+    return own | {
+        key: value
+        for key, value in node.engine_labels.items()
+        if key.startswith(PREFIX) and key != DOOMED_LABEL
+    }
+
+
+def _old(subject: Subject, node: Node, look: Look) -> Union[Change, Remove, Wait, None]:
+    """What the instance was before under other node ids; only the dead go, managers after their demotion."""
+    instance = node.instance or subject.instance
+    others = [
+        other for other in look.nodes if other.id != node.id and other.instance == instance and instance
+    ]
+    dead = [other for other in others if other.down]
+    for other in dead:
+        if not other.votes:
+            return Remove(other, f"it is what {instance} was before, and down")
+    managers = [other for other in look.nodes if other.role == "manager"]
+    demoted, reason = next_demotion(managers, [other.id for other in dead])
+    if demoted:
+        return Change(demoted, {"Role": "worker"}, reason)
+    if len(others) > len(dead) and look.waited < NOTICED:
+        return Wait(f"node {node.hostname} was another one before, which is not listed as down yet")
+    return None
+
+
+def _unready(node: Node, look: Look) -> Union[Wait, Change, None]:
+    managers = [other for other in look.nodes if other.role == "manager"]
+    if node.role == "worker" and node.engine_labels.get(ROLE_LABEL) == "manager":
+        may, reason = next_promotion(managers)
+        return Change(node, {"Role": "manager"}, reason) if may else Wait(reason)
+    if node.role == "manager" and node.reachability != "reachable":
+        return Wait(f"manager {node.hostname} is {node.reachability or 'not one of the managers yet'}")
+    if node.role == "manager" and node.address not in look.managers:
+        return Wait(f"manager {node.hostname} is not among those that this engine knows")
+    if look.peers is not None and node.address not in look.peers:
+        return Wait(f"this engine does not know {node.hostname} ({node.address}) on the ingress network yet")
+    return None

@@ -1,0 +1,1 @@
+"""Where Swarm may put tasks, and how many fit; pure."""

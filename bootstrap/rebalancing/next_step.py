@@ -1,0 +1,230 @@
+"""What to do next so that services spread evenly; pure, decided anew from each look at the swarm.
+
+First what was begun is ended, by whichever run: a surge is marked in its service's spec. Then one service
+after another, one wave after another: planned anew from what stands, so that nothing has to be remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from bootstrap.engine.model import Service
+from bootstrap.engine.snapshot import Snapshot
+from bootstrap.evacuation.plan import Update
+from bootstrap.planning.plan import Spread, chosen, plan, untouched
+from bootstrap.rebalancing import rolling
+from bootstrap.rebalancing.finish_surge import end
+from bootstrap.rebalancing.run import AGAIN, LATER, Decision, Run
+from bootstrap.rebalancing.start_wave import begin, mode_of, stay, why_not
+from bootstrap.specs.exclusion import excluded, restored
+from bootstrap.specs.surge import surge_of
+from chalicelib.protocol.messages import Balance, Mode, Rebalance
+
+QUIET = 60.0  # seconds to wait for a service at which Swarm is at work
+
+
+def opened(snapshot: Snapshot, asked: Rebalance, now: float, deadline: float) -> Run:
+    """A new run over the services that were asked for, and those that an earlier run has left marked.
+
+    AgentError names a service that does not exist.
+    """
+    services = tuple(service.id for service in chosen(snapshot, asked.services))
+    others = (service.id for service in snapshot.services if begun(service) and service.id not in services)
+    return Run(asked, services, tuple(others), now, deadline, now)
+
+
+def begun(service: Service) -> bool:
+    """A surge of it is under way."""
+    return service.replicated and surge_of(service) is not None
+
+
+def rolls(service: Service, run: Run, now: float) -> bool:
+    """A forced update of it, which this run has begun, is under way.
+
+    A user's change after the last task was restarted takes its status away: then it never shows as completed.
+    """
+    wave = run.waves.get(service.id)
+    if wave is None or wave.mode is not Mode.ROLLING or service.id in run.verdicts:
+        return False
+    forgotten = not service.update and now >= run.active + QUIET
+    return not rolling.outcome(service)[0] and not forgotten
+
+
+def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
+    """One step: end what was begun, else see the services through one by one."""
+    for service in snapshot.services:
+        surge = surge_of(service)
+        if service.replicated and surge and service.id not in run.verdicts:
+            return end(service, surge, snapshot, run, now)
+    for service in snapshot.services:
+        if _left_behind(service, snapshot) and not run.hopeless(service.id, now):
+            why = "nothing moves any more; its spec becomes what it was"
+            return Decision(replace(run, active=now), Update(service, restored(service), why))
+    for service in snapshot.services:
+        if rolls(service, run, now):
+            seen = replace(run, active=now) if service.update else run
+            return Decision(seen, waiting=f"the update of {service.name} is under way")
+    return _through(snapshot, run, now)
+
+
+def _left_behind(service: Service, snapshot: Snapshot) -> bool:
+    """A constraint of ours has done its work, and no evacuation will come to take it away."""
+    nodes = {node.id for node in snapshot.doomed}
+    return service.before is not None and not excluded(service) & nodes and not snapshot.in_flight(service)
+
+
+def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
+    """Judge each service, until one has something to be done or waited for."""
+    if unrest := _unrest(snapshot, run, now):
+        return Decision(run, waiting=unrest)
+    run = _judged(snapshot, run)
+    found = [snapshot.service_by_id[key] for key in run.services if key not in run.verdicts]
+    for spread, allowed in planned(snapshot, found, run) if found else ():
+        decision = _one(spread, allowed, snapshot, run, now)
+        if decision.update or decision.waiting:
+            return decision
+        run = decision.run
+    return Decision(run)
+
+
+def _unrest(snapshot: Snapshot, run: Run, now: float) -> str:
+    """What Swarm is still at work on: an election, or services whose surge was only to be ended."""
+    if unheard := _unheard(snapshot, run, now):
+        return f"no word yet from {unheard} since the managers elected a leader"
+    for key in (*run.failing, *run.others):
+        service = snapshot.service_by_id.get(key)
+        patient = key not in run.verdicts and now < min(run.active + QUIET, run.deadline)
+        if service and patient and (why := untouched(service, snapshot)):
+            return f"{service.name}: {why}"
+    return ""
+
+
+def _unheard(snapshot: Snapshot, run: Run, now: float) -> str:
+    """A node with tasks of which Swarm does not know yet whether it lives: without it a plan would be wrong.
+
+    All are unknown for up to 5 s after an election (measured).
+    """
+    if all(key in run.verdicts for key in run.services) or now >= min(run.active + QUIET, run.deadline):
+        return ""
+    busy = {task.node for task in snapshot.tasks if task.wanted}
+    nodes = (node for node in snapshot.nodes if node.state == "unknown" and node.id in busy)
+    return next((node.hostname for node in nodes), "")
+
+
+def _judged(snapshot: Snapshot, run: Run) -> Run:
+    """The run with a verdict for each service of which nothing is left to be planned."""
+    ended = dict.fromkeys(run.others, (Balance.MOVED, "the surge that an earlier run began is ended"))
+    gone = (key for key in run.services if key not in snapshot.service_by_id)
+    failed = {
+        key: (Balance.FAILED, f"{why}; its replicas and its spec are as before")
+        for key, why in run.failing.items()
+    }
+    found = {**ended, **dict.fromkeys(gone, (Balance.LEFT, "it was removed meanwhile")), **failed}
+    for key, (balance, reason) in found.items():
+        if key not in run.verdicts:
+            run = run.judged(key, balance, reason)
+    return run
+
+
+def planned(
+    snapshot: Snapshot, services: Collection[Service], run: Run
+) -> tuple[tuple[Spread, Spread | None], ...]:
+    """What each service needs, and what of it may still be moved; None for nothing."""
+    rolls = {service.id for service in services if mode_of(service, run.asked) is Mode.ROLLING}
+    needed = plan(snapshot, services, rolling=rolls)
+    if run.rest < 0:
+        return tuple((spread, spread) for spread in needed)
+    modes = ((service, mode_of(service, run.asked)) for service in services)
+    able = [service for service, mode in modes if not why_not(service, mode, snapshot, run)[0]]
+    found = plan(snapshot, able, run.rest, rolls) if run.rest else ()
+    allowed = {spread.service.id: spread for spread in found if spread.moves}
+    return tuple((spread, allowed.get(spread.service.id)) for spread in needed)
+
+
+def _one(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run, now: float) -> Decision:
+    service, wave = spread.service, run.waves.get(spread.service.id)
+    if wave and wave.mode is Mode.ROLLING and (wrong := rolling.outcome(service)[1]):
+        return Decision(run.judged(service.id, Balance.FAILED, wrong))
+    if run.failed:
+        return stay(spread, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
+    if why := untouched(service, snapshot):
+        return _not_now(spread, snapshot, run, why, now)
+    if not spread.moves:
+        balance = Balance.MOVED if wave else Balance.BALANCED
+        return Decision(run.judged(service.id, balance, spread.reason))
+    mode = mode_of(service, run.asked)
+    why, wait = why_not(service, mode, snapshot, run)
+    if not why and not allowed:
+        why = f"max_moves={run.asked.max_moves} does not allow {'more' if wave else 'it'}"
+    if why or mode is None or allowed is None:
+        return stay(spread, run, why, wait)
+    return begin(allowed, mode, snapshot, run, now)
+
+
+def _name(key: str, snapshot: Snapshot) -> str:
+    service = snapshot.service_by_id.get(key)
+    return service.name if service else key
+
+
+def _not_now(spread: Spread, snapshot: Snapshot, run: Run, why: str, now: float) -> Decision:
+    """What Swarm itself, an update or an evacuation is at work on is waited for, if not for long."""
+    service = spread.service
+    if not service.replicated or "paused" in service.update:
+        return stay(spread, run, why)
+    if now < min(run.active + QUIET, run.deadline):
+        return Decision(run, waiting=f"{service.name}: {why}")
+    busy = service.before is not None or service.update in ("updating", "rollback_started")
+    running = sum(task.running for task in snapshot.tasks_of(service))
+    if service.id in run.waves and not busy and running < service.replicas:
+        return Decision(run.judged(service.id, Balance.FAILED, f"after it was moved, {why}"))
+    return stay(spread, run, why, LATER if busy else 0.0)
+
+
+def foretold(snapshot: Snapshot, run: Run) -> Run:
+    """The verdicts of a dry run."""
+    services = [snapshot.service_by_id[key] for key in (*run.services, *run.others)]
+    for spread, allowed in planned(snapshot, services, run):
+        run = _foretold(spread, allowed, snapshot, run)
+    return run
+
+
+def _foretold(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run) -> Run:
+    service, mode = spread.service, mode_of(spread.service, run.asked)
+    if begun(service):
+        return run.judged(
+            service.id, Balance.PLANNED, "the surge that an earlier run began would be ended first"
+        )
+    if why := untouched(service, snapshot):
+        return run.judged(service.id, Balance.LEFT, why)
+    if not spread.moves:
+        return run.judged(service.id, Balance.BALANCED, spread.reason)
+    why, _ = why_not(service, mode, snapshot, run)
+    if not allowed:
+        why = why or f"max_moves={run.asked.max_moves} does not allow it"
+    return run.judged(service.id, Balance.LEFT if why else Balance.PLANNED, why or spread.reason)
+
+
+def expired(snapshot: Snapshot, run: Run, why: str) -> Run:
+    """The run when it has to stop: every service has a verdict."""
+    for key in (*run.services, *run.others):
+        if key not in run.verdicts:
+            run = run.judged(key, *_stopped(key, snapshot.service_by_id.get(key), run, why))
+    return run
+
+
+def _stopped(key: str, service: Service | None, run: Run, why: str) -> tuple[Balance, str, float]:
+    """How a service stands when its run has to stop, and in how many seconds to go on."""
+    why, wave = run.failing.get(key, why), run.waves.get(key)
+    if service and (surge := surge_of(service)):
+        left = f"{service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
+        return Balance.FAILED, f"{why}: it has {left}", AGAIN
+    if key in run.failing:
+        if service and service.before:
+            return Balance.FAILED, f"{why}; its replicas are as before, a constraint is left", AGAIN
+        return Balance.FAILED, f"{why}; its replicas and its spec are as before", 0.0
+    if wave and wave.mode is Mode.ROLLING:
+        return Balance.FAILED, f"{why}: Swarm goes on with its update by itself", 0.0
+    if wave or key in run.others:
+        return Balance.MOVED, f"{why}: there may be moves left", AGAIN
+    return Balance.LEFT, why, AGAIN

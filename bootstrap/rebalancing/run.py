@@ -1,0 +1,103 @@
+"""One run of a rebalance as values: what it is asked, what it has done, what it does next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from bootstrap.engine.model import Service
+from bootstrap.evacuation.plan import Update
+from bootstrap.specs.surge import surge_of
+from chalicelib.protocol.messages import Balance, Mode, Rebalance
+
+AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
+LATER = 300.0  # the same for what others are at work on, which may take as long as it likes
+HOPEFUL = 60.0  # seconds for which a change is tried again that the engine refuses
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one service, and in how many seconds it is to be tried again (0: it is over)."""
+
+    balance: Balance
+    reason: str = ""
+    wait: float = 0.0
+
+
+@dataclass(frozen=True)
+class Wave:
+    """What was last begun for a service, when ``left`` moves were planned over these ``nodes`` (ids)."""
+
+    mode: Mode
+    left: float
+    nodes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what it is asked, what it works on (service ids), what it has done so far."""
+
+    asked: Rebalance
+    services: tuple[str, ...]
+    others: tuple[str, ...]  # not asked for, but marked by an earlier run: only to be ended
+    began: float  # seconds since the epoch, as is the deadline
+    deadline: float
+    active: float  # when something was last begun or ended
+    moved: int = 0
+    waves: Mapping[str, Wave] = field(default_factory=dict)
+    failing: Mapping[str, str] = field(default_factory=dict)  # whose surge is given up, and why
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    refused: Mapping[str, float] = field(default_factory=dict)  # since when the engine will not change them
+
+    def judged(self, service: str, balance: Balance, reason: str = "", wait: float = 0.0) -> Run:
+        return replace(self, verdicts={**self.verdicts, service: Verdict(balance, reason, wait)})
+
+    def waved(self, service: str, wave: Wave) -> Run:
+        return replace(self, waves={**self.waves, service: wave})
+
+    def denied(self, service: Service, now: float) -> Run:
+        """The run when the engine would not change a service; for a minute that may be an election."""
+        key = service.id
+        run = replace(self, refused={key: self.refused.get(key, now)})
+        if not run.hopeless(key, now) or key not in (*self.services, *self.others):
+            return run
+        why = f"the engine has refused for {HOPEFUL:.0f} s to change it (the log shows why); it is as it was"
+        unfinished = surge_of(service) or service.before
+        return run.judged(key, Balance.FAILED, why, LATER if unfinished else 0.0)
+
+    def hopeless(self, service: str, now: float) -> bool:
+        """The engine has refused for so long that others come first."""
+        return now >= self.refused.get(service, now) + HOPEFUL
+
+    @property
+    def rest(self) -> int:
+        """How many moves it may still make; below 0 for any number."""
+        return max(0, self.asked.max_moves - self.moved) if self.asked.max_moves else -1
+
+    @property
+    def over(self) -> bool:
+        """Every service has its verdict."""
+        return all(key in self.verdicts for key in (*self.services, *self.others))
+
+    @property
+    def wait(self) -> float:
+        """In how many seconds to go on, for the service that is due first; 0 for none.
+
+        After a failure only what was left in the middle goes on: people are to hear of it.
+        """
+        found = (one for one in self.verdicts.values() if one.balance is Balance.FAILED or not self.failed)
+        return min((one.wait for one in found if one.wait), default=0.0)
+
+    @property
+    def failed(self) -> str:
+        """The id of the first service that failed, "" while none did."""
+        return next((key for key, one in self.verdicts.items() if one.balance is Balance.FAILED), "")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do or to wait for; neither when all is over. ``run`` holds once the update is made."""
+
+    run: Run
+    update: Update | None = None
+    waiting: str = ""

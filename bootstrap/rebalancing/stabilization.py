@@ -1,0 +1,43 @@
+"""When the nodes have come to rest, so that those that join together cost one rebalance; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from bootstrap.engine.model import Node
+
+LATECOMERS = 120.0  # seconds over the time asked for; somebody may have drained a node for good
+
+
+@dataclass(frozen=True)
+class Settling:
+    """Waits until no node has come for so many ``seconds``; times are in seconds since the epoch."""
+
+    seconds: float
+    began: float
+    last: float  # when a node was last seen to come
+    known: frozenset[str] | None = None
+    coming: frozenset[str] = frozenset()
+
+    def seen(self, nodes: Collection[Node], now: float) -> Settling:
+        """The same with one more look at the nodes."""
+        here = frozenset(node.id for node in nodes if node.state == "ready" and node.availability == "active")
+        new = self.known is not None and here - self.known
+        coming = frozenset(node.hostname for node in nodes if _coming(node))
+        return replace(
+            self, known=here | (self.known or frozenset()), coming=coming, last=now if new else self.last
+        )
+
+    def over(self, now: float) -> bool:
+        """They have come to rest, or have had time enough."""
+        if now >= self.began + self.seconds + LATECOMERS:
+            return True
+        return not self.coming and now >= self.last + self.seconds
+
+
+def _coming(node: Node) -> bool:
+    """It has joined drained, as Swarmkeeper's nodes do, and will be active once it is verified."""
+    return (
+        node.state == "ready" and node.availability == "drain" and bool(node.instance) and node.doom is None
+    )

@@ -1,0 +1,169 @@
+"""More tasks for a moment: a service scaled up by the moves, and down again once all run; pure.
+
+What is under way is marked in the service's spec by the very update that raises its replicas, so that any
+later run can end it. Swarm's own habits, which this lives by, were all measured with docker 20.10:
+a change of replicas, labels or placement preferences touches no task and resets UpdateStatus. Why a surge may
+need several waves, or has to set preferences aside meanwhile, is told in scheduling.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bootstrap.engine.model import WANTED, Service, Spec, Task, moment
+from bootstrap.engine.snapshot import Snapshot
+from bootstrap.specs.exclusion import Pace, excluded, set_or_drop, shifted
+
+SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: the surge that is under way, as JSON
+STEADY = 2.0  # seconds that a task must have run: one that ends at once shows as running for a moment
+GIVE_UP_AFTER = 3  # failures for each task that was added: Swarm retries for ever
+
+
+@dataclass(frozen=True)
+class Surge:
+    """The mark: replicas before and during it, what tasks it found, and until when others may take to run.
+
+    Times are seconds since the epoch, ``begun`` by the leader's clock, as are the times that tasks have.
+    """
+
+    replicas: int
+    raised: int
+    begun: float  # when the newest task that it found was created
+    until: float
+    labels: bool  # the spec had labels, if empty ones: it must end as it was
+    waves: tuple[int, ...] = ()  # by how many to raise it further, each time once all tasks have a node
+    preferences: tuple[Mapping[str, Any], ...] = ()  # for its placement, set aside until it is lowered
+
+    @property
+    def moves(self) -> int:
+        return self.raised - self.replicas
+
+
+def surge_of(service: Service) -> Surge | None:
+    """The surge under way; None for none, and for a label of that name that no surge wrote."""
+    try:
+        mark = Surge(**json.loads(service.labels.get(SURGE_LABEL, "")))
+        # JSON knows lists only.
+        mark = replace(mark, waves=tuple(mark.waves), preferences=tuple(map(dict, mark.preferences)))
+        numbers = (mark.replicas, mark.raised, mark.begun, mark.until, *mark.waves)
+        return mark if all(isinstance(number, (int, float)) for number in numbers) else None
+    except (ValueError, TypeError):
+        return None
+
+
+def newest(service: Service, snapshot: Snapshot) -> float:
+    """When its newest task was created, in seconds since the epoch by the leader's clock; 0 without tasks."""
+    return max((moment(task.created) for task in snapshot.tasks_of(service)), default=0.0)
+
+
+def raised(
+    service: Service, waves: Sequence[int], begun: float, until: float, *, aside: bool = False
+) -> Spec:
+    """The spec with so many tasks more as the first of the waves says, and the mark.
+
+    ``aside``: without its placement preferences, which the mark then keeps.
+    """
+    count = service.replicas
+    mark = Surge(count, count, begun, round(until, 1), "Labels" in service.spec, tuple(waves))
+    if not aside:
+        return _marked(service, mark)
+    bare = replace(service, spec=_preferring(service.spec, ()))
+    return _marked(bare, replace(mark, preferences=tuple(service.placement["Preferences"])))
+
+
+def raised_further(service: Service, surge: Surge, snapshot: Snapshot) -> Spec | None:
+    """The spec with the next wave; None where there is none, or some task has no node yet."""
+    placed = sum(task.desired in WANTED and bool(task.node) for task in snapshot.tasks_of(service))
+    return _marked(service, surge) if surge.waves and placed >= surge.raised else None
+
+
+def _marked(service: Service, surge: Surge) -> Spec:
+    mark = replace(surge, raised=surge.raised + surge.waves[0], waves=surge.waves[1:])
+    text = json.dumps(asdict(mark), separators=(",", ":"), sort_keys=True)
+    return {**_scaled(service.spec, mark.raised), "Labels": {**service.labels, SURGE_LABEL: text}}
+
+
+def lowered(service: Service, surge: Surge) -> Spec:
+    """The spec as it was before; what somebody has changed or added since stays."""
+    ours = service.replicas == surge.raised
+    spec = _scaled(service.spec, surge.replicas) if ours else dict(service.spec)
+    if surge.preferences:  # and those that somebody has added since
+        added = (one for one in service.placement.get("Preferences") or () if one not in surge.preferences)
+        spec = _preferring(spec, (*surge.preferences, *added))
+    labels = {name: value for name, value in service.labels.items() if name != SURGE_LABEL}
+    return set_or_drop(spec, "Labels", labels, existed=surge.labels)
+
+
+def serving(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> frozenset[str]:
+    """The ids of tasks that run and can be relied on: the new ones for some time already."""
+    sure = now - steady(service)
+    return frozenset(
+        task.id
+        for task in snapshot.tasks_of(service)
+        if task.running and (moment(task.created) <= surge.begun or moment(task.since) <= sure)
+    )
+
+
+def steady(service: Service) -> float:
+    """Seconds for which a task is watched: the service's own update monitor, where it has one."""
+    return float(service.update_config.get("Monitor") or STEADY * 1e9) / 1e9
+
+
+def why_failed(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> str:
+    """Why the tasks that were added are given up; "" while they may still come to run."""
+    tasks = [task for task in snapshot.tasks_of(service) if moment(task.created) > surge.begun]
+    failures = sum(task.state in ("failed", "rejected") for task in tasks)
+    run = f"{sum(task.running for task in snapshot.tasks_of(service))} of {surge.raised} tasks run"
+    if failures >= GIVE_UP_AFTER * surge.moves:
+        return f"new tasks ended {failures} times; {run}"
+    return f"{run} when their time was over" if now > surge.until else ""
+
+
+def survivors(tasks: Collection[Task], replicas: int, sure: Collection[str]) -> int:
+    """How many of the ``sure`` tasks (ids) a scale-down would leave, at worst.
+
+    After swarmkit's replicated orchestrator: slots without a node or with two tasks go first; then those that
+    are the n-th copy on their node, the highest n first, where running ones have the lower n but nothing else
+    is asked. Measured: with three tasks that crash on a new node it stops tasks that serve, and leaves those.
+    """
+    slots: dict[int, list[Task]] = {}
+    for task in tasks:
+        if task.desired in WANTED:
+            slots.setdefault(task.slot, []).append(task)
+    copies: Counter[str] = Counter()
+    ranks: list[tuple[float, bool]] = []
+    for slot in sorted(slots.values(), key=lambda slot: all(task.state != "running" for task in slot)):
+        copies[slot[0].node] += 1
+        known = len(slot) == 1 and slot[0].node
+        rank = copies[slot[0].node] if known else float("inf")
+        ranks.append((rank, any(task.id in sure for task in slot)))
+    return sum(runs for _, runs in sorted(ranks)[:replicas])
+
+
+def moved_off(service: Service, snapshot: Snapshot, sure: Collection[str]) -> Spec | None:
+    """The spec that takes tasks off the nodes on which none serves; None where there is no such node more.
+
+    Measured: Swarm replaces just those tasks, start-first, and a slot with two tasks is the first to go.
+    """
+    tasks = [task for task in snapshot.tasks_of(service) if task.desired in WANTED and task.node]
+    failing = {task.node for task in tasks} - {task.node for task in tasks if task.id in sure}
+    if failing <= excluded(service):
+        return None
+    return shifted(service, failing | excluded(service), "start-first", Pace())
+
+
+def _preferring(spec: Mapping[str, Any], preferences: Sequence[Mapping[str, Any]]) -> Spec:
+    template = spec["TaskTemplate"]
+    known = template.get("Placement") or {}
+    rest = {key: value for key, value in known.items() if key != "Preferences"}
+    placement = {**rest, "Preferences": list(preferences)} if preferences else rest
+    return {**spec, "TaskTemplate": {**template, "Placement": placement}}
+
+
+def _scaled(spec: Mapping[str, Any], replicas: int) -> Spec:
+    mode = spec["Mode"]
+    return {**spec, "Mode": {**mode, "Replicated": {**mode["Replicated"], "Replicas": replicas}}}

@@ -1,0 +1,166 @@
+"""Records as DynamoDB items, and back. Empty values are left out, so that ``due`` makes a sparse index."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.protocol.messages import Task
+from chalicelib.state.cluster import Breaker, Census, Host
+from chalicelib.state.incident import Incident
+from chalicelib.state.instance import Hook, Role, Transition
+from chalicelib.state.job import Errand, Stage
+from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import Node
+from chalicelib.state.scheduled_change import Notice
+from chalicelib.state.settings import Conduct, Recommendations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Item = dict[str, Any]
+
+ENUMS = {
+    "role": Role,
+    "state": NodeState,
+    "transition": Transition,
+    "recommendations": Recommendations,
+    "task": Task,
+    "stage": Stage,
+}
+PARTS: dict[str, type] = {"hooks": Hook, "notices": Notice}
+EMPTY = (None, "", (), False)
+WHOLE = frozenset({"version", "attempts"})
+
+
+def key(cluster: str, item: str) -> Item:
+    """The primary key."""
+    return {"cluster": {"S": cluster}, "item": {"S": item}}
+
+
+def number(value: float) -> Item:
+    """A number attribute. Floats are exact: DynamoDB keeps 38 digits."""
+    return {"N": repr(value)}
+
+
+def strings(values: Iterable[str]) -> Item:
+    """A list of strings; a string set could not be empty."""
+    return {"L": [{"S": value} for value in values]}
+
+
+def texts(attribute: Item) -> tuple[str, ...]:
+    """The strings of a list attribute."""
+    return tuple(value["S"] for value in attribute["L"])
+
+
+def node_item(node: Node) -> Item:
+    """A node's record."""
+    return key(node.cluster, f"node#{node.instance}") | _attributes(node)
+
+
+def node_from(item: Item) -> Node:
+    """A node from its record; attributes that this version does not know are passed over."""
+    return Node(**_values(Node, item))
+
+
+def incident_item(cluster: str, incident: Incident) -> Item:
+    """An incident."""
+    attributes = _attributes(incident)
+    attributes["name"] = attributes.pop("key")
+    return key(cluster, f"incident#{incident.key}") | attributes
+
+
+def incident_from(item: Item) -> Incident:
+    """An incident from its item; one that cannot be read stands there as such, and stops no cluster."""
+    try:
+        return Incident(**_values(Incident, {"key": item["name"], **item}))
+    except (KeyError, TypeError, ValueError) as error:
+        name = item["item"]["S"].removeprefix("incident#")
+        what = f"this incident cannot be read: {type(error).__name__} {error}"
+        return Incident(key=name, at=0.0, what=what, left="-", remedy="delete its item", told=True)
+
+
+def errand_item(cluster: str, errand: Errand) -> Item:
+    """A cluster's errand of one task; the last one stays until the next."""
+    return key(cluster, f"errand#{errand.task.value}") | _attributes(errand)
+
+
+def errand_from(item: Item) -> Errand:
+    """An errand from its item."""
+    return Errand(**_values(Errand, item))
+
+
+def conduct_from(item: Item | None) -> Conduct:
+    """How a cluster is to be treated; as usual if nothing is recorded."""
+    return Conduct(**_values(Conduct, item)) if item else Conduct()
+
+
+def attribute(value: Any) -> Item:
+    """A value as an attribute."""
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, tuple):
+        return {"L": [{"M": _attributes(part)} for part in value]}
+    return (
+        {"S": str(value.value if isinstance(value, Enum) else value)}
+        if isinstance(value, str)
+        else number(value)
+    )
+
+
+def _attributes(record: Any) -> Item:
+    """The fields of a dataclass that are not empty, and those that it cannot be made without."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    needed = {one.name for one in fields(record) if one.default is one.default_factory is MISSING}
+    found = {name: attribute(value) for name, value in values.items() if value not in EMPTY or name in needed}
+    if "expires" in found:
+        found["expires"] = number(int(values["expires"]))  # time to live wants whole seconds
+    return found
+
+
+def _values(kind: Any, item: Item) -> dict[str, Any]:
+    known = {field.name for field in fields(kind)}
+    return {name: _value(name, found) for name, found in item.items() if name in known}
+
+
+def breaker_attributes(breaker: Breaker) -> Item:
+    """A breaker's attributes."""
+    return {field.name: number(getattr(breaker, field.name)) for field in fields(breaker)}
+
+
+def breaker_from(item: Item | None) -> Breaker:
+    """A breaker; closed if nothing is recorded."""
+    if not item:
+        return Breaker()
+    return Breaker(int(item["failures"]["N"]), float(item["open_until"]["N"]), float(item["good"]["N"]))
+
+
+def host_from(manager: str, record: Item | None, breaker: Item | None) -> Host:
+    """A manager as a place to run commands; gone if it has no record."""
+    node = node_from(record) if record else None
+    state, address = (node.state, node.address) if node else (NodeState.GONE, "")
+    return Host(manager, state, breaker_from(breaker), address)
+
+
+def census_item(census: Census) -> Item:
+    """What is recorded of the census."""
+    times = {"taken": number(census.taken), "busy_until": number(census.busy_until)}
+    return key("*", "census") | times | {"clusters": strings(census.clusters)}
+
+
+def census_from(item: Item | None) -> Census:
+    """The census; one of long ago if nothing is recorded."""
+    if not item:
+        return Census()
+    return Census(float(item["taken"]["N"]), float(item["busy_until"]["N"]), texts(item["clusters"]))
+
+
+def _value(name: str, found: Item) -> Any:
+    if "BOOL" in found:
+        return found["BOOL"]
+    if "L" in found:
+        return tuple(PARTS[name](**_values(PARTS[name], part["M"])) for part in found["L"])
+    if "N" in found:
+        return int(found["N"]) if name in WHOLE else float(found["N"])
+    return ENUMS.get(name, str)(found["S"])

@@ -1,0 +1,65 @@
+"""What the handlers reach outside of themselves, and how it is put together for real."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from chalicelib.adapters.dynamodb.store import WRITERS, DynamoStore
+from chalicelib.adapters.ec2 import AwsFleet
+from chalicelib.adapters.ports import World
+from chalicelib.adapters.run_command import SsmHosts
+from chalicelib.adapters.sns import SnsTopic
+from chalicelib.environment import from_environment
+from chalicelib.state.settings import Policy
+
+if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_sns import SNSClient
+
+
+# Botocore itself repeats throttled and broken calls with jitter, for some two seconds at most; what is still
+# refused then comes back to dispatch.py, which knows the time budget. So no further library is needed for it.
+PATIENCE = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+def connected() -> World:
+    """The real world, for one invocation. Raises SettingError."""
+    settings = from_environment(os.environ)
+    store, hosts, fleet, messages = _adapters(settings.table, settings.topic)
+    return World(store, hosts, fleet, messages, policy=Policy(notice=settings.notice))
+
+
+@cache
+def _adapters(table: str, topic: str) -> tuple[DynamoStore, SsmHosts, AwsFleet, SnsTopic]:
+    """Made at the first event, as deploying imports the app too; kept while the container lives."""
+    # Older signatures are refused in newer regions, and so is an address that does not name the region.
+    signed = PATIENCE.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+    many = PATIENCE.merge(Config(max_pool_connections=WRITERS))
+    return (
+        DynamoStore(boto3.client("dynamodb", config=many), table),
+        SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
+        AwsFleet(_ec2, _autoscaling),
+        SnsTopic(_sns, topic),
+    )
+
+
+@cache
+def _autoscaling() -> AutoScalingClient:
+    return boto3.client("autoscaling", config=PATIENCE)
+
+
+@cache
+def _sns() -> SNSClient:
+    return boto3.client("sns", config=PATIENCE)
+
+
+@cache
+def _ec2() -> EC2Client:
+    """The largest of the clients: 0.1 s of a cold start. A page of its census is a thousand instances."""
+    return boto3.client("ec2", config=PATIENCE.merge(Config(read_timeout=20)))

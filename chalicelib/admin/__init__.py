@@ -1,0 +1,1 @@
+"""Manual calls: what people ask, order and read."""

@@ -1,0 +1,234 @@
+"""What people call with `chalice invoke -n <name>`: the payload is checked and becomes an event.
+
+What cannot be done raises CallError with one line, and changes nothing. With ``dry_run`` the plan is answered
+instead of carried out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.adapters.wiring import connected
+from chalicelib.admin.dry_run import described
+from chalicelib.admin.payloads import (
+    Field,
+    checked,
+    count,
+    flag,
+    instance,
+    name,
+    names,
+    one_of,
+    seconds,
+    settling,
+    span,
+    text,
+)
+from chalicelib.admin.status import status_of
+from chalicelib.admin.tables import shown
+from chalicelib.admin.waiting import asked, ordered
+from chalicelib.errors import CallError
+from chalicelib.events import (
+    ConductOrdered,
+    EvacuationOrdered,
+    GiveBackOrdered,
+    RedriveOrdered,
+    TaskOrdered,
+    Tick,
+)
+from chalicelib.pipeline import follow, load
+from chalicelib.protocol.messages import Arguments, Mode, Rebalance, Task
+from chalicelib.rules import decide
+from chalicelib.state.instance import Role
+from chalicelib.state.settings import Recommendations
+
+if TYPE_CHECKING:
+    from chalicelib.adapters.ports import World
+    from chalicelib.events import Event
+
+Payload = Mapping[str, Any]
+Call = Callable[[Payload, "World"], dict[str, Any]]
+CLUSTER = {"cluster": Field(name, required=True), "dry_run": Field(flag)}
+NAMED = CLUSTER | {"instance": Field(instance, required=True)}
+EVERY_FRAME = 1000
+GENTLE = 600.0  # seconds for an evacuation that nothing hurries
+
+
+def call(which: str, payload: object, world: World | None = None) -> dict[str, Any]:
+    """Carry out a manual call. Raises CallError.
+
+    Lambda answers an error with its traceback, as far as ``sys.tracebacklimit`` lets the traceback module see
+    it, and ``chalice invoke`` prints all of that: who called wrongly is to read the one line only.
+    """
+    sys.tracebacklimit = EVERY_FRAME
+    fields, perform = CALLS[which]
+    try:
+        valid = checked(payload, fields)
+        world = world or connected()
+        _known(valid, world)
+        return perform(valid, world)
+    except CallError:
+        sys.tracebacklimit = 0
+        raise
+
+
+def _known(payload: Payload, world: World) -> None:
+    cluster = payload.get("cluster")
+    if cluster is None:
+        return
+    known = world.store.census().clusters
+    if cluster not in known:
+        raise CallError(f"there is no cluster {cluster!r}; known are {', '.join(known) or 'none yet'}")
+    wanted = payload.get("instance")
+    if wanted and not world.store.node(cluster, wanted):
+        raise CallError(f"{cluster} has no instance {wanted}: status shows those that it has")
+
+
+def _done(event: Event, payload: Payload, world: World) -> dict[str, Any]:
+    """Carry the order out, or with ``dry_run`` say what would be done: one plan, another executor."""
+    cluster = payload["cluster"]
+    if payload.get("dry_run"):
+        plan = decide(event, load(event, cluster, world))
+        if plan.refused:
+            raise CallError(plan.reason)
+        return described(plan)
+    return {"done": list(follow(event, cluster, world))}
+
+
+def _status(payload: Payload, world: World) -> dict[str, Any]:
+    return status_of(payload.get("cluster"), world)
+
+
+def _evacuate(payload: Payload, world: World) -> dict[str, Any]:
+    wanted = payload.get("seconds", GENTLE), payload.get("give_back", 0.0)
+    return _done(EvacuationOrdered(world.clock.now(), payload["instance"], *wanted), payload, world)
+
+
+def _give_back(payload: Payload, world: World) -> dict[str, Any]:
+    return _done(GiveBackOrdered(world.clock.now(), payload["instance"]), payload, world)
+
+
+def _configure(payload: Payload, world: World) -> dict[str, Any]:
+    changes = {key: value for key, value in payload.items() if key not in CLUSTER}
+    if not changes:
+        settings = ", ".join(sorted(set(CALLS["configure"][0]) - set(CLUSTER)))
+        raise CallError(f"there is nothing to configure: give some of {settings}")
+    return _done(ConductOrdered(world.clock.now(), changes), payload, world)
+
+
+def _pause(payload: Payload, world: World) -> dict[str, Any]:
+    return _done(ConductOrdered(world.clock.now(), {"paused": True}), payload, world)
+
+
+def _resume(payload: Payload, world: World) -> dict[str, Any]:
+    """Catches up at once, not with the next tick."""
+    answer = _done(ConductOrdered(world.clock.now(), {"paused": False}), payload, world)
+    if not payload.get("dry_run"):
+        answer["done"] += follow(Tick(), payload["cluster"], world)
+    return answer
+
+
+def _redrive(payload: Payload, world: World) -> dict[str, Any]:
+    return _done(RedriveOrdered(world.clock.now(), payload.get("instance", "")), payload, world)
+
+
+def _init(payload: Payload, world: World) -> dict[str, Any]:
+    return _on_manager(Task.INIT, payload, world)
+
+
+def _recover(payload: Payload, world: World) -> dict[str, Any]:
+    if payload["confirm"] != payload["cluster"]:
+        raise CallError(
+            f"confirm must be the cluster's name, {payload['cluster']!r}: recover makes a new swarm of one"
+            " manager's state, and is for a quorum that is lost for good"
+        )
+    return _on_manager(Task.RECOVER, payload, world)
+
+
+def _on_manager(task: Task, payload: Payload, world: World) -> dict[str, Any]:
+    cluster, manager = payload["cluster"], payload["instance"]
+    if manager not in world.store.managers(cluster):
+        raise CallError(f"{manager} is no manager of {cluster}: status shows which are")
+    return _order(TaskOrdered(world.clock.now(), task, manager), payload, world)
+
+
+def _rotate_tokens(payload: Payload, world: World) -> dict[str, Any]:
+    return _order(TaskOrdered(world.clock.now(), Task.ROTATE_TOKENS), payload, world)
+
+
+def _promote(payload: Payload, world: World) -> dict[str, Any]:
+    return _turned(Task.PROMOTE, Role.MANAGER, payload, world)
+
+
+def _demote(payload: Payload, world: World) -> dict[str, Any]:
+    return _turned(Task.DEMOTE, Role.WORKER, payload, world)
+
+
+def _turned(task: Task, role: Role, payload: Payload, world: World) -> dict[str, Any]:
+    """The node is what it is told to be until it joins again: then it is what its instance is tagged."""
+    instance = payload["instance"]
+    answer = _order(TaskOrdered(world.clock.now(), task, instance), payload, world)
+    node = world.store.node(payload["cluster"], instance)
+    if node and node.role is not role:
+        answer["warning"] = (
+            f"{instance} is tagged swarmkeeper:role={node.role.value}: it is that again when it is given back"
+            f" or joins anew, and commands for managers go by the tag; tag it {role.value} to keep it so"
+        )
+    return answer
+
+
+def _rebalance(payload: Payload, world: World) -> dict[str, Any]:
+    wanted = Rebalance(
+        services=tuple(payload.get("services", ())),
+        mode=payload.get("mode", ""),
+        dry_run=payload.get("dry_run", False),
+        max_moves=payload.get("max_moves", 0),
+    )
+    cluster = payload["cluster"]
+    _going(cluster, world)
+    if wanted.dry_run:
+        arguments = Arguments(labels={"swarmkeeper.cluster": cluster}, rebalance=wanted)
+        return {"dry_run": True, **shown(asked(Task.REBALANCE, arguments, cluster, world))}
+    return _order(TaskOrdered(world.clock.now(), Task.REBALANCE, rebalance=wanted), payload, world)
+
+
+def _order(event: TaskOrdered, payload: Payload, world: World) -> dict[str, Any]:
+    cluster = payload["cluster"]
+    if not world.store.managers(cluster):
+        raise CallError(f"{cluster} has no manager: tag an instance with swarmkeeper:role=manager")
+    _going(cluster, world)
+    if payload.get("dry_run"):
+        return _done(event, payload, world)
+    return ordered(event, cluster, world)
+
+
+def _going(cluster: str, world: World) -> None:
+    if world.store.conduct(cluster).paused:
+        raise CallError(f"{cluster} is paused, nothing is sent: resume it first")
+
+
+CALLS: dict[str, tuple[Mapping[str, Field], Call]] = {
+    "status": ({"cluster": Field(name)}, _status),
+    "evacuate": (NAMED | {"seconds": Field(seconds), "give_back": Field(seconds)}, _evacuate),
+    "give_back": (NAMED, _give_back),
+    "configure": (
+        CLUSTER
+        | {"recommendations": Field(one_of(Recommendations)), "drills": Field(flag), "notify": Field(flag)}
+        | {"rebalance": Field(flag), "settle": Field(settling), "cooldown": Field(span)},
+        _configure,
+    ),
+    "pause": (CLUSTER, _pause),
+    "resume": (CLUSTER, _resume),
+    "redrive": (CLUSTER | {"instance": Field(instance)}, _redrive),
+    "init": (NAMED, _init),
+    "rotate_tokens": (CLUSTER, _rotate_tokens),
+    "promote": (NAMED, _promote),
+    "demote": (NAMED, _demote),
+    "rebalance": (
+        CLUSTER | {"services": Field(names), "mode": Field(one_of(Mode)), "max_moves": Field(count)},
+        _rebalance,
+    ),
+    "recover": (NAMED | {"confirm": Field(text, required=True)}, _recover),
+}

@@ -1,0 +1,109 @@
+"""The payloads of manual calls, each field checked; an error is one line that names the field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from chalicelib.errors import CallError
+from chalicelib.protocol.messages import INSTANCE
+from chalicelib.state.instance import NAME
+
+SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # what Swarm takes as a name
+MOST = 100_000
+FEW = 50  # services that one call names; without names it is all that opted in
+LONGEST = 43_200.0  # seconds, half a day: more was meant as milliseconds
+SETTLING = 600.0  # seconds: the agent lets joins settle inside the half hour that it has to rebalance
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """How a field is checked (``check`` answers what is wanted where the value is not that)."""
+
+    check: Callable[[Any], str]
+    required: bool = False
+
+
+def checked(payload: object, fields: Mapping[str, Field]) -> dict[str, Any]:
+    """The payload, which has these fields only; an absent one (None) is an empty one. Raises CallError."""
+    given = {} if payload is None else payload
+    if not isinstance(given, dict):
+        raise CallError(f"the payload must be a JSON object, not {str(payload)[:100]!r}")
+    known = ", ".join(sorted(fields))
+    if unknown := sorted(set(map(str, given)) - set(fields)):
+        raise CallError(f"unknown field {unknown[0][:100]!r}; known are {known}")
+    for field, rule in fields.items():
+        if field not in given:
+            if rule.required:
+                raise CallError(f"{field} is missing; known fields are {known}")
+        elif wanted := rule.check(given[field]):
+            raise CallError(f"{field} must be {wanted}, not {str(given[field])[:100]!r}")
+    return given
+
+
+def name(value: Any) -> str:
+    """A cluster's name."""
+    good = isinstance(value, str) and NAME.fullmatch(value)
+    return "" if good else "a cluster's name (letters, digits, '.', '_', '-')"
+
+
+def instance(value: Any) -> str:
+    """An instance id."""
+    good = isinstance(value, str) and INSTANCE.match(value)
+    return "" if good else "an EC2 instance id such as i-0123456789abcdef0"
+
+
+def flag(value: Any) -> str:
+    """A boolean."""
+    return "" if isinstance(value, bool) else "true or false"
+
+
+def seconds(value: Any) -> str:
+    """A time span."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LONGEST
+    return "" if good else f"a number of seconds between 0 and {LONGEST:.0f}"
+
+
+def span(value: Any) -> str:
+    """A time span, or none at all."""
+    return "" if value == 0 and not isinstance(value, bool) else seconds(value)
+
+
+def settling(value: Any) -> str:
+    """A time span that a rebalance can wait for joins."""
+    good = not span(value) and value <= SETTLING
+    return "" if good else f"a number of seconds from 0 to {SETTLING:.0f}"
+
+
+def count(value: Any) -> str:
+    """How many."""
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
+    return "" if good else f"a whole number from 1 to {MOST}"
+
+
+def names(value: Any) -> str:
+    """A list of services."""
+    good = isinstance(value, list) and 0 < len(value) <= FEW and all(map(_service, value))
+    return "" if good else f"a list of 1 to {FEW} names or ids of services"
+
+
+def _service(value: Any) -> bool:
+    return isinstance(value, str) and bool(SERVICE.fullmatch(value))
+
+
+def text(value: Any) -> str:
+    """A text."""
+    return "" if isinstance(value, str) else "a text"
+
+
+def one_of(choices: type[Enum]) -> Callable[[Any], str]:
+    """One of an enumeration's values."""
+
+    def check(value: Any) -> str:
+        known = [choice.value for choice in choices]
+        return "" if isinstance(value, str) and value in known else "one of " + ", ".join(known)
+
+    return check

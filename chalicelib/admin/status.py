@@ -1,0 +1,72 @@
+"""What is recorded, for people: `chalice invoke -n status`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.admin.tables import shown
+from chalicelib.admin.waiting import described
+from chalicelib.protocol.codec import ProtocolError, decode_result
+from chalicelib.state.lifecycle import NodeState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chalicelib.adapters.ports import World
+    from chalicelib.state.job import Errand
+    from chalicelib.state.node import Node
+
+MOST = 2_000_000  # characters of nodes, and of incidents: Lambda answers with six million bytes at most
+
+
+def status_of(wanted: str | None, world: World) -> dict[str, Any]:
+    """Census time, and what is recorded of all clusters, or of one; very much of it is shown in part."""
+    census = world.store.census()
+    names = [name for name in census.clusters if wanted in (None, name)]
+    most = MOST // max(len(names), 1)
+    return {"census": census.taken, "clusters": {name: _cluster(name, most, world) for name in names}}
+
+
+def _cluster(name: str, most: int, world: World) -> dict[str, Any]:
+    """``nodes``: those with work first, the gone ones last. ``left_out``: how many did not fit."""
+    store = world.store
+    records, incidents = store.nodes(name), store.incidents(name)
+    nodes = _fitting((asdict(node) for node in sorted(records, key=_calm)), most)
+    newest = sorted(incidents, key=lambda incident: -incident.at)
+    told = _fitting((asdict(incident) for incident in newest), most)
+    return {
+        "settings": asdict(store.conduct(name)),
+        "managers": [asdict(host) for host in store.hosts(name)],
+        "states": Counter(node.state.value for node in records),
+        "nodes": nodes,
+        "incidents": told,
+        "left_out": {"nodes": len(records) - len(nodes), "incidents": len(incidents) - len(told)},
+        "errands": [_errand(errand) for errand in store.errands(name)],
+    }
+
+
+def _calm(node: Node) -> tuple[bool, bool, str]:
+    resting = node.due is None and not node.given_up
+    return node.state is NodeState.GONE, resting, node.instance
+
+
+def _fitting(rows: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """The first rows, as JSON no more than so many characters."""
+    fitting, size = [], 0
+    for row in rows:
+        size += len(json.dumps(row))
+        if size > most:
+            break
+        fitting.append(row)
+    return fitting
+
+
+def _errand(errand: Errand) -> dict[str, Any]:
+    try:
+        result = decode_result(errand.result) if errand.result else None
+    except ProtocolError:
+        result = None  # of another version; what became of it is in the reason too
+    return described(errand) | ({"result": shown(result)} if result and result.spreads else {})

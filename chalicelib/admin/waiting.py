@@ -1,0 +1,96 @@
+"""Wait for the end of what a person ordered or asks, as long as the caller listens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.admin.tables import shown, summary
+from chalicelib.delivery.manager_choice import choose
+from chalicelib.errors import CallError, ThrottledError, UnreachableError
+from chalicelib.events import IN_FLIGHT, UNKNOWN, CommandFinished, InvocationEnded, finished
+from chalicelib.pipeline import follow
+from chalicelib.protocol.codec import decode_result
+from chalicelib.protocol.messages import Arguments, Task
+from chalicelib.rules.cluster.jobs import RESOLUTION
+from chalicelib.state.job import Stage
+
+if TYPE_CHECKING:
+    from chalicelib.adapters.ports import World
+    from chalicelib.events import TaskOrdered
+    from chalicelib.protocol.messages import Result
+    from chalicelib.state.job import Errand
+
+WAIT = 50.0  # seconds; ``chalice invoke`` listens for sixty
+LOOK = 1.0
+ASKING = 60  # seconds that a question may take a host
+
+
+def ordered(event: TaskOrdered, cluster: str, world: World) -> dict[str, Any]:
+    """Give the order, and answer how far it has come. Raises CallError where it is refused or has failed."""
+    until = world.clock.now() + WAIT
+    reasons = list(follow(event, cluster, world))
+    errand = first = _errand(event.task, cluster, world)
+    while errand.open and errand.command and errand.since == first.since and world.clock.now() < until:
+        if end := _end(errand.task, errand.command, errand.manager, world):
+            reasons += follow(end, cluster, world)
+        else:
+            world.clock.sleep(LOOK)
+        errand = _errand(event.task, cluster, world)
+    result = _result(errand, event.time)
+    if errand.stage is Stage.FAILED or (result and not result.ok):
+        why = (result.error or summary(result) if result else "") or errand.reason
+        raise CallError(f"{event.task.value} failed on {first.manager or 'no manager'}: {why}")
+    # Where a node joined meanwhile, the record tells of what follows this order already.
+    which = "errand" if errand.since == first.since else "next"
+    return {"done": reasons, which: described(errand)} | (shown(result) if result and result.spreads else {})
+
+
+def asked(task: Task, arguments: Arguments, cluster: str, world: World) -> Result:
+    """What a manager answers to a question, which changes nothing and is not recorded. Raises CallError."""
+    host = choose(world.store.hosts(cluster), world.clock.now())
+    if host is None:
+        raise CallError(f"{cluster} has no manager: tag an instance with swarmkeeper:role=manager")
+    until = world.clock.now() + WAIT
+    try:
+        command = world.hosts.send((host.instance,), cluster, task, arguments, ASKING)
+    except (ThrottledError, UnreachableError) as error:
+        raise CallError(f"{host.instance} could not be asked: {error}; nothing was changed") from error
+    while world.clock.now() < until:
+        if end := _end(task, command, host.instance, world):
+            if end.result is None:
+                raise CallError(f"{host.instance} says: {end.failure}; nothing was changed")
+            if end.result.error:
+                raise CallError(f"{host.instance} says: {end.result.error}")
+            return end.result
+        world.clock.sleep(LOOK)
+    raise CallError(f"{host.instance} has not answered {command} in {WAIT:.0f} s; nothing was changed")
+
+
+def described(errand: Errand) -> dict[str, Any]:
+    """How far an errand has come."""
+    hidden = {"arguments", "version", "stage", "result"}
+    return {"state": errand.stage.value} | {
+        name: value for name, value in asdict(errand).items() if name not in hidden
+    }
+
+
+def _result(errand: Errand, since: float) -> Result | None:
+    """The errand's result, if it is of an end after that time."""
+    fresh = errand.result and errand.ended + RESOLUTION >= since
+    return decode_result(errand.result) if fresh else None
+
+
+def _errand(task: Task, cluster: str, world: World) -> Errand:
+    return next(errand for errand in world.store.errands(cluster) if errand.task is task)
+
+
+def _end(task: Task, command: str, manager: str, world: World) -> CommandFinished | None:
+    """The end of a command; None while it runs, or AWS forbids to look."""
+    try:
+        answer = world.hosts.answer(command, manager)
+    except ThrottledError:
+        return None
+    if answer.status in IN_FLIGHT | {UNKNOWN}:
+        return None
+    return finished(InvocationEnded(world.clock.now(), command, manager), task, answer)

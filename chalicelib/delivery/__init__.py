@@ -1,0 +1,1 @@
+"""Get commands to hosts: batch them, choose a manager, send, and stay until one has begun."""

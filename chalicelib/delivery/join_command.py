@@ -1,0 +1,60 @@
+"""Have instances join: the command runs on the very ones that it is about, not on a manager."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chalicelib.errors import ThrottledError, UnreachableError
+from chalicelib.metrics import Measure, Metric
+from chalicelib.observability import measure
+from chalicelib.rules.retry import SPARED, pause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chalicelib.adapters.ports import World
+    from chalicelib.delivery.batching import Batch
+    from chalicelib.state.node import Node
+
+
+def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
+    """Have those subjects run the batch that Run Command reaches; answers how many, and "" or a problem.
+
+    An instance needs a while after its start until it is reached. It is not waited for here, where
+    evacuations would wait too: each look that misses it is an attempt, and makes the next later. Where there
+    is no swarm to join, attempts are not used up: that is no fault of the instance's.
+    """
+    now = world.clock.now()
+    if not batch.settled:
+        batch = replace(batch, nodes=tuple(map(_spared, batch.nodes)))
+    if not batch.managers:
+        _postpone(batch.nodes, "no manager stays that it could join at", world)
+        return 0, ""
+    try:
+        reached = world.hosts.reachable(tuple(node.instance for node in batch.nodes))
+        there = tuple(node for node in batch.nodes if node.instance in reached)
+        missed = [node for node in batch.nodes if node not in there]
+        _postpone(missed, "Run Command cannot reach it yet", world)
+        if not there:
+            return 0, ""
+        batch, names = replace(batch, nodes=there), tuple(node.instance for node in there)
+        command = world.hosts.send(names, cluster, batch.task, batch.arguments, batch.seconds(now))
+    except ThrottledError as error:
+        return 0, str(error)
+    except UnreachableError as error:
+        _postpone(batch.nodes, str(error), world)
+        return 0, ""
+    due = now + world.policy.patience
+    measure(cluster, [Measure(Metric.COMMANDS_SENT)])
+    return sum(world.store.move(node, node.sent(command, node.instance, due=due)) for node in there), ""
+
+
+def _spared(node: Node) -> Node:
+    return replace(node, attempts=min(node.attempts, SPARED - 1))
+
+
+def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
+    for node in nodes:
+        due = world.clock.now() + pause(node.attempts + 1, node.instance)
+        world.store.move(node, replace(node.reopened(due=due, reason=reason), attempts=node.attempts + 1))

@@ -1,0 +1,54 @@
+"""What a person wants, from a manual call that was validated (calls.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chalicelib.protocol.messages import Rebalance, Task
+
+EVERYTHING = Rebalance()
+
+
+@dataclass(frozen=True, slots=True)
+class EvacuationOrdered:
+    """Empty a node inside so many ``seconds``; give it back after so many more (0: keep it empty)."""
+
+    time: float
+    instance: str
+    seconds: float
+    back: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBackOrdered:
+    """Let an evacuated node have tasks again."""
+
+    time: float
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveOrdered:
+    """Do again what was given up, for one instance or ("") for all."""
+
+    time: float
+    instance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConductOrdered:
+    """The cluster shall behave otherwise: fields of cluster.Conduct and their new values."""
+
+    time: float
+    changes: Mapping[str, str | bool | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOrdered:
+    """The cluster shall have a task done, about one ``instance`` or ("") about itself."""
+
+    time: float
+    task: Task
+    instance: str = ""
+    rebalance: Rebalance = EVERYTHING

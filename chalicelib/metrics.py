@@ -1,0 +1,43 @@
+"""What is counted and measured, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Metric(StrEnum):
+    """What is counted or measured; see observability.py for the units."""
+
+    INTERRUPTIONS = "Interruptions"
+    DUPLICATES = "Duplicates"
+    FOREIGN_INSTANCES = "ForeignInstances"
+    FOREIGN_FLEETS = "ForeignFleets"
+    FOREIGN_COMMANDS = "ForeignCommands"
+    MALFORMED_EVENTS = "MalformedEvents"
+    COMMANDS_SENT = "CommandsSent"
+    COMMAND_FAILURES = "CommandFailures"
+    BREAKERS_OPENED = "BreakersOpened"
+    NODES_JOINED = "NodesJoined"
+    LATE_WARNINGS = "LateWarnings"
+    NODES_EVACUATED = "NodesEvacuated"
+    NODES_DRAINED = "NodesDrained"
+    NODES_DOWN = "NodesDown"
+    NODES_ABSENT = "NodesAbsent"
+    SECONDS_TO_SAFE = "SecondsToSafe"
+    NODES_GONE = "NodesGone"
+    OVERDUE_INTENTS = "OverdueIntents"
+    RECOMMENDATIONS = "Recommendations"
+    GIVEN_UP = "GivenUp"
+    DRILLS = "Drills"
+    REBALANCES = "Rebalances"
+    TASKS_MOVED = "TasksMoved"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One value of a metric; seconds for SECONDS_TO_SAFE, otherwise a count."""
+
+    metric: Metric
+    value: float = 1
+    instance: str = ""

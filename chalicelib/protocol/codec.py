@@ -1,0 +1,237 @@
+"""What handlers and hosts say to each other, as one line of JSON.
+
+Standard library only and Python 3.10 syntax: this module travels inside the agent too.
+A handler sends ``<task> <arguments JSON>``; the agent answers with one result line, the last of its stdout.
+Run Command keeps the first 24,000 characters of stdout, so a result never grows past ``MAX_LINE``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from chalicelib.protocol.messages import (
+    INSTANCE,
+    Arguments,
+    Balance,
+    Fate,
+    Listing,
+    Mode,
+    NodeReport,
+    Rebalance,
+    Result,
+    ServiceReport,
+    SpreadReport,
+    Subject,
+    Task,
+    Way,
+)
+
+MAX_LINE = 20_000
+FAR = 1e11  # seconds since the epoch; more was meant as milliseconds
+ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}\Z")
+NODE = re.compile(r"[a-z0-9]{0,64}\Z")
+
+
+class ProtocolError(ValueError):
+    """A message that does not have the agreed shape; the text says which field is wrong."""
+
+
+def encode_arguments(arguments: Arguments) -> str:
+    """Arguments as one line of JSON; what only some tasks have is left out where it is empty."""
+    optional = {"managers", "role", "labels", "rebalance", "look"}
+    given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
+    if arguments.rebalance == Rebalance():
+        del given["rebalance"]
+    return json.dumps(given, separators=(",", ":"), sort_keys=True)
+
+
+def decode_arguments(text: str) -> Arguments:
+    """Arguments from JSON; raises ProtocolError naming the field that is wrong."""
+    message = _object(text, "arguments")
+    _known(message, {row.name for row in fields(Arguments)}, "arguments")
+    deadline = message.get("deadline", 0.0)
+    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 <= deadline < FAR:
+        raise ProtocolError(f"deadline must be seconds since the epoch, not {deadline!r}")
+    return Arguments(
+        tuple(map(_subject, _list(message, "subjects"))),
+        float(deadline),
+        tuple(map(_address, _list(message, "managers"))),
+        _role(message.get("role", "")),
+        _labels(message.get("labels", {})),
+        _rebalance(message.get("rebalance", {})),
+        int(_count(message, "look")),
+    )
+
+
+def encode_result(result: Result) -> str:
+    """A result as one line of at most MAX_LINE characters.
+
+    To fit, the hosts of the widest spreads are dropped, then the last service reports, then the nodes'
+    details and the error are cut, then the last rows of what ``inspect`` saw are dropped, then the last nodes
+    that are down. The fate of a node, or of a service in a rebalance, is never left out.
+    """
+    while True:
+        line = json.dumps(asdict(result), separators=(",", ":"), sort_keys=True)
+        smaller = _smaller(result)
+        if len(line) <= MAX_LINE or smaller == result:
+            return line
+        result = smaller
+
+
+def _smaller(result: Result) -> Result:
+    rows = result.facts.get("nodes") or []
+    if widest := max(map(_hosts, result.spreads), default=0):
+        cut_down = tuple(_narrower(row) if _hosts(row) == widest else row for row in result.spreads)
+        return replace(result, spreads=cut_down, left_out=result.left_out + 1)
+    if result.services:
+        keep = len(result.services) * 3 // 4
+        left_out = result.left_out + len(result.services) - keep
+        return replace(result, services=result.services[:keep], left_out=left_out)
+    if longest := max(
+        (len(text) for text in (result.error, *(node.detail for node in result.nodes))), default=0
+    ):
+        cut = tuple(replace(node, detail=node.detail[: longest * 3 // 4]) for node in result.nodes)
+        return replace(result, nodes=cut, error=result.error[: longest * 3 // 4])
+    if rows:
+        keep = len(rows) * 3 // 4
+        facts = {**result.facts, "nodes": rows[:keep]}
+        return replace(result, facts=facts, left_out=result.left_out + len(rows) - keep)
+    return _fewer_down(result)
+
+
+def _fewer_down(result: Result) -> Result:
+    down = result.listing.down if result.listing else ()
+    if result.listing is None or not down:
+        return result
+    keep = len(down) * 3 // 4
+    left_out = result.left_out + len(down) - keep
+    return replace(result, listing=replace(result.listing, down=down[:keep]), left_out=left_out)
+
+
+def _hosts(spread: SpreadReport) -> int:
+    return len(spread.before) + len(spread.plan) + len(spread.after)
+
+
+def _narrower(spread: SpreadReport) -> SpreadReport:
+    return replace(spread, before={}, plan={}, after={})
+
+
+def decode_result(stdout: str) -> Result:
+    """The result on the last line of an agent's stdout; raises ProtocolError if there is none."""
+    lines = stdout.strip().splitlines()
+    if not lines:
+        raise ProtocolError("the agent printed nothing")
+    message = _object(lines[-1], "result")
+    try:
+        return Result(
+            task=Task(message["task"]),
+            ok=bool(message["ok"]),
+            nodes=tuple(
+                NodeReport(**{**row, "fate": Fate(row["fate"]), "detail": str(row.get("detail", ""))})
+                for row in _list(message, "nodes")
+            ),
+            services=tuple(
+                ServiceReport(**{**row, "way": Way(row["way"])}) for row in _list(message, "services")
+            ),
+            error=str(message.get("error", "")),
+            left_out=int(message.get("left_out", 0)),
+            facts=dict(message.get("facts", {})),
+            spreads=tuple(map(_spread, _list(message, "spreads"))),
+            wait=float(message.get("wait", 0.0)),
+            listing=_listing(message.get("listing")),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"the agent's result does not have the agreed shape: {error!r}") from error
+
+
+def _subject(row: Any) -> Subject:
+    if not isinstance(row, dict):
+        raise ProtocolError(f"a subject must be an object, not {row!r}")
+    _known(row, {"instance", "address", "node", "version"}, "a subject")
+    instance, address, node = (str(row.get(name, "")) for name in ("instance", "address", "node"))
+    subject = Subject(instance, address, node, int(_count(row, "version")))
+    if not INSTANCE.match(subject.instance):
+        raise ProtocolError(
+            f"instance must be an EC2 instance id (i-0123456789abcdef0), not {subject.instance!r}"
+        )
+    if not ADDRESS.match(subject.address):
+        raise ProtocolError(f"address must be a private IPv4 address, not {subject.address!r}")
+    if not NODE.match(subject.node):
+        raise ProtocolError(f"node must be a Swarm node id, not {subject.node!r}")
+    return subject
+
+
+def _address(value: Any) -> str:
+    if not isinstance(value, str) or not ADDRESS.match(value):
+        raise ProtocolError(f"managers must be private IPv4 addresses, not {value!r}")
+    return value
+
+
+def _role(value: Any) -> str:
+    if value not in ("", "manager", "worker"):
+        raise ProtocolError(f"role must be manager or worker, not {value!r}")
+    return str(value)
+
+
+def _labels(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ProtocolError(f"labels must be an object of strings, not {value!r}")
+    return value
+
+
+def _rebalance(value: Any) -> Rebalance:
+    if not isinstance(value, dict):
+        raise ProtocolError(f"rebalance must be an object, not {value!r}")
+    _known(value, {row.name for row in fields(Rebalance)}, "rebalance")
+    services = tuple(map(str, _list(value, "services")))
+    mode, dry_run = value.get("mode", ""), value.get("dry_run", False)
+    if mode not in ("", *Mode):
+        raise ProtocolError(f"mode must be {' or '.join(known.value for known in Mode)}, not {mode!r}")
+    if not isinstance(dry_run, bool):
+        raise ProtocolError(f"dry_run must be true or false, not {dry_run!r}")
+    moves, *spans = (_count(value, name) for name in ("max_moves", "settle", "cooldown"))
+    return Rebalance(services, str(mode), dry_run, int(moves), *spans)
+
+
+def _count(message: dict[str, Any], name: str) -> float:
+    value = message.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < FAR:
+        raise ProtocolError(f"{name} must be a number from 0 on, not {value!r}")
+    return value
+
+
+def _spread(row: Any) -> SpreadReport:
+    chosen = {"balance": Balance(row["balance"]), "mode": Mode(row["mode"])}
+    return SpreadReport(**{**row, **chosen, "warnings": tuple(row.get("warnings", ()))})
+
+
+def _listing(row: Any) -> Listing | None:
+    if row is None:
+        return None
+    found = {"down": tuple(map(_subject, row["down"])), "ids": tuple(map(str, row["ids"]))}
+    return Listing(**{**row, **found})
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        message = json.loads(text)
+    except ValueError as error:
+        raise ProtocolError(f"{what} must be JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise ProtocolError(f"{what} must be a JSON object, not {type(message).__name__}")
+    return message
+
+
+def _list(message: dict[str, Any], field: str) -> list[Any]:
+    rows = message.get(field, [])
+    if not isinstance(rows, list):
+        raise ProtocolError(f"{field} must be a list, not {rows!r}")
+    return rows
+
+
+def _known(message: dict[str, Any], fields: set[str], what: str) -> None:
+    if unknown := sorted(set(message) - fields):
+        raise ProtocolError(f"{what}: unknown field {unknown[0]!r}; known are {', '.join(sorted(fields))}")

@@ -1,0 +1,1 @@
+"""Rules about a cluster as a whole: its jobs, its rebalances, and what people order."""

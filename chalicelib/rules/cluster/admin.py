@@ -1,0 +1,59 @@
+"""What people order with the manual calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.actions import Dispatch, Forget, Move, MoveErrand, Plan, Send, SetConduct
+from chalicelib.protocol.messages import Task
+from chalicelib.rules import finalize
+from chalicelib.rules.cluster import jobs
+from chalicelib.state.job import ONCE, Errand, Stage
+
+if TYPE_CHECKING:
+    from chalicelib.actions import Action
+    from chalicelib.events import ConductOrdered, RedriveOrdered
+    from chalicelib.state.cluster import Cluster
+    from chalicelib.state.node import Node
+
+BY_HAND = "ordered again by hand"
+
+
+def on_conduct_ordered(event: ConductOrdered, cluster: Cluster) -> Plan:
+    """Treat the cluster otherwise. Who resumes catches up with a tick of its own (calls.py)."""
+    now = {name: getattr(cluster.conduct, name) for name in event.changes}
+    if now == dict(event.changes):
+        return Plan("nothing to change: " + _told(event.changes))
+    return Plan("set: " + _told(event.changes), (SetConduct(event.changes),))
+
+
+def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
+    """Open given up work again. The letter goes first: if the work fails again, that is a new incident."""
+    nodes = [node for node in cluster.nodes if node.given_up and event.instance in ("", node.instance)]
+    failed = [
+        errand for errand in cluster.errands if _again(errand) and event.instance in ("", errand.instance)
+    ]
+    if not nodes and not failed:
+        return Plan("nothing was given up" + (f" for {event.instance}" if event.instance else ""))
+    actions: list[Action] = [Forget(finalize.key(node)) for node in nodes]
+    actions += [Move(node, _reopened(node, cluster)) for node in nodes]
+    actions += [Dispatch(nodes[0].instance)] if nodes else []
+    for errand in failed:
+        after = errand.but(stage=Stage.OPEN, attempts=0, command="", due=cluster.now, reason=BY_HAND)
+        actions += [Forget(jobs.key(errand)), MoveErrand(errand, after), Send(after)]
+    names = ", ".join([node.instance for node in nodes[:10]] + [errand.task.value for errand in failed])
+    return Plan(f"{len(nodes) + len(failed)} to do again: {names}", tuple(actions))
+
+
+def _again(errand: Errand) -> bool:
+    """It came to nothing; what throws state away is ordered anew, with its confirmation, a look by nobody."""
+    return errand.stage is Stage.FAILED and errand.task not in (*ONCE, Task.INSPECT)
+
+
+def _reopened(node: Node, cluster: Cluster) -> Node:
+    until = cluster.now + cluster.policy.gentle if node.task is Task.EVACUATE else node.deadline
+    return node.but(attempts=0, due=cluster.now, deadline=until, reason=BY_HAND)
+
+
+def _told(changes: object) -> str:
+    return ", ".join(f"{name}={value}" for name, value in dict(changes).items())  # type: ignore[call-overload]

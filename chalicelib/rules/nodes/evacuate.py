@@ -1,0 +1,194 @@
+"""Evacuate: a node that is about to end is emptied inside the time that is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.events import Ending
+from chalicelib.metrics import Measure, Metric
+from chalicelib.protocol.messages import DONE
+from chalicelib.rules import retry
+from chalicelib.state.lifecycle import STANDING, NodeState
+from chalicelib.state.settings import Recommendations
+
+if TYPE_CHECKING:
+    from chalicelib.actions import Action
+    from chalicelib.events import (
+        CommandFinished,
+        EvacuationOrdered,
+        RebalanceRecommended,
+        SpotInterruptionWarning,
+    )
+    from chalicelib.protocol.messages import NodeReport
+    from chalicelib.state.cluster import Cluster
+    from chalicelib.state.node import Node
+    from chalicelib.state.settings import Policy
+
+# Seconds; a deadline that is nearer by less changes nothing, nor a threat that is newer by less.
+EARLIER = 1.0
+# Seconds after its notice from which a warning is too late: Lambda has had its retries, and four censuses or
+# more have shown the instance running, or its record would not stand.
+STALE = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Threat:
+    """Why a node has to be empty by ``deadline``; given back at ``back`` if that is not 0.
+
+    ``announced``: EC2 ends the instance; otherwise the node stays empty also where the instance lives on.
+    """
+
+    since: float
+    deadline: float
+    reason: str
+    back: float = 0.0
+    announced: bool = False
+    drill: bool = False
+
+
+def on_spot_interruption_warning(event: SpotInterruptionWarning, cluster: Cluster) -> Plan:
+    """The first warning begins the evacuation; every other one finds it begun."""
+    node = cluster.node(event.instance)
+    if node is None:
+        return Plan(f"{event.instance} has no record in {cluster.name}")
+    if event.time < node.launched:
+        return Plan("the warning is older than the instance's last start", measures=(_twice(node),))
+    return warned(node, cluster, event.time, event.ending)
+
+
+def warned(node: Node, cluster: Cluster, time: float, ending: Ending) -> Plan:
+    """EC2 has announced at ``time`` that the instance will end."""
+    notice = lead(ending, cluster.policy)
+    left = time + notice - cluster.now
+    if left < -STALE:
+        late = Measure(Metric.LATE_WARNINGS, instance=node.instance)
+        return Plan(f"the warning's notice was over {-left:.0f} s ago, the node is {node.state}", (), (late,))
+    reason = f"EC2 will {ending} it, {max(left, 0):.0f} s are left"
+    threat = Threat(time, budget(time, notice, cluster.now), reason, announced=True)
+    return answered(node, cluster, threat, Measure(Metric.INTERRUPTIONS, instance=node.instance))
+
+
+def budget(time: float, seconds: float, now: float) -> float:
+    """Until when a node has to be empty that has so many seconds from ``time`` on.
+
+    One that has outlived them gets as many again: it may live on, and would dip for nothing. If it ends after
+    all, what could start elsewhere first was begun at once all the same.
+    """
+    return time + seconds if now <= time + seconds else now + seconds
+
+
+def on_rebalance_recommended(event: RebalanceRecommended, cluster: Cluster) -> Plan:
+    """As the cluster's conduct says. At most once in a while for each node: most hints come to nothing."""
+    node, wanted = cluster.node(event.instance), cluster.conduct.recommendations
+    if node is None:
+        return Plan(f"{event.instance} has no record in {cluster.name}")
+    if wanted is Recommendations.IGNORE:
+        return Plan("a rebalance recommendation: this cluster ignores them")
+    if node.state is not NodeState.IN_SERVICE or event.time < max(node.launched, node.hinted):
+        return Plan(f"a rebalance recommendation: already {node.state}", measures=(_twice(node),))
+    if event.time + cluster.policy.hint <= cluster.now:
+        return Plan("a rebalance recommendation of long ago: nothing followed", measures=(_twice(node),))
+    if node.hinted and event.time < node.hinted + cluster.policy.hint:
+        return Plan("a rebalance recommendation soon after the last one", measures=(_twice(node),))
+    counted = Measure(Metric.RECOMMENDATIONS, instance=node.instance)
+    if wanted is Recommendations.NOTE:
+        noted = node.but(hinted=event.time)
+        return Plan("a rebalance recommendation: noted", (Move(node, noted),), (counted,))
+    back = event.time + cluster.policy.hint
+    reason = "EC2 recommends to leave it: evacuated for a while"
+    threat = Threat(event.time, cluster.now + cluster.policy.gentle, reason, back)
+    after = begun(node, cluster.now, threat, hinted=event.time)
+    return Plan(reason, (Move(node, after), Dispatch(node.instance)), (counted,))
+
+
+def on_evacuation_ordered(event: EvacuationOrdered, cluster: Cluster) -> Plan:
+    """A person wants the node to be empty."""
+    node = cluster.node(event.instance)
+    if node is None:
+        return Plan(f"{event.instance} has no record in {cluster.name}")
+    back = event.time + event.seconds + event.back if event.back else 0.0
+    threat = Threat(event.time, event.time + event.seconds, "evacuated by hand", back)
+    return answered(node, cluster, threat)
+
+
+def answered(node: Node, cluster: Cluster, threat: Threat, *counted: Measure) -> Plan:
+    """The plan against a threat; if it is known already, to send what is not sent.
+
+    Recorded but not sent means that the first handler is still at it, or died.
+    """
+    after = threatened(node, cluster.now, threat)
+    actions: tuple[Action, ...] = (Dispatch(node.instance),) if (after or node).unsent else ()
+    if after is None:
+        return Plan(f"already {node.state}", actions, (_twice(node),))
+    return Plan(threat.reason, (Move(node, after), *actions), counted)
+
+
+def threatened(node: Node, now: float, threat: Threat) -> Node | None:
+    """The node once a threat is known; None if that changes nothing.
+
+    All threats to one life of an instance are one evacuation: a later one can only hurry it, begin it again
+    where it had come to nothing, or make final what was to be given back.
+    """
+    if node.state in STANDING:
+        return begun(node, now, threat)
+    final = _final(node, threat)
+    if node.state is NodeState.EVACUATED and final:
+        return node.but(due=None, reason=threat.reason, **final)
+    if node.state is not NodeState.EVACUATING:
+        return None
+    fresh = {"deadline": threat.deadline, "command": "", "due": now, "attempts": 0, "reason": threat.reason}
+    if (node.given_up or node.deadline <= now) and threat.since > node.since + EARLIER:
+        return node.but(since=threat.since, **fresh, **final)
+    if threat.deadline < node.deadline - EARLIER:
+        return node.but(**fresh, **final)
+    return node.but(**final) if final else None
+
+
+def _final(node: Node, threat: Threat) -> dict[str, Any]:
+    """What changes where a threat lasts longer than what is known: for a while, to the end, for good."""
+    spared = node.announced and not threat.announced
+    if threat.back or not (node.back or node.drill or spared):
+        return {}
+    return {"back": 0.0, "drill": False, "announced": threat.announced}
+
+
+def lead(ending: Ending, policy: Policy) -> float:
+    """Seconds between a warning and the end: none for hibernation, which begins at once."""
+    return 0.0 if ending is Ending.HIBERNATE else policy.notice
+
+
+def begun(node: Node, now: float, threat: Threat, *, hinted: float = 0.0) -> Node:
+    """The node as it is when its evacuation begins; due at once."""
+    return node.to(
+        NodeState.EVACUATING,
+        since=threat.since,
+        deadline=threat.deadline,
+        due=now,
+        reason=threat.reason,
+        back=threat.back,
+        announced=threat.announced,
+        drill=threat.drill,
+        hinted=hinted or node.hinted,
+    )
+
+
+def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+    """The node after an evacuate command: evacuated if the agent says that it is empty, else open again."""
+    if report is None or report.fate not in DONE:
+        return retry.after_failure(node, report, event, now)
+    return node.to(
+        NodeState.EVACUATED,
+        since=event.time,
+        reason=f"{report.fate.value}: {report.detail}" if report.detail else report.fate.value,
+        fate=report.fate.value,
+        node=report.node or node.node,
+        command=event.command,
+        manager=event.manager,
+        due=node.back or None,
+    )
+
+
+def _twice(node: Node) -> Measure:
+    return Measure(Metric.DUPLICATES, instance=node.instance)

@@ -1,0 +1,59 @@
+"""Give back: an evacuated node whose instance lives on has tasks again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.protocol.messages import Fate
+from chalicelib.rules import retry
+from chalicelib.rules.nodes import scheduled_change
+from chalicelib.state.instance import Role
+from chalicelib.state.lifecycle import NodeState
+
+if TYPE_CHECKING:
+    from chalicelib.events import CommandFinished, GiveBackOrdered
+    from chalicelib.protocol.messages import NodeReport
+    from chalicelib.state.cluster import Cluster
+    from chalicelib.state.node import Node
+
+
+def on_give_back_ordered(event: GiveBackOrdered, cluster: Cluster) -> Plan:
+    """A person wants an evacuated node to have tasks again; refused where its instance is about to end."""
+    node = cluster.node(event.instance)
+    if node is None:
+        return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
+    if node.state is NodeState.RETURNING:
+        return Plan("already returning", (Dispatch(node.instance),) if node.unsent else ())
+    if why := _kept(node, cluster):
+        return Plan(f"{node.instance} is not given back: {why}", refused=True)
+    reason = "given back by hand"
+    after = node.to(NodeState.RETURNING, since=event.time, due=cluster.now, reason=reason)
+    return Plan(reason, (Move(node, after), Dispatch(node.instance)))
+
+
+def _kept(node: Node, cluster: Cluster) -> str:
+    """Why a node stays as it is; "" if it may be given back."""
+    if node.state is not NodeState.EVACUATED:
+        return f"it is {node.state}, not evacuated"
+    if node.hooks:
+        return f"{node.hooks[0].group} ends it"
+    if node.announced:
+        return "EC2 has announced its end; should it be spared, it joins again by itself"
+    near = scheduled_change.held(node, cluster)
+    return f"{near.reason} is near; it comes back when that is over" if near else ""
+
+
+def returned(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+    """The node after a give-back command: in service again, joined anew if it is lost, or open again.
+
+    An evacuated manager was demoted: activating makes it what it is tagged to be.
+    """
+    if report is not None and report.fate is Fate.ABSENT:
+        return node.to(NodeState.JOINING, since=event.time, due=now, reason="the swarm has no such node")
+    if report is None or report.fate is not Fate.ACTIVE:
+        return retry.after_failure(node, report, event, now)
+    if node.role is Role.MANAGER:
+        reason = "given back, to be promoted again"
+        return node.to(NodeState.ACTIVATING, since=event.time, due=now, reason=reason)
+    return node.to(NodeState.IN_SERVICE, since=event.time, reason="given back", fate=report.fate.value)

@@ -1,0 +1,148 @@
+"""Lifecycle hooks: what Auto Scaling holds for us is completed when the phase ends, however it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chalicelib.actions import Beat, Complete, Dispatch, Enrol, Move, Plan, Verdict
+from chalicelib.rules.nodes import evacuate, leave, scheduled_change
+from chalicelib.state.instance import Role, Transition
+from chalicelib.state.lifecycle import STANDING, NodeState
+from chalicelib.state.node import Node
+
+if TYPE_CHECKING:
+    from chalicelib.events import LaunchHeld, TerminationHeld
+    from chalicelib.state.cluster import Cluster
+    from chalicelib.state.instance import Hook
+
+EVERY = 60.0  # seconds between heartbeats: Auto Scaling may be set to wait for no longer than a few minutes
+EMPTIED = frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.GONE})
+
+
+def on_launch_held(event: LaunchHeld, cluster: Cluster) -> Plan:
+    """The group waits until the node is in service."""
+    node = cluster.node(event.instance)
+    if node is None:
+        return _without_record(event, cluster)
+    if _known(node, event.hook):
+        return _again(node)
+    after = _held(node, event.hook, event.time, cluster)
+    reason = f"{event.hook.group} waits for the node, which is {node.state}"
+    return Plan(reason, (Move(node, after), *_sending(after)))
+
+
+def on_termination_held(event: TerminationHeld, cluster: Cluster) -> Plan:
+    """The group waits until the node is empty; a node that never joined does not keep it waiting."""
+    node = cluster.node(event.instance)
+    if node is None:
+        return _without_record(event, cluster)
+    if _known(node, event.hook):
+        return _again(node)
+    after = _held(node, event.hook, event.time, cluster)
+    return Plan(f"{event.hook.group} ends the instance", (Move(node, after), *_sending(after)))
+
+
+def unheard(node: Node, seen: tuple[Hook, ...], time: float, cluster: Cluster) -> Node | None:
+    """The node with those actions seen at ``time`` of which no event told; None if there are none.
+
+    A group may show an action for a while that is over: completed again, it stays so.
+    """
+    new = tuple(hook for hook in seen if not _known(node, hook))
+    return replace(_held(node, new[0], time, cluster), hooks=(*node.hooks, *new)) if new else None
+
+
+def _held(node: Node, hook: Hook, time: float, cluster: Cluster) -> Node:
+    """The node once its group waits with this action: what the group ends is emptied first."""
+    after = None
+    tried = not hook.token and node.exhausted  # seen again, as another action still holds the instance
+    if hook.transition is Transition.TERMINATING and not tried:
+        until = evacuate.budget(time, cluster.policy.gentle, cluster.now)
+        threat = evacuate.Threat(time, until, f"{hook.group} ends the instance")
+        after = evacuate.threatened(node, cluster.now, threat)
+    return replace(after or node.but(), hooks=(*node.hooks, hook))
+
+
+def ended(node: Node) -> tuple[tuple[Hook, Verdict], ...]:
+    """The hooks of a node whose phase is over, and how it came out."""
+    verdicts = ((hook, _verdict(node, hook)) for hook in node.hooks)
+    return tuple((hook, verdict) for hook, verdict in verdicts if verdict)
+
+
+def completion(node: Node, cluster: Cluster) -> Complete:
+    """Complete what has ended and take it off the record, which is due again when its own work is."""
+    verdicts = ended(node)
+    done = [hook for hook, _ in verdicts]
+    after = node.but(
+        hooks=tuple(hook for hook in node.hooks if hook not in done), due=resting_due(node, cluster)
+    )
+    return Complete(verdicts, Move(node, after), node.instance)
+
+
+def resting_due(node: Node, cluster: Cluster) -> float | None:
+    """When a node has to be looked at whose hooks are no reason for it."""
+    if node.task:
+        return node.due
+    if node.state is NodeState.IN_SERVICE:
+        return scheduled_change.due(node, cluster)
+    return node.back or None
+
+
+def heartbeat(node: Node, cluster: Cluster) -> Beat | None:
+    """Ask for more time, where there was no answer for a while and the work goes on, or may not end yet."""
+    now = cluster.now
+    late = tuple(hook for hook in node.hooks if now - max(hook.beat, hook.opened) >= EVERY)
+    if not late or (ended(node) and not cluster.conduct.paused):
+        return None
+    after = node.but(hooks=tuple(replace(hook, beat=now) if hook in late else hook for hook in node.hooks))
+    return Beat(late, Move(node, after))
+
+
+def _verdict(node: Node, hook: Hook) -> Verdict | None:
+    """CONTINUE or ABANDON once the phase that the hook holds is over; None before."""
+    if hook.transition is Transition.LAUNCHING:
+        if node.state in EMPTIED or node.exhausted:
+            return Verdict.ABANDON
+        return Verdict.CONTINUE if node.state is NodeState.IN_SERVICE else None
+    # A node that stands has outlived the end that it was held for.
+    over = node.state in EMPTIED or node.state in STANDING or node.exhausted
+    return Verdict.CONTINUE if over else None
+
+
+def _without_record(event: LaunchHeld | TerminationHeld, cluster: Cluster) -> Plan:
+    verdict = Verdict.CONTINUE
+    if event.hook.transition is Transition.LAUNCHING:
+        verdict = Verdict.ABANDON
+    reason = f"{event.instance} has no record in {cluster.name} any more: {event.hook.group} need not wait"
+    if cluster.conduct.paused:  # nothing is completed now, so that it has to be known later
+        ended_before = Node(
+            cluster=cluster.name,
+            instance=event.instance,
+            role=Role.WORKER,
+            state=NodeState.GONE,
+            since=event.time,
+            due=cluster.now,
+            reason=reason,
+            hooks=(event.hook,),
+            expires=cluster.now + leave.KEEP_GONE,
+        )
+        return Plan(reason, (Enrol((ended_before,)),))
+    return Plan(reason, (Complete(((event.hook, verdict),), None, event.instance),))
+
+
+def _known(node: Node, hook: Hook) -> bool:
+    """By its token; one of which no event told has none, and is the one of its hook."""
+    return any(
+        known.token == hook.token
+        if known.token and hook.token
+        else (known.group, known.name) == (hook.group, hook.name)
+        for known in node.hooks
+    )
+
+
+def _again(node: Node) -> Plan:
+    return Plan(f"the lifecycle action is known, the node is {node.state}", _sending(node))
+
+
+def _sending(node: Node) -> tuple[Dispatch, ...]:
+    return (Dispatch(node.instance),) if node.unsent and node.due is not None else ()

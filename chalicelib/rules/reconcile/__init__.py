@@ -1,0 +1,1 @@
+"""Rules of the schedule: what no event told, found by comparing records with EC2 and the swarm."""

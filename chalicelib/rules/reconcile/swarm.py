@@ -1,0 +1,188 @@
+"""The look at the swarm: what a manager lists, against what is recorded; it finds what no event told of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from chalicelib.actions import Enrol, Move, MoveErrand, Plan, Raise, Send
+from chalicelib.protocol.codec import ProtocolError, decode_arguments, decode_result, encode_arguments
+from chalicelib.protocol.messages import Arguments, Subject, Task
+from chalicelib.rules.cluster import jobs
+from chalicelib.state.incident import Incident
+from chalicelib.state.instance import Role
+from chalicelib.state.job import Errand, Stage
+from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import Node
+
+if TYPE_CHECKING:
+    from chalicelib.actions import Action
+    from chalicelib.events import CommandFinished
+    from chalicelib.protocol.messages import Listing
+    from chalicelib.state.cluster import Cluster
+
+TICK = 60.0  # seconds
+SETTLED = 60.0  # seconds; a leader that has lost its followers goes on listing what it knows for some 15
+DAY = 86_400.0  # seconds after which people are told again
+MESSAGES = 20  # of one look: each may take seconds where the topic does not answer
+NAMED = 5  # nodes in a reason
+
+
+def begun(cluster: Cluster) -> tuple[Action, ...]:
+    """What the tick does to have a manager look at its swarm, one look at a time."""
+    before = cluster.errand(Task.INSPECT)
+    if (before and before.open) or not _due(before, cluster):
+        return ()
+    look = decode_arguments(before.arguments).look + 1 if before else 1
+    given: dict[str, Any] = {"arguments": encode_arguments(Arguments(look=look)), "automatic": True}
+    opened = {"since": cluster.now, "due": cluster.now, "stage": Stage.OPEN, "reason": "a look is due"}
+    unsent = {"command": "", "attempts": 0}  # the manager stays: each look asks another one
+    changes = given | opened | unsent
+    after = before.but(**changes) if before else Errand(task=Task.INSPECT, **changes)
+    return (MoveErrand(before, after), Send(after))
+
+
+def _due(before: Errand | None, cluster: Cluster) -> bool:
+    """Its time has come, and no evacuation needs the managers.
+
+    The clusters look one after the other in a period, also after a time in which none could.
+    """
+    period, now = cluster.policy.look, cluster.now
+    if not period or not cluster.managers or cluster.conduct.paused:
+        return False
+    last = before.since if before else now - TICK
+    soon = before is not None and now < last + period / 2
+    moving = any(node.task is Task.EVACUATE for node in cluster.nodes)
+    return not soon and not moving and _turn(last, cluster) < _turn(now, cluster)
+
+
+def _turn(time: float, cluster: Cluster) -> int:
+    offset = crc32(cluster.name.encode()) % cluster.policy.look
+    return int((time + offset) // cluster.policy.look)
+
+
+def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
+    """The end of a look; without an answer it is an errand like any other."""
+    before, plan = cluster.errand(Task.INSPECT), jobs.on_errand_finished(event, cluster)
+    if before is None or not plan.actions or event.result is None or event.result.listing is None:
+        return plan
+    found = compared(event.result.listing, before, event, cluster)
+    steps = (_explained(step, found.reason) for step in plan.actions)
+    return Plan(f"inspect: {found.reason}", (*found.actions, *steps), plan.measures)
+
+
+def _explained(step: Action, reason: str) -> Action:
+    """The errand keeps what was found, for status."""
+    return replace(step, after=replace(step.after, reason=reason)) if isinstance(step, MoveErrand) else step
+
+
+def compared(listing: Listing, errand: Errand, event: CommandFinished, cluster: Cluster) -> Plan:
+    """What a listing says of the records; those that have changed since its look began stay as they are.
+
+    To miss a node one listing is enough: it is what the managers agree on. That a node is down counts only
+    where the listing before, the errand's, says so too.
+    """
+    said = f"{listing.nodes} nodes listed, {len(listing.down)} down"
+    quiet = {node.instance: node for node in cluster.nodes if node.since + SETTLED < errand.since}
+    served = (node for node in quiet.values() if node.state is NodeState.IN_SERVICE and node.node)
+    covered = [node for node in served if listing.covers(node.node)]
+    missed = {node.instance: node for node in covered if not listing.lists(node.node)}
+    if len(missed) * 2 > len(covered):
+        incident = _stranger(len(missed), len(covered), event.manager, cluster)
+        return Plan(f"{said}; {incident.what}", (Raise(incident),))
+    steps: list[Action] = [Move(node, _missed(node, event, cluster)) for node in missed.values()]
+    fresh = {node.instance for node in cluster.nodes if node.instance not in quiet}
+    down = [one for one in _lasting(listing, errand) if one.instance not in fresh | set(missed)]
+    steps += [step for one in down if (step := _down(one, quiet.get(one.instance), event, cluster))]
+    messages = [step for step in steps if isinstance(step, Raise)]
+    moves = [step for step in steps if step not in messages]
+    return Plan(_told(said, steps), (*moves, *messages[:MESSAGES]))
+
+
+def _lasting(listing: Listing, errand: Errand) -> list[Subject]:
+    """What is down in this listing and the one before, one node for each instance."""
+    try:
+        before = decode_result(errand.result).listing if errand.result else None
+    except ProtocolError:
+        before = None  # of another version
+    known = frozenset(before.down if before else ())
+    return list({one.instance: one for one in listing.down if one in known}.values())
+
+
+def _missed(node: Node, event: CommandFinished, cluster: Cluster) -> Node:
+    """With its node id: in a join that tells the host that its managers do not list it, and it leaves."""
+    reason = f"the swarm lists no node {node.node}: it joins anew"
+    return node.to(NodeState.JOINING, since=event.time, due=cluster.now, reason=reason)
+
+
+def _down(one: Subject, node: Node | None, event: CommandFinished, cluster: Cluster) -> Action | None:
+    """What to do about a node that stays down, by its instance's record; None where that is at work already.
+
+    A join finds whatever is there: an engine that left, one that was given another node id, one that hangs.
+    Nothing that EC2 shows as running is removed: its host alone knows why it is down.
+    """
+    phase = {"since": event.time, "due": cluster.now}
+    if node is None or node.state is NodeState.GONE:
+        known = node or _unknown(one, cluster)
+        after = known.to(NodeState.LEAVING, node=one.node, reason="its dead node is still listed", **phase)
+        after = replace(after, address=known.address or one.address)
+        return Move(node, after) if node else Enrol((replace(after, version=1),), at_home=False)
+    if node.state in (NodeState.IN_SERVICE, NodeState.RETURNING) and not node.command:
+        reason = f"node {one.node} stays down, and the instance runs: it joins again"
+        return Move(node, node.to(NodeState.JOINING, node="", reason=reason, **phase))
+    if node.state is NodeState.LEAVING and node.given_up:
+        return Move(node, node.but(attempts=0, due=cluster.now, reason="its dead node is still listed"))
+    if node.state in (NodeState.JOINING, NodeState.ACTIVATING) and not node.given_up:
+        return Raise(_lifeless(one, node, cluster))
+    return None
+
+
+def _unknown(one: Subject, cluster: Cluster) -> Node:
+    """No census has shown it here: it had ended before, or its record has, or it works elsewhere.
+
+    If so, its own cluster goes on to hear of it.
+    """
+    return Node(cluster=cluster.name, instance=one.instance, role=Role.WORKER, state=NodeState.GONE)
+
+
+def _lifeless(one: Subject, node: Node, cluster: Cluster) -> Incident:
+    return Incident(
+        key=f"down#{one.instance}",
+        at=cluster.now,
+        what=f"node {one.node} stays down though its instance runs and was to join again: {node.reason}",
+        left="Swarm runs its tasks elsewhere; the node stays listed, and its join is tried again",
+        remedy="see to dockerd on the host (systemctl status docker), or terminate the instance",
+        instance=one.instance,
+        node=one.node,
+        expires=cluster.now + DAY,
+    )
+
+
+def _stranger(missed: int, covered: int, manager: str, cluster: Cluster) -> Incident:
+    """It may manage a swarm of its own: on its word the hosts would leave theirs."""
+    return Incident(
+        key=f"listing#{manager}",
+        at=cluster.now,
+        what=f"{manager} does not list {missed} of {covered} nodes that are in service",
+        left="everything: no node leaves its swarm on such a word",
+        remedy="compare docker node ls there and elsewhere; docker swarm leave --force where it is wrong",
+        instance=manager,
+        expires=cluster.now + DAY,
+    )
+
+
+def _told(said: str, steps: list[Action]) -> str:
+    rows = [f"{node.instance} {node.state.value}: {node.reason}" for step in steps if (node := _after(step))]
+    rows += [step.incident.what for step in steps if isinstance(step, Raise)]
+    return "; ".join([said, *rows[:NAMED], *([f"and {len(rows) - NAMED} more"] if rows[NAMED:] else [])])
+
+
+def _after(step: Action) -> Node | None:
+    match step:
+        case Move(_, after):
+            return after
+        case Enrol((node,)):
+            return node
+        case _:
+            return None

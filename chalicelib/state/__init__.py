@@ -1,0 +1,1 @@
+"""What is known: the records of a cluster, as immutable values."""

@@ -1,0 +1,72 @@
+"""One EC2 instance as EC2 and Auto Scaling show it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of a cluster: it travels in a command's comment
+
+
+class Role(StrEnum):
+    """What an instance is tagged to be in its swarm."""
+
+    MANAGER = "manager"
+    WORKER = "worker"
+
+
+class InstanceState(StrEnum):
+    """The states of an EC2 instance, in EC2's own words."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SHUTTING_DOWN = "shutting-down"
+    STOPPED = "stopped"
+    TERMINATED = "terminated"
+
+
+class Transition(StrEnum):
+    """At which end of an instance's life an Auto Scaling group holds it."""
+
+    LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
+    TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """An Auto Scaling group waits, with this lifecycle action, since ``opened``; last heartbeat ``beat``.
+
+    ``token`` is "" for an action of which no event told: the instance's id then stands for it.
+    """
+
+    group: str
+    name: str
+    token: str
+    transition: Transition
+    opened: float
+    beat: float = 0.0
+
+
+UP = frozenset({InstanceState.PENDING, InstanceState.RUNNING})
+GOING = frozenset({InstanceState.STOPPING, InstanceState.SHUTTING_DOWN})
+OVER = frozenset({InstanceState.STOPPED, InstanceState.TERMINATED})
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One tagged instance as EC2 shows it; ``launched``: when it was last started, ``fleet``: by what.
+
+    ``group``: its Auto Scaling group, and ``hooks``: the lifecycle actions with which that waits.
+    """
+
+    cluster: str
+    instance: str
+    role: Role
+    address: str
+    state: InstanceState
+    launched: float
+    fleet: str = ""
+    group: str = ""
+    hooks: tuple[Hook, ...] = ()

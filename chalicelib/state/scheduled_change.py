@@ -1,0 +1,33 @@
+"""What AWS Health has told of one scheduled change to an instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chalicelib.state.settings import Policy
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Notice:
+    """The word of ``told`` on the change ``arn``, from ``start`` to ``end`` (0: not known).
+
+    ``closed``: it is over, or will not be. Of two words on one change the greater holds, whichever comes
+    first. Times are seconds since the epoch.
+    """
+
+    told: float
+    closed: bool = False
+    start: float = 0.0
+    end: float = 0.0
+    code: str = ""
+    arn: str = ""
+
+    def begin(self, policy: Policy) -> float:
+        """From when the node is to be empty."""
+        return self.start - policy.ahead
+
+    def until(self, policy: Policy) -> float:
+        """When the node is given back."""
+        return (self.end or self.start) + policy.ahead

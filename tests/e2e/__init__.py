@@ -1,0 +1,1 @@
+"""The product on real hosts: tests that run on the lab."""

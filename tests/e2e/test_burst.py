@@ -1,0 +1,77 @@
+"""A burst of warnings through the deployed handlers: few commands, whose evacuations overlap on a manager."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from chalicelib.protocol.codec import decode_result
+from tests.e2e.conftest import running
+from tests.lab.aws import cloud
+from tests.lab.aws.calls import in_service
+from tests.lab.observe import life
+from tests.lab.observe.watch import Watch
+from tests.lab.state import Lab
+from tests.lab.swarm import engine, services
+from tests.lab.swarm.agent import Said
+from tests.lab.swarm.uneven import spec
+
+NAME = "burst"
+APART = 0.7  # seconds between the first warnings
+SERVICES = ("web", "slow")
+pytestmark = pytest.mark.thorough
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    for lab in running(NAME, managers=1, workers=6):
+        services.create_network(lab)
+        in_service(lab)
+        services.create(lab, "web", "web:1", 6)
+        # Slow enough for the first evacuation to be under way when the burst comes.
+        services.create(lab, "slow", "checked:1", 7, env=["WARM_UP=8"])
+        services.wait_running(lab)
+        yield lab
+
+
+def evacuations(lab: Lab) -> list[dict[str, Any]]:
+    """The commands that evacuate, on the host where they run, in the order of their beginnings."""
+    mine = [row for row in cloud.commands(lab, "evacuate") if row["began"]]
+    return sorted(mine, key=lambda row: float(row["began"]))
+
+
+def specs(lab: Lab) -> dict[str, str]:
+    return {name: spec(lab, name) for name in SERVICES}
+
+
+def test_warnings_that_follow_one_another_and_a_burst_upon_them_cost_no_task_and_few_commands(
+    lab: Lab,
+) -> None:
+    doomed, before, watch, began = life.standing(lab), specs(lab), Watch(lab), time.time()
+    assert len(doomed) == 6
+    for host in doomed[:3]:
+        cloud.warn(lab, host)
+        time.sleep(APART)
+    engine.wait_until(lambda: evacuations(lab), "an evacuation is under way")
+    for host in doomed[3:]:
+        cloud.warn(lab, host)
+    life.reached(lab, doomed, "evacuated", cloud.SPOT_NOTICE)
+    assert time.time() - began < cloud.SPOT_NOTICE
+    time.sleep(1)
+    watch.stop()
+    found = life.records(lab)
+    assert {found[host.instance]["fate"] for host in doomed} == {"safe"}
+    assert life.tasks_on(lab, *doomed) == 0
+    assert {verdict.service: verdict.dip for verdict in watch.verdicts()} == dict.fromkeys(SERVICES, 0)
+    assert specs(lab) == before
+
+    rows = evacuations(lab)
+    assert 1 < len(rows) < len(doomed)
+    assert any(later["began"] < earlier["ended"] for earlier, later in pairwise(rows)), "they overlap"
+    said = [Said(decode_result(row["stdout"]), row["stderr"], row["code"]) for row in rows]
+    for name in SERVICES:
+        assert 0 < sum(one.updates(name) for one in said) <= 2 * len(said), name

@@ -1,0 +1,244 @@
+"""Every row of EC2's, Auto Scaling's and Health's events, genuine, through the deployed rules, on real hosts.
+
+Each table says for a payload: the handler that takes it, and the reason that it gives in its log; the test
+below it, what records and swarm then show.
+    LAUNCHES   instance running, fleets' launched, launch hook; request fulfilled, pending; heartbeat, ABANDON
+    policies   recommendations: ignored, noted, heeded and given back
+    DOOMS      warnings (terminate, stop, hibernate), fleets' termination_notified, stopping, shutting-down,
+               terminate hook; Health's upcoming and closed
+    ENDS       instance terminated and stopped, fleets' terminated
+Fleets' own states and failures, drills, Run Command's results: test_incidents.py. The schedule, which
+finishes what no event did: test_loop.py. In the end all events come again, and for strangers: in vain.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.conftest import running
+from tests.lab import lifecycle
+from tests.lab.aws import cloud, events, mailbox
+from tests.lab.aws.calls import in_service
+from tests.lab.aws.payloads import STRANGER, deliver, genuine, held, hold, says
+from tests.lab.faults import inject
+from tests.lab.faults.armed import Kind
+from tests.lab.observe import life
+from tests.lab.state import Host, Lab
+from tests.lab.swarm import engine, services
+
+NAME = "events"
+STATE_CHANGE = "EC2 Instance State-change Notification"
+RETIREMENT = "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"
+Sent = list[tuple[events.Event, list[str]]]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    for lab in running(NAME, managers=3, workers=5):
+        mailbox.subscribe(lab)
+        services.create_network(lab)
+        services.create(lab, "web", "web:1", 4)
+        in_service(lab)
+        services.wait_running(lab)
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def sent() -> Sent:
+    """Every event that a test has sent about a host, and who took it: to be sent once more in the end."""
+    return []
+
+
+def send(lab: Lab, sent: Sent, event: events.Event) -> list[str]:
+    functions = deliver(lab, event)
+    sent.append((event, functions))
+    return functions
+
+
+def record(lab: Lab, host: Host) -> life.Record:
+    return life.records(lab)[host.instance]
+
+
+RUNS = "the instance is running, the node is "
+LAUNCHES = [
+    ("instance_running", "on_instance_state_changed", RUNS),
+    ("spot_fleet_instance_launched", "on_fleet_instance_changed", RUNS),
+    ("ec2_fleet_instance_launched", "on_fleet_instance_changed", RUNS),
+    ("asg_launch_lifecycle", "on_launch_held", "faas-workers waits for the node, which is "),
+]
+
+
+def test_whatever_tells_of_a_launch_makes_it_an_active_labelled_node(lab: Lab, sent: Sent) -> None:
+    hosts = life.unheard(lab, lambda: [lifecycle.add(NAME) for _ in LAUNCHES])
+    assert deliver(lab, genuine("instance_running", hosts[0], {"state": "pending"})) == [], "not of use yet"
+    for host, (payload, function, _) in zip(hosts, LAUNCHES, strict=True):
+        if function == "on_launch_held":
+            hold(lab, genuine(payload, host))
+        else:
+            assert send(lab, sent, genuine(payload, host)) == [function]
+    life.reached(lab, hosts, "in-service")
+    for host, (_, function, reason) in zip(hosts, LAUNCHES, strict=True):
+        says(lab, function, reason, host.instance)
+        node = life.node_of(lab, host)
+        assert node is not None
+        assert (node.role, node.availability) == ("worker", "active")
+    engine.wait_until(lambda: held(lab, hosts[-1]) == {"launch": ("CONTINUE", 0)}, "the group goes on")
+    assert send(lab, sent, genuine("spot_request_fulfillment", hosts[0])) == ["on_spot_request_fulfilled"]
+    says(lab, "on_spot_request_fulfilled", "a Spot request has its instance", hosts[0].instance)
+
+
+def test_a_hook_whose_event_is_lost_is_found_in_its_group_by_the_tick(lab: Lab) -> None:
+    host = life.standing(lab)[0]
+    event = genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())})
+    inject.arm(lab, Kind.DROP, event["detail-type"], left=1)
+    hold(lab, event)
+    assert held(lab, host)["launch"] == ("", 0)
+    life.tick(lab)
+    engine.wait_until(lambda: held(lab, host)["launch"] == ("CONTINUE", 0), "the group goes on")
+
+
+def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_not_join(lab: Lab) -> None:
+    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})
+    host = life.unheard(lab, lambda: lifecycle.add(NAME))
+    deliver(lab, genuine("instance_running", host))
+    life.reached(lab, [host], "joining")
+    hold(lab, genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())}, ago=70))
+    says(lab, "on_launch_held", "faas-workers waits", host.instance)
+    life.tick(lab)
+    engine.wait_until(lambda: held(lab, host)["launch"] == ("", 1), "it takes longer")
+    hold(lab, genuine("asg_terminate_lifecycle", host))
+    life.ticked(lab, (host,), "evacuated")
+    assert record(lab, host)["fate"] == "absent"
+    ends = {"launch": "ABANDON", "terminate": "CONTINUE"}
+    engine.wait_until(
+        lambda: {name: result for name, (result, _) in held(lab, host).items()} == ends, "both are over"
+    )
+    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
+    lifecycle.kill(NAME, host.instance)
+    life.reached(lab, [host], "gone")
+
+
+def test_a_recommendation_is_ignored_noted_or_heeded_as_the_cluster_is_set(lab: Lab, sent: Sent) -> None:
+    ignored, noted, heeded = life.standing(lab)[:3]
+    text = "a rebalance recommendation: "
+    for host, policy, reason in ((ignored, "ignore", "this cluster ignores"), (noted, "note", "noted")):
+        assert "error" not in life.call(lab, "configure", recommendations=policy)
+        functions = send(lab, sent, genuine("rebalance_recommendation", host))
+        assert functions == ["on_rebalance_recommended"]
+        says(lab, "on_rebalance_recommended", text + reason, host.instance)
+    assert not record(lab, ignored).get("hinted")
+    assert record(lab, noted)["hinted"]
+    life.call(lab, "configure", recommendations="evacuate")
+    send(lab, sent, genuine("rebalance_recommendation", heeded, ago=3520))  # of an hour that it stays away
+    life.reached(lab, [heeded], "evacuated")
+    assert life.tasks_on(lab, heeded) == 0
+    assert life.availability(lab, ignored, noted, heeded) == ["active", "active", "drain"]
+    life.ticked(lab, (heeded,), "in-service", 240)
+    assert life.availability(lab, heeded) == ["active"]
+    life.call(lab, "configure", recommendations="note")
+
+
+NOTICE = "on_spot_interruption_warning"
+STATE = "on_instance_state_changed"
+FLEET = "on_fleet_instance_changed"
+DOOMS: list[tuple[str, dict[str, str], str, str]] = [
+    ("spot_interruption_warning", {}, NOTICE, r"EC2 will terminate it, \d{2,3} s"),
+    ("spot_interruption_warning", {"instance-action": "stop"}, NOTICE, r"EC2 will stop it, \d{2,3} s"),
+    ("spot_interruption_warning", {"instance-action": "hibernate"}, NOTICE, "EC2 will hibernate it, 0 s"),
+    ("spot_fleet_instance_termination_notified", {}, FLEET, r"EC2 will terminate it, \d{2,3} s"),
+    ("ec2_fleet_instance_termination_notified", {}, FLEET, r"EC2 will terminate it, \d{2,3} s"),
+    ("instance_terminated", {"state": "shutting-down"}, STATE, "the instance is shutting-down without"),
+    ("instance_terminated", {"state": "stopping"}, STATE, "the instance is stopping without a warning"),
+    ("asg_terminate_lifecycle", {}, "on_termination_held", "faas-workers ends the instance"),
+]
+
+
+@pytest.fixture(scope="module")
+def doomed(lab: Lab) -> list[Host]:
+    """One worker for each doom, none of the hosts that a test still needs."""
+    return life.standing(lab)[: len(DOOMS)]
+
+
+def test_whatever_tells_of_an_end_evacuates_the_node(lab: Lab, sent: Sent, doomed: list[Host]) -> None:
+    assert len(doomed) == len(DOOMS)
+    for host, (payload, detail, function, _) in zip(doomed, DOOMS, strict=True):
+        if function == "on_termination_held":
+            hold(lab, genuine(payload, host))
+        else:
+            assert send(lab, sent, genuine(payload, host, detail)) == [function]
+    life.reached(lab, doomed, "evacuated")
+    for host, (_, _, function, reason) in zip(doomed, DOOMS, strict=True):
+        says(lab, function, reason, host.instance)
+        assert record(lab, host)["fate"] in ("safe", "drained")
+    assert life.availability(lab, *doomed) == ["drain"] * len(doomed)
+    engine.wait_until(lambda: life.tasks_on(lab, *doomed) == 0, "their tasks are gone")
+    services.wait_running(lab)
+    released = engine.wait_until(lambda: held(lab, doomed[-1])["terminate"][0], "the group goes on")
+    assert released == "CONTINUE"
+
+
+ENDS = [
+    ("instance_terminated", {}, STATE, "the instance is terminated"),
+    ("instance_terminated", {"state": "stopped"}, STATE, "the instance is stopped"),
+    ("spot_fleet_instance_terminated", {}, FLEET, "the instance is terminated"),
+    ("ec2_fleet_instance_terminated", {}, FLEET, "the instance is terminated"),
+]
+
+
+def test_whatever_tells_that_it_has_ended_takes_the_node_out(
+    lab: Lab, sent: Sent, doomed: list[Host]
+) -> None:
+    hosts = doomed[: len(ENDS)]
+    with ThreadPoolExecutor() as pool:
+        life.unheard(lab, lambda: list(pool.map(lambda host: lifecycle.kill(NAME, host.instance), hosts)))
+    for host, (payload, detail, function, _) in zip(hosts, ENDS, strict=True):
+        assert send(lab, sent, genuine(payload, host, detail)) == [function]
+    life.reached(lab, hosts, "gone", 300)
+    for host, (_, _, function, reason) in zip(hosts, ENDS, strict=True):
+        says(lab, function, reason, host.instance)
+        assert record(lab, host)["expires"]
+    assert life.availability(lab, *hosts) == [""] * len(hosts), "no node is listed any more"
+
+
+def test_a_scheduled_change_is_planned_evacuates_ahead_and_is_called_off(lab: Lab) -> None:
+    worker = life.standing(lab)[0]
+
+    def notice(hours: float, status: str = "open") -> list[str]:
+        start = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + hours * 3600))
+        affected = [{"entityValue": worker.instance, "tags": {}}, {"entityValue": STRANGER}]
+        detail = {"startTime": start, "affectedEntities": affected}
+        event = genuine("health_scheduled_change", None, detail)
+        return deliver(lab, event | {"detail": event["detail"] | {"statusCode": status}})
+
+    assert notice(48, "upcoming") == ["on_health_notice"]
+    says(lab, "on_health_notice", f"{RETIREMENT}: the evacuation is planned", worker.instance)
+    assert (record(lab, worker)["state"], life.availability(lab, worker)) == ("in-service", ["active"])
+    notice(0.5)
+    life.reached(lab, [worker], "evacuated")
+    assert (life.tasks_on(lab, worker), life.availability(lab, worker)) == (0, ["drain"])
+    notice(0.5, "closed")
+    says(lab, "on_health_notice", f"{RETIREMENT}: over, or called off", worker.instance)
+    life.ticked(lab, (worker,), "in-service")
+    assert life.availability(lab, worker) == ["active"]
+
+
+def test_no_event_changes_anything_a_second_time_nor_for_a_stranger(lab: Lab, sent: Sent) -> None:
+    before, commands = life.calm(lab), life.sent(lab)
+    strangers = [
+        (genuine(payload, None, detail), [function]) for payload, detail, function, _ in (*DOOMS, *ENDS)
+    ]
+    strangers += [(genuine(payload), [function]) for payload, function, _ in LAUNCHES]
+    for event, functions in (*sent, *strangers):
+        assert deliver(lab, event) == functions
+    for command in cloud.commands(lab)[:20]:
+        where = {"command-id": command["order"]["command"], "instance-id": command["instance"]}
+        deliver(lab, genuine("ssm_invocation_success", None, where))
+    time.sleep(5)
+    assert life.calm(lab) == before
+    assert life.sent(lab) == commands
+    assert STRANGER not in life.records(lab)

@@ -1,0 +1,201 @@
+"""The lab itself: its hosts are machines of their own, and nothing is left of it afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import running
+from tests.lab import lifecycle, state
+from tests.lab.machines import cgroups, machine, network, programs
+from tests.lab.observe import load, watch
+from tests.lab.state import Host, Lab, LabError
+from tests.lab.swarm import engine, formation, services
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def remains(lab: Lab) -> dict[str, list[str]]:
+    """Everything on this machine that still belongs to the lab, by kind; empty lists when nothing does."""
+    return {
+        **in_slot(lab),
+        "mounts": [line for line in _mounts() if f"{lab.directory}/" in line],
+        "processes": ["some"] if programs.alive(lab.name) else [],
+        "files": [str(path) for path in (lab.directory,) if path.exists()],
+    }
+
+
+def in_slot(lab: Lab) -> dict[str, list[str]]:
+    """What is named after the lab's slot; nothing where another lab has the slot now."""
+    name = network.bridge(lab)
+    found = {
+        "links": [p.name for p in Path("/sys/class/net").iterdir() if p.name == name or f"{name}v" in p.name],
+        "namespaces": [row for row in programs.run(["ip", "netns", "list"]).split() if f"{name}-" in row],
+        "their mounts": [line for line in _mounts() if f"/{name}-" in line],
+        "groups": [str(path) for path in cgroups.tops(cgroups.parent(lab))],
+        "rules": [
+            rule for rule in programs.run(["iptables", "-w", "-S"]).splitlines() if f" {name} " in rule
+        ],
+    }
+    with state.locked():  # looked up last: whoever took the slot meanwhile is seen by now
+        others = {slot for name, slot in state.taken().items() if name != lab.name}
+    return {} if lab.slot in others else found
+
+
+def workers(lab: Lab) -> list[Host]:
+    return [host for host in lab.hosts if host.role == "worker"]
+
+
+def test_status_shows_every_host_with_its_node(bare_lab: Lab) -> None:
+    found = json.loads(programs.lab_command("status", "--name", bare_lab.name, "--json").stdout)
+    assert [host["role"] for host in found["hosts"]] == ["manager", "worker", "worker"]
+    assert all(host["power"] and host["node_state"] == "ready" and host["node"] for host in found["hosts"])
+    assert (found["endpoint"], found["trouble"]) == ("", "")
+    table = programs.lab_command("status", "--name", bare_lab.name).stdout
+    assert all(host.name in table and host.instance in table for host in bare_lab.hosts)
+
+
+def test_exec_runs_inside_the_host_and_passes_its_exit_status_on(bare_lab: Lab) -> None:
+    host = workers(bare_lab)[0]
+    done = programs.lab_command(
+        "exec", host.name, "--name", bare_lab.name, "--", "sh", "-c", "hostname; exit 7"
+    )
+    assert (done.stdout, done.returncode) == (f"{host.name}\n", 7)
+    told = programs.lab_command("exec", host.name, "--name", bare_lab.name, "--json", "--", "hostname")
+    assert json.loads(told.stdout) == {"exit": 0, "stdout": f"{host.name}\n", "stderr": ""}
+
+
+def test_docker_speaks_to_that_hosts_engine(bare_lab: Lab) -> None:
+    for host in bare_lab.hosts:
+        done = programs.lab_command(
+            "docker", host.instance, "--name", bare_lab.name, "--", "info", "-f", "{{.Name}} {{.Labels}}"
+        )
+        assert done.stdout.strip() == f"{host.name} [swarmkeeper.instance={host.instance}]"
+
+
+def test_a_file_written_in_one_host_is_in_no_other(bare_lab: Lab) -> None:
+    one, other = workers(bare_lab)
+    programs.run([*machine.enter(one), "sh", "-c", "echo mine > /opt/only-here"])
+    assert programs.run([*machine.enter(one), "cat", "/opt/only-here"]) == "mine\n"
+    assert (
+        subprocess.run([*machine.enter(other), "test", "-e", "/opt/only-here"], check=False).returncode == 1
+    )
+    assert not Path("/opt/only-here").exists()
+
+
+def test_an_unknown_host_or_lab_is_one_line_on_stderr(bare_lab: Lab) -> None:
+    nobody = programs.lab_command("kill", "nobody", "--name", bare_lab.name)
+    assert nobody.returncode == 1
+    assert nobody.stderr.startswith("error: no host 'nobody' in lab 'labtest'; it has: ip-")
+    assert nobody.stderr.count("\n") == 1
+    missing = programs.lab_command("status", "--name", "nolab")
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+
+
+def test_a_second_up_of_the_same_name_is_refused(bare_lab: Lab) -> None:
+    again = programs.lab_command("up", "--bare", "--name", bare_lab.name)
+    assert again.returncode == 1
+    assert "is up already" in again.stderr
+    assert all(machine.powered(bare_lab, host) for host in bare_lab.hosts)
+
+
+def test_an_added_host_has_an_engine_but_no_swarm(bare_lab: Lab) -> None:
+    host = lifecycle.add(bare_lab.name)
+    assert host.name not in {known.name for known in bare_lab.hosts}
+    assert engine.connect(host).info()["Swarm"]["LocalNodeState"] == "inactive"
+    formation.join(state.load(bare_lab.name), host)
+    formation.wait_ready(bare_lab, 4)
+    assert formation.node_of(state.load(bare_lab.name), host).instance == host.instance
+
+
+def test_a_power_cut_fails_requests_and_makes_the_node_down_while_another_lab_notices_nothing(
+    bare_lab: Lab, tmp_path: Path
+) -> None:
+    for other in running("labtest2", managers=1, workers=1, bare=True):
+        services.create_network(bare_lab)
+        services.create(bare_lab, "single", "web:1", 1, constraints=["node.role==worker"])
+        services.wait_running(bare_lab)
+        watching = watch.Watch(bare_lab)
+        asking = load.start_load(bare_lab, ["single"], 20, tmp_path / "answers.jsonl")
+        time.sleep(1)
+        task = next(one for one in engine.tasks(engine.manager(bare_lab), "single") if one.running)
+        doomed = next(host for host in state.load(bare_lab.name).hosts if _node(bare_lab, host) == task.node)
+
+        dead = lifecycle.kill(bare_lab.name, doomed.name)
+
+        assert (dead.state, dead.pid, machine.powered(bare_lab, doomed)) == ("terminated", 0, False)
+        _wait_for_state(bare_lab, task.node, "down")
+        services.wait_running(bare_lab)
+        answers, samples = asking.stop(), watching.stop()
+        assert "load" not in state.load(bare_lab.name).processes
+        assert answers == load.read(tmp_path / "answers.jsonl")
+        found = watch.verdict("single", samples, watching.started("single"))
+        assert (found.wanted, found.fewest, found.dip, found.started) == (1, 0, 1, 1)
+        assert found.seconds_without > 5
+        assert (answers[0].ok, answers[0].who) == (True, f"single-1-{doomed.name}")
+        assert sum(not one.ok for one in answers) > 20
+        assert {node.state for node in engine.nodes(engine.manager(other))} == {"ready"}
+    assert not any(remains(other).values())
+    assert machine.powered(bare_lab, bare_lab.hosts[0])
+
+
+def test_an_up_that_is_broken_off_leaves_nothing() -> None:
+    # Where a shell has started this test in the background, Ctrl-C is ignored, also by what the test starts.
+    argv = ["env", "--default-signal=INT", sys.executable, "-m", "tests.lab", "up", "--bare"]
+    starting = subprocess.Popen(
+        [*argv, "--name", "labtest3"], cwd=programs.PROJECT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        engine.wait_until(lambda: programs.alive("labtest3"), "the first host starts")
+        lab = state.load("labtest3")
+        starting.send_signal(signal.SIGINT)
+        starting.communicate(timeout=120)
+        assert starting.returncode == 1
+        assert not any(remains(lab).values())
+    finally:
+        starting.kill()
+        starting.communicate()
+        lifecycle.down("labtest3")
+
+
+def test_what_a_crashed_run_left_is_cleaned_up_by_the_next() -> None:
+    lab = lifecycle.up("labtest3", 1, 0, bare=True)
+    os.kill(lab.hosts[0].pid, signal.SIGKILL)
+    for pid in lab.processes.values():
+        os.kill(pid, signal.SIGKILL)
+    engine.wait_until(lambda: not programs.alive("labtest3"), "everything of the lab is dead")
+    for again in running("labtest3", managers=1, workers=0, bare=True):
+        assert engine.answers(again.hosts[0])
+    assert not any(remains(lab).values())
+    assert lifecycle.down("labtest3") is False
+
+
+def test_down_leaves_nothing(bare_lab: Lab) -> None:
+    lab = state.load(bare_lab.name)
+    assert remains(lab)["namespaces"]
+    assert programs.lab_command("down", "--name", lab.name).returncode == 0
+    assert not any(remains(lab).values())
+    with pytest.raises(LabError, match="no lab 'labtest' is up"):
+        state.load(lab.name)
+
+
+def _mounts() -> list[str]:
+    return Path("/proc/self/mounts").read_text().splitlines()
+
+
+def _node(lab: Lab, host: Host) -> str:
+    return next((node.id for node in engine.nodes(engine.manager(lab)) if node.instance == host.instance), "")
+
+
+def _wait_for_state(lab: Lab, node: str, wanted: str) -> None:
+    def reached() -> bool:
+        return any(one.id == node and one.state == wanted for one in engine.nodes(engine.manager(lab)))
+
+    engine.wait_until(reached, f"node {node} is {wanted}")

@@ -1,0 +1,303 @@
+"""The whole loop for real: events, deployed handlers, agents on hosts and back, each failing once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker import DockerClient
+
+from tests.lab import lifecycle, state
+from tests.lab.aws import calls, cloud, events
+from tests.lab.aws.deploy import STAGE
+from tests.lab.endpoint.instances import put_foreign
+from tests.lab.faults import inject
+from tests.lab.faults.armed import Kind
+from tests.lab.machines import programs
+from tests.lab.observe import handlers, life
+from tests.lab.observe.life import Record, items, records, settled, tick
+from tests.lab.observe.watch import Watch
+from tests.lab.state import Host, Lab
+from tests.lab.swarm import engine, formation, services
+
+NAME = "loop"
+INVOCATION = "EC2 Command Invocation Status-change Notification"
+STATE_CHANGE = "EC2 Instance State-change Notification"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lifecycle.down(NAME)
+    lab = lifecycle.up(NAME, managers=3, workers=12)
+    try:
+        services.deploy(lab)
+        engine.manager(lab).services.get("pinned").remove()  # only two workers may hold it
+        calls.in_service(lab)
+        yield lab
+    finally:
+        lifecycle.down(NAME)
+
+
+@pytest.fixture(autouse=True)
+def mended(lab: Lab) -> Iterator[None]:
+    """No fault of one test reaches the next."""
+    yield
+    inject.disarm(lab)
+
+
+def reaches(lab: Lab, host: Host, wanted: str, seconds: float = cloud.SPOT_NOTICE) -> Record:
+    """The record of a host once events have brought it into a state."""
+    return life.reached(lab, [host], wanted, seconds)[host.instance]
+
+
+def ticked(lab: Lab, host: Host, wanted: str) -> Record:
+    """The record of a host once ticks alone have brought it into a state."""
+    return life.ticked(lab, (host,), wanted, 240)[host.instance]
+
+
+def fresh_worker(lab: Lab) -> Host:
+    """A worker that no test has used yet. The last one has to hold what is moved."""
+    found = records(lab)
+    hosts = state.load(NAME).hosts
+    return next(h for h in hosts if h.role == "worker" and found[h.instance]["state"] == "in-service")
+
+
+def listed() -> set[str]:
+    return {node.instance for node in engine.nodes(engine.manager(state.load(NAME)))}
+
+
+def test_a_warned_worker_is_evacuated_then_dies_is_removed_and_its_record_ends_as_gone(lab: Lab) -> None:
+    doomed, watch = fresh_worker(lab), Watch(lab)
+    node = formation.node_of(lab, doomed)
+    cloud.warn(lab, doomed)
+    record = reaches(lab, doomed, "evacuated")
+    lifecycle.kill(NAME, doomed.name)
+    last = reaches(lab, doomed, "gone", 240)
+    watch.stop()
+    assert record["fate"] == "safe"
+    assert record["node"] == node.id
+    assert "expires" in last
+    assert doomed.instance not in listed()
+    assert [verdict.dip for verdict in watch.verdicts()] == [0] * 3
+
+
+def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
+    doomed = fresh_worker(lab)
+    inject.arm(lab, Kind.DOUBLE, "", left=-1)
+    cloud.warn(lab, doomed)
+    reaches(lab, doomed, "evacuated")
+    sent = len(cloud.commands(lab, "evacuate"))
+    time.sleep(3)
+    inject.disarm(lab)
+    before = life.calm(lab)
+    stranger = replace(doomed, instance="i-0badc0ffee0badc0f", address="10.9.9.9")
+    put_foreign(lab, stranger, {"Name": "somebody-elses"})
+    cloud.warn(lab, doomed)
+    cloud.warn(lab, stranger)
+    command, manager = records(lab)[doomed.instance]["command"], lab.hosts[0]
+    cloud.deliver(lab, events.invocation_status(command, manager.instance, "Failed", 0, time.time()))
+    time.sleep(6)
+    assert settled(items(lab)) == before
+    assert len(cloud.commands(lab, "evacuate")) == sent
+
+
+def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab) -> None:
+    doomed = fresh_worker(lab)
+    inject.arm(lab, Kind.DROP, INVOCATION, left=-1)
+    inject.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
+    cloud.warn(lab, doomed)
+    ticked(lab, doomed, "evacuated")
+    lifecycle.kill(NAME, doomed.name)
+    ticked(lab, doomed, "gone")
+    assert doomed.instance not in listed()
+
+
+@pytest.mark.parametrize("error", ["InvalidInstanceId", "ThrottlingException"])
+def test_a_manager_that_cannot_be_reached_or_a_throttled_call_is_got_round(lab: Lab, error: str) -> None:
+    doomed, before = fresh_worker(lab), failures(lab)
+    inject.arm(lab, Kind.REFUSE, "ssm:SendCommand", error=REFUSED[error], left=1)
+    cloud.warn(lab, doomed)
+    assert reaches(lab, doomed, "evacuated")["fate"] == "safe"
+    blamed = failures(lab) != before
+    assert blamed is (error == "InvalidInstanceId")
+
+
+def failures(lab: Lab) -> dict[str, int]:
+    """Failures in a row of each manager that had any, as its breaker counts them."""
+    return {name: int(one["failures"]) for name, one in life.breakers(lab).items() if one["failures"]}
+
+
+REFUSED = {"InvalidInstanceId": "invalid-instance", "ThrottlingException": "throttling"}
+
+
+def test_a_frozen_manager_is_given_up_within_seconds_and_the_next_one_does_the_work(lab: Lab) -> None:
+    doomed = fresh_worker(lab)
+    good = {name: float(one["good"]) for name, one in life.breakers(lab).items()}
+    favourite = max(good, key=good.__getitem__)
+    inject.arm(lab, Kind.FREEZE, favourite, left=-1)
+    cloud.warn(lab, doomed)
+    record = reaches(lab, doomed, "evacuated")
+    assert record["manager"] != favourite
+    assert failures(lab)[favourite] == 1
+
+
+def test_an_agent_that_hangs_after_it_began_is_followed_by_one_elsewhere_without_a_tick(lab: Lab) -> None:
+    doomed, watch, warned = fresh_worker(lab), Watch(lab), time.time()
+    cloud.warn(lab, doomed)
+    hung = engine.wait_until(lambda: running_for(lab, doomed), "an agent evacuates it")
+    inject.arm(lab, Kind.PAUSE, hung["manager"], left=-1)
+    record = reaches(lab, doomed, "evacuated")
+    watch.stop()
+    assert (record["manager"] != hung["manager"], record["fate"]) == (True, "safe")
+    noticed = engine.wait_until(
+        lambda: handlers.saying(lab, f"{hung['command']} still runs", warned), "it is noticed"
+    )
+    assert noticed == [WARNED], "the handler that stayed with it, not the tick"
+    assert [verdict.dip for verdict in watch.verdicts()] == [0] * 3
+
+
+def running_for(lab: Lab, host: Host) -> Record:
+    """The host's record while the command for it runs; empty if none does."""
+    record = records(lab)[host.instance]
+    mine = (
+        row for row in cloud.commands(lab, "evacuate") if row["order"]["command"] == record.get("command")
+    )
+    return next((record for row in mine if row["status"] == "InProgress"), {})
+
+
+WARNED = f"swarmkeeper-{STAGE}-on_spot_interruption_warning"
+ENDED = f"swarmkeeper-{STAGE}-on_command_finished"
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "who"),
+    [
+        (Kind.KILL_BEFORE, "ssm:SendCommand", WARNED),
+        (Kind.KILL_AFTER, "ssm:SendCommand", WARNED),
+        # It has fetched a result, and dies before it has recorded it.
+        pytest.param(Kind.KILL_AFTER, "ssm:GetCommandInvocation", ENDED, marks=pytest.mark.thorough),
+    ],
+)
+def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
+    lab: Lab, kind: Kind, action: str, who: str
+) -> None:
+    doomed = fresh_worker(lab)
+    inject.arm(lab, kind, action, who=who)
+    cloud.warn(lab, doomed)
+    engine.wait_until(lambda: not inject.armed(lab), "the handler was killed")
+    assert records(lab)[doomed.instance]["state"] == "evacuating"
+    assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
+
+
+def test_a_malformed_event_is_one_clear_line_and_changes_nothing(lab: Lab) -> None:
+    before = life.calm(lab)
+    since = time.time()
+    event = events.interruption_warning(lab.hosts[0], time.time())
+    event["detail"] = {"instance-id": "i-nonsense", "instance-action": "terminate"}
+    cloud.deliver(lab, event)
+    engine.wait_until(lambda: handlers.saying(lab, "i-nonsense", since), "the handler says what is wrong")
+    assert settled(items(lab)) == before
+
+
+@pytest.mark.usefixtures("lab")
+def test_the_command_line_speaks_json_and_refuses_nonsense_in_one_line(tmp_path: Path) -> None:
+    assert shown("tick") == {"functions": ["swarmkeeper-lab-tick"]}
+    assert {row["item"] for row in shown("records")} >= {"census", "cluster"}
+    assert shown("fault", "list") == []
+    assert len(shown("status")["hosts"]) == len(state.load(NAME).hosts)
+    unheard = tmp_path / "event.json"
+    unheard.write_text(json.dumps(events.envelope("aws.s3", "Object Created", {}, [], time.time())))
+    assert shown("event", str(unheard))["functions"] == []
+    unheard.write_text('{"version": "0"}')
+    refused = programs.lab_command("event", str(unheard), "--json", "--name", NAME)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "the event has no 'id'" in refused.stderr
+    lines = programs.lab_command("logs", "--since", "60", "--json", "--name", NAME)
+    assert lines.returncode == 0, lines.stderr
+    assert {json.loads(line)["source"] for line in lines.stdout.splitlines()} >= {"handler"}
+
+
+def shown(*words: str) -> Any:
+    """What a command of the lab answers in JSON."""
+    done = programs.lab_command(*words, "--json", "--name", NAME)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab) -> None:
+    other = replace(lab.hosts[0], name="x", instance="i-0c0ffee0c0ffee0c0", address="10.8.8.8", role="worker")
+    put_foreign(lab, other, {"swarmkeeper:cluster": "other", "swarmkeeper:role": "worker"})
+    sent = len(cloud.commands(lab, "evacuate"))
+    cloud.warn(lab, other)
+    found = engine.wait_until(lambda: records(lab, "other"), "the warning brings a census forward")
+    assert found[other.instance]["role"] == "worker"
+    evacuating = engine.wait_until(
+        lambda: records(lab, "other")[other.instance]["state"] == "evacuating", "its intent is recorded"
+    )
+    assert evacuating
+    assert other.instance not in records(lab)
+    assert len(cloud.commands(lab, "evacuate")) == sent
+
+
+def test_an_agent_that_was_tampered_with_does_not_run_and_the_error_says_so(lab: Lab) -> None:
+    doomed = fresh_worker(lab)
+    with inject.tampered_agent(lab):
+        cloud.warn(lab, doomed)
+        engine.wait_until(
+            lambda: any(row["code"] == 65 for row in cloud.commands(lab, "evacuate")), "the host refuses it"
+        )
+        assert records(lab)[doomed.instance]["state"] == "evacuating"
+    assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
+
+
+def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) -> None:
+    """A worker leaves, and its dead node passes for an instance that nobody knows."""
+    host, client = fresh_worker(lab), engine.manager(lab)
+    old = formation.node_of(lab, host).id
+    age = time.time() - float(records(lab)[host.instance]["since"])
+    time.sleep(max(62 - age, 0))  # what was in service for less than a minute may not be listed yet
+    engine.connect(host).swarm.leave(force=True)
+    engine.wait_until(lambda: state_of(client, old) == "down", f"{host.name} is listed as down")
+    unknown = {"swarmkeeper.instance": "i-0badc0ffee0badc0f"}
+    engine.change_node(lab, old, lambda spec: {"Labels": spec["Labels"] | unknown})
+    life.looked(lab)
+    assert records(lab)[host.instance]["state"] == "in-service", "one look is not enough"
+    life.looked(lab)
+    engine.wait_until(lambda: ticked_away(lab, client, old), "the dead node is removed", pause=1)
+    life.looked(lab)
+    life.ticked(lab, (host,), "in-service")
+    new = formation.node_of(lab, host)
+    assert new.id != old
+    assert new.availability == "active"
+    (shown,) = (
+        row for row in life.call(lab, "status")["clusters"][NAME]["errands"] if row["task"] == "inspect"
+    )
+    assert f"the swarm lists no node {old}" in shown["reason"]
+
+
+def state_of(client: DockerClient, node: str) -> str:
+    return next((one.state for one in engine.nodes(client) if one.id == node), "")
+
+
+def ticked_away(lab: Lab, client: DockerClient, node: str) -> bool:
+    tick(lab)
+    return not state_of(client, node)
+
+
+def test_a_warned_manager_is_emptied_demoted_and_removed_and_the_quorum_holds(lab: Lab) -> None:
+    doomed = next(host for host in lab.hosts if host.role == "manager")
+    cloud.warn(lab, doomed)
+    record = reaches(lab, doomed, "evacuated")
+    roles = {node.instance: node.role for node in engine.nodes(engine.manager(lab))}
+    assert record["manager"] != doomed.instance
+    assert roles[doomed.instance] == "worker"
+    lifecycle.kill(NAME, doomed.name)
+    reaches(lab, doomed, "gone", 240)
+    left = [node for node in engine.nodes(engine.manager(state.load(NAME))) if node.role == "manager"]
+    assert doomed.instance not in listed()
+    assert [node.reachability for node in left] == ["reachable", "reachable"]

@@ -1,0 +1,207 @@
+"""The operator on real hosts, without AWS: the agent deploys it, and it balances what joins."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bootstrap.clock import Clock
+from bootstrap.engine.client import Engine
+from bootstrap.rebalancing.lease import Lease
+from chalicelib.protocol.messages import Task
+from tests.e2e.conftest import running
+from tests.lab import lifecycle, state
+from tests.lab.machines import images, installed, machine
+from tests.lab.observe.watch import Watch
+from tests.lab.state import Host, Lab
+from tests.lab.swarm import engine, formation, services
+from tests.lab.swarm.agent import PLACE, Agent, install
+from tests.lab.swarm.uneven import available
+
+NAME = "operator"
+OPERATOR, API = "service-balancer_service-balancer", "control_docker-api"
+SETTLE, COOLDOWN = 2, 3  # seconds
+WORKERS = "node.role==worker"
+ASK = "timeout 5 wget -q -O - http://$address:2375/version || echo silence"
+RESOLVE = "address=$(nslookup docker-api 127.0.0.11 | sed -n '/^Name/,$s/^Address.*: //p' | head -n 1)"
+
+
+@pytest.fixture(scope="module")
+def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("agent") / "agent.pyz"
+
+
+@pytest.fixture(scope="module")
+def lab(zipapp: Path) -> Iterator[Lab]:
+    for lab in running(NAME, managers=3, workers=2, bare=True):
+        installed.push_socat(lab)
+        installed.push_python(lab)
+        install(lab, zipapp)
+        services.create_network(lab)
+        opted = {"rebalance.on.node.create": "true"}
+        services.create(lab, "web", "web:1", 4, constraints=[WORKERS], labels=opted)
+        services.create(lab, "other", "client:1", 4, constraints=[WORKERS])
+        services.wait_running(lab)
+        yield lab
+
+
+def stack(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [*machine.enter(host), "python3", PLACE, "stack", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+
+
+def deploy(lab: Lab, host: Host) -> str:
+    settings = {
+        "REGISTRY": images.reference(lab, ""),
+        "PYTHON_IMAGE": "python:3",
+        "SETTLE": str(SETTLE),
+        "COOLDOWN": str(COOLDOWN),
+    }
+    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    done = stack(host, "deploy", "service-balancer", *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def hosts(lab: Lab, role: str) -> list[Host]:
+    return [host for host in state.load(lab.name).hosts if host.role == role and host.pid]
+
+
+def told(lab: Lab) -> str:
+    """What the operator has told, in all its tasks that can still be asked."""
+    client = engine.manager(state.load(lab.name), timeout=30)
+    lines = client.services.get(OPERATOR).logs(stdout=True, stderr=True)
+    return b"".join(lines).decode(errors="replace")
+
+
+def wait_told(lab: Lab, what: str, times: int = 1, timeout: float = 180) -> None:
+    engine.wait_until(
+        lambda: told(lab).count(what) >= times, f"the operator tells {what!r}", seconds=timeout, pause=0.5
+    )
+
+
+def spread(lab: Lab, service: str) -> list[int]:
+    """How many tasks each node has that has any, the fewest first."""
+    client = engine.manager(state.load(lab.name))
+    return sorted(engine.spread(engine.tasks(client, service)).get(service, {}).values())
+
+
+def ids(lab: Lab, service: str) -> set[str]:
+    client = engine.manager(state.load(lab.name))
+    return {task.id for task in engine.tasks(client, service) if task.running}
+
+
+def inside(lab: Lab, host: Host, network: str, script: str) -> str:
+    """What a script tells in a container on a host, attached to a network."""
+    client, image = engine.connect(host, timeout=60), images.reference(lab, "client:1")
+    return str(client.containers.run(image, ["sh", "-c", script], network=network, remove=True), "utf-8")
+
+
+def test_the_agent_deploys_the_operator_with_control_and_again_changes_nothing(lab: Lab) -> None:
+    manager, other, _ = hosts(lab, "manager")
+    assert "network control" in deploy(lab, manager)
+    wait_told(lab, "result: done")
+    client = engine.connect(manager)
+    control = client.api.inspect_network("control")
+    assert (control["Attachable"], control["IPAM"]["Config"][0]["Subnet"]) == (True, "10.32.100.0/24")
+    api = next(service for service in engine.services(client) if service.name == API)
+    assert (api.wanted, api.spec["EndpointSpec"]["Mode"]) == (None, "dnsrr")
+    engine.wait_until(lambda: len(ids(lab, API)) == 3, "docker-api runs on every manager", seconds=180)
+    before = ids(lab, API) | ids(lab, OPERATOR)
+    assert len(before) == 4
+    configs = {row["Spec"]["Name"] for row in client.api.configs() if "agent-" in row["Spec"]["Name"]}
+
+    deploy(lab, other)
+    assert ids(lab, API) | ids(lab, OPERATOR) == before
+    assert configs == {row["Spec"]["Name"] for row in client.api.configs() if "agent-" in row["Spec"]["Name"]}
+
+
+def asked(lab: Lab, host: Host) -> str:
+    """What docker-api answers on control, then its address; "" as long as it answers nothing."""
+    answer = inside(lab, host, "control", f"{RESOLVE}; {ASK}; echo $address")
+    return answer if '"ApiVersion"' in answer else ""
+
+
+def test_docker_api_answers_on_control_and_nowhere_else(lab: Lab) -> None:
+    worker = hosts(lab, "worker")[0]
+    answer = engine.wait_until(lambda: asked(lab, worker), "docker-api answers")
+    address = answer.split()[-1]
+    assert address.startswith("10.32.100.")
+    assert inside(lab, worker, services.NETWORK, f"{RESOLVE}; echo found $address").split() == ["found"]
+    assert inside(lab, worker, services.NETWORK, f"address={address}; {ASK}").strip() == "silence"
+    for host in hosts(lab, "manager"):
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((host.address, installed.PORT), timeout=3)
+
+
+def test_a_node_that_joins_gets_its_share_of_what_opted_in_and_nothing_else_moves(lab: Lab) -> None:
+    others = ids(lab, "other")
+    watch = Watch(lab)
+    host = lifecycle.add(NAME)
+    formation.join(lab, host)
+    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
+    wait_told(lab, "web moved (1 moves, 1 restarted")
+    watch.stop()
+    verdict = next(verdict for verdict in watch.verdicts() if verdict.service == "web")
+    assert (verdict.fewest, verdict.started, verdict.wanted) == (4, 1, 4)
+    assert ids(lab, "other") == others
+
+
+@pytest.mark.thorough
+def test_while_another_agent_holds_the_lease_the_operator_waits(lab: Lab) -> None:
+    manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
+    available(lab, worker, "drain")
+    engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
+    lease = Lease(Engine(f"unix://{manager.socket}"), Clock(), "the agent on a manager")
+    engine.wait_until(lease.take, "the lease is free")
+    available(lab, worker, "active")
+    wait_told(lab, "another rebalance is under way, by the agent on a manager")
+    assert spread(lab, "web") == [2, 2]
+    lease.release(ended=False)
+    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
+
+
+def test_the_handlers_agent_and_the_operator_together_make_no_move_too_many(lab: Lab) -> None:
+    manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
+    available(lab, worker, "drain")
+    engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
+    watch = Watch(lab)
+    available(lab, worker, "active")
+    said = Agent(manager, Task.REBALANCE).wait()
+    assert said.result.ok, said.told
+    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
+    watch.stop()
+    verdict = next(verdict for verdict in watch.verdicts() if verdict.service == "web")
+    assert (verdict.fewest, verdict.started, verdict.wanted) == (4, 1, 4)
+
+
+@pytest.mark.thorough
+def test_when_its_manager_dies_the_operator_goes_on_elsewhere(lab: Lab) -> None:
+    client = engine.manager(state.load(NAME))
+    task = next(task for task in engine.tasks(client, OPERATOR) if task.running)
+    worker = hosts(lab, "worker")[0]
+    available(lab, worker, "drain")
+    engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
+    dead = next(host for host in hosts(lab, "manager") if formation.node_of(lab, host).id == task.node)
+    lifecycle.kill(NAME, dead.name)
+    engine.wait_until(lambda: ids(lab, OPERATOR) - {task.id}, "the operator runs elsewhere", seconds=180)
+    wait_told(lab, "just started")
+    available(lab, worker, "active")
+    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
+
+
+def test_the_stacks_go_one_after_the_other_and_leave_nothing(lab: Lab) -> None:
+    manager = hosts(lab, "manager")[0]
+    refused = stack(manager, "rm", "control")
+    assert (refused.returncode, refused.stdout) == (69, "")
+    assert "service-balancer needs control: remove it first" in refused.stderr
+    for name in ("service-balancer", "control"):
+        done = stack(manager, "rm", name)
+        assert done.returncode == 0, done.stderr
+    client = engine.connect(manager)
+    assert [service.name for service in engine.services(client)] == ["other", "web"]
+    assert not [row for row in client.api.configs() if row["Spec"]["Name"].startswith("agent-")]

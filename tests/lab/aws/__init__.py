@@ -1,0 +1,1 @@
+"""The lab's AWS account: local services, deployments, genuine events, manual calls."""

@@ -1,0 +1,68 @@
+"""Manual calls as people type them, and what becomes of the errands that they give."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from functools import partial
+from typing import Any
+
+from tests.lab.aws import cloud, deploy
+from tests.lab.observe import life
+from tests.lab.state import Lab
+from tests.lab.swarm import engine
+
+
+def typed(lab: Lab, name: str, payload: str) -> subprocess.CompletedProcess[str]:
+    """What the README says: ``chalice invoke -n <name> --stage <stage> <<< '<JSON>'``."""
+    return deploy.typed(lab, f"chalice invoke -n {name} --stage {deploy.STAGE} <<< {shlex.quote(payload)}")
+
+
+def called(lab: Lab, name: str, **payload: Any) -> dict[str, Any]:
+    """The answer to a call that goes well."""
+    done = typed(lab, name, json.dumps({"cluster": lab.cluster, **payload}))
+    assert (done.returncode, done.stderr) == (0, ""), done
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def refused(lab: Lab, name: str, payload: str | dict[str, Any]) -> str:
+    """The line of a call that does not: chalice puts the kind of the error before it, a heading after it."""
+    text = payload if isinstance(payload, str) else json.dumps({"cluster": lab.cluster, **payload})
+    done = typed(lab, name, text)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    first, second = (line for line in done.stderr.splitlines() if line)
+    return second if first.startswith("Error: got '") else first.partition(": ")[2]
+
+
+def errand(lab: Lab, task: str) -> dict[str, Any]:
+    """The record of the last time that a task was ordered, empty where it never was."""
+    return next((row for row in life.items(lab) if row["item"] == f"errand#{task}"), {})
+
+
+def ended(lab: Lab, task: str, seconds: float = 120, *, tick: bool = True) -> dict[str, Any]:
+    """Wait until the errand is over, with more ticks than the minute's own if so; answers its record."""
+
+    def over() -> dict[str, Any] | None:
+        if tick:
+            life.tick(lab)
+        found = errand(lab, task)
+        return found if found.get("stage", "done") != "open" else None
+
+    return engine.wait_until(over, f"{task} is over", seconds=seconds, pause=3 if tick else 1)
+
+
+def in_service(lab: Lab, **settings: Any) -> None:
+    """Wait until every host is in service; from then on nothing is rebalanced that nobody calls for."""
+    life.tick(lab)
+    engine.wait_until(partial(life.records, lab), "the cluster is known")
+    assert "error" not in life.call(lab, "configure", rebalance=False, **settings)
+    life.ticked(lab, lab.hosts, "in-service", 240)
+    if errand(lab, "rebalance"):  # some were in service before that
+        ended(lab, "rebalance")
+
+
+def sent(lab: Lab, task: str) -> int:
+    """How many commands of a task were sent."""
+    return len(cloud.commands(lab, task))

@@ -1,0 +1,127 @@
+"""Deploys the app into a lab with the product's own tools: publish the agent, then ``chalice deploy``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bootstrap import publish
+from tests.lab.aws import account
+from tests.lab.machines import locks, programs
+from tests.lab.state import ROOT, Lab, LabError
+
+STAGE = "lab"
+_PARTS = ("app.py", "chalicelib", "bootstrap", ".chalice", "requirements.txt", "requirements-agent.txt")
+_TIMES_OUT = 300
+
+
+def deploy(lab: Lab, project: Path = programs.PROJECT) -> None:
+    """Copy the project, add the lab's stage, publish, deploy; LabError with the tool's words if one fails."""
+    app = copy(lab, project)
+    environment = {**account.environment(lab), "PYTHONPATH": ""}
+    if (app / "bootstrap" / "publish.py").exists():
+        offline = _offline(app / "requirements-agent.txt", *publish.PURE)
+        _run([sys.executable, "-m", "bootstrap.publish", "--stage", STAGE], app, {**environment, **offline})
+    chalice = Path(sys.executable).with_name("chalice")
+    offline = _offline(app / "requirements.txt", "--only-binary", ":all:")
+    _run([str(chalice), "deploy", "--stage", STAGE], app, {**environment, **offline})
+
+
+def typed(lab: Lab, line: str) -> subprocess.CompletedProcess[str]:
+    """What a person gets who types a line into a shell where the lab's app was deployed."""
+    environment = account.environment(lab)
+    path = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=lab.directory / "app",
+        env={**environment, "PYTHONPATH": "", "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMES_OUT,
+    )
+
+
+def copy(lab: Lab, project: Path) -> Path:
+    """The project's deployable parts in the lab's own directory, with a stage for the lab."""
+    app = lab.directory / "app"
+    shutil.rmtree(app, ignore_errors=True)
+    app.mkdir()
+    skip = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
+    for name in _PARTS:
+        if (project / name).is_dir():
+            shutil.copytree(project / name, app / name, ignore=skip)
+        elif (project / name).exists():
+            shutil.copy(project / name, app / name)
+    _add_stage(app / ".chalice", lab)
+    return app
+
+
+def _add_stage(folder: Path, lab: Lab) -> None:
+    """The lab's stage is ``dev`` under another name, with the handlers pointed at the lab's endpoint."""
+    config = json.loads((folder / "config.json").read_text())
+    stage: dict[str, Any] = json.loads(_renamed(json.dumps(config["stages"]["dev"])))
+    stage.setdefault("environment_variables", {})["AWS_ENDPOINT_URL"] = lab.endpoint
+    for policy in folder.glob("policy-dev*.json"):
+        (folder / _renamed(policy.name)).write_text(_renamed(policy.read_text()))
+    config["stages"][STAGE] = stage
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+
+
+def _renamed(text: str) -> str:
+    for kind in ("swarmkeeper", "policy"):
+        text = text.replace(f"{kind}-dev", f"{kind}-{STAGE}")
+    return text
+
+
+def _offline(requirements: Path, *which: str) -> dict[str, str]:
+    """Lets pip take wheels from a directory that is filled once per requirements."""
+    if not requirements.exists() or not requirements.read_text().strip():
+        return {}
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels(ROOT / "cache", requirements, *which))}
+
+
+def wheels(cache: Path, requirements: Path, *which: str) -> Path:
+    """The directory of the wheels that pip finds with these options: the first who asks fills it.
+
+    The others wait meanwhile. LabError with pip's words where it fails.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(requirements.read_bytes() + " ".join(which).encode()).hexdigest()[:16]
+    filled = cache / f"wheels-{digest}"
+    with locks.held(cache / f"{filled.name}.lock"):
+        if not filled.exists():
+            _download(filled, requirements, which)
+    return filled
+
+
+def _download(filled: Path, requirements: Path, which: Sequence[str]) -> None:
+    """Under another name first, so that what was broken off is never taken for all."""
+    with tempfile.TemporaryDirectory(dir=filled.parent, prefix=".part-") as part:
+        whole = Path(part, "wheels")
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--retries", "10"]
+        _run([*pip, "--requirement", str(requirements), "--dest", str(whole), *which], Path(part), None)
+        whole.rename(filled)
+
+
+def _run(argv: list[str], directory: Path, environment: dict[str, str] | None) -> None:
+    done = subprocess.run(
+        argv,
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMES_OUT,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise LabError(f"`{' '.join(argv[-4:])}` failed: {' | '.join(said[-4:])}")

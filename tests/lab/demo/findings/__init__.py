@@ -1,0 +1,1 @@
+"""What was observed, computed into facts and verdicts; pure."""

@@ -1,0 +1,1 @@
+"""Systems Manager's Run Command, which really runs scripts in hosts."""

@@ -1,0 +1,1 @@
+"""Hosts that are machines of their own: network, processes, engine, images."""

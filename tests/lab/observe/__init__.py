@@ -1,0 +1,1 @@
+"""What happened in a lab: watched, counted, written down and searched."""

@@ -1,0 +1,1 @@
+"""The lab's swarm: formed, furnished with services, and asked."""

@@ -1,0 +1,40 @@
+"""Hosts that join by the real agent, and what they and the swarm say of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from chalicelib.protocol.messages import Subject, Task
+from tests.lab import lifecycle
+from tests.lab.state import Host, Lab
+from tests.lab.swarm import engine
+from tests.lab.swarm.agent import Agent, install
+
+
+def fresh(lab: Lab, zipapp: Path) -> Host:
+    """A bare host with the agent on it."""
+    host = lifecycle.add(lab.name)
+    install(lab, zipapp, host)
+    return host
+
+
+def joining(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), notice: float = 120) -> Agent:
+    """The join task on a host, for the node that it was, at managers' addresses (by default all)."""
+    subject = Subject(host.instance, host.address, node)
+    addresses = at or tuple(other.address for other in lab.hosts if other.role == "manager")
+    labels = {"swarmkeeper.cluster": lab.cluster, "swarmkeeper.role": "worker"}
+    told = {"subjects": (subject,), "managers": addresses, "role": "worker", "labels": labels}
+    return Agent(host, Task.JOIN, notice=notice, **told)
+
+
+def info(host: Host) -> dict[str, Any]:
+    """What the host's engine says of itself."""
+    found: dict[str, Any] = engine.connect(host).info()
+    return found
+
+
+def listed(lab: Lab, host: Host) -> list[str]:
+    """The states of all nodes that the swarm lists at the host's address."""
+    nodes = engine.nodes(engine.manager(lab))
+    return [node.state for node in nodes if node.address == host.address]

@@ -1,0 +1,88 @@
+"""Engines that do not answer: an agent ends in time, with a clear word, and leaves the work to others."""
+
+from __future__ import annotations
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bootstrap.clock import Clock
+from bootstrap.engine.client import Engine, EngineError, RefusedError
+from bootstrap.engine.connection import ANSWER_WITHIN
+from bootstrap.engine.model import Node
+from bootstrap.tasks import evacuate, leave
+from chalicelib.protocol.messages import Arguments, Fate, Subject
+from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
+
+NOTICE = 120.0
+
+
+@pytest.fixture
+def swarm() -> FakeSwarm:
+    swarm = FakeSwarm(managers=1, workers=3)
+    swarm.add_service("web", 6)
+    swarm.settle()
+    return swarm
+
+
+def arguments(now: float) -> Arguments:
+    return Arguments((Subject(instance(2), "10.0.0.2"),), now + NOTICE)
+
+
+def test_a_hung_engine_ends_each_task_within_one_call_and_says_what_to_check(tmp_path: Path) -> None:
+    """As a stopped dockerd does: its socket takes connections, and nothing ever comes back."""
+    path = str(tmp_path / "docker.sock")
+    with socket.socket(socket.AF_UNIX) as server, ThreadPoolExecutor() as pool:
+        server.bind(path)
+        server.listen(8)
+        began = time.monotonic()
+        runs = [
+            pool.submit(run, Engine(f"unix://{path}"), arguments(time.time()), Clock())
+            for run in (evacuate.run, leave.run)
+        ]
+        for run in runs:
+            with pytest.raises(EngineError, match=r"within 5 s \(ReadTimeout\): check on this host"):
+                run.result()
+        assert not Engine(f"unix://{path}-none").answers()
+        assert ANSWER_WITHIN <= time.monotonic() - began < 2 * ANSWER_WITHIN
+
+
+def silent(swarm: FakeSwarm, since: float, until: float, error: EngineError) -> None:
+    """Nodes are not listed for a while, each try taking as long as the engine is given."""
+    listed = swarm.nodes
+
+    def nodes() -> tuple[Node, ...]:
+        if since <= swarm.time < until:
+            swarm.time += ANSWER_WITHIN
+            raise error
+        return listed()
+
+    swarm.nodes = nodes  # type: ignore[method-assign]
+
+
+def test_an_engine_that_falls_silent_ends_the_evacuation_while_others_can_still_do_it(
+    swarm: FakeSwarm,
+) -> None:
+    began = swarm.time
+    silent(swarm, began + 1, began + 1000, EngineError("the engine did not list nodes"))
+    swarm.answers = lambda: False  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match="did not list nodes"):
+        evacuate.run(swarm, arguments(began), swarm.clock)
+    assert evacuate.SILENCE < swarm.time - began < 20
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EngineError("the engine did not list nodes"), RefusedError("The swarm does not have a leader")],
+)
+def test_an_election_is_waited_for_as_long_as_the_engine_itself_answers(
+    swarm: FakeSwarm, error: EngineError
+) -> None:
+    began = swarm.time
+    silent(swarm, began + 1, began + 30, error)
+    result = evacuate.run(swarm, arguments(began), swarm.clock)
+    assert result.nodes[0].fate is Fate.SAFE
+    assert swarm.fewest == {"web": 6}

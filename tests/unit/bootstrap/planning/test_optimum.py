@@ -1,0 +1,204 @@
+"""Spreads against the optimum of all distributions, on small swarms with every rule of Swarm at work."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bootstrap.engine.snapshot import Snapshot
+from bootstrap.planning.leveling import Group, squares
+from bootstrap.planning.plan import Spread, plan, reachable
+from tests.unit.bootstrap.support.swarms import Machine, service, snapshot, stand
+
+PREFERENCES = [(), (), ("node.labels.zone",), ("node.labels.zone", "engine.labels.rack"), ("nonsense",)]
+MACHINES = st.builds(
+    Machine,
+    availability=st.sampled_from([*["active"] * 8, "pause", "drain"]),
+    state=st.sampled_from([*["ready"] * 9, "down"]),
+    cpus=st.sampled_from([1, 3, 6, 9]),
+    gpus=st.sampled_from([1, 3, 6, 9]),
+    zone=st.sampled_from(["a", "b", ""]),
+    rack=st.sampled_from(["", "r"]),
+    disk=st.sampled_from(["ssd", "ssd", "ssd", "hdd"]),
+    doom=st.sampled_from([*[""] * 9, "1000"]),
+)
+FULL_FIRST = st.lists(st.sampled_from([0, 0, 0, 1, 1, 2, 3]), min_size=1, max_size=6)  # nodes of tasks
+
+
+@dataclass(frozen=True)
+class Case:
+    """A swarm, the service that is planned (``web``), and how many tasks of it each node may hold."""
+
+    snapshot: Snapshot
+    most: Mapping[str, int]
+    preferences: tuple[str, ...]
+    machines: Mapping[str, Machine]
+
+
+def machines_may_stay(machines: Mapping[str, Machine], at: int) -> bool:
+    """A service with tasks on a doomed node is not planned at all."""
+    return not machines[f"n{at % len(machines)}"].doom
+
+
+@st.composite
+def cases(draw: st.DrawFn, preferences: tuple[tuple[str, ...], ...] = tuple(PREFERENCES)) -> Case:
+    machines = {f"n{at}": one for at, one in enumerate(draw(st.lists(MACHINES, min_size=2, max_size=4)))}
+    web = Counter(f"n{at % len(machines)}" for at in draw(FULL_FIRST) if machines_may_stay(machines, at))
+    others = Counter(f"n{at % len(machines)}" for at in draw(FULL_FIRST))
+    cpus, gpus, most = (
+        draw(st.integers(0, 1)),
+        draw(st.integers(0, 1)),
+        draw(st.sampled_from([0, 0, 0, 1, 2, 3])),
+    )
+    port, constrained = draw(st.sampled_from([*[0] * 7, 80])), draw(st.booleans())
+    chosen = draw(st.sampled_from(preferences))
+    constraints = ["node.labels.disk==ssd"] if constrained else []
+    services = (
+        service("web", web.total(), constraints, most, chosen, cpus=cpus, gpus=gpus, port=port),
+        service("other", others.total(), cpus=1, gpus=1),
+    )
+    caps = {}
+    for node, one in machines.items():
+        limits = [6 - web[node]]
+        limits += [one.cpus - others[node] - web[node]] if cpus else []
+        limits += [one.gpus - others[node] - web[node]] if gpus else []
+        limits += [most - web[node]] if most else []
+        limits += [1 - min(1, web[node])] if port else []
+        good = one.availability == "active" and one.state == "ready" and not one.doom
+        open_ = good and (one.disk == "ssd" or not constrained)
+        caps[node] = web[node] + max(0, min(limits) if open_ else 0)
+    return Case(snapshot(machines, services, {"web": web, "other": others}), caps, chosen, machines)
+
+
+def distributions(most: Mapping[str, int], tasks: int) -> Iterator[dict[str, int]]:
+    for counts in itertools.product(*(range(min(tasks, cap) + 1) for cap in most.values())):
+        if sum(counts) == tasks:
+            yield dict(zip(most, counts, strict=True))
+
+
+def unevenness(case: Case, counts: Mapping[str, int]) -> tuple[int, ...]:
+    """The squares of the tasks of all groups at each level, from the outermost preference to the nodes."""
+    paths = {key: path(case, key) for key in case.machines}
+    found = []
+    for depth in range(1, len(next(iter(paths.values()))) + 1):
+        tally: Counter[tuple[str, ...]] = Counter()
+        for node, where in paths.items():
+            tally[where[:depth]] += counts.get(node, 0)
+        found.append(sum(number**2 for number in tally.values()))
+    return tuple(found)
+
+
+def path(case: Case, node: str) -> tuple[str, ...]:
+    labels = {"node.labels.zone": case.machines[node].zone, "engine.labels.rack": case.machines[node].rack}
+    return (*(labels[one] for one in case.preferences if one in labels), node)
+
+
+def moves(before: Mapping[str, int], after: Mapping[str, int]) -> int:
+    return sum(max(0, count - before.get(node, 0)) for node, count in after.items())
+
+
+def spread_of(case: Case, **options: Any) -> Spread:
+    return plan(case.snapshot, [case.snapshot.service_by_id["web"]], **options)[0]
+
+
+def later(case: Case, spread: Spread) -> Case:
+    others = Counter(task.node for task in case.snapshot.tasks if task.service == "other")
+    tasks = stand({"web": spread.after, "other": others})
+    return replace(case, snapshot=replace(case.snapshot, tasks=tasks))
+
+
+def crowding(case: Case, counts: Mapping[str, int]) -> float:
+    """The squares of all nodes' loads together: their tasks, and half the share of CPU others reserve."""
+    others = Counter(task.node for task in case.snapshot.tasks if task.service == "other")
+    loads = (
+        counts.get(node, 0) + others[node] + min(0.999, others[node] / one.cpus / 2)
+        for node, one in case.machines.items()
+    )
+    return sum(load**2 for load in loads)
+
+
+def assert_best(case: Case, spread: Spread) -> None:
+    every = list(distributions(case.most, sum(spread.before.values())))
+    best = min((unevenness(case, one), moves(spread.before, one)) for one in every)
+    assert (unevenness(case, spread.after), moves(spread.before, spread.after)) == best
+    equal = (one for one in every if (unevenness(case, one), moves(spread.before, one)) == best)
+    least = min(crowding(case, one) for one in equal)
+    assert crowding(case, spread.after) == pytest.approx(least)
+
+
+@settings(max_examples=400)
+@given(cases())
+def test_no_distribution_is_more_even_none_as_even_has_fewer_moves_and_of_these_none_is_less_crowded(
+    case: Case,
+) -> None:
+    assert_best(case, spread_of(case, rolling=["web"]))
+
+
+@settings(max_examples=300)
+@given(cases(((),)))
+def test_a_surge_without_preferences_ends_in_the_best_distribution_with_the_fewest_tasks(case: Case) -> None:
+    spread = spread_of(case)
+    assert_best(case, spread)
+    assert sum(spread.waves) == spread.moves == moves(spread.before, spread.after)
+    assert sorted(reachable(spread, case.snapshot).values()) == sorted(spread.after.values())
+
+
+@settings(max_examples=300)
+@given(cases())
+def test_no_rule_is_broken_and_no_task_is_lost(case: Case) -> None:
+    for options in ({}, {"rolling": ["web"]}, {"most": 1}):
+        spread = spread_of(case, **options)
+        assert sum(spread.after.values()) == sum(spread.before.values())
+        assert all(0 < count <= case.most[node] for node, count in spread.after.items())
+
+
+@settings(max_examples=300)
+@given(cases())
+def test_a_plan_is_carried_out_once_and_then_there_is_nothing_to_do(case: Case) -> None:
+    assert spread_of(later(case, spread_of(case, rolling=["web"])), rolling=["web"]).moves == 0
+
+
+@settings(max_examples=400)
+@given(cases())
+def test_a_surge_levels_the_nodes_with_the_fewest_tasks_where_the_groups_gain_or_want_the_same(
+    case: Case,
+) -> None:
+    flat, spread = replace(case, preferences=()), spread_of(case)
+    every = list(distributions(case.most, sum(spread.before.values())))
+    level = min((unevenness(flat, one), moves(spread.before, one)) for one in every)
+    wanted = min(every, key=lambda one: unevenness(case, one))
+    same = unevenness(flat, wanted) == level[0]
+    if spread.moves:
+        assert (unevenness(flat, spread.after), spread.moves) == level
+        assert same or unevenness(case, spread.after) < unevenness(case, spread.before)
+    else:
+        assert spread.after == spread.before
+        assert not same or not level[1] or unevenness(case, spread.before) == unevenness(case, wanted)
+
+
+@settings(max_examples=300)
+@given(cases())
+def test_after_a_surge_there_is_nothing_to_surge_for(case: Case) -> None:
+    assert spread_of(later(case, spread_of(case))).moves == 0
+
+
+@settings(max_examples=300)
+@given(cases(), st.integers(1, 5))
+def test_a_limit_on_moves_holds_and_what_is_left_of_the_plan_still_evens(case: Case, most: int) -> None:
+    spread, flat = spread_of(case, most=most), replace(case, preferences=())
+    assert spread.moves <= most
+    assert unevenness(flat, spread.after) < unevenness(flat, spread.before) or not spread.moves
+
+
+@given(cases())
+def test_unevenness_is_measured_as_the_planner_measures_it(case: Case) -> None:
+    flat = Group(nodes=tuple(case.machines))
+    counts = Counter(task.node for task in case.snapshot.tasks if task.service == "web")
+    assert squares(flat, counts) == unevenness(replace(case, preferences=()), counts)

@@ -1,0 +1,77 @@
+"""A service's spec is marked, moved and restored so that nothing of it is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bootstrap.engine.model import Service
+from bootstrap.specs.exclusion import Pace, excluded, restored, shifted
+
+NODES = ["node-a", "node-b"]
+CONSTRAINTS = st.lists(st.sampled_from(["node.role==worker", "node.labels.disk==ssd"]), unique=True)
+PLACEMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "Constraints": CONSTRAINTS,
+        "MaxReplicas": st.integers(1, 5),
+        "Platforms": st.just([{}]),
+        "Preferences": st.just([{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]),
+    },
+)
+UPDATES = st.fixed_dictionaries(
+    {}, optional={"Parallelism": st.integers(0, 5), "Delay": st.integers(0, 10**10), "Monitor": st.just(5)}
+)
+SPECS = st.fixed_dictionaries(
+    {"Name": st.just("web"), "Mode": st.just({"Replicated": {"Replicas": 3}})},
+    optional={
+        "Labels": st.dictionaries(st.sampled_from(["owner", "team"]), st.text(max_size=5)),
+        "UpdateConfig": UPDATES,
+        "RollbackConfig": UPDATES,
+    },
+)
+
+
+def service(spec: dict[str, Any]) -> Service:
+    return Service("s1", 1, spec, "")
+
+
+@given(SPECS, PLACEMENTS)
+def test_every_spec_ends_as_it_was(spec: dict[str, Any], placement: dict[str, Any]) -> None:
+    spec = {**spec, "TaskTemplate": {"ContainerSpec": {"Image": "web:1"}, "Placement": placement}}
+    moving = service(shifted(service(spec), NODES, "start-first", Pace()))
+    again = service(shifted(moving, [*NODES, "node-c"], "stop-first", Pace(1, 5)))
+    assert restored(moving) == spec
+    assert restored(again) == spec
+
+
+@given(SPECS)
+def test_a_placement_is_never_taken_away_since_that_crashes_managers(spec: dict[str, Any]) -> None:
+    spec = {**spec, "TaskTemplate": {"ContainerSpec": {"Image": "web:1"}}}
+    moving = service(shifted(service(spec), NODES, "start-first", Pace()))
+    assert restored(moving) == {**spec, "TaskTemplate": {**spec["TaskTemplate"], "Placement": {}}}
+
+
+def test_a_shifted_spec_keeps_away_from_the_nodes_and_starts_first() -> None:
+    moving = service(shifted(service({"Name": "web"}), NODES, "start-first", Pace(2, 7)))
+    assert moving.placement == {"Constraints": ["node.id!=node-a", "node.id!=node-b"]}
+    assert moving.update_config == {
+        "Parallelism": 2,
+        "Delay": 7,
+        "Order": "start-first",
+        "FailureAction": "continue",
+    }
+    assert excluded(moving) == {"node-a", "node-b"}
+
+
+def test_an_update_config_that_a_user_changed_meanwhile_is_the_users() -> None:
+    moving = shifted(service({"Name": "web", "UpdateConfig": {"Delay": 3}}), NODES, "start-first", Pace())
+    moving["UpdateConfig"] = {**moving["UpdateConfig"], "Parallelism": 4}
+    assert restored(service(moving))["UpdateConfig"]["Parallelism"] == 4
+
+
+def test_a_service_that_was_not_shifted_is_left_alone() -> None:
+    assert restored(service({"Name": "web"})) == {"Name": "web"}
+    assert excluded(service({"Name": "web"})) == frozenset()

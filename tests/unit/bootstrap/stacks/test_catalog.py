@@ -1,0 +1,137 @@
+"""Stacks: their settings, what is rendered of them, and the agent in parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap import publish
+from bootstrap.__main__ import main
+from bootstrap.engine.objects import Network, read_network
+from bootstrap.stacks.catalog import PART, check_free, chosen, named, parts, rendered
+
+CONTROL, BALANCER = named("control"), named("service-balancer")
+OURS = Network("control", ("10.32.100.0/24",), "control")
+
+
+def test_the_agent_is_cut_into_configs_that_swarm_accepts_and_named_after_its_hash() -> None:
+    content = os.urandom(2 * PART + 1)
+    cut = parts(content)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    assert list(cut) == [f"agent-{digest}-{number}" for number in (1, 2, 3)]
+    assert b"".join(cut.values()) == content
+    assert [len(part) for part in cut.values()] == [PART, PART, 1]
+    assert PART <= 500 * 1024
+
+
+def test_the_parts_are_mounted_so_that_the_shell_puts_them_together_in_order() -> None:
+    cut = parts(b"x" * (PART * 11))
+    text = rendered(BALANCER, chosen(BALANCER, {}, {}), cut)
+    lines = [json.loads(found) for found in re.findall(r"configs: (.+)", text)]
+    targets = [mount["target"] for mount in lines[0]]
+    assert len(targets) == 11
+    assert sorted(targets) == targets
+    assert lines[1] == {name: {"name": name, "file": f"./{name}"} for name in cut}
+
+
+def test_the_contracts_values_are_the_defaults() -> None:
+    text = rendered(CONTROL, chosen(CONTROL, {}, {}), {})
+    for line in (
+        'image: "rancher/socat-docker"',
+        "mode: global",
+        "endpoint_mode: dnsrr",
+        'constraints: ["node.role==manager"]',
+        "source: /var/run/docker.sock",
+        "attachable: true",
+        'subnet: "10.32.100.0/24"',
+        'driver: "overlay"',
+    ):
+        assert line in text
+    assert "${" not in text
+
+
+def test_settings_are_taken_from_flags_then_from_the_environment_and_a_registry_comes_first() -> None:
+    environment = {"REGISTRY": "mirror.example:5000", "PYTHON_IMAGE": "python:3.11", "COOLDOWN": "60"}
+    settings = chosen(BALANCER, {"PYTHON_IMAGE": "python:3"}, environment)
+    text = rendered(BALANCER, settings, {})
+    assert 'image: "mirror.example:5000/python:3"' in text
+    assert 'COOLDOWN: "60"' in text
+    assert 'SETTLE: "30"' in text
+
+
+def test_the_limited_proxy_gets_the_sections_that_operators_need_and_no_others() -> None:
+    image = "tecnativa/docker-socket-proxy:0.4.2"
+    text = rendered(CONTROL, chosen(CONTROL, {"DOCKER_API_IMAGE": image}, {}), {})
+    assert f'image: "{image}"' in text
+    allowed = re.findall(r"^      ([A-Z]+): \"1\"", text, re.MULTILINE)
+    assert allowed == ["VERSION", "EVENTS", "INFO", "NODES", "SERVICES", "TASKS", "CONFIGS", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["deploy", "tea"], "there is no stack 'tea'; the stacks are control, service-balancer"),
+        (
+            ["deploy", "control", "--set", "COLOUR=red"],
+            "no setting 'COLOUR'; its settings are CONTROL_DRIVER",
+        ),
+        (["deploy", "control", "--set", "SETTLE=1"], "stack control has no setting 'SETTLE'"),
+        (["deploy", "control", "--set", "REGISTRY"], "--set takes NAME=VALUE, not 'REGISTRY'"),
+        (["deploy", "control", "--set", 'REGISTRY=a"\nb'], "may hold letters, digits and ._/:@+- only"),
+        (["deploy", "control", "--set", "CONTROL_SUBNET=10.32.100.1/24"], "such as 10.32.100.0/24"),
+        (["deploy", "control", "--set", "CONTROL_SUBNET=10.32.0.0/33"], "must be an IPv4 network"),
+        (
+            ["deploy", "control", "--set", "CONTROL_DRIVER=weave:1", "--set", "CONTROL_SUBNET=10.0.0.0/24"],
+            "a network of driver weave:1 must lie inside 10.32.0.0/12, unlike CONTROL_SUBNET=10.0.0.0/24",
+        ),
+        (["deploy", "service-balancer", "--set", "SETTLE=soon"], "SETTLE must be a number of seconds"),
+        (["deploy", "service-balancer", "--dry-run"], "this is no zipapp"),
+        (["rm", "tea"], "there is no stack 'tea'"),
+    ],
+)
+def test_bad_input_is_one_clear_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stack", *words]) == 64
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_the_stacks_own_network_and_those_beside_it_are_in_nobodys_way() -> None:
+    check_free(
+        "10.32.100.0/24", [OURS, Network("elk_net", ("10.32.200.0/24",)), Network("six", ("fd00::/64",))]
+    )
+
+
+def test_a_network_is_read_from_what_the_engine_lists() -> None:
+    row: dict[str, Any] = {
+        "Name": "control",
+        "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.32.100.0/24", "Gateway": "10.32.100.1"}]},
+        "Labels": {"com.docker.stack.namespace": "control"},
+    }
+    assert read_network(row) == OURS
+    assert read_network({"Name": "host", "IPAM": {"Config": None}, "Labels": None}) == Network("host", ())
+
+
+def test_the_list_shows_every_stack_with_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stack", "ls"]) == 0
+    out = capsys.readouterr().out
+    for line in ("  CONTROL_SUBNET=10.32.100.0/24", "  PYTHON_IMAGE=python:3.12-slim", "  REGISTRY="):
+        assert f"{line}\n" in out
+
+
+def test_the_zipapp_renders_its_stacks_with_its_own_bytes(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.pyz"
+    agent.write_bytes(publish.build())
+    words = [sys.executable, "-I", str(agent), "stack", "deploy", "service-balancer", "--dry-run"]
+    text = subprocess.run(words, capture_output=True, text=True, check=True, cwd="/").stdout
+    for name in parts(agent.read_bytes()):
+        assert f'"file": "./{name}"' in text

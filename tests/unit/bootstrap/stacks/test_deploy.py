@@ -1,0 +1,192 @@
+"""What a deployment asks of the engine and of the docker CLI, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bootstrap.__main__ import main
+from bootstrap.engine.client import NotManagerError, RefusedError
+from bootstrap.engine.objects import Config, Network
+from bootstrap.errors import AgentError
+from bootstrap.stacks import deploy
+from bootstrap.stacks.catalog import STACKS, chosen, named
+from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
+
+CONTROL, BALANCER = named("control"), named("service-balancer")
+OURS = Network("control", ("10.32.100.0/24",), "control")
+
+
+class Manager(FakeSwarm):
+    """A manager's engine with networks and configs; ``in_use`` cannot be removed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Network] = [Network("bridge", ("172.17.0.0/16",)), Network("host", ())]
+        self.stored: set[str] = set()
+        self.in_use: set[str] = set()
+        self.manages = True
+
+    def node_id(self) -> str:
+        if not self.manages:
+            raise NotManagerError("this host is no swarm manager")
+        return super().node_id()
+
+    def networks(self) -> tuple[Network, ...]:
+        return tuple(self.found)
+
+    def configs_of(self, stack: str) -> tuple[Config, ...]:
+        assert stack in {one.name for one in STACKS}
+        return tuple(Config(f"id-{name}", 1, {"Name": name}) for name in sorted(self.stored))
+
+    def remove_config(self, config: Config) -> None:
+        if config.name in self.in_use:
+            raise RefusedError("in use")
+        self.stored.remove(config.name)
+
+
+class Docker:
+    """The docker command line: remembers what it was asked, with the files that lay there."""
+
+    def __init__(self, engine: Manager) -> None:
+        self.engine = engine
+        self.asked: list[tuple[str, ...]] = []
+        self.files: dict[str, dict[str, bytes]] = {}
+
+    def __call__(self, words: Sequence[str], stdin: str, directory: Path) -> str:
+        self.asked.append(tuple(words))
+        name = words[-1]
+        if words[1] == "deploy":
+            assert f"services:\n  {'docker-api' if name == 'control' else name}:\n" in stdin
+            self.files[name] = {path.name: path.read_bytes() for path in directory.iterdir()}
+            self.engine.add_service(name, Labels={"com.docker.stack.namespace": name})
+        return ""
+
+
+@pytest.fixture
+def agent(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    content = bytes(range(256)) * 4000
+    monkeypatch.setattr(deploy, "_own_bytes", lambda: content)
+    return content
+
+
+def defaults(*stacks: str) -> dict[str, dict[str, str]]:
+    return {name: chosen(named(name), {}, {}) for name in stacks}
+
+
+def test_a_host_without_docker_cli_is_told_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["stack", "deploy", "control"]) == 69
+    assert "no docker command line" in capsys.readouterr().err
+
+
+def test_what_docker_says_when_it_fails_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\necho noise >&2; echo no such thing as $* >&2; exit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    run = deploy.docker_at("unix:///x.sock")
+    with pytest.raises(
+        AgentError, match=r"docker stack rm control failed \(3\): no such thing as --host unix"
+    ):
+        run(("stack", "rm", "control"), "", tmp_path)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_login_of_the_registry_goes_along_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\necho $*\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    said = deploy.docker_at("unix:///x", "--with-registry-auth")(("stack", "deploy", "control"), "", tmp_path)
+    assert said == "--host unix:///x stack deploy --with-registry-auth control\n"
+
+
+def test_service_balancer_brings_control_along_only_where_it_is_missing(agent: bytes) -> None:
+    engine = Manager()
+    docker = Docker(engine)
+    settings = defaults("control", "service-balancer")
+    deploy.deploy(engine, (CONTROL, BALANCER), settings, docker)
+    assert [words[-1] for words in docker.asked] == ["control", "service-balancer"]
+    files = docker.files["service-balancer"]
+    assert b"".join(files[name] for name in sorted(files)) == agent
+    assert docker.files["control"] == {}
+    deploy.deploy(engine, (CONTROL, BALANCER), settings, docker)
+    assert [words[-1] for words in docker.asked[2:]] == ["service-balancer"]
+
+
+@pytest.mark.usefixtures("agent")
+def test_a_setting_of_a_stack_that_is_there_already_is_not_left_aside_silently() -> None:
+    engine = Manager()
+    docker = Docker(engine)
+    stacks, settings = (CONTROL, BALANCER), defaults("control", "service-balancer")
+    deploy.deploy(engine, stacks, settings, docker, ["CONTROL_SUBNET", "REGISTRY"])
+    with pytest.raises(AgentError, match="CONTROL_SUBNET belongs to stack control, which is there already"):
+        deploy.deploy(engine, stacks, settings, docker, ["CONTROL_SUBNET", "REGISTRY"])
+    assert len(docker.asked) == 2
+    deploy.deploy(engine, stacks, settings, docker, ["REGISTRY", "SETTLE"])
+    assert len(docker.asked) == 3
+
+
+@pytest.mark.usefixtures("agent")
+def test_old_agents_go_with_the_next_deployment_unless_they_are_used() -> None:
+    engine = Manager()
+    engine.stored = {"agent-old-1", "agent-last-1", "agent-last-2"}
+    engine.in_use = {"agent-last-1", "agent-last-2"}
+    deploy.deploy(engine, (CONTROL, BALANCER), defaults("control", "service-balancer"), Docker(engine))
+    assert engine.stored == engine.in_use
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (
+            Network("app", ("10.32.0.0/16",)),
+            r"10.32.100.0/24 of network control overlaps 10.32.0.0/16 of network app",
+        ),
+        (Network("control", ("10.32.100.0/24",)), "there is a network control that no stack made"),
+        (
+            Network("control", ("10.32.7.0/24",), "control"),
+            r"cannot be changed: deploy with --set CONTROL_SUBNET=10.32.7.0/24",
+        ),
+    ],
+)
+def test_a_range_that_is_taken_is_refused_before_anything_is_done(network: Network, said: str) -> None:
+    engine = Manager()
+    engine.found.append(network)
+    docker = Docker(engine)
+    with pytest.raises(AgentError, match=said):
+        deploy.deploy(engine, (CONTROL,), defaults("control"), docker)
+    assert docker.asked == []
+
+
+def test_on_a_worker_nothing_is_deployed_or_removed() -> None:
+    engine = Manager()
+    engine.manages = False
+    docker = Docker(engine)
+    with pytest.raises(NotManagerError):
+        deploy.deploy(engine, (CONTROL,), defaults("control"), docker)
+    with pytest.raises(NotManagerError):
+        deploy.remove(engine, CONTROL, docker)
+    assert docker.asked == []
+
+
+@pytest.mark.usefixtures("agent")
+def test_control_is_not_removed_under_an_operator_and_what_is_not_there_is_not_removed() -> None:
+    engine = Manager()
+    docker = Docker(engine)
+    with pytest.raises(AgentError, match="control is not deployed"):
+        deploy.remove(engine, CONTROL, docker)
+    deploy.deploy(engine, (CONTROL, BALANCER), defaults("control", "service-balancer"), docker)
+    with pytest.raises(AgentError, match="service-balancer needs control"):
+        deploy.remove(engine, CONTROL, docker)
+    deploy.remove(engine, BALANCER, docker)
+    assert docker.asked[-1] == ("stack", "rm", "service-balancer")

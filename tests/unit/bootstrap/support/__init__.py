@@ -1,0 +1,1 @@
+"""Swarms, engines and hosts in memory, for the tests of the agent."""

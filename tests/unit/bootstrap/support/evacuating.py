@@ -1,0 +1,33 @@
+"""Evacuations of a swarm in memory, by the ids of its nodes."""
+
+from __future__ import annotations
+
+from bootstrap.tasks import evacuate
+from chalicelib.protocol.messages import Arguments, Result, Subject, Way
+from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
+
+NOTICE = 120.0
+
+
+def subject(node: str) -> Subject:
+    number = int(node[1:])
+    return Subject(instance(number), f"10.0.0.{number}")
+
+
+def run(swarm: FakeSwarm, *nodes: str, notice: float = NOTICE) -> Result:
+    subjects = tuple(subject(node) for node in nodes)
+    return evacuate.run(swarm, Arguments(subjects, swarm.time + notice), swarm.clock)
+
+
+def way(result: Result, service: str) -> tuple[Way, int]:
+    return next((row.way, row.tasks) for row in result.services if row.service == service)
+
+
+def three_services() -> FakeSwarm:
+    """A manager and three workers with ``web``, ``single`` and, on all nodes, ``agents``."""
+    swarm = FakeSwarm(managers=1, workers=3)
+    swarm.add_service("web", 6, UpdateConfig={"Parallelism": 1, "Order": "stop-first"})
+    swarm.add_service("single", 1)
+    swarm.add_service("agents", None)
+    swarm.settle()
+    return swarm

@@ -1,0 +1,89 @@
+"""What an agent tells of its swarm: rows for people, and for the tick a listing that fits for any swarm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bootstrap.clock import Clock
+from bootstrap.engine.model import Node
+from bootstrap.tasks import inspect
+from chalicelib.protocol.codec import MAX_LINE, decode_result, encode_result
+from chalicelib.protocol.messages import Arguments, Listing, Subject
+from tests.unit.bootstrap.support.fake_engine import FakeEngine, instance
+from tests.unit.bootstrap.support.swarms import Machine, node
+
+
+class Big(FakeEngine):
+    """A swarm of 5,000 nodes with genuine ids, some of which are down."""
+
+    def __init__(self, down: int) -> None:
+        super().__init__()
+        self.down = down
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(
+            replace(
+                node(f"{number * 7919 + 36**7:025d}"[::-1], Machine()),
+                engine_labels={"swarmkeeper.instance": instance(number)},
+                state="down" if number < self.down else "ready",
+            )
+            for number in range(5000)
+        )
+
+
+def told(engine: FakeEngine, look: int) -> Listing:
+    """The listing as it arrives."""
+    line = encode_result(inspect.run(engine, Arguments(look=look), Clock()))
+    assert len(line) <= MAX_LINE
+    found = decode_result(line).listing
+    assert found is not None
+    return found
+
+
+def test_a_look_tells_all_ids_and_who_is_down() -> None:
+    engine = FakeEngine()
+    engine.cut("n03")
+    listing = told(engine, 1)
+    assert listing == Listing(
+        4, (Subject(instance(3), "10.0.0.3", "n03"),), 0, 1, ("n01", "n02", "n03", "n04")
+    )
+    assert listing.lists("n02")
+    assert not listing.lists("n05")
+
+
+def test_what_is_down_and_no_instance_or_without_an_address_does_not_spoil_the_answer() -> None:
+    engine = FakeEngine()
+    for name in ("n03", "n04"):
+        engine.cut(name)
+    engine.node_rows["n03"]["Description"]["Engine"]["Labels"] = {"swarmkeeper.instance": "my laptop"}
+    engine.node_rows["n04"]["Status"]["Addr"] = ""
+    assert told(engine, 1).down == (Subject(instance(4), "0.0.0.0", "n04"),)  # noqa: S104
+
+
+def test_five_looks_tell_all_of_5000_nodes_each_in_one_answer() -> None:
+    engine = Big(down=0)
+    looks = [told(engine, look) for look in range(7, 12)]
+    assert sorted(look.part for look in looks) == [0, 1, 2, 3, 4]
+    assert sum(len(look.ids) for look in looks) == 5000
+    for one in engine.nodes():
+        (mine,) = (look for look in looks if look.covers(one.id))
+        assert mine.lists(one.id)
+
+
+def test_where_very_many_are_down_some_are_told_and_the_others_counted() -> None:
+    result = inspect.run(Big(down=2000), Arguments(look=1), Clock())
+    found = decode_result(encode_result(result))
+    assert found.listing is not None
+    assert len(found.listing.down) + found.left_out == 2000
+    assert len(found.listing.down) > 40
+    assert result.listing is not None
+    assert found.listing.ids == result.listing.ids
+
+
+def test_people_get_a_row_for_each_node_or_for_those_that_they_name() -> None:
+    engine = FakeEngine()
+    engine.info = lambda: {"ServerVersion": "20.10.24"}  # type: ignore[method-assign]
+    every = inspect.run(engine, Arguments(), Clock()).facts["nodes"]
+    assert [row["node"] for row in every] == ["n01", "n02", "n03", "n04"]
+    (mine,) = inspect.run(engine, Arguments((Subject(instance(2), "10.0.0.2"),)), Clock()).facts["nodes"]
+    assert (mine["node"], mine["state"]) == ("n02", "ready")

@@ -1,0 +1,198 @@
+"""The first manager, roles, tokens and recovery: nothing twice, and never at the cost of the quorum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from bootstrap.engine.client import EngineError
+from bootstrap.engine.model import Membership, Node
+from bootstrap.errors import AgentError
+from bootstrap.tasks import init, leave, recover, roles, rotate_tokens
+from chalicelib.protocol.messages import Arguments, Fate, Result, Subject, Task
+from tests.unit.bootstrap.support.fake_host import ADDRESS, NUMBER, TOKENS, FakeEngine, FakeHost
+from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
+
+LABELS = {"swarmkeeper.cluster": "blue", "swarmkeeper.role": "manager"}
+LEADERLESS = "The swarm does not have a leader."
+
+
+class Manager(FakeEngine):
+    """The engine of a host that may become a manager, or lose the others."""
+
+    rotations = 0
+    quorum = True
+
+    def node_id(self) -> str:
+        return self.seen.node
+
+    def init(self, address: str, *, force: bool = False) -> None:
+        if force:
+            for row in self.swarm.node_rows.values():
+                if row["ID"] != self.seen.node:
+                    row.pop("ManagerStatus", None)
+            self.quorum = True
+            return
+        assert (self.seen.state, address) == ("inactive", ADDRESS)
+        self.role = "manager"
+        self._arrive()
+        self.seen = replace(self.seen, manages=True)
+
+    def tokens(self) -> dict[str, str]:
+        return {role: f"{token}-{self.rotations}" for role, token in TOKENS.items()}
+
+    def rotate_tokens(self) -> None:
+        self.rotations += 1
+
+    def nodes(self) -> tuple[Node, ...]:
+        if not self.quorum:
+            raise EngineError(LEADERLESS)
+        return self.swarm.nodes()
+
+    def update_node(self, node: Node, **changes: Any) -> None:
+        self.swarm.update_node(node, **changes)
+
+    def membership(self) -> Membership:
+        return self.seen if self.quorum else replace(self.seen, error=LEADERLESS)
+
+
+@pytest.fixture
+def engine() -> Manager:
+    return Manager(FakeSwarm(managers=0, workers=0))
+
+
+@pytest.fixture
+def host(engine: Manager) -> FakeHost:
+    return FakeHost(engine=engine, tokens={})
+
+
+def call(task: Any, host: FakeHost, number: int = NUMBER) -> Result:
+    arguments = Arguments((Subject(instance(number), ADDRESS),), role="manager", labels=LABELS)
+    result: Result = task.run(host.engine, arguments, host.engine.swarm.clock, host)
+    return result
+
+
+def test_init_refuses_a_second_swarm_of_the_cluster(host: FakeHost) -> None:
+    host.tokens["worker"] = TOKENS["worker"]
+    with pytest.raises(AgentError, match="blue has join tokens, so it has a swarm"):
+        call(init, host)
+
+
+def test_init_and_recover_refuse_another_host_than_the_one_that_was_named(host: FakeHost) -> None:
+    for task in (init, recover):
+        with pytest.raises(AgentError, match="not the one that was named"):
+            call(task, host, number=1)
+
+
+def test_rotated_tokens_are_stored_and_a_store_that_refuses_is_noticed_before(
+    engine: Manager, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(init, host)
+    call(rotate_tokens, host)
+    assert host.tokens == engine.tokens() == {role: f"{token}-1" for role, token in TOKENS.items()}
+
+    def refused(*_: Any) -> Any:
+        raise AgentError("refused")
+
+    monkeypatch.setattr(FakeHost, "stored_tokens", refused)
+    with pytest.raises(AgentError, match="refused"):
+        call(rotate_tokens, host)
+    assert engine.rotations == 1
+
+
+def without_quorum(host: FakeHost) -> FakeHost:
+    """The first of three managers, the others of which are dead."""
+    engine = host.engine
+    assert isinstance(engine, Manager)
+    call(init, host)
+    for _ in range(2):
+        node = engine.swarm.add_node("manager")
+        engine.swarm.node_rows[node]["ManagerStatus"]["Reachability"] = "unreachable"
+        engine.swarm.cut(node)
+    engine.quorum = False
+    return host
+
+
+@pytest.fixture
+def lost(host: FakeHost) -> FakeHost:
+    return without_quorum(host)
+
+
+def removed(lost: FakeHost) -> Result:
+    """What leave does with the lost managers."""
+    swarm = lost.engine.swarm
+    numbers = [int(node.id[1:]) for node in swarm.nodes() if node.down]
+    subjects = tuple(Subject(instance(number), f"10.0.0.{number}") for number in numbers)
+    return leave.run(swarm, Arguments(subjects), swarm.clock)
+
+
+def test_recover_makes_one_manager_of_a_lost_quorum_and_the_lost_can_leave(lost: FakeHost) -> None:
+    assert call(recover, lost).ok
+    assert len(lost.engine.swarm.nodes()) == 3
+    assert removed(lost).ok
+    assert [node.role for node in lost.engine.swarm.nodes()] == ["manager"]
+
+
+def test_recover_changes_nothing_while_there_is_a_quorum(host: FakeHost) -> None:
+    call(init, host)
+    with pytest.raises(AgentError, match="have a quorum, so nothing was changed"):
+        call(recover, host)
+
+
+def test_recover_waits_out_an_election(engine: Manager, lost: FakeHost) -> None:
+    sleep, began = engine.swarm.sleep, engine.swarm.time
+
+    def elected(seconds: float) -> None:
+        sleep(seconds)
+        if engine.swarm.time > began + 5:
+            engine.quorum = True
+            for row in engine.swarm.node_rows.values():
+                row["ManagerStatus"]["Reachability"] = "reachable"
+
+    engine.swarm.clock = replace(engine.swarm.clock, sleep=elected)
+    with pytest.raises(AgentError, match="have a quorum"):
+        call(recover, lost)
+
+
+def change(task: Task, swarm: FakeSwarm, *numbers: int) -> list[tuple[Fate, str]]:
+    subjects = tuple(Subject(instance(number), f"10.0.0.{number}") for number in numbers)
+    result = partial(roles.run, task)(swarm, Arguments(subjects), swarm.clock)
+    return [(row.fate, row.detail) for row in result.nodes]
+
+
+def test_workers_are_promoted_one_after_the_other() -> None:
+    swarm = FakeSwarm(managers=1, workers=2)
+    update = swarm.update_node
+
+    def answers(node: Node, **changes: Any) -> None:
+        assert all(other.reachability == "reachable" for other in swarm.nodes() if other.role == "manager")
+        update(node, **changes)
+        swarm.node_rows[node.id]["ManagerStatus"] = {"Reachability": "reachable"}
+
+    swarm.update_node = answers  # type: ignore[method-assign]
+    assert change(Task.PROMOTE, swarm, 2, 3) == [(Fate.PROMOTED, ""), (Fate.PROMOTED, "")]
+
+
+def test_nobody_is_promoted_beside_a_dead_manager() -> None:
+    swarm = FakeSwarm(managers=3, workers=1)
+    swarm.node_rows["n02"]["ManagerStatus"]["Reachability"] = "unreachable"
+    reason = "1 of 3 managers do not answer: demote them first"
+    assert change(Task.PROMOTE, swarm, 4) == [(Fate.KEPT, reason)]
+
+
+def test_a_demotion_that_would_cost_the_quorum_is_refused_with_the_reason() -> None:
+    swarm = FakeSwarm(managers=3, workers=1)
+    swarm.node_rows["n03"]["ManagerStatus"]["Reachability"] = "unreachable"
+    assert change(Task.DEMOTE, swarm, 2) == [
+        (Fate.KEPT, "demoting host-02 would leave 1 of 2 managers: no quorum")
+    ]
+    assert change(Task.DEMOTE, swarm, 3) == [(Fate.DEMOTED, "")]
+
+
+def test_a_manager_does_not_demote_itself() -> None:
+    swarm = FakeSwarm(managers=3, workers=1)
+    found = change(Task.DEMOTE, swarm, 1)
+    assert found == [(Fate.KEPT, "a manager does not demote itself: run this on another one")]

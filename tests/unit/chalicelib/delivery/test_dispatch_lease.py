@@ -1,0 +1,90 @@
+"""Sending: one handler holds the lease and sends for all, the others call it and leave."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.actions import Code, Dispatch
+from chalicelib.delivery.dispatcher import LEASE, STAND_BY, dispatch
+from tests.unit.chalicelib.support.dispatching import open_work, three_managers
+from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, WORKER_2, Lab
+
+M1 = MANAGERS[0]
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return three_managers()
+
+
+def test_the_first_handler_without_the_lease_stands_by_until_its_node_was_sent(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    lab.store.acquire("blue", "another", START, LEASE)
+    dispatched = lab.node().sent("c", M1, due=START + 30)
+    sleep = lab.clock.sleep
+
+    def meanwhile(seconds: float) -> None:
+        sleep(seconds)
+        lab.store.move(lab.node(), dispatched)
+
+    lab.clock.sleep = meanwhile  # type: ignore[method-assign]
+    outcome = dispatch("blue", Dispatch(WORKER), lab.world())
+    assert (outcome.code, outcome.detail) == (Code.DONE, "another handler sends what is open")
+    assert lab.hosts.sent == []
+
+
+def test_all_other_handlers_call_the_holder_and_leave(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    lab.store.acquire("blue", "another", START, LEASE)
+    lab.store.call("blue", START)
+    outcome = dispatch("blue", Dispatch(WORKER), lab.world())
+    assert (outcome.detail, lab.clock.time) == ("another handler sends what is open", START)
+    assert lab.store.acquire("blue", "another", START, LEASE) == 2
+
+
+def test_what_is_recorded_after_the_holders_last_look_is_sent_by_one_more(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    release, late = lab.store.release, iter([True])
+
+    def meanwhile(cluster: str, holder: str, calls: int | None = None) -> bool:
+        if next(late, False):
+            open_work(lab, WORKER_2)
+            assert lab.store.call("blue", lab.clock.time) == 1
+        return release(cluster, holder, calls)
+
+    lab.store.release = meanwhile  # type: ignore[method-assign]
+    dispatch("blue", Dispatch(WORKER), lab.world())
+    sent = [subject.instance for one in lab.hosts.sent for subject in one.arguments.subjects]
+    assert (sent, lab.store.leases) == ([WORKER, WORKER_2], {})
+
+
+def test_a_holder_that_died_is_succeeded_when_its_lease_ends(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    lab.store.acquire("blue", "dead", START, LEASE)
+    dispatch("blue", Dispatch(WORKER), lab.world())
+    assert len(lab.hosts.sent) == 1
+    assert LEASE <= lab.clock.time - START <= LEASE + STAND_BY
+
+
+def test_the_tick_does_not_wait_for_a_lease(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    lab.store.acquire("blue", "another", START, LEASE)
+    dispatch("blue", Dispatch(seconds=0), lab.world())
+    assert (lab.hosts.sent, lab.clock.time) == ([], START)
+
+
+def test_a_lease_that_ran_out_is_left_to_its_new_holder(lab: Lab) -> None:
+    open_work(lab, WORKER)
+    lab.hosts.unreachable = set(MANAGERS)
+
+    def slow() -> None:
+        lab.clock.sleep(LEASE + 1)
+        lab.store.acquire("blue", "another", lab.clock.now(), 1000)
+
+    lab.hosts.pause = slow
+    outcome = dispatch("blue", Dispatch(WORKER, seconds=1000), lab.world())
+    assert (outcome.code, outcome.detail) == (
+        Code.DONE,
+        "nodes sent: 0; the lease ran out, its new holder sends the rest",
+    )
+    assert lab.store.leases["blue"][0] == "another"

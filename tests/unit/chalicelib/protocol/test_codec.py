@@ -1,0 +1,133 @@
+"""Messages between handlers and hosts survive the way, and what is not a message is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.protocol.codec import (
+    MAX_LINE,
+    ProtocolError,
+    decode_arguments,
+    decode_result,
+    encode_arguments,
+    encode_result,
+)
+from chalicelib.protocol.messages import (
+    Arguments,
+    Balance,
+    Fate,
+    Listing,
+    Mode,
+    NodeReport,
+    Rebalance,
+    Result,
+    ServiceReport,
+    SpreadReport,
+    Subject,
+    Task,
+    Way,
+)
+
+SUBJECTS = st.builds(
+    Subject,
+    st.from_regex(r"i-[0-9a-f]{17}", fullmatch=True),
+    st.from_regex(r"10\.0\.[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True),
+    st.from_regex(r"[a-z0-9]{0,25}", fullmatch=True),
+    st.integers(0, 10**6),
+)
+NODES = st.builds(NodeReport, st.text(), st.text(), st.sampled_from(Fate), st.text(), st.floats(0, 100))
+SERVICES = st.builds(
+    ServiceReport, st.text(), st.integers(), st.sampled_from(Way), st.floats(0, 100), st.text()
+)
+
+
+REBALANCES = st.builds(
+    Rebalance,
+    st.lists(st.text(min_size=1), max_size=3).map(tuple),
+    st.sampled_from(["", *(mode.value for mode in Mode)]),
+    st.booleans(),
+    st.integers(0, 1000),
+    st.floats(0, 1e5),
+    st.floats(0, 1e5),
+)
+TASKS_BY_HOST = st.dictionaries(st.text(), st.integers(0, 9), max_size=3)
+LISTINGS = st.builds(
+    Listing,
+    st.integers(0, 9),
+    st.lists(SUBJECTS, max_size=3).map(tuple),
+    st.integers(0, 9),
+    st.integers(1, 9),
+    st.lists(st.text(), max_size=3).map(tuple),
+)
+SPREADS = st.builds(
+    SpreadReport,
+    st.text(),
+    st.sampled_from(Balance),
+    st.sampled_from(Mode),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.floats(0, 100),
+    st.text(),
+    st.lists(st.text(), max_size=2).map(tuple),
+    TASKS_BY_HOST,
+    TASKS_BY_HOST,
+    TASKS_BY_HOST,
+)
+
+
+@given(st.lists(SUBJECTS), st.floats(0, 1e10), REBALANCES, st.integers(0, 10**9))
+def test_arguments_survive_the_way(
+    subjects: list[Subject], deadline: float, rebalance: Rebalance, look: int
+) -> None:
+    arguments = Arguments(tuple(subjects), deadline, rebalance=rebalance, look=look)
+    assert decode_arguments(encode_arguments(arguments)) == arguments
+
+
+@given(
+    st.builds(
+        Result,
+        st.sampled_from(Task),
+        st.booleans(),
+        nodes=st.lists(NODES, max_size=5).map(tuple),
+        services=st.lists(SERVICES, max_size=5).map(tuple),
+        spreads=st.lists(SPREADS, max_size=5).map(tuple),
+        wait=st.just(7.0),
+        listing=st.none() | LISTINGS,
+    )
+)
+def test_a_result_survives_the_way(result: Result) -> None:
+    line = encode_result(result)
+    assert "\n" not in line
+    assert decode_result(f"something else first\n{line}\n") == result
+
+
+def test_a_long_result_fits_into_what_run_command_keeps_and_says_what_was_left_out() -> None:
+    services = tuple(ServiceReport(f"service-{n}", 1, Way.START_FIRST, 1.0) for n in range(1000))
+    line = encode_result(Result(Task.EVACUATE, ok=True, services=services))
+    found = decode_result(line)
+    assert len(line) <= MAX_LINE
+    assert len(found.services) + found.left_out == 1000
+
+
+def test_a_result_of_many_nodes_fits_too_and_tells_the_fate_of_each() -> None:
+    """Run Command would cut the line in its middle: no result at all, and a manager taken for broken."""
+    rows = [{"node": "n" * 25, "hostname": f"ip-10-0-0-{n}"} for n in range(1000)]
+    nodes = tuple(NodeReport(f"i-{n:017x}", "", Fate.ABSENT, "no such node, " * 20) for n in range(100))
+    for result in (
+        Result(Task.EVACUATE, ok=False, nodes=nodes),
+        Result(Task.LEAVE, ok=False, nodes=nodes, error="\N{SNOWMAN}" * MAX_LINE),
+        Result(Task.INSPECT, ok=True, facts={"nodes": rows}),
+    ):
+        line = encode_result(result)
+        found = decode_result(line)
+        assert len(line) <= MAX_LINE
+        assert [node.fate for node in found.nodes] == [node.fate for node in result.nodes]
+        assert len(found.facts.get("nodes", [])) + found.left_out == len(result.facts.get("nodes", []))
+
+
+@pytest.mark.parametrize("stdout", ["", "hello", "[]", "{}", '{"task": "dance", "ok": true}', '{"task": 1}'])
+def test_what_is_no_result_is_refused(stdout: str) -> None:
+    with pytest.raises(ProtocolError):
+        decode_result(stdout)

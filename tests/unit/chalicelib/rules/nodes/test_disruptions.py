@@ -1,0 +1,284 @@
+"""Recommendations, drills and what fleets say: evacuations that end with the node given back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.actions import Dispatch, Move, Raise
+from chalicelib.events import (
+    Change,
+    ChangeScheduled,
+    CommandFinished,
+    Ending,
+    EvacuationOrdered,
+    FleetInstanceChanged,
+    InstanceStateChanged,
+    LaunchHeld,
+    RebalanceRecommended,
+    SpotInterruptionWarning,
+    TerminationHeld,
+    Tick,
+)
+from chalicelib.metrics import Measure, Metric
+from chalicelib.protocol.messages import Fate, NodeReport, Result, Task
+from chalicelib.rules import decide
+from chalicelib.state.cluster import Cluster
+from chalicelib.state.instance import InstanceState, Role
+from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import Node
+from chalicelib.state.settings import Conduct, Recommendations
+from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
+from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
+
+HINT = RebalanceRecommended(START, WORKER)
+WARNING = SpotInterruptionWarning(START, WORKER)
+SAFE = Result(Task.EVACUATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.SAFE),))
+ACTIVE = Result(Task.ACTIVATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.ACTIVE),))
+HINTED = a_node(
+    state=NodeState.EVACUATING,
+    since=START - 9,
+    deadline=START + 591,
+    due=START + 20,
+    command="out",
+    back=START + 3591,
+)
+
+
+def conducted(node: Node, now: float = START, **conduct: Any) -> Cluster:
+    return replace(a_cluster(node, now=now), conduct=Conduct(**conduct))
+
+
+def after(event: Any, cluster: Cluster) -> Node | None:
+    """The node after the event; None where nothing is to be changed."""
+    moves = [action for action in decide(event, cluster).actions if isinstance(action, Move)]
+    return moves[0].after if moves else None
+
+
+def test_a_recommendation_is_noted_by_default_and_ignored_if_so_configured() -> None:
+    assert after(HINT, conducted(a_node())) == a_node(version=2, hinted=START)
+    assert after(HINT, conducted(a_node(), recommendations=Recommendations.IGNORE)) is None
+
+
+def test_where_recommendations_are_heeded_the_node_is_evacuated_and_given_back() -> None:
+    node = after(HINT, conducted(a_node(), recommendations=Recommendations.EVACUATE))
+    assert node is not None
+    assert (node.state, node.deadline, node.back) == (NodeState.EVACUATING, START + 600, START + 3600)
+
+
+@pytest.mark.parametrize(("ago", "heeded"), [(1, False), (3599, False), (3600, True)])
+def test_recommendations_never_thrash(ago: float, *, heeded: bool) -> None:
+    cluster = conducted(a_node(hinted=START - ago), recommendations=Recommendations.EVACUATE)
+    assert (after(HINT, cluster) is not None) is heeded
+
+
+@pytest.mark.parametrize("policy", Recommendations)
+def test_a_recommendation_of_long_ago_changes_nothing(policy: Recommendations) -> None:
+    assert after(HINT, conducted(a_node(), now=START + 3600, recommendations=policy)) is None
+    noted = after(HINT, conducted(a_node(), now=START + 3599, recommendations=policy))
+    assert (noted is None) == (policy is Recommendations.IGNORE)
+
+
+@pytest.mark.parametrize("state", [state for state in NodeState if state is not NodeState.IN_SERVICE])
+def test_only_a_node_in_service_heeds_a_recommendation(state: NodeState) -> None:
+    assert after(HINT, conducted(a_node(state=state), recommendations=Recommendations.EVACUATE)) is None
+
+
+def test_a_warning_after_a_recommendation_hurries_the_one_evacuation_and_makes_it_final() -> None:
+    plan = decide(WARNING, a_cluster(HINTED))
+    move, dispatch = plan.actions
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.since) == (NodeState.EVACUATING, HINTED.since)
+    assert (move.after.deadline, move.after.back, move.after.command) == (START + 120, 0.0, "")
+    assert dispatch == Dispatch(WORKER)
+
+
+def test_a_warning_keeps_an_empty_node_from_being_given_back() -> None:
+    empty = a_node(state=NodeState.EVACUATED, due=START + 9, back=START + 9, drill=True)
+    node = after(WARNING, a_cluster(empty))
+    assert node is not None
+    assert (node.state, node.due, node.back, node.drill) == (NodeState.EVACUATED, None, 0.0, False)
+
+
+OVER = replace(HINTED, deadline=START - 1, due=START + 200, attempts=5, command="")
+GIVEN_UP = replace(HINTED, due=None, attempts=12, command="")
+
+
+@pytest.mark.parametrize("node", [OVER, replace(OVER, command="out"), GIVEN_UP])
+@pytest.mark.parametrize("back", [0.0, START + 3591])
+def test_a_warning_begins_an_evacuation_again_that_had_come_to_nothing(node: Node, back: float) -> None:
+    node = replace(node, back=back)
+    plan = decide(WARNING, a_cluster(node))
+    move, dispatch = plan.actions
+    assert isinstance(move, Move)
+    again = move.after
+    assert (again.since, again.deadline, again.due) == (START, START + 120, START)
+    assert (again.attempts, again.command, again.back) == (0, "", 0.0)
+    assert again.announced == bool(back), "for good stays for good"
+    assert dispatch == Dispatch(WORKER)
+    assert plan.measures == (Measure(Metric.INTERRUPTIONS, instance=WORKER),)
+
+
+@pytest.mark.parametrize("node", [OVER, GIVEN_UP])
+@pytest.mark.parametrize("now", [START, START + 121, START + 400])
+def test_a_copy_of_the_warning_that_it_began_for_does_not(node: Node, now: float) -> None:
+    known = replace(node, since=START, deadline=START + 120, back=0.0, announced=True)
+    assert after(WARNING, a_cluster(known, now=now)) is None
+
+
+def test_what_was_given_up_is_counted_once_whatever_is_noted_later() -> None:
+    plan = decide(ChangeScheduled(START, WORKER, START + 86_400, arn="1"), a_cluster(GIVEN_UP))
+    assert len(plan.actions) == 1
+    assert plan.measures == ()
+
+
+FOR_GOOD = EvacuationOrdered(START, WORKER, 600.0)
+FOR_A_WHILE = EvacuationOrdered(START, WORKER, 600.0, 60.0)
+HELD = TerminationHeld(START, WORKER, END)
+STOPPING = InstanceStateChanged(START, WORKER, InstanceState.STOPPING)
+NOTIFIED = FleetInstanceChanged(START, WORKER, Change.TERMINATION_NOTIFIED)
+
+
+@pytest.mark.parametrize(
+    ("event", "announced", "for_a_while"),
+    [
+        (WARNING, True, False),
+        (NOTIFIED, True, False),
+        (STOPPING, True, False),
+        (FOR_GOOD, False, False),
+        (HELD, False, False),
+        (FOR_A_WHILE, False, True),
+        (ChangeScheduled(START, WORKER, START + 60, arn="1"), False, True),
+    ],
+)
+def test_only_an_announced_end_can_turn_out_to_be_none(
+    event: Any, *, announced: bool, for_a_while: bool
+) -> None:
+    node = after(event, a_cluster(a_node()))
+    assert node is not None
+    assert (node.announced, node.back > 0) == (announced, for_a_while)
+    ended = CommandFinished(START + 9, "c", "m", Task.EVACUATE, "Success", SAFE)
+    empty = after(ended, a_cluster(node.sent("c", "m", due=START)))
+    assert empty is not None
+    assert (empty.state, empty.announced) == (NodeState.EVACUATED, announced)
+
+
+@pytest.mark.parametrize("first", [WARNING, FOR_A_WHILE, FOR_GOOD, HELD])
+@pytest.mark.parametrize("second", [WARNING, FOR_A_WHILE, FOR_GOOD, HELD])
+@pytest.mark.parametrize("state", [NodeState.EVACUATING, NodeState.EVACUATED])
+def test_of_two_reasons_the_more_lasting_holds(first: Any, second: Any, state: NodeState) -> None:
+    node = after(first, a_cluster(a_node()))
+    assert node is not None
+    node = replace(node, state=state)
+    node = after(second, a_cluster(node)) or node
+    good = {FOR_GOOD, HELD} & {first, second}
+    assert node.announced == (not good and WARNING in (first, second))
+    assert (node.back > 0) == (first is second is FOR_A_WHILE)
+
+
+def test_what_was_evacuated_for_a_while_returns_when_nothing_followed() -> None:
+    empty = a_node(state=NodeState.EVACUATED, due=START, back=START)
+    move, dispatch = decide(Tick(), a_cluster(empty)).actions
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.reason) == (NodeState.RETURNING, "nothing followed")
+    assert dispatch == Dispatch(seconds=0)
+
+
+DRILLS = [
+    (replace(WARNING, drill=True), 120.0),
+    (SpotInterruptionWarning(START, WORKER, Ending.HIBERNATE, drill=True), 0.0),
+    (replace(HINT, drill=True), 600.0),
+    (FleetInstanceChanged(START, WORKER, Change.TERMINATION_NOTIFIED, drill=True), 120.0),
+    (InstanceStateChanged(START, WORKER, InstanceState.SHUTTING_DOWN, drill=True), 30.0),
+    (TerminationHeld(START, WORKER, END, drill=True), 600.0),
+    (ChangeScheduled(START, WORKER, START + 9999, drill=True), 600.0),
+]
+
+
+@pytest.mark.parametrize(("event", "seconds"), DRILLS)
+def test_a_drill_evacuates_marks_the_record_and_gives_back(event: Any, seconds: float) -> None:
+    plan = decide(event, conducted(a_node(), drills=True))
+    move = plan.actions[0]
+    assert isinstance(move, Move)
+    node = move.after
+    assert (node.state, node.drill, node.hooks) == (NodeState.EVACUATING, True, ())
+    assert (node.deadline, node.back) == (START + seconds, START + seconds + 30)
+    assert plan.measures == (Measure(Metric.DRILLS, instance=WORKER),)
+
+
+@pytest.mark.parametrize(("event", "_"), DRILLS)
+def test_where_drills_are_not_allowed_nothing_happens(event: Any, _: float) -> None:
+    plan = decide(event, conducted(a_node()))
+    assert (plan.actions, plan.reason.startswith("a drill, but this cluster allows none")) == ((), True)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        InstanceStateChanged(START, WORKER, InstanceState.TERMINATED, drill=True),
+        InstanceStateChanged(START, WORKER, InstanceState.RUNNING, drill=True),
+        FleetInstanceChanged(START, WORKER, Change.TERMINATED, drill=True),
+        FleetInstanceChanged(START, WORKER, Change.LAUNCHED, drill=True),
+        LaunchHeld(START, WORKER, LAUNCH, drill=True),
+    ],
+)
+@pytest.mark.parametrize("state", NodeState)
+def test_a_drill_never_removes_joins_or_terminates(event: Any, state: NodeState) -> None:
+    assert decide(event, conducted(a_node(state=state), drills=True)).actions == ()
+
+
+def test_the_end_that_a_drill_rehearses_gives_the_node_back_at_once() -> None:
+    event = InstanceStateChanged(START, WORKER, InstanceState.TERMINATED, drill=True)
+    empty = a_node(state=NodeState.EVACUATED, due=START + 99, back=START + 99, drill=True)
+    node = after(event, conducted(empty, drills=True))
+    assert node is not None
+    assert (node.state, node.due) == (NodeState.EVACUATED, START)
+
+
+def test_a_drill_that_comes_late_has_its_time_all_the_same() -> None:
+    node = after(replace(WARNING, drill=True), conducted(a_node(), now=START + 500, drills=True))
+    assert node is not None
+    assert (node.deadline, node.back) == (START + 620, START + 650)
+
+
+def test_a_drilled_manager_says_so_until_it_is_in_service_again() -> None:
+    node = a_node(state=NodeState.RETURNING, role=Role.MANAGER, drill=True, command="c", manager="m")
+    ended = CommandFinished(START, "c", "m", Task.GIVE_BACK, "Success", replace(ACTIVE, task=Task.GIVE_BACK))
+    node = after(ended, a_cluster(node)) or node
+    assert (node.state, node.drill) == (NodeState.ACTIVATING, True)
+    failing = replace(node, attempts=12, due=START)
+    raised = next(
+        action for action in decide(Tick(), a_cluster(failing)).actions if isinstance(action, Raise)
+    )
+    assert raised.incident.drill
+    ended = CommandFinished(START, "c", "m", Task.ACTIVATE, "Success", ACTIVE)
+    served = after(ended, a_cluster(node.sent("c", "m", due=START)))
+    assert served is not None
+    assert (served.state, served.drill) == (NodeState.IN_SERVICE, False)
+
+
+def test_a_real_end_during_a_drill_removes_the_node() -> None:
+    event = InstanceStateChanged(START, WORKER, InstanceState.TERMINATED)
+    node = after(event, a_cluster(a_node(state=NodeState.EVACUATED, back=START + 99, drill=True)))
+    assert node is not None
+    assert (node.state, node.drill, node.back) == (NodeState.LEAVING, False, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "before", "expected"),
+    [
+        (Change.LAUNCHED, NodeState.GONE, NodeState.JOINING),
+        (Change.TERMINATION_NOTIFIED, NodeState.IN_SERVICE, NodeState.EVACUATING),
+        (Change.TERMINATED, NodeState.IN_SERVICE, NodeState.LEAVING),
+    ],
+)
+def test_what_a_fleet_says_of_an_instance_is_as_good_as_its_own_event(
+    change: Change, before: NodeState, expected: NodeState
+) -> None:
+    node = after(
+        FleetInstanceChanged(START, WORKER, change), a_cluster(a_node(state=before, since=START - 60))
+    )
+    assert node is not None
+    assert node.state is expected

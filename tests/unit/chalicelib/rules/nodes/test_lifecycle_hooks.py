@@ -1,0 +1,250 @@
+"""Lifecycle actions are completed exactly when the phase ends that they hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.actions import Beat, Complete, Dispatch, Enrol, Move, Raise, Verdict
+from chalicelib.events import CensusTaken, InstanceStateChanged, LaunchHeld, TerminationHeld, Tick
+from chalicelib.rules import decide
+from chalicelib.rules.nodes.lifecycle_hooks import ended
+from chalicelib.state.cluster import Cluster
+from chalicelib.state.instance import Hook, InstanceState, Transition
+from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import Node
+from chalicelib.state.settings import Conduct
+from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node, a_sighting, instance
+
+LAUNCH = Hook("workers", "join", "token-1", Transition.LAUNCHING, START)
+END = Hook("workers", "leave", "token-2", Transition.TERMINATING, START)
+TRIED = {"attempts": 12, "command": ""}
+
+
+def test_a_group_that_waits_for_a_joining_node_is_noted_and_the_join_sent() -> None:
+    node = a_node(state=NodeState.JOINING, due=START)
+    plan = decide(LaunchHeld(START, WORKER, LAUNCH), a_cluster(node))
+    assert plan.actions == (Move(node, node.but(hooks=(LAUNCH,))), Dispatch(WORKER))
+
+
+def test_a_group_that_ends_an_instance_begins_an_evacuation_without_haste() -> None:
+    node = a_node()
+    move, dispatch = decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.deadline, move.after.hooks) == (
+        NodeState.EVACUATING,
+        START + 600,
+        (END,),
+    )
+    assert dispatch == Dispatch(WORKER)
+
+
+def test_a_lifecycle_action_a_warning_and_a_state_change_are_one_evacuation() -> None:
+    node = a_node(state=NodeState.EVACUATING, since=START, deadline=START + 120, command="out", due=START + 9)
+    (move,) = decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions
+    assert move == Move(node, node.but(hooks=(END,)))
+
+
+def test_the_same_action_twice_is_one() -> None:
+    node = a_node(state=NodeState.EVACUATING, command="out", due=START + 9, hooks=(END,))
+    assert decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions == ()
+
+
+VERDICTS = [
+    (a_node(state=NodeState.JOINING), LAUNCH, None),
+    (a_node(state=NodeState.ACTIVATING), LAUNCH, None),
+    (a_node(), LAUNCH, Verdict.CONTINUE),
+    (a_node(state=NodeState.JOINING, **TRIED), LAUNCH, Verdict.ABANDON),
+    (a_node(state=NodeState.EVACUATING), LAUNCH, None),
+    (a_node(state=NodeState.EVACUATING, **TRIED), LAUNCH, Verdict.ABANDON),
+    (a_node(state=NodeState.EVACUATED), LAUNCH, Verdict.ABANDON),
+    (a_node(state=NodeState.GONE), LAUNCH, Verdict.ABANDON),
+    (a_node(state=NodeState.EVACUATING), END, None),
+    (a_node(state=NodeState.EVACUATING, **TRIED), END, Verdict.CONTINUE),
+    (a_node(state=NodeState.EVACUATED), END, Verdict.CONTINUE),
+    (a_node(state=NodeState.LEAVING), END, Verdict.CONTINUE),
+    (a_node(state=NodeState.GONE), END, Verdict.CONTINUE),
+    (a_node(state=NodeState.JOINING), END, Verdict.CONTINUE),
+]
+
+
+@pytest.mark.parametrize(("node", "hook", "verdict"), VERDICTS)
+def test_a_hook_ends_with_its_phase(node: Node, hook: Hook, verdict: Verdict | None) -> None:
+    assert ended(replace(node, hooks=(hook,))) == (((hook, verdict),) if verdict else ())
+
+
+def test_a_node_that_never_joined_does_not_keep_its_group_waiting() -> None:
+    node = a_node(state=NodeState.GONE)
+    move, complete = decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions
+    marked = replace(node.but(hooks=(END,)), due=START)
+    assert move == Move(node, marked)
+    done = Move(marked, marked.but(hooks=(), due=None))
+    assert complete == Complete(((END, Verdict.CONTINUE),), done, WORKER)
+
+
+@pytest.mark.parametrize(
+    ("event", "verdict"),
+    [
+        (TerminationHeld(START, WORKER, END), Verdict.CONTINUE),
+        (LaunchHeld(START, WORKER, LAUNCH), Verdict.ABANDON),
+    ],
+)
+def test_an_instance_whose_record_has_expired_neither(event: LaunchHeld, verdict: Verdict) -> None:
+    assert decide(event, a_cluster()).actions == (Complete(((event.hook, verdict),), None, WORKER),)
+
+
+def test_the_tick_beats_for_what_takes_long_and_completes_what_a_crash_left_open() -> None:
+    busy = a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,))
+    left = a_node(instance="i-0000000000000000c", state=NodeState.EVACUATED, due=START, hooks=(END,))
+    complete, beat = decide(Tick(), a_cluster(busy, left, now=START + 60)).actions
+    assert isinstance(beat, Beat)
+    assert beat.move.after.hooks == (replace(END, beat=START + 60),)
+    assert isinstance(complete, Complete)
+    assert complete.instance == left.instance
+
+
+def test_of_very_many_late_heartbeats_a_tick_sends_the_latest_first() -> None:
+    nodes = [
+        a_node(
+            instance=instance(number),
+            state=NodeState.EVACUATING,
+            command="out",
+            due=START + 9999,
+            hooks=(replace(END, beat=START + number),),
+        )
+        for number in range(300)
+    ]
+    beats = decide(Tick(), a_cluster(*reversed(nodes), now=START + 1000)).actions
+    assert [beat.instance for beat in beats if isinstance(beat, Beat)] == [
+        instance(number) for number in range(200)
+    ]
+
+
+def paused(cluster: Cluster) -> Cluster:
+    return replace(cluster, conduct=Conduct(paused=True))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,)),
+        a_node(due=START, hooks=(LAUNCH,)),
+    ],
+    ids=["at work", "done, but nothing is completed now"],
+)
+def test_in_a_paused_cluster_groups_are_asked_to_wait(node: Node) -> None:
+    (beat,) = decide(Tick(), paused(a_cluster(node, now=START + 60))).actions
+    assert isinstance(beat, Beat)
+    assert beat.hooks == node.hooks
+
+
+def test_a_hook_without_a_record_is_remembered_while_the_cluster_is_paused() -> None:
+    event = TerminationHeld(START, WORKER, END)
+    (enrol,) = decide(event, paused(a_cluster())).actions
+    assert isinstance(enrol, Enrol)
+    (node,) = enrol.nodes
+    assert (node.state, node.hooks, node.due) == (NodeState.GONE, (END,), START)
+    steps = decide(Tick(), a_cluster(node, now=START + 60)).actions
+    (complete,) = (step for step in steps if isinstance(step, Complete))
+    assert complete.verdicts == ((END, Verdict.CONTINUE),)
+
+
+def test_a_completion_that_is_refused_for_minutes_is_told_once_for_each_group() -> None:
+    left = [
+        a_node(instance=instance(number), state=NodeState.EVACUATED, due=START, hooks=(END,))
+        for number in range(3)
+    ]
+    kinds = [type(action) for action in decide(Tick(), a_cluster(*left, now=START + 300)).actions]
+    assert kinds == [Complete] * 3
+    *others, told = decide(Tick(), a_cluster(*left, now=START + 301)).actions
+    assert [type(action) for action in others] == [Complete] * 3
+    assert isinstance(told, Raise)
+    assert (told.incident.key, told.incident.expires) == ("hook#workers", START + 301 + 3600)
+    waited = [replace(node, hooks=(replace(END, beat=START + 290),)) for node in left]
+    after_a_pause = decide(Tick(), a_cluster(*waited, now=START + 301)).actions
+    assert [type(action) for action in after_a_pause] == [Complete] * 3
+
+
+def test_there_is_no_heartbeat_before_it_is_time() -> None:
+    busy = a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,))
+    assert decide(Tick(), a_cluster(busy, now=START + 59)).actions == ()
+
+
+def test_a_launch_that_finally_failed_is_told_and_abandoned() -> None:
+    node = a_node(state=NodeState.JOINING, due=START, hooks=(LAUNCH,), **TRIED)
+    told, complete = decide(Tick(), a_cluster(node)).actions
+    assert isinstance(told, Raise)
+    assert isinstance(complete, Complete)
+    assert complete.verdicts == ((LAUNCH, Verdict.ABANDON),)
+
+
+SEEN_LAUNCH, SEEN_END = (replace(hook, token="") for hook in (LAUNCH, END))
+
+
+def seen(node: Node, *hooks: Hook) -> Node | None:
+    """The node after a census that finds these hooks open, before its plan is closed."""
+    sighting = a_sighting(node.instance, hooks=hooks, group="workers")
+    moves = [
+        action
+        for action in decide(CensusTaken(START + 60, (sighting,)), a_cluster(node, now=START + 60)).actions
+        if isinstance(action, Move)
+    ]
+    return moves[0].after if moves else None
+
+
+def test_a_hook_of_which_no_event_told_is_found_by_the_census_and_its_node_goes_on() -> None:
+    joining = a_node(state=NodeState.JOINING, due=START)
+    assert seen(joining, SEEN_LAUNCH) == joining.but(hooks=(SEEN_LAUNCH,))
+    served = a_node()
+    assert seen(served, SEEN_LAUNCH) == replace(served.but(hooks=(SEEN_LAUNCH,)), due=START + 60), "due now"
+
+
+def test_an_end_of_which_no_event_told_begins_the_evacuation_too() -> None:
+    after = seen(a_node(), SEEN_END)
+    assert after
+    assert (after.state, after.deadline, after.hooks) == (NodeState.EVACUATING, START + 660, (SEEN_END,))
+
+
+def test_an_end_that_another_action_still_holds_does_not_begin_a_given_up_evacuation_again() -> None:
+    tried = a_node(state=NodeState.EVACUATING, attempts=12, due=None, deadline=START - 60)
+    assert tried.exhausted
+    after = seen(tried, SEEN_END)
+    assert after
+    assert (after.attempts, after.deadline, after.hooks) == (12, START - 60, (SEEN_END,))
+
+
+def test_a_hook_that_is_known_by_its_event_is_not_found_again_nor_told_again() -> None:
+    busy = {"state": NodeState.EVACUATING, "command": "out", "due": START + 99}
+    assert seen(a_node(**busy, hooks=(END,)), SEEN_END) is None
+    found = a_node(**busy, hooks=(SEEN_END,))
+    assert decide(TerminationHeld(START, WORKER, END), a_cluster(found)).actions == ()
+    another = Hook("workers", "leave", "token-3", Transition.TERMINATING, START)
+    assert decide(TerminationHeld(START, WORKER, another), a_cluster(a_node(**busy, hooks=(END,)))).actions
+
+
+def test_a_new_instance_is_enrolled_with_its_hooks() -> None:
+    (enrol,) = (
+        action
+        for action in decide(
+            CensusTaken(START, (a_sighting(hooks=(SEEN_LAUNCH,)),)), a_cluster(managers=())
+        ).actions
+    )
+    assert isinstance(enrol, Enrol)
+    assert enrol.nodes[0].hooks == (SEEN_LAUNCH,)
+
+
+def test_what_else_has_changed_comes_first_and_its_hooks_with_the_next_census() -> None:
+    ended = a_sighting(state=InstanceState.TERMINATED, hooks=(SEEN_END,))
+    (move, *_) = decide(CensusTaken(START, (ended,)), a_cluster(a_node(), managers=())).actions
+    assert isinstance(move, Move)
+    assert (move.after.state, move.after.hooks) == (NodeState.LEAVING, ())
+    again = decide(CensusTaken(START, (ended,)), a_cluster(move.after, managers=())).actions
+    assert [type(action) for action in again] == [Move, Complete]
+
+
+def test_an_end_without_the_groups_word_completes_the_hook_too() -> None:
+    node = a_node(state=NodeState.EVACUATING, command="out", due=START + 9, hooks=(END,))
+    event = InstanceStateChanged(START, WORKER, InstanceState.TERMINATED)
+    kinds = [type(action) for action in decide(event, a_cluster(node)).actions]
+    assert kinds == [Move, Complete, Dispatch]

@@ -1,0 +1,135 @@
+"""The census brings the records in line with EC2 and sends nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.actions import Enrol, Move, Plan, RecordHomes, RecordManagers
+from chalicelib.events import CensusTaken
+from chalicelib.rules import decide
+from chalicelib.state.instance import InstanceState, Role, Sighting
+from chalicelib.state.lifecycle import NodeState
+from tests.unit.chalicelib.support.fakes import MANAGERS, START, a_cluster, a_node, a_sighting, instance
+
+SEEN = [a_sighting(name, role=Role.MANAGER) for name in MANAGERS]
+KNOWN = [a_node(instance=name, role=Role.MANAGER) for name in MANAGERS]
+
+
+def census(*sightings: Sighting) -> CensusTaken:
+    return CensusTaken(START, (*SEEN, *sightings))
+
+
+def moved(node: object, *sightings: Sighting) -> object:
+    """The node after the census, None if nothing is to be changed."""
+    plan = decide(census(*sightings), a_cluster(*KNOWN, node))  # type: ignore[arg-type]
+    moves = [action for action in plan.actions if isinstance(action, Move)]
+    assert len(plan.actions) == len(moves)
+    return moves[0].after if moves else None
+
+
+def test_what_is_in_line_stays() -> None:
+    plan = decide(census(a_sighting()), a_cluster(*KNOWN, a_node()))
+    assert plan == Plan("4 instances seen: 0 new, 0 changed, 3 managers")
+
+
+def test_new_running_instances_are_enrolled_to_join() -> None:
+    plan = decide(census(a_sighting()), a_cluster(*KNOWN))
+    fresh = a_node(state=NodeState.JOINING, since=START - 3600, due=START, reason="seen by the census")
+    assert plan == Plan("4 instances seen: 1 new, 0 changed, 3 managers", (Enrol((fresh,)),))
+
+
+@pytest.mark.parametrize("state", ["stopping", "shutting-down", "stopped", "terminated"])
+def test_new_instances_that_end_already_are_known_but_never_join(state: str) -> None:
+    (enrol,) = decide(census(a_sighting(state=InstanceState(state))), a_cluster(*KNOWN)).actions
+    assert isinstance(enrol, Enrol)
+    (node,) = enrol.nodes
+    assert (node.state, node.due, node.reason) == (NodeState.GONE, None, f"was {state} before it was seen")
+
+
+def test_the_fleets_of_new_instances_are_noted() -> None:
+    plan = decide(census(a_sighting(fleet="fleet-12345678")), a_cluster(*KNOWN))
+    homes, enrol = plan.actions
+    assert homes == RecordHomes(("fleet-12345678",))
+    assert isinstance(enrol, Enrol), "a crash in between leaves them new"
+
+
+def test_a_hurried_census_begins_the_records_of_new_instances_and_leaves_the_known_to_the_tick() -> None:
+    new, lost = a_sighting(fleet="fleet-12345678"), a_node(instance=instance(99))
+    plan = decide(replace(census(new), hurried=True), a_cluster(*KNOWN, lost, managers=()))
+    kinds = [type(action) for action in plan.actions]
+    assert kinds == [RecordHomes, Enrol, RecordManagers]
+    assert Move in map(type, decide(census(new), a_cluster(*KNOWN, lost)).actions)
+
+
+def test_what_began_after_the_census_looked_stays() -> None:
+    node = a_node(state=NodeState.JOINING, since=START + 1, launched=START + 1)
+    assert moved(node, a_sighting(state=InstanceState.STOPPED)) is None
+
+
+def test_the_managers_are_those_that_run() -> None:
+    gone = replace(SEEN[0], state=InstanceState.TERMINATED)
+    plan = decide(CensusTaken(START, (gone, *SEEN[1:])), a_cluster(*KNOWN))
+    assert RecordManagers(MANAGERS[1:]) in plan.actions
+
+
+@pytest.mark.parametrize(
+    ("before", "state", "after"),
+    [
+        (NodeState.IN_SERVICE, "shutting-down", NodeState.EVACUATING),
+        (NodeState.IN_SERVICE, "terminated", NodeState.LEAVING),
+        (NodeState.EVACUATING, "terminated", NodeState.LEAVING),
+        (NodeState.EVACUATED, "stopped", NodeState.LEAVING),
+        (NodeState.EVACUATED, "shutting-down", None),
+        (NodeState.LEAVING, "terminated", None),
+        (NodeState.GONE, "terminated", None),
+    ],
+)
+def test_a_missed_change_of_state_is_made_up_for(
+    before: NodeState, state: str, after: NodeState | None
+) -> None:
+    node = moved(a_node(state=before), a_sighting(state=InstanceState(state)))
+    assert getattr(node, "state", None) is after
+    assert getattr(node, "due", None) == (START if after else None)
+
+
+@pytest.mark.parametrize(("launched", "after"), [(START - 3600, NodeState.LEAVING), (START - 299, None)])
+def test_an_instance_that_is_not_listed_leaves_unless_it_is_brand_new(
+    launched: float, after: NodeState | None
+) -> None:
+    assert getattr(moved(a_node(launched=launched)), "state", None) is after
+
+
+@pytest.mark.parametrize("state", list(NodeState))
+def test_an_instance_that_was_started_again_joins_again(state: NodeState) -> None:
+    node = a_node(state=state, since=START - 60, node="abc", command="c", due=START, expires=START)
+    after = moved(node, a_sighting(launched=START - 10, address="10.0.0.99"))
+    expected = a_node(version=2, since=START - 10, launched=START - 10, address="10.0.0.99")
+    expected = replace(expected, state=NodeState.JOINING, due=START)
+    assert after == replace(expected, reason="the instance was started again")
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (a_node(state=NodeState.LEAVING, fate="alive"), "the instance and its node live after all"),
+        (a_node(state=NodeState.GONE, since=START - 301), "EC2 still lists it as running"),
+        (a_node(state=NodeState.GONE, since=START - 299), None),
+        (a_node(state=NodeState.LEAVING), None),
+        (a_node(state=NodeState.EVACUATED, since=START - 899, announced=True), None),
+        (a_node(state=NodeState.EVACUATED, since=START - 901, announced=True), "the instance was spared"),
+        (a_node(state=NodeState.EVACUATED, since=START - 9e6), None),
+        (a_node(state=NodeState.EVACUATED, since=START - 901, due=START + 9, back=START + 9), None),
+        (a_node(state=NodeState.EVACUATING), None),
+    ],
+)
+def test_a_running_instance_comes_back_only_if_its_end_was_a_mistake(
+    node: object, reason: str | None
+) -> None:
+    assert getattr(moved(node, a_sighting()), "reason", None) == reason
+
+
+def test_a_changed_role_or_address_is_taken_over() -> None:
+    after = moved(a_node(), a_sighting(address="10.0.0.99"))
+    assert after == a_node(version=2, address="10.0.0.99")

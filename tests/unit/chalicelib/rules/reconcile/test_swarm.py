@@ -1,0 +1,231 @@
+"""What a look at the swarm leads to: when it is due, and what follows from what a manager lists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.actions import Enrol, Move, MoveErrand, Plan, Raise, Send
+from chalicelib.events import CommandFinished, Tick
+from chalicelib.protocol.codec import encode_arguments, encode_result
+from chalicelib.protocol.messages import Arguments, Listing, Result, Subject, Task
+from chalicelib.rules import decide
+from chalicelib.state.cluster import Cluster
+from chalicelib.state.job import Errand, Stage
+from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import Node
+from chalicelib.state.settings import Conduct, Policy
+from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, a_cluster, a_node, instance
+
+if TYPE_CHECKING:
+    from chalicelib.actions import Action
+
+M1 = MANAGERS[0]
+LOOK = Errand(
+    task=Task.INSPECT, since=START, due=START + 30, command="c-1", manager=M1, attempts=1, automatic=True
+)
+DONE = replace(LOOK, stage=Stage.DONE, due=None, arguments=encode_arguments(Arguments(look=7)))
+SERVED = a_node(node="n1", since=START - 3600)
+OTHERS = tuple(a_node(instance=instance(100 + n), node=f"m{n}", since=START - 3600) for n in range(4))
+IDS = tuple(node.node for node in OTHERS)
+DEAD = Subject(WORKER, "10.0.0.10", "n1")
+
+
+def looking(*nodes: Node, before: tuple[Subject, ...] = (), **changes: object) -> Cluster:
+    """A cluster whose look is out, with these nodes and the OTHERS; ``before`` was down in the last one."""
+    last = encode_result(Result(Task.INSPECT, ok=True, listing=Listing(5, before, ids=IDS)))
+    errand = replace(LOOK, **({"result": last} | changes))  # type: ignore[arg-type]
+    return replace(a_cluster(*nodes, *OTHERS, now=START + 5), errands=(errand,))
+
+
+def seen(cluster: Cluster, down: tuple[Subject, ...] = (), ids: tuple[str, ...] = IDS, **part: int) -> Plan:
+    """The plan for the end of the look."""
+    result = Result(Task.INSPECT, ok=True, listing=Listing(5, down, ids=ids, **part))
+    return decide(CommandFinished(START + 5, "c-1", M1, Task.INSPECT, "Success", result), cluster)
+
+
+def moved(plan: Plan) -> list[tuple[NodeState, str]]:
+    return [(step.after.state, step.after.node) for step in plan.actions if isinstance(step, Move)]
+
+
+def errand(plan: Plan) -> Errand:
+    return next(step.after for step in plan.actions if isinstance(step, MoveErrand))
+
+
+def test_where_nothing_deviates_only_the_look_itself_is_recorded() -> None:
+    plan = seen(looking(SERVED), ids=("n1", *IDS))
+    assert [type(step) for step in plan.actions] == [MoveErrand]
+    assert plan.reason == "inspect: 5 nodes listed, 0 down"
+    after = errand(plan)
+    assert (after.stage, after.due, after.reason, after.ended) == (
+        Stage.DONE,
+        None,
+        "5 nodes listed, 0 down",
+        START + 5,
+    )
+
+
+def test_a_node_that_is_not_listed_joins_anew_and_is_told_so_by_its_node_id() -> None:
+    plan = seen(looking(SERVED))
+    assert moved(plan) == [(NodeState.JOINING, "n1")]
+    (move,) = (step for step in plan.actions if isinstance(step, Move))
+    assert (move.after.since, move.after.due) == (START + 5, START + 5)
+    assert f"{WORKER} joining: the swarm lists no node n1" in errand(plan).reason
+
+
+def test_a_node_that_stays_down_joins_again_as_whatever_its_host_is_by_now() -> None:
+    down = (DEAD,)
+    assert moved(seen(looking(SERVED), down, ("n1", *IDS))) == []
+    assert moved(seen(looking(SERVED, before=down), down, ("n1", *IDS))) == [(NodeState.JOINING, "")]
+    assert moved(seen(looking(SERVED, before=down), (), ("n1", *IDS))) == []
+
+
+def test_a_node_that_is_given_back_in_vain_joins_again_once_no_command_is_out_for_it() -> None:
+    back = replace(SERVED, state=NodeState.RETURNING, due=START)
+    out = replace(back, command="c-9")
+    ids = ("n1", *IDS)
+    assert moved(seen(looking(back, before=(DEAD,)), (DEAD,), ids)) == [(NodeState.JOINING, "")]
+    assert moved(seen(looking(out, before=(DEAD,)), (DEAD,), ids)) == []
+
+
+def test_what_an_instance_was_under_another_node_id_is_cleared_away_by_its_join() -> None:
+    old = (replace(DEAD, node="n0"),)
+    assert moved(seen(looking(SERVED, before=old), old, ("n0", "n1", *IDS))) == [(NodeState.JOINING, "")]
+
+
+QUIET = {
+    "it changed since the look began": replace(SERVED, since=START + 1),
+    "it changed just before": replace(SERVED, since=START - 10),
+    "it is evacuated": replace(SERVED, state=NodeState.EVACUATING),
+    "it is out for a while": replace(SERVED, state=NodeState.EVACUATED, back=START + 900),
+    "it leaves": replace(SERVED, state=NodeState.LEAVING),
+    "its join was given up": replace(SERVED, state=NodeState.JOINING, attempts=12),
+}
+
+
+@pytest.mark.parametrize("node", QUIET.values(), ids=QUIET)
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_record_stays_as_it_is_where(node: Node, listed: bool) -> None:
+    down = (DEAD,) if listed else ()
+    plan = seen(looking(node, before=down), down, ("n1", *IDS) if listed else IDS)
+    assert [type(step) for step in plan.actions] == [MoveErrand]
+
+
+@pytest.mark.parametrize("state", [NodeState.JOINING, NodeState.ACTIVATING])
+def test_people_are_told_of_a_node_that_stays_down_though_it_joins_again(state: NodeState) -> None:
+    node = replace(SERVED, state=state, node="", due=START, reason="the engine does not answer")
+    plan = seen(looking(node, before=(DEAD,)), (DEAD,), ("n1", *IDS))
+    (told,) = (step.incident for step in plan.actions if isinstance(step, Raise))
+    assert (told.key, told.instance, told.node) == (f"down#{WORKER}", WORKER, "n1")
+    assert "the engine does not answer" in told.what
+    assert "dockerd" in told.remedy
+    assert moved(plan) == []
+
+
+def test_a_removal_that_was_given_up_is_begun_again_once_its_node_is_dead() -> None:
+    tried = replace(SERVED, state=NodeState.LEAVING, attempts=20, due=None)
+    assert tried.given_up
+    plan = seen(looking(tried, before=(DEAD,)), (DEAD,))
+    (move,) = (step for step in plan.actions if isinstance(step, Move))
+    assert (move.after.state, move.after.attempts, move.after.due) == (NodeState.LEAVING, 0, START + 5)
+
+
+def test_a_dead_node_of_an_instance_that_is_gone_leaves_by_its_exact_id() -> None:
+    gone = replace(SERVED, state=NodeState.GONE, node="n2", address="")
+    plan = seen(looking(gone, before=(DEAD,)), (DEAD,))
+    (move,) = (step for step in plan.actions if isinstance(step, Move))
+    subject = replace(DEAD, version=move.after.version)
+    assert (move.after.state, move.after.subject) == (NodeState.LEAVING, subject)
+    assert move.after.due == START + 5
+
+
+def test_a_dead_node_of_an_instance_without_a_record_is_enrolled_to_leave() -> None:
+    plan = seen(looking(before=(DEAD,)), (DEAD,))
+    (enrol,) = (step for step in plan.actions if isinstance(step, Enrol))
+    (enrolled,) = enrol.nodes
+    assert not enrol.at_home, "EC2 may show it in another cluster, which is to hear of it"
+    subject = replace(DEAD, version=1)
+    assert (enrolled.state, enrolled.subject, enrolled.version) == (NodeState.LEAVING, subject, 1)
+    assert (enrolled.due, enrolled.expires) == (START + 5, None)
+    assert [type(step) for step in seen(looking(), (DEAD,)).actions] == [MoveErrand], "not after one look"
+
+
+def test_a_manager_that_lists_hardly_any_node_is_not_believed() -> None:
+    plan = seen(looking(SERVED, before=(DEAD,)), (DEAD,), IDS[:1])
+    (told,) = (step.incident for step in plan.actions if isinstance(step, Raise))
+    assert told.what == f"{M1} does not list 4 of 5 nodes that are in service"
+    assert moved(plan) == []
+    assert not any(isinstance(step, Enrol) for step in plan.actions)
+
+
+def test_a_part_of_a_big_swarm_says_nothing_of_the_nodes_in_the_others() -> None:
+    nodes = tuple(a_node(instance=instance(n), node=f"n{n}", since=0) for n in range(90))
+    for part in range(3):
+        listing = Listing(part=part, parts=3)
+        mine = [node.node for node in nodes if listing.covers(node.node)]
+        plan = seen(looking(*nodes), ids=(*IDS, *mine[1:]), part=part, parts=3)
+        assert [node for _, node in moved(plan)] == mine[:1]
+        assert 10 < len(mine) < 50
+
+
+def test_an_answer_that_nothing_waits_for_changes_nothing() -> None:
+    cluster = looking(SERVED)
+    for late in (
+        replace(cluster, errands=()),
+        looking(SERVED, command="c-2"),
+        looking(SERVED, stage=Stage.DONE, due=None),
+    ):
+        assert seen(late).actions == ()
+
+
+def due(
+    now: float, errand: Errand | None = DONE, name: str = "blue", **changes: object
+) -> tuple[Action, ...]:
+    cluster = replace(a_cluster(now=now), name=name, errands=(errand,) if errand else ())
+    plan = decide(Tick(), replace(cluster, **changes))  # type: ignore[arg-type]
+    return plan.actions
+
+
+def test_a_look_follows_the_last_one_in_the_next_period_and_asks_another_manager() -> None:
+    begun, send = due(START + 300)
+    assert isinstance(begun, MoveErrand)
+    assert send == Send(begun.after)
+    after = begun.after
+    assert (after.since, after.manager, after.command, after.attempts) == (START + 300, M1, "", 0)
+    assert after.arguments == encode_arguments(Arguments(look=8))
+
+
+def test_two_looks_are_never_close_to_each_other() -> None:
+    first = next(second for second in range(0, 900, 60) if due(START + second))
+    assert 150 <= first <= 360
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"errand": LOOK},
+        {"policy": Policy(look=0)},
+        {"managers": ()},
+        {"conduct": Conduct(paused=True)},
+        {"nodes": (a_node(state=NodeState.EVACUATING, due=START + 900, command="c-2"),)},
+    ],
+    ids=["one is out", "none are wanted", "no manager", "paused", "an evacuation"],
+)
+def test_no_look_is_begun_while(changes: dict[str, object]) -> None:
+    assert not any(isinstance(step, MoveErrand) for step in due(START + 900, **changes))  # type: ignore[arg-type]
+
+
+def test_the_first_looks_of_many_clusters_come_at_different_ticks_and_within_a_period() -> None:
+    firsts = [
+        next(tick for tick in range(10) if due(START + 60 * tick, None, name=f"cluster-{number}"))
+        for number in range(50)
+    ]
+    assert set(firsts) == {0, 1, 2, 3, 4}
+    assert max(map(firsts.count, firsts)) < 25
+
+
+def test_a_listing_from_an_older_agent_counts_as_none() -> None:
+    cluster = looking(SERVED, result='{"task": "inspect"}')
+    assert moved(seen(cluster, (DEAD,), ("n1", *IDS))) == []

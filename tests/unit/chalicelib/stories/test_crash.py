@@ -1,0 +1,126 @@
+"""A handler may die between any two effects: ticks alone then lead to the right end."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chalicelib.protocol.messages import Task
+from chalicelib.state.instance import InstanceState
+from chalicelib.state.lifecycle import NodeState
+from tests.unit.chalicelib.support.fakes import WORKER, WORKER_2, Lab
+from tests.unit.chalicelib.support.stories import change, end, tick, warn
+
+EFFECTS = {
+    "store": (
+        "enrol",
+        "move",
+        "record_managers",
+        "record_breaker",
+        "acquire",
+        "release",
+        "begin_census",
+        "end_census",
+    ),
+    "hosts": ("send", "cancel"),
+}
+
+
+class Killed(BaseException):
+    """The process is gone; nothing catches this."""
+
+
+@dataclass
+class Killer:
+    """Counts effects and kills at one, before or after it; what runs afterwards (finally) has no effect."""
+
+    at: int
+    after: bool
+    count: int = 0
+    dead: bool = False
+
+    def wrap(self, effect: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self.dead:
+                return None
+            self.count += 1
+            if self.count == self.at and not self.after:
+                self._die()
+            result = effect(*args, **kwargs)
+            if self.count == self.at:
+                self._die()
+            return result
+
+        return call
+
+    def _die(self) -> None:
+        self.dead = True
+        raise Killed
+
+
+def story(lab: Lab) -> None:
+    """A warning, its result, the end of the instance, and the result of its removal."""
+    warn(lab, time=lab.clock.time)
+    end(lab, lab.hosts.sent[-1])
+    lab.fleet.turn(WORKER, InstanceState.TERMINATED)
+    change(lab, "terminated")
+    end(lab, lab.hosts.sent[-1])
+
+
+def killed_at(at: int, *, after: bool) -> Lab:
+    """The story in a known cluster, but its handler dies at one effect and the rest is lost with it."""
+    lab, killer = Lab(), Killer(at, after)
+    tick(lab)
+    for part, names in EFFECTS.items():
+        for name in names:
+            target = getattr(lab, part)
+            setattr(target, name, killer.wrap(getattr(target, name)))
+    with contextlib.suppress(Killed):
+        story(lab)
+    assert killer.dead == (at <= TOTAL), "the story has another number of effects: set TOTAL to it"
+    killer.dead, killer.at = False, 0
+    return lab
+
+
+TOTAL = 18
+
+
+def test_the_story_ends_well_without_a_crash() -> None:
+    assert killed_at(TOTAL + 1, after=False).node().state is NodeState.GONE
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, TOTAL + 1))
+def test_a_crash_at_any_effect_is_mended_by_ticks(at: int, *, after: bool) -> None:
+    lab = killed_at(at, after=after)
+    lab.fleet.turn(WORKER, InstanceState.TERMINATED)
+    for _ in range(6):
+        tick(lab)
+    assert lab.node().state is NodeState.GONE
+    assert lab.node(WORKER_2).state is NodeState.IN_SERVICE
+    assert not lab.store.open("blue", float("inf"))
+    assert lab.hosts.sent[-1].task is Task.LEAVE
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, TOTAL + 1))
+def test_once_the_intent_is_recorded_a_crash_still_leaves_a_node_evacuated_inside_the_notice(
+    at: int, *, after: bool
+) -> None:
+    lab = killed_at(at, after=after)
+    if lab.fleet.instances[WORKER].state is InstanceState.TERMINATED:
+        return  # it died later in the story
+    if lab.node().state is NodeState.IN_SERVICE:
+        assert (at, after) == (1, False), (
+            "only a crash before the very first effect loses the warning to a retry"
+        )
+        return
+    if lab.node().state is NodeState.EVACUATING:
+        began = lab.node().since
+        tick(lab)
+        end(lab, lab.hosts.sent[-1])
+        assert lab.node().since - began <= 70
+    assert lab.node().state is NodeState.EVACUATED

@@ -1,0 +1,168 @@
+"""Events on their way to the records: foreign, malformed, ahead of answers, raced, by the dozen, logged."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chalicelib.errors import ThrottledError
+from chalicelib.events import (
+    UNKNOWN,
+    Answer,
+    InstanceStateChanged,
+    InvocationEnded,
+    SpotInterruptionWarning,
+    Tick,
+)
+from chalicelib.pipeline import handle
+from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import Node
+from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab, RushingClock, instance
+from tests.unit.chalicelib.support.samples import sample
+from tests.unit.chalicelib.support.stories import change, end, state, tick, warn
+
+M1, M2, M3 = MANAGERS
+
+
+def test_a_foreign_instance_changes_nothing_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    lab = Lab()
+    assert warn(lab, instance(999)) == []
+    assert change(lab, "terminated", instance(998)) == []
+    assert lab.fleet.asked == 1
+    assert lab.hosts.sent == []
+    assert '"ForeignInstances":[1.0]' in capsys.readouterr().out
+
+
+def test_the_end_of_somebody_elses_command_is_dropped_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    lab = Lab()
+    payload = sample("ssm_invocation_success", START)
+    assert handle(InvocationEnded, payload, lab.world()) == []
+    assert '"ForeignCommands":[1.0]' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("lagging", "after"), [(4, NodeState.EVACUATED), (40, NodeState.EVACUATING)])
+def test_an_answer_that_lags_behind_its_event_is_waited_for_or_left_to_the_tick(
+    lagging: int, after: NodeState
+) -> None:
+    lab = Lab()
+    warn(lab)
+    lab.hosts.lagging = lagging
+    end(lab, lab.hosts.sent[0])
+    assert (state(lab), len(lab.hosts.sent)) == (after, 1)
+    lab.hosts.lagging = 0
+    tick(lab)
+    assert state(lab) is NodeState.EVACUATED
+
+
+@pytest.mark.parametrize("trouble", [Answer(UNKNOWN), ThrottledError("Rate exceeded")])
+@pytest.mark.parametrize(("times", "after"), [(3, NodeState.EVACUATED), (40, NodeState.EVACUATING)])
+def test_an_answer_that_run_command_does_not_give_yet_is_waited_for_or_left_to_the_tick(
+    capsys: pytest.CaptureFixture[str], trouble: Answer | ThrottledError, times: int, after: NodeState
+) -> None:
+    lab = Lab()
+    warn(lab)
+    answer, left = lab.hosts.answer, [times]
+
+    def late(command: str, manager: str) -> Answer:
+        left[0] -= 1
+        if left[0] < 0:
+            return answer(command, manager)
+        if isinstance(trouble, ThrottledError):
+            raise trouble
+        return trouble
+
+    lab.hosts.answer = late  # type: ignore[method-assign]
+    end(lab, lab.hosts.sent[0])
+    assert state(lab) is after
+    assert "ForeignCommands" not in capsys.readouterr().out
+
+
+def test_run_command_is_not_asked_about_hosts_that_are_not_ours() -> None:
+    lab = Lab()
+    lab.hosts.answer = lambda command, manager: 1 / 0  # type: ignore[method-assign, assignment, return-value]  # noqa: ARG005
+    assert handle(InvocationEnded, sample("ssm_invocation_success", START), lab.world()) == []
+
+
+@pytest.mark.parametrize("kind", [SpotInterruptionWarning, InstanceStateChanged, InvocationEnded])
+def test_a_malformed_event_is_one_error_line_and_a_count(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], kind: type[SpotInterruptionWarning]
+) -> None:
+    lab = Lab(settled=False)
+    assert handle(kind, {"source": "nonsense"}, lab.world()) == []
+    wanted = kind.PATTERN["source"][0]
+    text = f"source must be {wanted!r}, not 'nonsense': nothing was changed; look at what sent the event"
+    assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", text)]
+    assert '"MalformedEvents":[1.0]' in capsys.readouterr().out
+    assert (lab.store.records, lab.fleet.asked) == ({}, 0)
+
+
+def test_a_failed_command_goes_to_the_next_manager_inside_the_same_handler() -> None:
+    lab = Lab()
+    lab.hosts.broken = {M1}
+    warn(lab)
+    reasons = end(lab, lab.hosts.sent[0])
+    assert reasons == [f"Failed: {WORKER} evacuating: Failed: swarmkeeper: the engine does not answer"]
+    assert [sent.manager for sent in lab.hosts.sent] == [M1, M2]
+    end(lab, lab.hosts.sent[1])
+    assert state(lab) is NodeState.EVACUATED
+
+
+def test_a_lost_race_is_decided_again() -> None:
+    lab = Lab()
+    tick(lab)
+    move, first = lab.store.move, [True]
+
+    def raced(before: Node, after: Node) -> bool:
+        if first.pop() if first else False:
+            move(before, before.but(address="10.9.9.9"))
+        return move(before, after)
+
+    lab.store.move = raced  # type: ignore[method-assign]
+    assert len(warn(lab)) == 2
+    assert (state(lab), lab.node().address) == (NodeState.EVACUATING, "10.9.9.9")
+    assert len(lab.hosts.sent) == 1
+
+
+def test_a_race_that_is_always_lost_is_left_to_the_tick() -> None:
+    lab = Lab()
+    tick(lab)
+    lab.store.move = lambda before, after: False  # type: ignore[method-assign]  # noqa: ARG005
+    assert len(warn(lab)) == 5
+
+
+def test_fifty_warnings_at_once_are_few_commands_and_none_is_lost() -> None:
+    lab = Lab(workers=60, clock=RushingClock())
+    lab.hosts.pause = lambda: time.sleep(0.02)
+    handle(Tick, {}, lab.world())
+    names = [instance(number + 10) for number in range(50)]
+    now = lab.clock.now()
+    with ThreadPoolExecutor(70) as pool:
+        list(pool.map(lambda name: warn(lab, name, now), [*names, *names[:10], *[instance(999)] * 10]))
+    nodes = [lab.node(name) for name in names]
+    assert all(node.state is NodeState.EVACUATING and node.command for node in nodes)
+    subjects = [subject.instance for sent in lab.hosts.sent for subject in sent.arguments.subjects]
+    assert sorted(subjects) == sorted(names), "each exactly once"
+    assert len(lab.hosts.sent) <= 10
+    assert lab.fleet.asked <= 3
+
+
+def test_every_plan_is_logged_with_its_reason_cluster_and_instance(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = Lab()
+    warn(lab)
+    warn(lab)
+    plans = [
+        vars(record) for record in caplog.records if vars(record).get("event") == "SpotInterruptionWarning"
+    ]
+    assert [(plan["message"], plan["cluster"], plan["instance"], plan["actions"]) for plan in plans] == [
+        ("EC2 will terminate it, 120 s are left", "blue", WORKER, ["Move", "Dispatch"]),
+        ("already evacuating", "blue", WORKER, []),
+    ]
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    interruptions = [metric for metric in metrics if "Interruptions" in metric]
+    assert [(metric["cluster"], metric["instance"]) for metric in interruptions] == [("blue", WORKER)]
+    assert interruptions[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["cluster"]]

@@ -1,0 +1,134 @@
+"""Looks at the swarm as whole stories: begun by the tick, followed to their end, told when none answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.admin.calls import call
+from chalicelib.protocol.messages import Listing, Result, Subject, Task
+from chalicelib.state.job import Stage
+from chalicelib.state.lifecycle import NodeState
+from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab
+from tests.unit.chalicelib.support.stories import commands, end, errand, state, tick
+
+BLUE = {"cluster": "blue"}
+
+
+def a_lab() -> Lab:
+    """A cluster whose tick looks at its swarm, and whose records know their nodes."""
+    lab = Lab(look=300.0)
+    for key, node in lab.store.records.items():
+        lab.store.records[key] = replace(node, node=f"node{node.instance[-3:]}")
+    shows(lab)
+    return lab
+
+
+def shows(lab: Lab, *missing: str, down: tuple[str, ...] = ()) -> None:
+    """The managers list all nodes but the missing ones."""
+    names = [f"node{name[-3:]}" for name in lab.fleet.instances if name not in missing]
+    dead = tuple(Subject(name, "10.0.0.99", f"node{name[-3:]}") for name in down)
+    listing = Listing(len(names), dead, ids=tuple(names))
+    lab.hosts.answers[Task.INSPECT] = Result(Task.INSPECT, ok=True, listing=listing)
+
+
+def ticks(lab: Lab, minutes: int) -> None:
+    for _ in range(minutes):
+        tick(lab)
+
+
+def test_a_quiet_cluster_costs_one_command_in_five_minutes_each_to_another_manager() -> None:
+    lab = a_lab()
+    before = dict(lab.store.records)
+    ticks(lab, 30)
+    sent = commands(lab, Task.INSPECT)
+    assert len(sent) == len(lab.hosts.sent) == 6
+    assert [one[0] for one in sent[:3]] == [one[0] for one in sent[3:]]
+    assert {one[0] for one in sent} == set(MANAGERS)
+    assert [one.arguments.look for one in lab.hosts.sent] == [1, 2, 3, 4, 5, 6]
+    assert lab.store.records == before
+    (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
+    assert (shown["task"], shown["reason"]) == ("inspect", "5 nodes listed, 0 down")
+    assert START < shown["ended"] <= lab.clock.time
+
+
+def test_a_node_that_was_removed_by_hand_joins_anew_and_is_in_service_again() -> None:
+    lab = a_lab()
+    shows(lab, WORKER)
+    ticks(lab, 7)
+    assert state(lab) is NodeState.IN_SERVICE
+    (join,) = (one for one in lab.hosts.sent if one.task is Task.JOIN)
+    assert [subject.node for subject in join.arguments.subjects] == ["node00a"]
+
+
+def test_the_end_of_a_look_is_heard_of_once() -> None:
+    lab = a_lab()
+    shows(lab, WORKER)
+    lab.hosts.takes = 20
+    while not lab.hosts.sent:
+        tick(lab)
+    (sent,) = lab.hosts.sent
+    assert WORKER in end(lab, sent)[0]
+    after = lab.node()
+    assert end(lab, sent) == ["inspect: Success: done (nothing waits for it)"]
+    assert lab.node() == after
+
+
+def test_a_hung_engine_is_told_of_once_when_its_join_does_not_help() -> None:
+    lab = a_lab()
+    lab.hosts.broken = {WORKER}
+    shows(lab, down=(WORKER,))
+    ticks(lab, 25)
+    told = [text for _, text in lab.messages.told]
+    assert len(told) == 1
+    assert "node node00a stays down though its instance runs" in told[0]
+    assert "the engine does not answer" in told[0]
+    assert "dockerd" in told[0]
+    assert not commands(lab, Task.LEAVE)
+
+
+def test_managers_that_do_not_answer_are_told_of_though_no_work_is_open() -> None:
+    lab = a_lab()
+    ticks(lab, 6)
+    lab.hosts.answers[Task.INSPECT] = Result(Task.INSPECT, ok=False, error="the swarm does not have a leader")
+    ticks(lab, 30)
+    ((_, text),) = lab.messages.told
+    assert "no manager of blue could inspect: the swarm does not have a leader" in text
+    assert "recover" in text
+    shows(lab)
+    well = lab.clock.time
+    ticks(lab, 10)
+    assert errand(lab, Task.INSPECT).ended > well
+
+
+@pytest.mark.parametrize("silent", ["broken", "unreachable"])
+def test_hosts_that_do_not_answer_are_told_of_too(silent: str) -> None:
+    lab = a_lab()
+    ticks(lab, 6)
+    setattr(lab.hosts, silent, set(MANAGERS))
+    ticks(lab, 20)
+    assert [text.splitlines()[0][:40] for _, text in lab.messages.told] == [
+        "no manager of blue could inspect: given "
+        if silent == "unreachable"
+        else "no manager of blue could inspect: Failed"
+    ]
+
+
+def test_a_cluster_that_never_had_a_swarm_is_no_alarm() -> None:
+    lab = a_lab()
+    lab.hosts.broken = set(MANAGERS)
+    ticks(lab, 30)
+    assert errand(lab, Task.INSPECT).result == ""
+    assert lab.messages.told == []
+
+
+def test_a_look_that_nobody_sent_is_sent_by_the_next_tick_whatever_joins_lead_to() -> None:
+    lab = a_lab()
+    ticks(lab, 6)
+    last = errand(lab, Task.INSPECT)
+    lost = last.but(stage=Stage.OPEN, due=lab.clock.time, command="", attempts=0)
+    assert lab.store.move_errand("blue", last, lost)
+    sent = len(lab.hosts.sent)
+    tick(lab)
+    assert len(lab.hosts.sent) == sent + 1

@@ -1,0 +1,292 @@
+"""The outside world in memory: a table, manager hosts with a swarm behind them, EC2 and a clock."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from chalicelib.adapters.ports import World
+from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
+from chalicelib.events import UNKNOWN, Answer
+from chalicelib.protocol.codec import encode_result
+from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Task
+from chalicelib.state.cluster import Cluster
+from chalicelib.state.instance import Hook, InstanceState, Role, Sighting
+from chalicelib.state.node import Node
+from chalicelib.state.settings import Conduct, Policy
+from tests.unit.chalicelib.support.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from chalicelib.actions import Verdict
+
+START = 1_800_000_000.0
+WORKER, WORKER_2 = "i-0000000000000000a", "i-0000000000000000b"
+MANAGERS = ("i-00000000000000001", "i-00000000000000002", "i-00000000000000003")
+
+
+def instance(number: int) -> str:
+    """The id of the n-th instance."""
+    return f"i-{number:017x}"
+
+
+def a_node(**changes: object) -> Node:
+    """A worker in service, but for the changes."""
+    plain = Node(
+        cluster="blue", instance=WORKER, role=Role.WORKER, address="10.0.0.10", launched=START - 3600
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def a_cluster(*nodes: Node, now: float = START, managers: tuple[str, ...] = MANAGERS) -> Cluster:
+    """A cluster with these nodes in sight."""
+    return Cluster("blue", now, nodes, managers)
+
+
+def a_sighting(name: str = WORKER, **changes: object) -> Sighting:
+    """A running worker, but for the changes."""
+    plain = Sighting("blue", name, Role.WORKER, "10.0.0.10", InstanceState.RUNNING, START - 3600)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeClock:
+    """A clock that moves when somebody sleeps."""
+
+    time: float = START
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+class RushingClock(FakeClock):
+    """The real time, twice as fast: for threads that wait for each other, on a machine that may stall."""
+
+    began = time.monotonic()
+
+    def now(self) -> float:
+        return self.time + (time.monotonic() - self.began) * 2
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds / 2)
+
+
+@dataclass
+class Sent:
+    """One command that a host was given: a manager, or for a join the instance itself."""
+
+    id: str
+    manager: str
+    cluster: str
+    task: Task
+    arguments: Arguments
+    seconds: int
+    at: float
+
+
+USUAL = {
+    Task.INIT: Fate.JOINED,
+    Task.PROMOTE: Fate.PROMOTED,
+    Task.DEMOTE: Fate.DEMOTED,
+    Task.RECOVER: Fate.JOINED,
+    Task.JOIN: Fate.JOINED,
+    Task.ACTIVATE: Fate.ACTIVE,
+    Task.EVACUATE: Fate.SAFE,
+    Task.GIVE_BACK: Fate.ACTIVE,
+    Task.LEAVE: Fate.REMOVED,
+}
+
+
+@dataclass
+class FakeHosts:
+    """The hosts. A healthy one runs a task in ``takes`` seconds, as ``fates`` says for each instance."""
+
+    clock: FakeClock
+    takes: float = 5.0
+    frozen: set[str] = field(default_factory=set)  # accept commands, never start them
+    hung: set[str] = field(default_factory=set)  # start commands, and never end them
+    unreachable: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)  # run commands, but the agent does not come to an answer
+    throttled: int = 0  # so many of the next calls are refused
+    lagging: int = 0  # so many of the next answers are not up to date
+    fates: dict[str, Fate] = field(default_factory=dict)
+    answers: dict[Task, Result] = field(default_factory=dict)  # in place of the usual ones
+    sent: list[Sent] = field(default_factory=list)
+    count: int = 0
+    cancelled: set[str] = field(default_factory=set)
+    pause: Callable[[], None] = lambda: None
+
+    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+        self._throttle()
+        return frozenset(instances) - self.unreachable
+
+    def send(
+        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+    ) -> str:
+        self._throttle()
+        self.pause()
+        for host in hosts:
+            if host in self.unreachable:
+                raise UnreachableError(f"Run Command cannot reach {host}")
+        self.count += 1
+        command = f"command-{self.count}"
+        now = self.clock.now()
+        self.sent += [Sent(command, host, cluster, task, arguments, seconds, now) for host in hosts]
+        return command
+
+    def answer(self, command: str, manager: str) -> Answer:
+        self._throttle()
+        found = next((sent for sent in self.sent if (sent.id, sent.manager) == (command, manager)), None)
+        if found is None:
+            return Answer(UNKNOWN)
+        comment = f"{found.task.value} {found.cluster}"
+        if status := self._unfinished(found):
+            return Answer(status, comment)
+        if manager in self.broken:
+            return Answer("Failed", comment, "", "swarmkeeper: the engine does not answer\n")
+        return Answer("Success", comment, encode_result(self._result(found)))
+
+    def _unfinished(self, sent: Sent) -> str:
+        if sent.id in self.cancelled:
+            return "Cancelled"
+        if sent.manager in self.frozen:
+            return "Pending"
+        if sent.manager in self.hung or self.clock.now() < sent.at + self.takes:
+            return "InProgress"
+        self.lagging -= 1
+        return "InProgress" if self.lagging >= 0 else ""
+
+    def cancel(self, command: str, manager: str) -> None:  # noqa: ARG002
+        self.cancelled.add(command)
+
+    def _result(self, sent: Sent) -> Result:
+        if sent.task in self.answers:
+            return self.answers[sent.task]
+        usual = USUAL.get(sent.task, Fate.ACTIVE)
+        reports = tuple(
+            NodeReport(
+                subject.instance, f"node{subject.instance[-3:]}", self.fates.get(subject.instance, usual)
+            )
+            for subject in sent.arguments.subjects
+            if sent.task is not Task.JOIN or subject.instance == sent.manager
+        )
+        return Result(sent.task, ok=True, nodes=reports)
+
+    def _throttle(self) -> None:
+        if self.throttled:
+            self.throttled -= 1
+            raise ThrottledError("Rate exceeded")
+
+
+@dataclass
+class FakeFleet:
+    """EC2 with these instances, counting how often it is asked; Auto Scaling, with what it was told."""
+
+    instances: dict[str, Sighting] = field(default_factory=dict)
+    asked: int = 0
+    completed: list[tuple[str, str, Verdict]] = field(default_factory=list)
+    beats: list[str] = field(default_factory=list)
+    held_back: dict[str, tuple[Hook, ...]] = field(default_factory=dict)  # open actions, by instance
+    refuses: bool = False  # lifecycle calls
+
+    def held(self, groups: Iterable[str], now: float) -> dict[str, tuple[Hook, ...]]:
+        if self.refuses:
+            raise RefusedError("Auto Scaling refuses")
+        return {
+            name: tuple(replace(hook, token="", opened=now) for hook in hooks if hook.group in groups)
+            for name, hooks in self.held_back.items()
+        }
+
+    def complete(self, instance: str, hook: Hook, verdict: Verdict) -> None:
+        if self.refuses:
+            raise RefusedError("Auto Scaling refuses")
+        self.completed.append((instance, hook.token, verdict))
+
+    def beat(self, instance: str, hook: Hook) -> None:  # noqa: ARG002
+        if self.refuses:
+            raise RefusedError("Auto Scaling refuses")
+        self.beats.append(instance)
+
+    def census(self) -> tuple[Sighting, ...]:
+        self.asked += 1
+        return tuple(self.instances.values())
+
+    def turn(self, name: str, state: InstanceState) -> None:
+        """An instance goes into another state."""
+        self.instances[name] = replace(self.instances[name], state=state)
+
+
+@dataclass
+class FakeMessages:
+    """What people were told."""
+
+    told: list[tuple[str, str]] = field(default_factory=list)
+    refuses: bool = False
+
+    def publish(self, subject: str, text: str) -> None:
+        if self.refuses:
+            raise RefusedError("SNS did not take it")
+        self.told.append((subject, text))
+
+
+def _in_service(sighting: Sighting) -> Node:
+    return a_node(
+        instance=sighting.instance,
+        role=sighting.role,
+        address=sighting.address,
+        launched=sighting.launched,
+        since=sighting.launched,
+    )
+
+
+@dataclass
+class Lab:
+    """A cluster ``blue`` of three managers and some workers, all in memory.
+
+    ``settled``: all of them are in service already; otherwise nothing is recorded yet. ``rebalance``: joins
+    are followed by one, ``stay``: handlers stay with what they send, ``look``: the tick looks at the swarm;
+    most stories are not about that.
+    """
+
+    workers: int = 2
+    settled: bool = True
+    rebalance: bool = False
+    stay: bool = False
+    look: float = 0.0
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    fleet: FakeFleet = field(default_factory=FakeFleet)
+    messages: FakeMessages = field(default_factory=FakeMessages)
+    hosts: FakeHosts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hosts = FakeHosts(self.clock)
+        self.store.conducts["blue"] = Conduct(rebalance=self.rebalance)
+        for number, name in enumerate(MANAGERS):
+            sighting = a_sighting(name, role=Role.MANAGER, address=f"10.0.0.{number + 1}")
+            self.fleet.instances[name] = sighting
+        for number in range(self.workers):
+            name = instance(number + 10)
+            address = f"10.0.{1 + number // 200}.{number % 200 + 1}"
+            self.fleet.instances[name] = a_sighting(name, address=address)
+        if self.settled:
+            self.store.enrol(map(_in_service, self.fleet.instances.values()))
+            self.store.record_managers("blue", MANAGERS)
+            self.store.end_census(START - 60, ["blue"])
+
+    def world(self, **others: object) -> World:
+        """For one invocation."""
+        policy = Policy(look=self.look) if self.stay else Policy(look=self.look, stay=0.0)
+        world = World(self.store, self.hosts, self.fleet, self.messages, self.clock, policy)
+        return replace(world, **others)  # type: ignore[arg-type]
+
+    def node(self, name: str = WORKER) -> Node:
+        """The record of an instance, which must exist."""
+        node = self.store.node("blue", name)
+        assert node is not None
+        return node

@@ -1,0 +1,132 @@
+"""Hosts of a simulated cluster, whose commands change a swarm."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from chalicelib.events import Answer
+from chalicelib.protocol.codec import encode_result
+from chalicelib.protocol.messages import SHORT, Fate, Listing, NodeReport, Result, Subject, Task
+from chalicelib.state.instance import Role
+from chalicelib.state.job import Errand
+from chalicelib.state.lifecycle import PLACES
+from chalicelib.state.node import Node
+from tests.unit.chalicelib.support.fakes import USUAL, FakeHosts, Sent
+from tests.unit.chalicelib.support.voters import Voters
+
+if TYPE_CHECKING:
+    from chalicelib.protocol.messages import Arguments
+
+
+@dataclass
+class LivingHosts(FakeHosts):
+    """Hosts whose commands change a swarm when they end; some commands fail without a change."""
+
+    swarm: dict[str, str] = field(default_factory=dict)  # instance -> availability
+    left: set[str] = field(default_factory=set)  # whose engines are in no swarm, though one lists them
+    voters: Voters = field(default_factory=Voters)
+    results: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    fails: Iterator[bool] = field(default_factory=lambda: itertools.repeat(False))
+    failing: set[Task] = field(default_factory=set)  # always
+    ends: Callable[[Sent], None] = lambda _: None
+    alive: Callable[[str], bool] = lambda _: True
+    tagged: Callable[[str], Role] = lambda _: Role.WORKER
+    records: Callable[[str], Node | None] = lambda _: None
+    errands: Callable[[], tuple[Errand, ...]] = lambda: ()
+
+    def send(
+        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+    ) -> str:
+        if task not in PLACES:
+            claimed = [errand for errand in self.errands() if (errand.task, errand.manager) == (task, *hosts)]
+            assert [(errand.open, errand.command) for errand in claimed] == [(True, "")], "claimed, then sent"
+        for subject in arguments.subjects if task in PLACES else ():
+            node = self.records(subject.instance)
+            assert node is not None, "intent comes before the command"
+            assert node.task is task, "nothing is sent that no record is open for"
+        command = super().send(hosts, cluster, task, arguments, seconds)
+        for sent in self.sent[-len(hosts) :]:
+            self.ends(sent)
+        return command
+
+    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(filter(self.alive, instances))
+
+    def answer(self, command: str, manager: str) -> Answer:
+        found = next(sent for sent in self.sent if (sent.id, sent.manager) == (command, manager))
+        comment = f"{found.task.value} {found.cluster}"
+        return self.results.get((command, manager), Answer("InProgress", comment))
+
+    def finish(self, sent: Sent) -> None:
+        """The command ends now."""
+        comment = f"{sent.task.value} {sent.cluster}"
+        # Looks draw nothing: they come in step with other commands, which then would fail for ever.
+        unlucky = sent.task is not Task.INSPECT and next(self.fails)
+        broken = sent.task in self.failing or unlucky or not self.alive(sent.manager)
+        if broken or not self._managed(sent):
+            self.results[sent.id, sent.manager] = Answer("Failed", comment, "", "swarmkeeper: it broke\n")
+            return
+        if sent.task is Task.INSPECT:
+            output = encode_result(Result(sent.task, ok=True, listing=self._listing()))
+            self.results[sent.id, sent.manager] = Answer("Success", comment, output)
+            return
+        mine = [one.instance for one in sent.arguments.subjects]
+        reports = tuple(
+            NodeReport(name, node_of(name), self._fate(sent, name))
+            for name in mine
+            if sent.task is not Task.JOIN or name == sent.manager
+        )
+        output = encode_result(Result(sent.task, ok=True, nodes=reports))
+        self.results[sent.id, sent.manager] = Answer("Success", comment, output)
+
+    def _listing(self) -> Listing:
+        dead = (name for name in sorted(self.swarm) if name in self.left or not self.alive(name))
+        down = tuple(Subject(name, "10.0.9.9", node_of(name)) for name in dead)
+        ids = tuple(node_of(name)[:SHORT] for name in self.swarm)
+        return Listing(len(self.swarm), down, ids=ids)
+
+    def _managed(self, sent: Sent) -> bool:
+        """The swarm can change anything at all, and the task is on a manager if it has to be."""
+        anywhere = sent.task in (Task.JOIN, Task.INIT)
+        return self.voters.quorum and (anywhere or sent.manager in self.voters.votes)
+
+    def _fate(self, sent: Sent, name: str) -> Fate:
+        if sent.task not in PLACES:
+            return USUAL[sent.task]
+        manages = self.tagged(name) is Role.MANAGER
+        if sent.task is Task.JOIN:
+            if name in self.left or name not in self.swarm:
+                self.swarm[name] = "drain"
+            self.left.discard(name)
+            if manages:
+                self.voters.votes.add(name)
+            return Fate.JOINED
+        if name not in self.swarm:
+            return Fate.ABSENT
+        alive = self.alive(name) and name not in self.left
+        if sent.task is Task.LEAVE:
+            return self._leaves(sent, name, alive=alive)
+        if not alive:
+            return Fate.DOWN if sent.task is Task.EVACUATE else Fate.UNFINISHED
+        if sent.task is Task.ACTIVATE and manages and not self.voters.promote(name):
+            return Fate.UNFINISHED
+        self.swarm[name] = "drain" if sent.task is Task.EVACUATE else "active"
+        if sent.task is Task.EVACUATE:
+            self.voters.demote(name, sent.manager)  # an evacuation is over also where that may not be
+        return Fate.SAFE if sent.task is Task.EVACUATE else Fate.ACTIVE
+
+    def _leaves(self, sent: Sent, name: str, *, alive: bool) -> Fate:
+        if alive:
+            return Fate.ALIVE
+        if not self.voters.demote(name, sent.manager):
+            return Fate.KEPT
+        del self.swarm[name]
+        return Fate.REMOVED
+
+
+def node_of(name: str) -> str:
+    """The id of an instance's node."""
+    return f"node{name[-3:]}"

@@ -1,0 +1,54 @@
+"""A cluster in memory whose handlers can be killed at any effect."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from chalicelib.events import Tick
+from chalicelib.state.settings import Conduct, Policy, Recommendations
+from tests.unit.chalicelib.stories.test_crash import Killed, Killer
+from tests.unit.chalicelib.support.simulation import Life
+
+EFFECTS = {
+    "store": (
+        "enrol",
+        "move",
+        "move_errand",
+        "set_conduct",
+        "open_incident",
+        "told",
+        "forget",
+        "record_homes",
+    ),
+    "hosts": ("send",),
+    "fleet": ("complete", "beat"),
+    "messages": ("publish",),
+}
+SOON = Policy(hint=300.0, gentle=120.0, ahead=300.0, look=0.0)
+
+
+class Mortal(Life):
+    """A life of which only what the story tells directly is heard; its handlers can be killed."""
+
+    def __init__(self, at: int, *, after: bool) -> None:
+        super().__init__(itertools.repeat(0), itertools.repeat(0.0), itertools.repeat(False))
+        self.policy = SOON
+        self.lab.store.conducts["blue"] = Conduct(Recommendations.EVACUATE, drills=True)
+        self.killer = Killer(at, after)
+        for part, names in EFFECTS.items():
+            target = getattr(self.lab, part)
+            for name in names:
+                setattr(target, name, self.killer.wrap(getattr(target, name)))
+
+    def handle(self, kind: Any, payload: object) -> None:
+        try:
+            super().handle(kind, payload)
+        except Killed:
+            self.killer.dead = False  # the next invocation lives
+            if kind is not Tick:  # Lambda itself runs a handler again that died
+                self.later(60, lambda: self.handle(kind, payload))
+
+    def hear(self) -> None:
+        """The next event comes, once."""
+        self.copies = itertools.chain([1], itertools.repeat(0))

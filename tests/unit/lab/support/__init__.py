@@ -1,0 +1,1 @@
+"""Hand-made observations and scripts, for the tests of the lab's own parts."""
