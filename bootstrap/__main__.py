@@ -25,29 +25,29 @@ from bootstrap.tasks import (
     rotate_tokens,
 )
 from chalicelib.protocol.codec import ProtocolError, decode_arguments, encode_result
-from chalicelib.protocol.messages import Arguments, Result, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Result
 
-RUN: dict[Task, Callable[[Engine, Arguments, Clock], Result]] = {
-    Task.INIT: init.run,
-    Task.JOIN: join.run,
-    Task.ACTIVATE: activate.run,
-    Task.EVACUATE: evacuate.run,
-    Task.GIVE_BACK: give_back.run,
-    Task.LEAVE: leave.run,
-    Task.PROMOTE: roles.promote,
-    Task.DEMOTE: roles.demote,
-    Task.ROTATE_TOKENS: rotate_tokens.run,
-    Task.RECOVER: recover.run,
-    Task.REBALANCE: rebalance.run,
-    Task.INSPECT: inspect.run,
+RUN: dict[AgentTask, Callable[[Engine, Arguments, Clock], Result]] = {
+    AgentTask.INIT: init.run,
+    AgentTask.JOIN: join.run,
+    AgentTask.ACTIVATE: activate.run,
+    AgentTask.EVACUATE: evacuate.run,
+    AgentTask.GIVE_BACK: give_back.run,
+    AgentTask.LEAVE: leave.run,
+    AgentTask.PROMOTE: roles.promote,
+    AgentTask.DEMOTE: roles.demote,
+    AgentTask.ROTATE_TOKENS: rotate_tokens.run,
+    AgentTask.RECOVER: recover.run,
+    AgentTask.REBALANCE: rebalance.run,
+    AgentTask.INSPECT: inspect.run,
 }
-ALONE = frozenset({Task.INSPECT, Task.REBALANCE, Task.ROTATE_TOKENS})  # need no subject
+ALONE = frozenset({AgentTask.INSPECT, AgentTask.REBALANCE, AgentTask.ROTATE_TOKENS})  # need no target
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"operator": operator.command, "stack": deploy.command}
 UNCHANGED = "; nothing was changed (see --help)"
 HELP = """\
 tasks, on a manager unless they say otherwise:
-  init           make this host, the subject, the first manager of a swarm; store the join tokens
-  join           make this host, one of the subjects, a member of the swarm, drained
+  init           make this host, the target, the first manager of a swarm; store the join tokens
+  join           make this host, one of the targets, a member of the swarm, drained
   activate       let joined nodes have tasks, once they are labelled, Ready and known to all
   evacuate       move the tasks off the nodes of instances that are going, replacements first
   give-back      let evacuated nodes have tasks again
@@ -55,13 +55,13 @@ tasks, on a manager unless they say otherwise:
   promote        make nodes managers
   demote         make managers workers, as far as the quorum allows
   rotate-tokens  make new join tokens and store them
-  recover        force a new swarm from the state of this host, the subject, where the quorum is lost for good
+  recover        force a new swarm from the state of this host, the target, where the quorum is lost for good
   rebalance      spread services evenly again, with the fewest moves and never below strength
   inspect        show the nodes as this manager sees them; changes nothing
 
 arguments, as JSON:
   {"subjects": [{"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}], "deadline": 1764237600}
-  subjects  EC2 instance id and private IPv4 address; "node" with the Swarm node id where it is known
+  targets  EC2 instance id and private IPv4 address; "node" with the Swarm node id where it is known
   deadline  seconds since the epoch at which the instances are gone; evacuate needs it
   managers  addresses to join at
   role      what joins: manager or worker
@@ -118,27 +118,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _task(name: str) -> Task:
+def _task(name: str) -> AgentTask:
     try:
-        return Task(name)
+        return AgentTask(name)
     except ValueError:
-        known = ", ".join(task.value for task in Task)
+        known = ", ".join(task.value for task in AgentTask)
         commands = ", ".join(COMMANDS)
         raise ProtocolError(
             f"unknown task {name!r}; the tasks are {known}; the commands {commands}"
         ) from None
 
 
-def _arguments(task: Task, text: str) -> Arguments:
+def _arguments(task: AgentTask, text: str) -> Arguments:
     arguments = decode_arguments(text)
-    if task is Task.EVACUATE and not arguments.deadline:
+    if task is AgentTask.EVACUATE and not arguments.deadline:
         raise ProtocolError("evacuate needs a deadline, in seconds since the epoch")
-    if task not in ALONE and not arguments.subjects:
-        raise ProtocolError(f"{task.value} needs at least one subject")
+    if task not in ALONE and not arguments.targets:
+        raise ProtocolError(f"{task.value} needs at least one target")
     return arguments
 
 
-def _failed(task: Task, error: str, status: int) -> int:
+def _failed(task: AgentTask, error: str, status: int) -> int:
     """Whoever sent the task reads stdout, people read stderr: both are told."""
     print(encode_result(Result(task, ok=False, error=error)))
     return _say(error, status)

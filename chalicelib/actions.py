@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.events import Event
-    from chalicelib.protocol.messages import Task
+    from chalicelib.protocol.messages import AgentTask
     from chalicelib.state.incident import Incident
     from chalicelib.state.instance import Hook
     from chalicelib.state.job import Errand
@@ -84,7 +84,7 @@ class Ask:
 
     command: str
     manager: str
-    task: Task
+    task: AgentTask
 
 
 @dataclass(frozen=True, slots=True)

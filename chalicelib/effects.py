@@ -45,7 +45,7 @@ def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], 
     failures: list[Exception] = []
     spoilt: set[str] = set()
     for action in plan.actions:
-        about = subject(action)
+        about = target(action)
         if about and about in spoilt:
             continue
         try:
@@ -61,7 +61,7 @@ def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], 
     return outcomes, failures
 
 
-def subject(action: Action) -> str:
+def target(action: Action) -> str:
     """The instance that an action is about; "" for none."""
     match action:
         case Move(_, after):

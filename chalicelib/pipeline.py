@@ -62,7 +62,7 @@ from chalicelib.events import (
     task_and_cluster,
 )
 from chalicelib.metrics import Metric
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import decide
 from chalicelib.state.cluster import Cluster
 from chalicelib.state.instance import InstanceState
@@ -237,7 +237,7 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
 
 def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:
     match event:
-        case CensusTaken() | RedriveOrdered() | CommandFinished(task=Task.INSPECT):
+        case CensusTaken() | RedriveOrdered() | CommandFinished(task=AgentTask.INSPECT):
             return world.store.nodes(cluster)
         case CommandFinished() | CommandRunning() | Tick():
             return world.store.open(cluster, until=now + 86_400)  # a tick beats for what is not due, too

@@ -11,7 +11,7 @@ from pathlib import Path
 from docker.types import UpdateConfig
 
 from bootstrap.rebalancing.lease import NAME as LEASE
-from chalicelib.protocol.messages import Rebalance, Task
+from chalicelib.protocol.messages import AgentTask, Rebalance
 from tests.lab.machines import machine
 from tests.lab.observe.load import start_load
 from tests.lab.observe.watch import Watch
@@ -107,7 +107,7 @@ def _rebalance(lab: Lab, way: Way) -> None:
             raise LabError(f"service update --force: {done.stderr.strip()}")
         return
     asked = Rebalance((SERVICE,), "rolling" if way is Way.ROLLING else "surge")
-    said = Agent(lab.hosts[0], Task.REBALANCE, notice=300, rebalance=asked).wait(timeout=320)
+    said = Agent(lab.hosts[0], AgentTask.REBALANCE, notice=300, rebalance=asked).wait(timeout=320)
     if said.status:
         raise LabError(f"the rebalance failed: {said.told}")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chalicelib.protocol.codec import ProtocolError, decode_arguments, encode_result
-from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, ServiceReport, Task, Way
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, ServiceReport, Way
 from tests.lab.aws.events import Event
 from tests.lab.endpoint import instances
 from tests.lab.endpoint.messages import AwsError, Request, Response, json_answer, refusal, xml_answer
@@ -36,7 +36,7 @@ class Work:
     command: str
     manager: str
     task: str
-    subjects: tuple[str, ...]
+    targets: tuple[str, ...]
     began: float
     ended: float
 
@@ -58,7 +58,7 @@ class Simulated:
             task, arguments = read(self.script.text)
         except (ProtocolError, KeyError, ValueError):
             return Ending(2)
-        lasts = random.uniform(LEAST, MOST) + EACH * len(arguments.subjects)  # noqa: S311
+        lasts = random.uniform(LEAST, MOST) + EACH * len(arguments.targets)  # noqa: S311
         killed = self._over.wait(min(lasts, self.script.seconds))
         if killed or lasts > self.script.seconds:
             return Ending(-1, timed_out=self._why != "cancelled", cancelled=self._why == "cancelled")
@@ -67,14 +67,14 @@ class Simulated:
         fate = Fate.UNFINISHED if late else Fate.SAFE
         nodes = tuple(
             NodeReport(one.instance, "n" + one.instance[2:], fate, seconds=round(lasts, 1))
-            for one in arguments.subjects
+            for one in arguments.targets
         )
         services = tuple(ServiceReport(f"service-{n}", 20, Way.START_FIRST, lasts) for n in range(40))
         self.script.folder.mkdir(parents=True, exist_ok=True)
         result = Result(task, ok=not late, nodes=nodes, services=services)
         (self.script.folder / "stdout").write_text(encode_result(result))
-        subjects = tuple(one.instance for one in arguments.subjects)
-        self.note(Work(self.script.command, self.host.instance, task.value, subjects, began, now))
+        targets = tuple(one.instance for one in arguments.targets)
+        self.note(Work(self.script.command, self.host.instance, task.value, targets, began, now))
         return Ending(0)
 
     def kill(self, why: str) -> None:
@@ -86,11 +86,11 @@ class Simulated:
         """It has no processes."""
 
 
-def read(script: str) -> tuple[Task, Arguments]:
+def read(script: str) -> tuple[AgentTask, Arguments]:
     """The task and the arguments that the handlers' script gives to the agent."""
     lines = [line for line in script.splitlines() if line.startswith(("TASK=", "ARGUMENTS="))]
     given = dict(shlex.split(line)[0].split("=", 1) for line in lines)
-    return Task(given["TASK"]), decode_arguments(given["ARGUMENTS"])
+    return AgentTask(given["TASK"]), decode_arguments(given["ARGUMENTS"])
 
 
 class Cloud:

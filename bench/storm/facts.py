@@ -13,7 +13,7 @@ WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 NOTICE = 120.0
 SENT_WITHIN = 60.0  # seconds to the last command: half of the notice
 SSM_A_SECOND, EC2_A_SECOND = 20, 10  # calls of one cluster
-SUBJECTS = 100  # nodes that one command can carry
+TARGETS = 100  # nodes that one command can carry
 FIRST = 12  # commands that may go out while a storm is still gathering, and for second attempts
 
 
@@ -31,7 +31,7 @@ class Facts:
     """One storm. All seconds run from its first event, those of nodes from their first warning.
 
     ``lost``: nodes that were warned and are not evacuated. ``late``: those that were told after their notice.
-    ``strangers``: subjects of commands that nobody was warned of. ``wait`` is the mean of a handler's wait
+    ``strangers``: targets of commands that nobody was warned of. ``wait`` is the mean of a handler's wait
     for a free worker of this machine, in seconds: none on real Lambda.
     """
 
@@ -48,7 +48,7 @@ class Facts:
     writes: Rate
     sends: int
     withdrawn: int
-    subjects: float
+    targets: float
     fullest: int
     last_command: float
     last_evacuated: float
@@ -66,7 +66,7 @@ def facts(storm: Storm) -> Facts:
     database = [(one.second, one.number) for one in storm.database]
     writes = [(one.second, one.number) for one in storm.database if one.name in WRITES]
     safe = _safe(storm)
-    sizes = [len(set(one.subjects)) for one in storm.work]
+    sizes = [len(set(one.targets)) for one in storm.work]
     known = set(storm.states)
     began = [one.began - storm.began for one in storm.work]
     return Facts(
@@ -76,14 +76,14 @@ def facts(storm: Storm) -> Facts:
         foreign=sum(one.foreign for _, one in storm.warned),
         lost=sum(state != "evacuated" for state in storm.states.values()),
         late=sum(seconds > NOTICE for seconds in safe) + len(known) - len(safe),
-        strangers=len({name for one in storm.work for name in one.subjects} - known),
+        strangers=len({name for one in storm.work for name in one.targets} - known),
         ssm=_called(storm, "ssm:", span),
         ec2=_called(storm, "ec2:", span),
         database=rate(database, span),
         writes=rate(writes, span),
         sends=sum(action == "ssm:SendCommand" for _, action in storm.api),
         withdrawn=sum(action == "ssm:CancelCommand" for _, action in storm.api),
-        subjects=round(sum(sizes) / len(sizes), 1) if sizes else 0.0,
+        targets=round(sum(sizes) / len(sizes), 1) if sizes else 0.0,
         fullest=max(sizes, default=0),
         last_command=round(max(began, default=0.0), 1),
         last_evacuated=round(storm.over - storm.began, 1),
@@ -117,7 +117,7 @@ def targets(found: Sequence[Facts]) -> tuple[Target, ...]:
     last = found[-1]
     lost, late = sum(one.lost for one in found), sum(one.late for one in found)
     strangers = sum(one.strangers for one in found)
-    commands = -(-last.size // SUBJECTS) + FIRST
+    commands = -(-last.size // TARGETS) + FIRST
     return (
         Target("nodes lost", "0 in all storms", str(lost), lost == 0),
         Target("told safe after the notice", "0 in all storms", str(late), late == 0),
@@ -145,7 +145,7 @@ def _safe(storm: Storm) -> list[float]:
         warned.setdefault(one.host.instance, time)
     ended: dict[str, float] = {}
     for work in sorted(storm.work, key=lambda one: one.ended):
-        for name in work.subjects:
+        for name in work.targets:
             ended.setdefault(name, work.ended)
     return [time - warned[name] for name, time in ended.items() if name in storm.states]
 

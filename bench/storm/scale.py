@@ -208,7 +208,7 @@ def _storm(ground: Ground, size: int, doomed: tuple[Host, ...]) -> Storm:
     time.sleep(SETTLED)
     mine = {host.instance for host in doomed}
     nodes = {node.instance: node.state.value for node in ground.store.nodes(plan.CLUSTER)}
-    work = [one for one in list(ground.cloud.work) if mine & set(one.subjects)]
+    work = [one for one in list(ground.cloud.work) if mine & set(one.targets)]
     calls = [one for one in list(ground.cloud.calls) if one[0] >= began]
     states = {instance: nodes.get(instance, "") for instance in mine}
     ran = tuple(lambdas.invocations[first:])

@@ -70,7 +70,7 @@ ROWS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("SSM calls a second: most, mean", _rate(lambda f: f.ssm, "{0.most}, {0.mean}")),
     ("EC2 calls a second: most, mean", _rate(lambda f: f.ec2, "{0.most}, {0.mean}")),
     ("commands (taken back)", lambda f: f"{f.sends} ({f.withdrawn})"),
-    ("nodes in a command: mean, most", lambda f: f"{f.subjects:g}, {f.fullest}"),
+    ("nodes in a command: mean, most", lambda f: f"{f.targets:g}, {f.fullest}"),
     ("DynamoDB calls", _rate(lambda f: f.database, "{0.total:,}")),
     ("DynamoDB calls a second: most, mean", _rate(lambda f: f.database, "{0.most:,}, {0.mean:g}")),
     ("of them writes a second: most, mean", _rate(lambda f: f.writes, "{0.most:,}, {0.mean:g}")),

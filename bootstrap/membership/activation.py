@@ -10,7 +10,7 @@ from typing import Union
 from bootstrap.engine.model import DOOMED_LABEL, Node
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.membership.quorum import next_demotion, next_promotion
-from chalicelib.protocol.messages import Subject
+from chalicelib.protocol.messages import Target
 
 PREFIX = "swarmkeeper."  # of the engine labels that become node labels
 ROLE_LABEL = "swarmkeeper.role"
@@ -73,12 +73,12 @@ class Absent:
 Next = Union[Change, Remove, Wait, Ready, Absent]
 
 
-def next_activation(subject: Subject, look: Look) -> Next:
-    """What to do next for one subject."""
-    node = _node(subject, look.nodes)
+def next_activation(target: Target, look: Look) -> Next:
+    """What to do next for one target."""
+    node = _node(target, look.nodes)
     if node is None:
-        return Absent(f"the swarm lists no node {subject.node or 'of ' + subject.instance}")
-    return _dead_or_doomed(node, look) or _old(subject, node, look) or _unready(node, look) or _ready(node)
+        return Absent(f"the swarm lists no node {target.node or 'of ' + target.instance}")
+    return _dead_or_doomed(node, look) or _old(target, node, look) or _unready(node, look) or _ready(node)
 
 
 def _dead_or_doomed(node: Node, look: Look) -> Union[Wait, Change, None]:
@@ -96,11 +96,11 @@ def _ready(node: Node) -> Union[Change, Ready]:
     return Ready(node)
 
 
-def _node(subject: Subject, nodes: Collection[Node]) -> Node | None:
+def _node(target: Target, nodes: Collection[Node]) -> Node | None:
     """The node by its exact id; the living one of the instance where no id is known."""
-    if subject.node:
-        return next((node for node in nodes if node.id == subject.node), None)
-    return next(iter(nodes_of(subject, nodes)), None)
+    if target.node:
+        return next((node for node in nodes if node.id == target.node), None)
+    return next(iter(nodes_of(target, nodes)), None)
 
 
 def _labels(node: Node) -> dict[str, str]:
@@ -113,9 +113,9 @@ def _labels(node: Node) -> dict[str, str]:
     }
 
 
-def _old(subject: Subject, node: Node, look: Look) -> Union[Change, Remove, Wait, None]:
+def _old(target: Target, node: Node, look: Look) -> Union[Change, Remove, Wait, None]:
     """What the instance was before under other node ids; only the dead go, managers after their demotion."""
-    instance = node.instance or subject.instance
+    instance = node.instance or target.instance
     others = [
         other for other in look.nodes if other.id != node.id and other.instance == instance and instance
     ]

@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bootstrap.engine.model import INSTANCE_LABEL, Node
-from chalicelib.protocol.messages import Subject
+from chalicelib.protocol.messages import Target
 
 
-def nodes_of(subject: Subject, nodes: Collection[Node]) -> tuple[Node, ...]:
+def nodes_of(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:
     """The nodes that an instance is or was, the living first; () where it is none.
 
     An exact node id decides alone, then the instance label; an address counts only while no node id is known,
     for a node that carries no label: addresses are used again. Never a prefix or a part of a name.
     """
     found = (
-        [node for node in nodes if subject.node and node.id == subject.node]
-        or [node for node in nodes if node.instance == subject.instance]
+        [node for node in nodes if target.node and node.id == target.node]
+        or [node for node in nodes if node.instance == target.instance]
         or [
             node
             for node in nodes
-            if not subject.node and not node.instance and node.address == subject.address
+            if not target.node and not node.instance and node.address == target.address
         ]
     )
     return tuple(sorted(found, key=lambda node: (node.down, node.id)))
 
 
-def unknown(subject: Subject) -> str:
+def unknown(target: Target) -> str:
     """What to tell a person about an instance that is no node."""
     return (
-        f"no node of this swarm carries the label {INSTANCE_LABEL}={subject.instance} or has the address "
-        f"{subject.address}; nothing was changed; join the instance to the swarm if it should be a member"
+        f"no node of this swarm carries the label {INSTANCE_LABEL}={target.instance} or has the address "
+        f"{target.address}; nothing was changed; join the instance to the swarm if it should be a member"
     )

@@ -6,32 +6,32 @@ from bootstrap.clock import Clock
 from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
 from bootstrap.membership.activation import Absent, Change, Look, Next, Ready, Remove, Wait, next_activation
 from bootstrap.tasks.evacuate import say
-from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 LOOK_AGAIN = 0.25  # seconds
 PATIENCE = 45.0  # seconds; engines that missed each other compare their lists every 30
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
-    """Activate the subjects' nodes, and remove what they were before under other node ids.
+    """Activate the targets' nodes, and remove what they were before under other node ids.
 
-    One that is not ready stays drained and is reported as unfinished. A subject that is no node of the swarm
+    One that is not ready stays drained and is reported as unfinished. A target that is no node of the swarm
     is reported as absent; both fail the task. Raises EngineError where the engine does not answer at the
     start, or not until the deadline (0: after 45 s).
     """
     engine.node_id()
     began = clock.now()
     deadline = arguments.deadline or began + PATIENCE
-    steps: dict[Subject, Next] = {}
-    done: dict[Subject, float] = {}
+    steps: dict[Target, Next] = {}
+    done: dict[Target, float] = {}
     while True:
         try:
             look = _look(engine, clock.now(), began)
-            steps = {subject: next_activation(subject, look) for subject in arguments.subjects}
-            for subject, step in steps.items():
+            steps = {target: next_activation(target, look) for target in arguments.targets}
+            for target, step in steps.items():
                 perform(engine, step)
                 if isinstance(step, Ready):
-                    done.setdefault(subject, clock.now() - began)
+                    done.setdefault(target, clock.now() - began)
             if _settled(steps) or clock.now() > deadline:
                 return _result(steps, done)
         except NotManagerError:
@@ -64,20 +64,20 @@ def _look(engine: Engine, now: float, began: float) -> Look:
     return Look(engine.nodes(), engine.peers(), engine.membership().managers, now, now - began)
 
 
-def _settled(steps: dict[Subject, Next]) -> bool:
+def _settled(steps: dict[Target, Next]) -> bool:
     return all(isinstance(step, (Ready, Absent)) for step in steps.values())
 
 
-def _result(steps: dict[Subject, Next], done: dict[Subject, float]) -> Result:
-    reports = tuple(_report(subject, step, done.get(subject, 0.0)) for subject, step in steps.items())
-    return Result(Task.ACTIVATE, all(report.fate is Fate.ACTIVE for report in reports), reports)
+def _result(steps: dict[Target, Next], done: dict[Target, float]) -> Result:
+    reports = tuple(_report(target, step, done.get(target, 0.0)) for target, step in steps.items())
+    return Result(AgentTask.ACTIVATE, all(report.fate is Fate.ACTIVE for report in reports), reports)
 
 
-def _report(subject: Subject, step: Next, seconds: float) -> NodeReport:
+def _report(target: Target, step: Next, seconds: float) -> NodeReport:
     match step:
         case Ready(node):
-            return NodeReport(subject.instance, node.id, Fate.ACTIVE, seconds=round(seconds, 2))
+            return NodeReport(target.instance, node.id, Fate.ACTIVE, seconds=round(seconds, 2))
         case Absent(reason):
-            return NodeReport(subject.instance, subject.node, Fate.ABSENT, reason)
+            return NodeReport(target.instance, target.node, Fate.ABSENT, reason)
         case Wait(reason) | Change(_, _, reason) | Remove(_, reason):
-            return NodeReport(subject.instance, subject.node, Fate.UNFINISHED, f"not yet: {reason}")
+            return NodeReport(target.instance, target.node, Fate.UNFINISHED, f"not yet: {reason}")

@@ -15,7 +15,7 @@ from bootstrap.evacuation import deadline_label
 from bootstrap.evacuation.plan import Act, Demote, Drain, Pause, Update, empty, next_acts
 from bootstrap.evacuation.report import Tally
 from bootstrap.membership.node_lookup import nodes_of, unknown
-from chalicelib.protocol.messages import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 LOOK_AGAIN = 0.25  # seconds between two looks at the swarm
 SILENCE = 9.0  # seconds without any answer after which another manager shall do the work
@@ -23,9 +23,9 @@ OVERTIME = 5.0  # seconds past the deadline that a run still watches: notices ar
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
-    """Evacuate the subjects' nodes; ends when they are empty and every service is as it was, or out of time.
+    """Evacuate the targets' nodes; ends when they are empty and every service is as it was, or out of time.
 
-    Subjects that are no node are reported as absent and fail the task; nothing is changed for them. Raises
+    Targets that are no node are reported as absent and fail the task; nothing is changed for them. Raises
     EngineError where the engine does not answer at the start or for 9 s, or its swarm not until the deadline.
     """
     self_id, began, tally = engine.node_id(), clock.now(), Tally()
@@ -33,12 +33,12 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     elsewhere = Elsewhere(engine, clock)
     while True:
         try:
-            snapshot = _look(engine, arguments.subjects, tally, elsewhere)
+            snapshot = _look(engine, arguments.targets, tally, elsewhere)
             heard = now = clock.now()
-            tally = tally.seen(snapshot, _mine(arguments.subjects, snapshot), now - began)
+            tally = tally.seen(snapshot, _mine(arguments.targets, snapshot), now - began)
             acts = (*_pauses(arguments, snapshot, now), *next_acts(snapshot, now, self_id))
-            if _finished(arguments.subjects, snapshot, acts) or now > arguments.deadline + OVERTIME:
-                return _result(arguments.subjects, snapshot, tally)
+            if _finished(arguments.targets, snapshot, acts) or now > arguments.deadline + OVERTIME:
+                return _result(arguments.targets, snapshot, tally)
             done = [perform(engine, act) for act in acts]
             if done and all(done):
                 continue
@@ -53,31 +53,31 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
         clock.sleep(LOOK_AGAIN)
 
 
-def _look(engine: Engine, subjects: Collection[Subject], tally: Tally, elsewhere: Elsewhere) -> Snapshot:
+def _look(engine: Engine, targets: Collection[Target], tally: Tally, elsewhere: Elsewhere) -> Snapshot:
     nodes = engine.nodes()
-    mine = [node.id for subject in subjects for node in nodes_of(subject, nodes)]
+    mine = [node.id for target in targets for node in nodes_of(target, nodes)]
     left = {entry.task.service for entry in tally.tasks.values()}
     return engine.snapshot(mine, left, elsewhere.tasks)
 
 
-def _mine(subjects: Collection[Subject], snapshot: Snapshot) -> tuple[Node, ...]:
-    """The living nodes of the subjects."""
+def _mine(targets: Collection[Target], snapshot: Snapshot) -> tuple[Node, ...]:
+    """The living nodes of the targets."""
     return tuple(
-        node for subject in subjects for node in nodes_of(subject, snapshot.nodes)[:1] if not node.down
+        node for target in targets for node in nodes_of(target, snapshot.nodes)[:1] if not node.down
     )
 
 
 def _pauses(arguments: Arguments, snapshot: Snapshot, now: float) -> tuple[Pause, ...]:
     return tuple(
-        Pause(node, deadline, "its instance is going", max(subject.version, deadline_label.version(node)))
-        for subject in arguments.subjects
-        for node in _mine([subject], snapshot)
-        if (deadline := deadline_label.news(subject.version, arguments.deadline, node, now)) is not None
+        Pause(node, deadline, "its instance is going", max(target.version, deadline_label.version(node)))
+        for target in arguments.targets
+        for node in _mine([target], snapshot)
+        if (deadline := deadline_label.news(target.version, arguments.deadline, node, now)) is not None
     )
 
 
-def _finished(subjects: Collection[Subject], snapshot: Snapshot, acts: Collection[Act]) -> bool:
-    return not acts and all(empty(node, snapshot) for node in _mine(subjects, snapshot))
+def _finished(targets: Collection[Target], snapshot: Snapshot, acts: Collection[Act]) -> bool:
+    return not acts and all(empty(node, snapshot) for node in _mine(targets, snapshot))
 
 
 def perform(engine: Engine, act: Act) -> bool:
@@ -112,18 +112,18 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _result(subjects: Collection[Subject], snapshot: Snapshot, tally: Tally) -> Result:
-    nodes = tuple(_report(subject, snapshot, tally) for subject in subjects)
+def _result(targets: Collection[Target], snapshot: Snapshot, tally: Tally) -> Result:
+    nodes = tuple(_report(target, snapshot, tally) for target in targets)
     ok = all(report.fate in DONE - {Fate.ABSENT} for report in nodes)
-    return Result(Task.EVACUATE, ok, nodes, tally.services(snapshot))
+    return Result(AgentTask.EVACUATE, ok, nodes, tally.services(snapshot))
 
 
-def _report(subject: Subject, snapshot: Snapshot, tally: Tally) -> NodeReport:
-    found = nodes_of(subject, snapshot.nodes)
+def _report(target: Target, snapshot: Snapshot, tally: Tally) -> NodeReport:
+    found = nodes_of(target, snapshot.nodes)
     if not found:
-        return NodeReport(subject.instance, "", Fate.ABSENT, unknown(subject))
+        return NodeReport(target.instance, "", Fate.ABSENT, unknown(target))
     node = found[0]
-    report = NodeReport(subject.instance, node.id, Fate.SAFE, seconds=tally.emptied(node.id))
+    report = NodeReport(target.instance, node.id, Fate.SAFE, seconds=tally.emptied(node.id))
     if node.down:
         return replace(report, fate=Fate.DOWN, detail="it was down: Swarm itself replaces its tasks")
     if not empty(node, snapshot):

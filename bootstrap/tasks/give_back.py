@@ -8,14 +8,14 @@ from bootstrap.engine.model import DOOMED_LABEL, Node
 from bootstrap.evacuation import deadline_label
 from bootstrap.membership.node_lookup import nodes_of, unknown
 from bootstrap.tasks.evacuate import say
-from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 LOOK_AGAIN = 0.5  # seconds
 PATIENCE = 30.0  # seconds
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
-    """Take the doom off the subjects' living nodes and make them active; twice is once.
+    """Take the doom off the targets' living nodes and make them active; twice is once.
 
     A node that was doomed anew since the order was given stays as it is, and is reported as unfinished.
     Raises EngineError where the engine does not answer at the start, or not until the deadline (0: after
@@ -26,10 +26,10 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     while True:
         try:
             nodes = engine.nodes()
-            kept = [node for subject in arguments.subjects for node in _returning(subject, nodes)]
+            kept = [node for target in arguments.targets for node in _returning(target, nodes)]
             if not kept or clock.now() > deadline:
-                reports = tuple(_report(subject, nodes) for subject in arguments.subjects)
-                return Result(Task.GIVE_BACK, all(row.fate is Fate.ACTIVE for row in reports), reports)
+                reports = tuple(_report(target, nodes) for target in arguments.targets)
+                return Result(AgentTask.GIVE_BACK, all(row.fate is Fate.ACTIVE for row in reports), reports)
             for node in kept:
                 _give_back(engine, node)
         except NotManagerError:
@@ -41,10 +41,10 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
             clock.sleep(LOOK_AGAIN)
 
 
-def _returning(subject: Subject, nodes: tuple[Node, ...]) -> list[Node]:
-    """The subject's node, where it is to be given back and is not yet."""
-    found = nodes_of(subject, nodes)[:1]
-    return [node for node in found if _kept_away(node) and not deadline_label.outdated(subject.version, node)]
+def _returning(target: Target, nodes: tuple[Node, ...]) -> list[Node]:
+    """The target's node, where it is to be given back and is not yet."""
+    found = nodes_of(target, nodes)[:1]
+    return [node for node in found if _kept_away(node) and not deadline_label.outdated(target.version, node)]
 
 
 def _kept_away(node: Node) -> bool:
@@ -60,15 +60,15 @@ def _give_back(engine: Engine, node: Node) -> None:
         say(f"{conflict}; looking again")
 
 
-def _report(subject: Subject, nodes: tuple[Node, ...]) -> NodeReport:
-    found = nodes_of(subject, nodes)
+def _report(target: Target, nodes: tuple[Node, ...]) -> NodeReport:
+    found = nodes_of(target, nodes)
     if not found:
-        return NodeReport(subject.instance, "", Fate.ABSENT, unknown(subject))
+        return NodeReport(target.instance, "", Fate.ABSENT, unknown(target))
     node = found[0]
     if node.down:
-        return NodeReport(subject.instance, node.id, Fate.DOWN, f"node {node.hostname} does not answer")
-    if deadline_label.outdated(subject.version, node):
+        return NodeReport(target.instance, node.id, Fate.DOWN, f"node {node.hostname} does not answer")
+    if deadline_label.outdated(target.version, node):
         why = f"node {node.hostname} is being evacuated anew"
-        return NodeReport(subject.instance, node.id, Fate.UNFINISHED, why)
+        return NodeReport(target.instance, node.id, Fate.UNFINISHED, why)
     fate = Fate.UNFINISHED if _kept_away(node) else Fate.ACTIVE
-    return NodeReport(subject.instance, node.id, fate)
+    return NodeReport(target.instance, node.id, fate)

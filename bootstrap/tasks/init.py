@@ -11,7 +11,7 @@ from bootstrap.membership.activation import Change, Look, next_activation
 from bootstrap.tasks.activate import perform
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.join import THIS, label
-from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:
@@ -33,19 +33,19 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
         engine.init(identity.address)
     store(engine, cluster, host)
     node = engine.node_id()
-    subject = Subject(identity.instance, identity.address, node)
-    while isinstance(step := next_activation(subject, _look(engine, clock.now())), Change):
+    target = Target(identity.instance, identity.address, node)
+    while isinstance(step := next_activation(target, _look(engine, clock.now())), Change):
         perform(engine, step)
     report = NodeReport(
         identity.instance, node, Fate.JOINED, "it is a manager", round(clock.now() - began, 2)
     )
-    return Result(Task.INIT, ok=True, nodes=(report,))
+    return Result(AgentTask.INIT, ok=True, nodes=(report,))
 
 
 def named(arguments: Arguments, host: Host) -> Identity:
     """This host, which must be the one that was named: what follows cannot be undone. Raises AgentError."""
     identity = host.identity()
-    if [subject.instance for subject in arguments.subjects] != [identity.instance]:
+    if [target.instance for target in arguments.targets] != [identity.instance]:
         raise AgentError(f"this host is {identity.instance}, which is not the one that was named")
     return identity
 

@@ -8,22 +8,22 @@ from typing import Any
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.engine.model import Node, Task
-from chalicelib.protocol.messages import INSTANCE, SHORT, Arguments, Listing, Result, Subject
-from chalicelib.protocol.messages import Task as TaskName
+from chalicelib.protocol.messages import INSTANCE, SHORT, Arguments, Listing, Result, Target
+from chalicelib.protocol.messages import AgentTask
 
 PART = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer
 NOWHERE = "0.0.0.0"  # noqa: S104 an address of nobody, where one has to be given
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: ARG001 every task is called alike
-    """For a look of the tick a listing; for people a row per node, of the subjects alone where there are any.
+    """For a look of the tick a listing; for people a row per node, of the targets alone where there are any.
 
     Raises EngineError.
     """
     self_id, nodes = engine.node_id(), engine.nodes()
-    if arguments.look:
-        return Result(TaskName.INSPECT, ok=True, listing=_listing(nodes, arguments.look))
-    wanted = {subject.instance for subject in arguments.subjects}
+    if arguments.inspection:
+        return Result(AgentTask.INSPECT, ok=True, listing=_listing(nodes, arguments.inspection))
+    wanted = {target.instance for target in arguments.targets}
     tasks = engine.tasks(**{"desired-state": ["running"]})
     facts = {
         "self": self_id,
@@ -31,7 +31,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: 
         "nodes": [_row(node, tasks) for node in nodes if not wanted or node.instance in wanted],
         "moving": [service.name for service in engine.services() if service.before is not None],
     }
-    return Result(TaskName.INSPECT, ok=True, facts=facts)
+    return Result(AgentTask.INSPECT, ok=True, facts=facts)
 
 
 def _listing(nodes: tuple[Node, ...], look: int) -> Listing:
@@ -41,11 +41,11 @@ def _listing(nodes: tuple[Node, ...], look: int) -> Listing:
     return replace(part, ids=tuple(node.id[:SHORT] for node in nodes if part.covers(node.id)))
 
 
-def _down(nodes: tuple[Node, ...]) -> tuple[Subject, ...]:
+def _down(nodes: tuple[Node, ...]) -> tuple[Target, ...]:
     """In a fixed order. What is labelled with no instance was never ours; who is down may have no address."""
     ours = [node for node in nodes if node.down and INSTANCE.match(node.instance)]
     ours.sort(key=lambda node: (node.instance, node.id))
-    return tuple(Subject(node.instance, node.address or NOWHERE, node.id) for node in ours)
+    return tuple(Target(node.instance, node.address or NOWHERE, node.id) for node in ours)
 
 
 def _row(node: Node, tasks: tuple[Task, ...]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from bootstrap.host.host import Host, cluster_of, labels_of
 from bootstrap.host.instance_metadata import Identity
 from bootstrap.membership.join_steps import Step, next_step
 from bootstrap.tasks.evacuate import say
-from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 LOOK_AGAIN = 1.0  # seconds
 PATIENCE = 120.0  # seconds
@@ -27,7 +27,7 @@ class Attempt:
     """One run: who this host is, what it shall become, and what was tried so far."""
 
     identity: Identity
-    subject: Subject
+    target: Target
     arguments: Arguments
     tried: Counter[str] = field(default_factory=Counter)
     pending_since: float | None = None
@@ -50,7 +50,7 @@ class Attempt:
 def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:
     """Join, or find that it is done; run again after a crash at any point, it goes on from what it finds.
 
-    A subject's ``node`` is one that the swarm's managers no longer list: only then does an active host leave.
+    A target's ``node`` is one that the swarm's managers no longer list: only then does an active host leave.
     Raises AgentError, with what keeps it out, where it is no member in time.
     """
     began, identity = clock.now(), host.identity()
@@ -59,7 +59,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
     label(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
     while True:
         seen = look(engine, clock, until)
-        step, why = next_step(seen, attempt.subject.node, attempt.waited(seen, clock.now()))
+        step, why = next_step(seen, attempt.target.node, attempt.waited(seen, clock.now()))
         if step is Step.STAY:
             return _result(attempt, seen, clock.now() - began)
         if step is Step.STOP or clock.now() > until:
@@ -105,13 +105,13 @@ def _carries(engine: Engine, labels: Mapping[str, str]) -> bool:
     return labels.items() <= engine.membership().engine_labels.items()
 
 
-def _myself(identity: Identity, arguments: Arguments) -> Subject:
-    """The subject that this host is; without subjects, whoever it is."""
-    if not arguments.subjects:
-        return Subject(identity.instance, identity.address)
-    for subject in arguments.subjects:
-        if subject.instance == identity.instance:
-            return subject
+def _myself(identity: Identity, arguments: Arguments) -> Target:
+    """The target that this host is; without targets, whoever it is."""
+    if not arguments.targets:
+        return Target(identity.instance, identity.address)
+    for target in arguments.targets:
+        if target.instance == identity.instance:
+            return target
     raise AgentError(f"this host is {identity.instance}, which is none of the instances that shall join")
 
 
@@ -139,4 +139,4 @@ def _result(attempt: Attempt, seen: Membership, seconds: float) -> Result:
     how = "joined" if attempt.tried else "it is a member already"
     detail = f"{how}; {known}"
     report = NodeReport(attempt.identity.instance, seen.node, Fate.JOINED, detail, round(seconds, 2))
-    return Result(Task.JOIN, ok=True, nodes=(report,))
+    return Result(AgentTask.JOIN, ok=True, nodes=(report,))

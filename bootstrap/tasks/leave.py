@@ -13,16 +13,16 @@ from bootstrap.evacuation.plan import leaving_tasks, next_acts
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.membership.quorum import next_demotion
 from bootstrap.tasks.evacuate import perform, say
-from chalicelib.protocol.messages import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 LOOK_AGAIN = 1.0  # seconds
 PATIENCE = 60.0  # seconds; measured: Swarm calls a host without power down after 12 s
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
-    """Remove the subjects' nodes. A node that still answers is not removed, nor one that the quorum needs.
+    """Remove the targets' nodes. A node that still answers is not removed, nor one that the quorum needs.
 
-    A subject that is no node counts as removed: leaving twice is leaving once. Ends when what an evacuation
+    A target that is no node counts as removed: leaving twice is leaving once. Ends when what an evacuation
     that died has left behind is mended too. Raises EngineError where the engine does not answer at the start,
     or not until the deadline (0: after 60 s).
     """
@@ -31,10 +31,10 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     while True:
         try:
             nodes = engine.nodes()
-            mine = [node for subject in arguments.subjects for node in _departed(subject, nodes)]
+            mine = [node for target in arguments.targets for node in _departed(target, nodes)]
             snapshot = engine.snapshot(elsewhere=elsewhere.tasks)
             if not (mine or _left_behind(snapshot)) or clock.now() > deadline:
-                return _result(arguments.subjects, nodes, kept, clock.now() - began)
+                return _result(arguments.targets, nodes, kept, clock.now() - began)
             kept = _remove(engine, [node for node in mine if node.down], nodes)
             for act in next_acts(snapshot, clock.now(), self_id):
                 perform(engine, act)
@@ -54,9 +54,9 @@ def _left_behind(snapshot: Snapshot) -> bool:
     )
 
 
-def _departed(subject: Subject, nodes: Collection[Node]) -> tuple[Node, ...]:
+def _departed(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:
     """The nodes of an instance, but not the living one where it has come back under another node id."""
-    found = nodes_of(subject, nodes)
+    found = nodes_of(target, nodes)
     dead = tuple(node for node in found if node.down)
     return found if len(dead) in (0, len(found)) else dead
 
@@ -83,17 +83,17 @@ def _remove_dead(engine: Engine, node: Node) -> None:
         say(f"{refusal}; looking again")  # one just demoted is a manager for a moment more
 
 
-def _result(subjects: Collection[Subject], nodes: Collection[Node], kept: str, seconds: float) -> Result:
-    reports = tuple(_report(subject, nodes, kept, seconds) for subject in subjects)
-    return Result(Task.LEAVE, all(report.fate in DONE for report in reports), reports)
+def _result(targets: Collection[Target], nodes: Collection[Node], kept: str, seconds: float) -> Result:
+    reports = tuple(_report(target, nodes, kept, seconds) for target in targets)
+    return Result(AgentTask.LEAVE, all(report.fate in DONE for report in reports), reports)
 
 
-def _report(subject: Subject, nodes: Collection[Node], kept: str, seconds: float) -> NodeReport:
-    left = _departed(subject, nodes)
+def _report(target: Target, nodes: Collection[Node], kept: str, seconds: float) -> NodeReport:
+    left = _departed(target, nodes)
     if not left:
-        return NodeReport(subject.instance, subject.node, Fate.REMOVED, seconds=round(seconds, 2))
+        return NodeReport(target.instance, target.node, Fate.REMOVED, seconds=round(seconds, 2))
     node = left[0]
     if node.down:
-        return NodeReport(subject.instance, node.id, Fate.KEPT, kept, round(seconds, 2))
+        return NodeReport(target.instance, node.id, Fate.KEPT, kept, round(seconds, 2))
     detail = f"node {node.hostname} still answers, so it was not removed; if its instance lives, leave it"
-    return NodeReport(subject.instance, node.id, Fate.ALIVE, detail, round(seconds, 2))
+    return NodeReport(target.instance, node.id, Fate.ALIVE, detail, round(seconds, 2))

@@ -17,7 +17,7 @@ from bootstrap.rebalancing.run import Run
 from bootstrap.rebalancing.stabilization import Settling
 from bootstrap.tasks.evacuate import perform, say
 from chalicelib.protocol.bar_chart import picture
-from chalicelib.protocol.messages import Arguments, Balance, Rebalance, Result, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Balance, Rebalance, Result
 
 BUDGET = 600.0  # seconds once nodes have settled, where no deadline is given
 LOOK_AGAIN = 0.5  # seconds between two looks at the swarm
@@ -89,7 +89,7 @@ def _taken(lease: Lease, asked: Rebalance, clock: Clock, deadline: float) -> str
 
 def _later(why: str, wait: float) -> Result:
     say(f"nothing was changed: {why}; try again in {wait:.0f} s")
-    return Result(Task.REBALANCE, ok=True, facts={"reason": why}, wait=round(wait, 1))
+    return Result(AgentTask.REBALANCE, ok=True, facts={"reason": why}, wait=round(wait, 1))
 
 
 def _settle(engine: Engine, asked: Rebalance, lease: Lease, clock: Clock, deadline: float) -> None:
@@ -177,4 +177,4 @@ def _result(run: Run, account: Account, snapshot: Snapshot) -> Result:
         say(line)
     rows, balanced = shown(reports)
     ok = all(report.balance is not Balance.FAILED for report in reports)
-    return Result(Task.REBALANCE, ok, spreads=rows, facts={"balanced": balanced}, wait=run.wait)
+    return Result(AgentTask.REBALANCE, ok, spreads=rows, facts={"balanced": balanced}, wait=run.wait)

@@ -10,7 +10,7 @@ from bootstrap.membership.quorum import has_quorum
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.init import named, store
 from bootstrap.tasks.join import THIS, look
-from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
 
 LOOK_AGAIN = 1.0  # seconds
 ELECTION = 20.0  # seconds for which the quorum must be seen to be lost; an election takes a few
@@ -37,7 +37,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
     node = engine.node_id()
     seconds = round(clock.now() - began, 2)
     report = NodeReport(identity.instance, node, Fate.JOINED, "it is the only manager now", seconds)
-    return Result(Task.RECOVER, ok=True, nodes=(report,))
+    return Result(AgentTask.RECOVER, ok=True, nodes=(report,))
 
 
 def _quorum_lost(engine: Engine, clock: Clock) -> bool:

@@ -11,14 +11,14 @@ from bootstrap.engine.model import Node
 from bootstrap.membership.node_lookup import nodes_of, unknown
 from bootstrap.membership.quorum import next_demotion, next_promotion
 from bootstrap.tasks.evacuate import say
-from chalicelib.protocol.messages import DONE, Arguments, Fate, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 LOOK_AGAIN = 1.0  # seconds
 PATIENCE = 30.0  # seconds; who calls by hand listens for fifty
 
 
-def run(task: Task, engine: Engine, arguments: Arguments, clock: Clock) -> Result:
-    """Promote or demote the subjects' nodes; what the quorum forbids is reported as kept, with the reason.
+def run(task: AgentTask, engine: Engine, arguments: Arguments, clock: Clock) -> Result:
+    """Promote or demote the targets' nodes; what the quorum forbids is reported as kept, with the reason.
 
     Raises EngineError where the engine does not answer at the start, or not until the deadline (0: after
     30 s).
@@ -27,10 +27,10 @@ def run(task: Task, engine: Engine, arguments: Arguments, clock: Clock) -> Resul
     while True:
         try:
             nodes = engine.nodes()
-            kept = _step(task, engine, _left(task, arguments.subjects, nodes), nodes, self_id)
-            settled = all(_done(task, subject, nodes) for subject in arguments.subjects)
+            kept = _step(task, engine, _left(task, arguments.targets, nodes), nodes, self_id)
+            settled = all(_done(task, target, nodes) for target in arguments.targets)
             if settled or clock.now() > deadline:
-                reports = tuple(_report(task, one, nodes, kept) for one in arguments.subjects)
+                reports = tuple(_report(task, one, nodes, kept) for one in arguments.targets)
                 return Result(task, all(_good(row) for row in reports), reports)
         except NotManagerError:
             raise
@@ -43,21 +43,21 @@ def run(task: Task, engine: Engine, arguments: Arguments, clock: Clock) -> Resul
         clock.sleep(LOOK_AGAIN)
 
 
-promote = partial(run, Task.PROMOTE)
-demote = partial(run, Task.DEMOTE)
+promote = partial(run, AgentTask.PROMOTE)
+demote = partial(run, AgentTask.DEMOTE)
 
 
-def _left(task: Task, subjects: Collection[Subject], nodes: Collection[Node]) -> list[Node]:
+def _left(task: AgentTask, targets: Collection[Target], nodes: Collection[Node]) -> list[Node]:
     """The nodes that do not have their role yet."""
-    role = "manager" if task is Task.PROMOTE else "worker"
-    mine = [node for subject in subjects for node in nodes_of(subject, nodes)[:1]]
+    role = "manager" if task is AgentTask.PROMOTE else "worker"
+    mine = [node for target in targets for node in nodes_of(target, nodes)[:1]]
     return [node for node in mine if node.role != role]
 
 
-def _step(task: Task, engine: Engine, left: list[Node], nodes: Collection[Node], self_id: str) -> str:
+def _step(task: AgentTask, engine: Engine, left: list[Node], nodes: Collection[Node], self_id: str) -> str:
     """Change one node's role, if that may be now; answers why not, "" where one was or none is left."""
     managers = [node for node in nodes if node.role == "manager"]
-    if task is Task.DEMOTE:
+    if task is AgentTask.DEMOTE:
         others = [node for node in left if node.id != self_id]
         node, reason = next_demotion(managers, [node.id for node in others])
         if left and not others:
@@ -69,20 +69,20 @@ def _step(task: Task, engine: Engine, left: list[Node], nodes: Collection[Node],
         reason = "it does not answer" if left and not ready else reason
     if node is None:
         return reason if left else ""
-    role = "manager" if task is Task.PROMOTE else "worker"
+    role = "manager" if task is AgentTask.PROMOTE else "worker"
     say(f"{task.value} {node.hostname} ({node.id}): {reason}")
     engine.update_node(node, Role=role)
     return ""
 
 
-def _done(task: Task, subject: Subject, nodes: Collection[Node]) -> bool:
-    found = nodes_of(subject, nodes)
+def _done(task: AgentTask, target: Target, nodes: Collection[Node]) -> bool:
+    found = nodes_of(target, nodes)
     return not found or _fate(task, found[0]) is not None
 
 
-def _fate(task: Task, node: Node) -> Fate | None:
+def _fate(task: AgentTask, node: Node) -> Fate | None:
     """What became of a node; None while it has not become it."""
-    if task is Task.DEMOTE:
+    if task is AgentTask.DEMOTE:
         return Fate.DEMOTED if node.role == "worker" else None
     return Fate.PROMOTED if node.role == "manager" and node.reachability == "reachable" else None
 
@@ -91,12 +91,12 @@ def _good(report: NodeReport) -> bool:
     return report.fate in DONE - {Fate.ABSENT}
 
 
-def _report(task: Task, subject: Subject, nodes: Collection[Node], kept: str) -> NodeReport:
-    found = nodes_of(subject, nodes)
+def _report(task: AgentTask, target: Target, nodes: Collection[Node], kept: str) -> NodeReport:
+    found = nodes_of(target, nodes)
     if not found:
-        return NodeReport(subject.instance, "", Fate.ABSENT, unknown(subject))
+        return NodeReport(target.instance, "", Fate.ABSENT, unknown(target))
     node = found[0]
     if fate := _fate(task, node):
-        return NodeReport(subject.instance, node.id, fate)
+        return NodeReport(target.instance, node.id, fate)
     detail = kept or f"node {node.hostname} does not answer as a {node.role} yet"
-    return NodeReport(subject.instance, node.id, Fate.KEPT, detail)
+    return NodeReport(target.instance, node.id, Fate.KEPT, detail)

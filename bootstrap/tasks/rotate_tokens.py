@@ -8,7 +8,7 @@ from bootstrap.host.host import Host, cluster_of
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.init import store
 from bootstrap.tasks.join import THIS
-from chalicelib.protocol.messages import Arguments, Result, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Result
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:  # noqa: ARG001 as all
@@ -22,4 +22,4 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
     say(f"rotate both join tokens of {cluster}")
     engine.rotate_tokens()
     store(engine, cluster, host)
-    return Result(Task.ROTATE_TOKENS, ok=True)
+    return Result(AgentTask.ROTATE_TOKENS, ok=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from chalicelib.actions import Verdict
     from chalicelib.events import Answer
-    from chalicelib.protocol.messages import Arguments, Task
+    from chalicelib.protocol.messages import AgentTask, Arguments
     from chalicelib.state.cluster import Breaker, Census, Host
     from chalicelib.state.incident import Incident
     from chalicelib.state.instance import Hook, Sighting
@@ -118,7 +118,7 @@ class Hosts(Protocol):
         """Those of at most 50 instances that Run Command can reach now."""
 
     def send(
-        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+        self, hosts: tuple[str, ...], cluster: str, task: AgentTask, arguments: Arguments, seconds: int
     ) -> str:
         """Start a task that may run for some seconds on at most 50 hosts; answers the command's id."""
 

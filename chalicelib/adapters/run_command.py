@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_ssm.type_defs import InstanceInformationStringFilterTypeDef
 
-    from chalicelib.protocol.messages import Arguments, Task
+    from chalicelib.protocol.messages import AgentTask, Arguments
 
 DOCUMENT = "AWS-RunShellScript"
 DELIVERY = 30  # seconds to reach the host, the least that Run Command accepts
@@ -63,7 +63,7 @@ class SsmHosts:
         return frozenset(row["InstanceId"] for row in rows if row["PingStatus"] == "Online")
 
     def send(
-        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+        self, hosts: tuple[str, ...], cluster: str, task: AgentTask, arguments: Arguments, seconds: int
     ) -> str:
         """Start a task on hosts and answer the command's id."""
         agent = published()
@@ -128,7 +128,7 @@ def published(identity: Path = IDENTITY) -> Agent:
         ) from error
 
 
-def script(agent: Agent, url: str, task: Task, arguments: Arguments) -> str:
+def script(agent: Agent, url: str, task: AgentTask, arguments: Arguments) -> str:
     """What the host's shell runs. Nothing in it is secret: the address is good for one file, for minutes."""
     given = {
         "KEY": agent.key,

@@ -39,7 +39,7 @@ from chalicelib.events import (
     Tick,
 )
 from chalicelib.pipeline import follow, load
-from chalicelib.protocol.messages import Arguments, Mode, Rebalance, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Mode, Rebalance
 from chalicelib.rules import decide
 from chalicelib.state.instance import Role
 from chalicelib.state.settings import Recommendations
@@ -135,7 +135,7 @@ def _redrive(payload: Payload, world: World) -> dict[str, Any]:
 
 
 def _init(payload: Payload, world: World) -> dict[str, Any]:
-    return _on_manager(Task.INIT, payload, world)
+    return _on_manager(AgentTask.INIT, payload, world)
 
 
 def _recover(payload: Payload, world: World) -> dict[str, Any]:
@@ -144,10 +144,10 @@ def _recover(payload: Payload, world: World) -> dict[str, Any]:
             f"confirm must be the cluster's name, {payload['cluster']!r}: recover makes a new swarm of one"
             " manager's state, and is for a quorum that is lost for good"
         )
-    return _on_manager(Task.RECOVER, payload, world)
+    return _on_manager(AgentTask.RECOVER, payload, world)
 
 
-def _on_manager(task: Task, payload: Payload, world: World) -> dict[str, Any]:
+def _on_manager(task: AgentTask, payload: Payload, world: World) -> dict[str, Any]:
     cluster, manager = payload["cluster"], payload["instance"]
     if manager not in world.store.managers(cluster):
         raise CallError(f"{manager} is no manager of {cluster}: status shows which are")
@@ -155,18 +155,18 @@ def _on_manager(task: Task, payload: Payload, world: World) -> dict[str, Any]:
 
 
 def _rotate_tokens(payload: Payload, world: World) -> dict[str, Any]:
-    return _order(TaskOrdered(world.clock.now(), Task.ROTATE_TOKENS), payload, world)
+    return _order(TaskOrdered(world.clock.now(), AgentTask.ROTATE_TOKENS), payload, world)
 
 
 def _promote(payload: Payload, world: World) -> dict[str, Any]:
-    return _turned(Task.PROMOTE, Role.MANAGER, payload, world)
+    return _turned(AgentTask.PROMOTE, Role.MANAGER, payload, world)
 
 
 def _demote(payload: Payload, world: World) -> dict[str, Any]:
-    return _turned(Task.DEMOTE, Role.WORKER, payload, world)
+    return _turned(AgentTask.DEMOTE, Role.WORKER, payload, world)
 
 
-def _turned(task: Task, role: Role, payload: Payload, world: World) -> dict[str, Any]:
+def _turned(task: AgentTask, role: Role, payload: Payload, world: World) -> dict[str, Any]:
     """The node is what it is told to be until it joins again: then it is what its instance is tagged."""
     instance = payload["instance"]
     answer = _order(TaskOrdered(world.clock.now(), task, instance), payload, world)
@@ -190,8 +190,8 @@ def _rebalance(payload: Payload, world: World) -> dict[str, Any]:
     _going(cluster, world)
     if wanted.dry_run:
         arguments = Arguments(labels={"swarmkeeper.cluster": cluster}, rebalance=wanted)
-        return {"dry_run": True, **shown(asked(Task.REBALANCE, arguments, cluster, world))}
-    return _order(TaskOrdered(world.clock.now(), Task.REBALANCE, rebalance=wanted), payload, world)
+        return {"dry_run": True, **shown(asked(AgentTask.REBALANCE, arguments, cluster, world))}
+    return _order(TaskOrdered(world.clock.now(), AgentTask.REBALANCE, rebalance=wanted), payload, world)
 
 
 def _order(event: TaskOrdered, payload: Payload, world: World) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from chalicelib.errors import CallError, ThrottledError, UnreachableError
 from chalicelib.events import IN_FLIGHT, UNKNOWN, CommandFinished, InvocationEnded, finished
 from chalicelib.pipeline import follow
 from chalicelib.protocol.codec import decode_result
-from chalicelib.protocol.messages import Arguments, Task
+from chalicelib.protocol.messages import AgentTask, Arguments
 from chalicelib.rules.cluster.jobs import RESOLUTION
 from chalicelib.state.job import Stage
 
@@ -46,7 +46,7 @@ def ordered(event: TaskOrdered, cluster: str, world: World) -> dict[str, Any]:
     return {"done": reasons, which: described(errand)} | (shown(result) if result and result.spreads else {})
 
 
-def asked(task: Task, arguments: Arguments, cluster: str, world: World) -> Result:
+def asked(task: AgentTask, arguments: Arguments, cluster: str, world: World) -> Result:
     """What a manager answers to a question, which changes nothing and is not recorded. Raises CallError."""
     host = choose(world.store.hosts(cluster), world.clock.now())
     if host is None:
@@ -81,11 +81,11 @@ def _result(errand: Errand, since: float) -> Result | None:
     return decode_result(errand.result) if fresh else None
 
 
-def _errand(task: Task, cluster: str, world: World) -> Errand:
+def _errand(task: AgentTask, cluster: str, world: World) -> Errand:
     return next(errand for errand in world.store.errands(cluster) if errand.task is task)
 
 
-def _end(task: Task, command: str, manager: str, world: World) -> CommandFinished | None:
+def _end(task: AgentTask, command: str, manager: str, world: World) -> CommandFinished | None:
     """The end of a command; None while it runs, or AWS forbids to look."""
     try:
         answer = world.hosts.answer(command, manager)

@@ -17,7 +17,7 @@ from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure, warn
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.lifecycle import Place
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     state.failed.clear()
     state.pauses, state.sent = 0, state.sent + len(marked)
-    if batch.task is Task.EVACUATE and batch.deadline <= now + world.policy.notice:
+    if batch.task is AgentTask.EVACUATE and batch.deadline <= now + world.policy.notice:
         state.urgent[manager] = command
     return ""
 

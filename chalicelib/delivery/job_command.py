@@ -12,7 +12,7 @@ from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure
 from chalicelib.protocol.codec import decode_arguments
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules.retry import pause
 from chalicelib.state.job import LASTS
 
@@ -53,9 +53,9 @@ def _manager(cluster: str, errand: Errand, world: World) -> str:
     Looks go round: what one manager lists says nothing of a sick one.
     """
     hosts = [host for host in world.store.hosts(cluster) if host.instance != errand.instance]
-    if errand.task is Task.INSPECT and hosts:
+    if errand.task is AgentTask.INSPECT and hosts:
         hosts.sort(key=lambda host: host.instance)
-        return hosts[(decode_arguments(errand.arguments).look + errand.attempts) % len(hosts)].instance
+        return hosts[(decode_arguments(errand.arguments).inspection + errand.attempts) % len(hosts)].instance
     host = choose(hosts, world.clock.now(), {errand.manager} if errand.manager else ())
     return host.instance if host else ""
 

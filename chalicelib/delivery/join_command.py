@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
-    """Have those subjects run the batch that Run Command reaches; answers how many, and "" or a problem.
+    """Have those targets run the batch that Run Command reaches; answers how many, and "" or a problem.
 
     An instance needs a while after its start until it is reached. It is not waited for here, where
     evacuations would wait too: each look that misses it is an attempt, and makes the next later. Where there

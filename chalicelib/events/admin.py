@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from chalicelib.protocol.messages import Rebalance, Task
+from chalicelib.protocol.messages import AgentTask, Rebalance
 
 EVERYTHING = Rebalance()
 
@@ -49,6 +49,6 @@ class TaskOrdered:
     """The cluster shall have a task done, about one ``instance`` or ("") about itself."""
 
     time: float
-    task: Task
+    task: AgentTask
     instance: str = ""
     rebalance: Rebalance = EVERYTHING

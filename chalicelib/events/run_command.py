@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Self
 
 from chalicelib.events.parsing import command_id, envelope, instance_id
 from chalicelib.protocol.codec import ProtocolError, decode_result
-from chalicelib.protocol.messages import Result, Task
+from chalicelib.protocol.messages import AgentTask, Result
 from chalicelib.state.instance import NAME
 
-COMMENT = re.compile(rf"({'|'.join(task.value for task in Task)}) ({NAME.pattern})")
+COMMENT = re.compile(rf"({'|'.join(task.value for task in AgentTask)}) ({NAME.pattern})")
 IN_FLIGHT = frozenset({"Pending", "Delayed", "InProgress", "Cancelling"})
 UNKNOWN = "Unknown"  # Run Command has no such invocation (in the first moment: not yet)
 NOT_STARTED = frozenset({"Pending", "Delayed", UNKNOWN})
@@ -75,7 +75,7 @@ class CommandFinished:
     time: float
     command: str
     manager: str
-    task: Task
+    task: AgentTask
     status: str
     result: Result | None = None
     failure: str = ""
@@ -101,13 +101,13 @@ class CommandRunning:
     manager: str
 
 
-def task_and_cluster(comment: str) -> tuple[Task, str] | None:
+def task_and_cluster(comment: str) -> tuple[AgentTask, str] | None:
     """What a command's comment says it is for; None where the command is not ours."""
     match = COMMENT.fullmatch(comment)
-    return (Task(match[1]), match[2]) if match else None
+    return (AgentTask(match[1]), match[2]) if match else None
 
 
-def finished(ended: InvocationEnded, task: Task, answer: Answer) -> CommandFinished:
+def finished(ended: InvocationEnded, task: AgentTask, answer: Answer) -> CommandFinished:
     """The end of a command of ours together with its output."""
     result, failure = None, ""
     try:
@@ -122,7 +122,7 @@ def finished(ended: InvocationEnded, task: Task, answer: Answer) -> CommandFinis
     )
 
 
-def _result(output: str, task: Task) -> Result:
+def _result(output: str, task: AgentTask) -> Result:
     result = decode_result(output)
     if result.task is not task:
         raise ProtocolError(f"the agent answered for {result.task.value}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from chalicelib.protocol.messages import (
     INSTANCE,
+    AgentTask,
     Arguments,
     Balance,
     Fate,
@@ -24,11 +25,12 @@ from chalicelib.protocol.messages import (
     Result,
     ServiceReport,
     SpreadReport,
-    Subject,
-    Task,
+    Target,
     Way,
 )
 
+# Arguments that travel, and are stored, under the name that they had in version 0.1; both are read.
+STORED_NAMES = {"targets": "subjects", "inspection": "look"}
 MAX_LINE = 20_000
 FAR = 1e11  # seconds since the epoch; more was meant as milliseconds
 ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}\Z")
@@ -41,28 +43,30 @@ class ProtocolError(ValueError):
 
 def encode_arguments(arguments: Arguments) -> str:
     """Arguments as one line of JSON; what only some tasks have is left out where it is empty."""
-    optional = {"managers", "role", "labels", "rebalance", "look"}
+    optional = {"managers", "role", "labels", "rebalance", "inspection"}
     given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
     if arguments.rebalance == Rebalance():
         del given["rebalance"]
+    given = {STORED_NAMES.get(name, name): value for name, value in given.items()}
     return json.dumps(given, separators=(",", ":"), sort_keys=True)
 
 
 def decode_arguments(text: str) -> Arguments:
     """Arguments from JSON; raises ProtocolError naming the field that is wrong."""
     message = _object(text, "arguments")
-    _known(message, {row.name for row in fields(Arguments)}, "arguments")
+    _known(message, {row.name for row in fields(Arguments)} | set(STORED_NAMES.values()), "arguments")
+    message |= {name: message[stored] for name, stored in STORED_NAMES.items() if stored in message}
     deadline = message.get("deadline", 0.0)
     if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 <= deadline < FAR:
         raise ProtocolError(f"deadline must be seconds since the epoch, not {deadline!r}")
     return Arguments(
-        tuple(map(_subject, _list(message, "subjects"))),
+        tuple(map(_target, _list(message, "targets"))),
         float(deadline),
         tuple(map(_address, _list(message, "managers"))),
         _role(message.get("role", "")),
         _labels(message.get("labels", {})),
         _rebalance(message.get("rebalance", {})),
-        int(_count(message, "look")),
+        int(_count(message, "inspection")),
     )
 
 
@@ -127,7 +131,7 @@ def decode_result(stdout: str) -> Result:
     message = _object(lines[-1], "result")
     try:
         return Result(
-            task=Task(message["task"]),
+            task=AgentTask(message["task"]),
             ok=bool(message["ok"]),
             nodes=tuple(
                 NodeReport(**{**row, "fate": Fate(row["fate"]), "detail": str(row.get("detail", ""))})
@@ -147,21 +151,21 @@ def decode_result(stdout: str) -> Result:
         raise ProtocolError(f"the agent's result does not have the agreed shape: {error!r}") from error
 
 
-def _subject(row: Any) -> Subject:
+def _target(row: Any) -> Target:
     if not isinstance(row, dict):
-        raise ProtocolError(f"a subject must be an object, not {row!r}")
-    _known(row, {"instance", "address", "node", "version"}, "a subject")
+        raise ProtocolError(f"a target must be an object, not {row!r}")
+    _known(row, {"instance", "address", "node", "version"}, "a target")
     instance, address, node = (str(row.get(name, "")) for name in ("instance", "address", "node"))
-    subject = Subject(instance, address, node, int(_count(row, "version")))
-    if not INSTANCE.match(subject.instance):
+    target = Target(instance, address, node, int(_count(row, "version")))
+    if not INSTANCE.match(target.instance):
         raise ProtocolError(
-            f"instance must be an EC2 instance id (i-0123456789abcdef0), not {subject.instance!r}"
+            f"instance must be an EC2 instance id (i-0123456789abcdef0), not {target.instance!r}"
         )
-    if not ADDRESS.match(subject.address):
-        raise ProtocolError(f"address must be a private IPv4 address, not {subject.address!r}")
-    if not NODE.match(subject.node):
-        raise ProtocolError(f"node must be a Swarm node id, not {subject.node!r}")
-    return subject
+    if not ADDRESS.match(target.address):
+        raise ProtocolError(f"address must be a private IPv4 address, not {target.address!r}")
+    if not NODE.match(target.node):
+        raise ProtocolError(f"node must be a Swarm node id, not {target.node!r}")
+    return target
 
 
 def _address(value: Any) -> str:
@@ -211,7 +215,7 @@ def _spread(row: Any) -> SpreadReport:
 def _listing(row: Any) -> Listing | None:
     if row is None:
         return None
-    found = {"down": tuple(map(_subject, row["down"])), "ids": tuple(map(str, row["ids"]))}
+    found = {"down": tuple(map(_target, row["down"])), "ids": tuple(map(str, row["ids"]))}
     return Listing(**{**row, **found})
 
 

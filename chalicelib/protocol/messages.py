@@ -15,7 +15,7 @@ INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 SHORT = 8  # characters that tell node ids apart: two of 5,000 agree in one swarm of 200,000
 
 
-class Task(str, Enum):
+class AgentTask(str, Enum):
     """What an agent can be asked to do."""
 
     INIT = "init"  # make the first manager's swarm and store its join tokens
@@ -84,7 +84,7 @@ class Balance(str, Enum):
 
 
 @dataclass(frozen=True)
-class Subject:
+class Target:
     """One EC2 instance: its id, private IPv4 address and, once known, its Swarm node id ("" before).
 
     ``version``: of the record that the order is from, which grows with each order; 0 for none.
@@ -118,23 +118,23 @@ class Rebalance:
 class Arguments:
     """What a task works on. ``deadline`` is in seconds since the epoch; 0 where the task has none.
 
-    ``managers`` are the addresses to join at, the best first; ``role`` is what the subjects shall be
+    ``managers`` are the addresses to join at, the best first; ``role`` is what the targets shall be
     ("manager", "worker"); ``labels`` are the node labels they shall have. Never a token: arguments travel in
-    clear. ``look`` numbers the looks of the tick, each at another part of a big swarm; 0 where a person asks.
+    clear. ``inspection`` numbers those of the tick, each of another part of a big swarm; 0 where a person asks.
     """
 
-    subjects: tuple[Subject, ...] = ()
+    targets: tuple[Target, ...] = ()
     deadline: float = 0.0
     managers: tuple[str, ...] = ()
     role: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     rebalance: Rebalance = Rebalance()
-    look: int = 0
+    inspection: int = 0
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What became of one subject; ``seconds`` runs from the start of the task."""
+    """What became of one target; ``seconds`` runs from the start of the task."""
 
     instance: str
     node: str
@@ -184,7 +184,7 @@ class Listing:
     """
 
     nodes: int = 0
-    down: tuple[Subject, ...] = ()
+    down: tuple[Target, ...] = ()
     part: int = 0
     parts: int = 1
     ids: tuple[str, ...] = ()
@@ -205,10 +205,10 @@ class Result:
     ``left_out`` counts reports and rows that did not fit into the line; ``facts`` is what ``inspect`` saw.
     ``spreads`` and ``wait`` are a rebalance's: seconds after which it is to be tried again (0: it is over).
     One that failed is tried again only to end a surge that it had to leave.
-    ``listing`` is what a look of the tick saw.
+    ``listing`` is what an inspection by the tick saw.
     """
 
-    task: Task
+    task: AgentTask
     ok: bool
     nodes: tuple[NodeReport, ...] = ()
     services: tuple[ServiceReport, ...] = ()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Move, NoteHost, Plan, Raise
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.messages import DONE, Fate, Task
+from chalicelib.protocol.messages import DONE, AgentTask, Fate
 from chalicelib.rules import incidents
 from chalicelib.rules.cluster import jobs
 from chalicelib.rules.nodes import evacuate, give_back, join, leave
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.node import Node
 
-CONCLUDE: dict[Task, Callable[[Node, NodeReport | None, CommandFinished, float], Node]] = {
-    Task.JOIN: join.joined,
-    Task.ACTIVATE: join.activated,
-    Task.EVACUATE: evacuate.concluded,
-    Task.GIVE_BACK: give_back.returned,
-    Task.LEAVE: leave.concluded,
+CONCLUDE: dict[AgentTask, Callable[[Node, NodeReport | None, CommandFinished, float], Node]] = {
+    AgentTask.JOIN: join.joined,
+    AgentTask.ACTIVATE: join.activated,
+    AgentTask.EVACUATE: evacuate.concluded,
+    AgentTask.GIVE_BACK: give_back.returned,
+    AgentTask.LEAVE: leave.concluded,
 }
 ENDED = {  # what an evacuation that is over counts as
     Fate.SAFE.value: Metric.NODES_EVACUATED,
@@ -37,7 +37,9 @@ ENDED = {  # what an evacuation that is over counts as
     Fate.DOWN.value: Metric.NODES_DOWN,
     Fate.ABSENT.value: Metric.NODES_ABSENT,
 }
-PATIENT = frozenset({Task.EVACUATE, Task.LEAVE})  # their agents wait themselves for the swarm to answer
+PATIENT = frozenset(
+    {AgentTask.EVACUATE, AgentTask.LEAVE}
+)  # their agents wait themselves for the swarm to answer
 LEADERLESS = "does not have a leader"  # the engine's own words
 RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 
@@ -45,7 +47,7 @@ RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
 def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     """Each node by its own report: one that failed stays open, whatever became of the others."""
     if event.task not in CONCLUDE:
-        if event.task is Task.INSPECT:
+        if event.task is AgentTask.INSPECT:
             return swarm.on_swarm_inspected(event, cluster)
         return jobs.on_errand_finished(event, cluster)
     reports = {report.instance: report for report in event.result.nodes} if event.result else {}

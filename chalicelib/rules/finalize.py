@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Move, Plan, Raise
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules.nodes import lifecycle_hooks, scheduled_change
 from chalicelib.state.incident import Incident
 from chalicelib.state.lifecycle import NodeState
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 KEPT = 30 * 86_400.0  # seconds that a dead letter stays
 LEFT = {
-    Task.JOIN: "the instance runs, but is no node of the swarm",
-    Task.ACTIVATE: "the node is in the swarm, but has no tasks: it stays drained",
-    Task.EVACUATE: "the node may still run tasks; Swarm replaces them when its instance ends",
-    Task.GIVE_BACK: "the node is empty and stays drained",
-    Task.LEAVE: "the node of the ended instance is still listed in the swarm",
+    AgentTask.JOIN: "the instance runs, but is no node of the swarm",
+    AgentTask.ACTIVATE: "the node is in the swarm, but has no tasks: it stays drained",
+    AgentTask.EVACUATE: "the node may still run tasks; Swarm replaces them when its instance ends",
+    AgentTask.GIVE_BACK: "the node is empty and stays drained",
+    AgentTask.LEAVE: "the node of the ended instance is still listed in the swarm",
 }
 
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from chalicelib.state.incident import AGAIN, Incident
 
 if TYPE_CHECKING:
-    from chalicelib.protocol.messages import Task
+    from chalicelib.protocol.messages import AgentTask
     from chalicelib.state.cluster import Cluster
 
 LOST = ("managers", "bring managers back; where their quorum is lost for good: recover (README)")
 
 
-def silent(cluster: Cluster, task: Task, said: str, manager: str, cause: tuple[str, str] = LOST) -> Incident:
+def silent(
+    cluster: Cluster, task: AgentTask, said: str, manager: str, cause: tuple[str, str] = LOST
+) -> Incident:
     """Managers were tried, and none could; its key and remedy are the ``cause``'s."""
     key, remedy = cause
     return Incident(

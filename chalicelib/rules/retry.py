@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from chalicelib.protocol.messages import Fate, Task
+from chalicelib.protocol.messages import AgentTask, Fate
 
 if TYPE_CHECKING:
     from chalicelib.events import CommandFinished
@@ -48,7 +48,7 @@ def told(event: CommandFinished) -> str:
         return event.failure
     rows = [f"{report.instance} {why(report, event)}" for report in event.result.nodes]
     rows += [f"{row.service} {row.balance.value}: {row.reason}" for row in event.result.spreads[:20]]
-    if event.task is Task.REBALANCE and not rows and "balanced" in event.result.facts:
+    if event.task is AgentTask.REBALANCE and not rows and "balanced" in event.result.facts:
         rows = [f"nothing to move, {event.result.facts['balanced']} services are balanced already"]
     said = event.result.error or "; ".join(rows) or str(event.result.facts.get("reason", ""))
     if event.result.wait > 0:

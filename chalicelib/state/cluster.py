@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.incident import Incident
 from chalicelib.state.job import Errand
 from chalicelib.state.lifecycle import NodeState
@@ -60,6 +60,6 @@ class Cluster:
         """The node of an instance, if it is known."""
         return next((node for node in self.nodes if node.instance == instance), None)
 
-    def errand(self, task: Task) -> Errand | None:
+    def errand(self, task: AgentTask) -> Errand | None:
         """The errand of a task, if it was ever ordered."""
         return next((errand for errand in self.errands if errand.task is task), None)

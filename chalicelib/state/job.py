@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from chalicelib.protocol.codec import decode_arguments
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 
 
 class Stage(StrEnum):
@@ -18,11 +18,13 @@ class Stage(StrEnum):
     FAILED = "failed"  # a host said no, or it was given up
 
 
-HERE = frozenset({Task.INIT, Task.RECOVER})  # run on the instance that they name; others on any manager
-ONCE = frozenset({Task.RECOVER})  # never repeated by itself: it throws state away
+HERE = frozenset(
+    {AgentTask.INIT, AgentTask.RECOVER}
+)  # run on the instance that they name; others on any manager
+ONCE = frozenset({AgentTask.RECOVER})  # never repeated by itself: it throws state away
 LIMIT = 4  # commands without an answer, after which an errand is given up
 STALE = 300.0  # seconds after which what may be sent but once, and was not, is no longer sent
-LASTS = {Task.REBALANCE: 1800}  # seconds that a command may run
+LASTS = {AgentTask.REBALANCE: 1800}  # seconds that a command may run
 USUAL = 300
 
 
@@ -37,7 +39,7 @@ class Errand:
     at ``ended``.
     """
 
-    task: Task
+    task: AgentTask
     since: float
     instance: str = ""
     arguments: str = "{}"
@@ -61,7 +63,7 @@ class Errand:
     @property
     def waiting(self) -> bool:
         """It is a rebalance that is open, and no host has it: nothing was sent, or the agent said "later"."""
-        return self.task is Task.REBALANCE and self.open and not self.command and not self.attempts
+        return self.task is AgentTask.REBALANCE and self.open and not self.command and not self.attempts
 
     @property
     def avoided(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 
 
 class NodeState(StrEnum):
@@ -59,21 +59,21 @@ class Place(StrEnum):
 class Work:
     """What a state waits for: a task, and where it runs."""
 
-    task: Task
+    task: AgentTask
     place: Place = Place.MANAGER
 
 
 WORK = {
-    NodeState.JOINING: Work(Task.JOIN, Place.INSTANCE),
-    NodeState.ACTIVATING: Work(Task.ACTIVATE),
-    NodeState.EVACUATING: Work(Task.EVACUATE),
-    NodeState.RETURNING: Work(Task.GIVE_BACK),
-    NodeState.LEAVING: Work(Task.LEAVE),
+    NodeState.JOINING: Work(AgentTask.JOIN, Place.INSTANCE),
+    NodeState.ACTIVATING: Work(AgentTask.ACTIVATE),
+    NodeState.EVACUATING: Work(AgentTask.EVACUATE),
+    NodeState.RETURNING: Work(AgentTask.GIVE_BACK),
+    NodeState.LEAVING: Work(AgentTask.LEAVE),
 }
 PLACES = {work.task: work.place for work in WORK.values()}
 # Commands, or looks for a host that is not there yet, after which the work is given up: with the pauses of
 # again.py about 40 minutes, for removals an hour and a half.
-LIMITS = {work.task: 12 for work in WORK.values()} | {Task.LEAVE: 20}
+LIMITS = {work.task: 12 for work in WORK.values()} | {AgentTask.LEAVE: 20}
 OUT = frozenset({NodeState.EVACUATED, NodeState.RETURNING})  # empty, perhaps for a while
 COMING = frozenset({NodeState.JOINING, NodeState.ACTIVATING})  # on the way into service
 # The instance is there to stay, as far as is known.

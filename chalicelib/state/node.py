@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from chalicelib.errors import TransitionError
-from chalicelib.protocol.messages import Subject, Task
+from chalicelib.protocol.messages import AgentTask, Target
 from chalicelib.state.instance import Hook, Role
 from chalicelib.state.lifecycle import COMING, LEGAL, LIMITS, OUT, WORK, NodeState
 from chalicelib.state.scheduled_change import Notice
@@ -52,7 +52,7 @@ class Node:
     notices: tuple[Notice, ...] = ()
 
     @property
-    def task(self) -> Task | None:
+    def task(self) -> AgentTask | None:
         """The task whose work is open in this state."""
         work = WORK.get(self.state)
         return work.task if work else None
@@ -73,9 +73,9 @@ class Node:
         return self.exhausted and self.due is None
 
     @property
-    def subject(self) -> Subject:
+    def target(self) -> Target:
         """This node as the agents know it."""
-        return Subject(self.instance, self.address, self.node, self.version)
+        return Target(self.instance, self.address, self.node, self.version)
 
     def to(self, state: NodeState, *, since: float, reason: str, **phase: Any) -> Self:
         """The record at the beginning of another state; what belonged to the last one is forgotten.

@@ -16,7 +16,7 @@ from docker.types import EndpointSpec, Resources, UpdateConfig
 
 from bootstrap.engine.model import DOOMED_LABEL, MARK_LABEL
 from bootstrap.tasks.evacuate import OVERTIME
-from chalicelib.protocol.messages import Fate, Task, Way
+from chalicelib.protocol.messages import AgentTask, Fate, Way
 from tests.lab import lifecycle, state
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab
@@ -114,7 +114,7 @@ def tasks_on(lab: Lab, host: Host) -> dict[str, int]:
 
 
 def evacuate(lab: Lab, *doomed: Host, notice: float = 120.0) -> Said:
-    return Agent(managers(lab)[0], Task.EVACUATE, *doomed, notice=notice).wait()
+    return Agent(managers(lab)[0], AgentTask.EVACUATE, *doomed, notice=notice).wait()
 
 
 def row(said: Said, service: str) -> Any:
@@ -138,11 +138,11 @@ def test_only_the_nodes_own_tasks_are_replaced_before_they_stop_and_no_spec_chan
 def test_an_agent_killed_at_any_moment_and_run_again_keeps_every_promise(lab: Lab, after: float) -> None:
     doomed = holder(lab, "single")
     with watching(lab) as seen:
-        first = Agent(managers(lab)[0], Task.EVACUATE, doomed)
+        first = Agent(managers(lab)[0], AgentTask.EVACUATE, doomed)
         time.sleep(after)
         first.kill()
         time.sleep(0.5)
-        said = Agent(managers(lab)[1], Task.EVACUATE, doomed).wait()
+        said = Agent(managers(lab)[1], AgentTask.EVACUATE, doomed).wait()
     assert said.status == 0
     assert seen.dips == {}
     assert seen.after == seen.before
@@ -164,7 +164,7 @@ def test_a_second_and_a_third_warning_join_the_running_job(lab: Lab) -> None:
     with watching(lab) as seen:
         agents = []
         for host, doomed in zip(managers(lab)[:2] + managers(lab)[:1], (first, second, third), strict=True):
-            agents.append(Agent(host, Task.EVACUATE, doomed))
+            agents.append(Agent(host, AgentTask.EVACUATE, doomed))
             time.sleep(0.7)
         said = [agent.wait() for agent in agents]
     assert [one.result.nodes[0].node != "" for one in said] == [True] * 3
@@ -270,7 +270,7 @@ def test_an_agent_on_a_worker_and_an_unknown_instance_are_clear_errors_that_chan
     worker, stranger = workers(lab)[0], Host("x", "worker", "i-0badc0ffee0badc0f", "10.9.9.9", "z")
     Path(f"/proc/{worker.pid}/root/opt/agent.pyz").write_bytes((tmp_path / "agent.pyz").read_bytes())
     before = engine.manager(lab).api.nodes()
-    said = Agent(worker, Task.EVACUATE, workers(lab)[1]).wait()
+    said = Agent(worker, AgentTask.EVACUATE, workers(lab)[1]).wait()
     assert said.status == 69
     assert "this host is no swarm manager" in said.result.error
     said = evacuate(lab, stranger)

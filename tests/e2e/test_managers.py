@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError
 
-from chalicelib.protocol.messages import Fate, Task
+from chalicelib.protocol.messages import AgentTask, Fate
 from tests.lab import lifecycle, state
 from tests.lab.aws import cloud, mailbox
 from tests.lab.faults import inject
@@ -154,7 +154,7 @@ def good(lab: Lab, host: Host) -> float:
 def test_recover_refuses_while_there_is_a_quorum(lab: Lab, zipapp: Path) -> None:
     host = leader(lab)
     install(lab, zipapp, host)
-    said = Agent(host, Task.RECOVER, host, labels=LABELS).wait()
+    said = Agent(host, AgentTask.RECOVER, host, labels=LABELS).wait()
     assert "have a quorum, so nothing was changed" in said.result.error
     wait_three(lab)
 
@@ -166,7 +166,7 @@ def test_a_role_is_changed_one_node_after_the_other_also_by_a_run_that_was_kille
     life.ticked(lab, tuple(new), "in-service", 240)
     old = leader(lab)
     install(lab, zipapp, *living(lab))
-    for task, by, seconds, managers in ((Task.PROMOTE, old, 0.6, 5), (Task.DEMOTE, old, 0.6, 3)):
+    for task, by, seconds, managers in ((AgentTask.PROMOTE, old, 0.6, 5), (AgentTask.DEMOTE, old, 0.6, 3)):
         first = Agent(by, task, *new)
         time.sleep(seconds)
         first.kill()
@@ -174,10 +174,10 @@ def test_a_role_is_changed_one_node_after_the_other_also_by_a_run_that_was_kille
         assert said.result.ok, said
         wait_managers(lab, managers)
     other = next(host for host in living(lab) if host.address != old.address)
-    assert Agent(other, Task.DEMOTE, old).wait().result.ok, "the leader too"
+    assert Agent(other, AgentTask.DEMOTE, old).wait().result.ok, "the leader too"
     wait_managers(lab, 2)
     assert leader(lab).address != old.address
-    assert Agent(leader(lab), Task.PROMOTE, old).wait().result.ok
+    assert Agent(leader(lab), AgentTask.PROMOTE, old).wait().result.ok
     wait_three(lab)
 
 
@@ -191,12 +191,13 @@ def test_the_quorum_forbids_a_role_and_says_why(lab: Lab, zipapp: Path) -> None:
     machine.signal_engine(silent, "STOP")
     try:
         engine.wait_until(lambda: reachable(lab) == 2, "a manager does not answer")
-        kept = Agent(first, Task.DEMOTE, other, notice=5).wait().result.nodes[0]
+        kept = Agent(first, AgentTask.DEMOTE, other, notice=5).wait().result.nodes[0]
         assert kept.detail == f"demoting {other.name} would leave 1 of 2 managers: no quorum"
         assert (
-            "demote them first" in Agent(first, Task.PROMOTE, worker, notice=5).wait().result.nodes[0].detail
+            "demote them first"
+            in Agent(first, AgentTask.PROMOTE, worker, notice=5).wait().result.nodes[0].detail
         )
-        assert Agent(first, Task.DEMOTE, first, notice=5).wait().result.nodes[0].fate is Fate.KEPT
+        assert Agent(first, AgentTask.DEMOTE, first, notice=5).wait().result.nodes[0].fate is Fate.KEPT
     finally:
         machine.signal_engine(silent, "CONT")
     wait_three(lab)

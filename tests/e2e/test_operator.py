@@ -12,7 +12,7 @@ import pytest
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.rebalancing.lease import Lease
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from tests.e2e.conftest import running
 from tests.lab import lifecycle, state
 from tests.lab.machines import images, installed, machine
@@ -171,7 +171,7 @@ def test_the_handlers_agent_and_the_operator_together_make_no_move_too_many(lab:
     engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
     watch = Watch(lab)
     available(lab, worker, "active")
-    said = Agent(manager, Task.REBALANCE).wait()
+    said = Agent(manager, AgentTask.REBALANCE).wait()
     assert said.result.ok, said.told
     engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
     watch.stop()

@@ -18,7 +18,7 @@ from docker.types import UpdateConfig
 from bootstrap.engine.model import DOOMED_LABEL, MARK_LABEL
 from bootstrap.rebalancing.lease import NAME as LEASE
 from bootstrap.specs.surge import SURGE_LABEL
-from chalicelib.protocol.messages import Balance, Fate, Rebalance, SpreadReport, Task
+from chalicelib.protocol.messages import AgentTask, Balance, Fate, Rebalance, SpreadReport
 from tests.lab import lifecycle
 from tests.lab.observe.load import start_load
 from tests.lab.observe.watch import Verdict, Watch
@@ -83,7 +83,7 @@ def five_and_four(lab: Lab, image: str = "web:1", **settings: Any) -> None:
 
 
 def agent(lab: Lab, notice: float = 120.0, **asked: Any) -> Agent:
-    return Agent(lab.hosts[0], Task.REBALANCE, notice=notice, rebalance=Rebalance(**asked))
+    return Agent(lab.hosts[0], AgentTask.REBALANCE, notice=notice, rebalance=Rebalance(**asked))
 
 
 def rebalance(lab: Lab, notice: float = 120.0, **asked: Any) -> Said:
@@ -253,7 +253,7 @@ def test_an_evacuation_during_a_surge_has_the_right_of_way(lab: Lab) -> None:
     with watching(lab) as seen:
         moving = agent(lab)
         engine.wait_until(lambda: SURGE_LABEL in spec(lab), "the surge is marked")
-        evacuated = Agent(lab.hosts[0], Task.EVACUATE, doomed).wait()
+        evacuated = Agent(lab.hosts[0], AgentTask.EVACUATE, doomed).wait()
         said = moving.wait()
     assert evacuated.result.nodes[0].fate is Fate.SAFE
     assert said.status == 0

@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.cluster import Breaker, Census, Host
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import Hook, Role, Transition
@@ -26,7 +26,7 @@ ENUMS = {
     "state": NodeState,
     "transition": Transition,
     "recommendations": Recommendations,
-    "task": Task,
+    "task": AgentTask,
     "stage": Stage,
 }
 PARTS: dict[str, type] = {"hooks": Hook, "notices": Notice}

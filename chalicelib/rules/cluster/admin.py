@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Forget, Move, MoveErrand, Plan, Send, SetConduct
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import finalize
 from chalicelib.rules.cluster import jobs
 from chalicelib.state.job import ONCE, Errand, Stage
@@ -47,11 +47,11 @@ def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
 
 def _again(errand: Errand) -> bool:
     """It came to nothing; what throws state away is ordered anew, with its confirmation, a look by nobody."""
-    return errand.stage is Stage.FAILED and errand.task not in (*ONCE, Task.INSPECT)
+    return errand.stage is Stage.FAILED and errand.task not in (*ONCE, AgentTask.INSPECT)
 
 
 def _reopened(node: Node, cluster: Cluster) -> Node:
-    until = cluster.now + cluster.policy.gentle if node.task is Task.EVACUATE else node.deadline
+    until = cluster.now + cluster.policy.gentle if node.task is AgentTask.EVACUATE else node.deadline
     return node.but(attempts=0, due=cluster.now, deadline=until, reason=BY_HAND)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.actions import Ask, MoveErrand, Plan, Raise, Send
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.codec import decode_arguments, encode_arguments, encode_result
-from chalicelib.protocol.messages import Arguments, Balance, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Balance
 from chalicelib.rules import incidents, retry
 from chalicelib.rules.cluster import rebalance
 from chalicelib.state.incident import AGAIN, Incident
@@ -29,12 +29,12 @@ RAREST = 900.0  # seconds at most between two commands of what is put off again 
 PUT_OFF = 86_400.0  # seconds for which it is; then people are told
 STUCK = 3600.0  # seconds for which what has failed may try to end what it began; then people are told
 LEFT = {
-    Task.INIT: "the cluster may have no swarm yet, or one whose join tokens are not stored",
-    Task.ROTATE_TOKENS: "the tokens in Parameter Store may not be the swarm's: nothing can join then",
-    Task.RECOVER: "the host is as the command left it; it is not sent a second time by itself",
-    Task.PROMOTE: "the node keeps the role that it has",
-    Task.DEMOTE: "the node keeps the role that it has",
-    Task.REBALANCE: "no replica is missing; a service that was begun may have some more than it asks for",
+    AgentTask.INIT: "the cluster may have no swarm yet, or one whose join tokens are not stored",
+    AgentTask.ROTATE_TOKENS: "the tokens in Parameter Store may not be the swarm's: nothing can join then",
+    AgentTask.RECOVER: "the host is as the command left it; it is not sent a second time by itself",
+    AgentTask.PROMOTE: "the node keeps the role that it has",
+    AgentTask.DEMOTE: "the node keeps the role that it has",
+    AgentTask.REBALANCE: "no replica is missing; a service that was begun may have some more than it asks for",
 }
 
 
@@ -87,7 +87,7 @@ def key(errand: Errand) -> str:
 
 def letter(errand: Errand, cluster: Cluster) -> Incident:
     """What came to nothing: what is left, and all that is needed to order it again."""
-    if errand.task is Task.INSPECT:  # nobody orders it: it only shows that the managers do not answer
+    if errand.task is AgentTask.INSPECT:  # nobody orders it: it only shows that the managers do not answer
         return incidents.silent(cluster, errand.task, errand.reason, errand.manager)
     name = errand.task.value.replace("-", "_")
     order = f"echo '{json.dumps(_payload(errand, cluster))}' | chalice invoke -n {name}"
@@ -115,7 +115,7 @@ def _payload(errand: Errand, cluster: Cluster) -> dict[str, Any]:
 def _ordered(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Errand:
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=event.rebalance)
     if node:
-        arguments = Arguments((node.subject,), role=node.role.value, labels=labels(cluster.name, node.role))
+        arguments = Arguments((node.target,), role=node.role.value, labels=labels(cluster.name, node.role))
     text, at = encode_arguments(arguments), event.time
     begun = Errand(task=event.task, since=at, instance=event.instance, arguments=text, due=cluster.now)
     return replace(begun, reason=f"{_name(begun)} is ordered")
@@ -129,14 +129,14 @@ def _fresh(errand: Errand) -> dict[str, Any]:
 
 def _refusal(event: TaskOrdered, before: Errand | None, cluster: Cluster) -> str:
     """Why an order cannot be carried out; "" if it can."""
-    if not set(cluster.managers) - {event.instance} and event.task in (Task.PROMOTE, Task.DEMOTE):
+    if not set(cluster.managers) - {event.instance} and event.task in (AgentTask.PROMOTE, AgentTask.DEMOTE):
         return f"{cluster.name} has no other manager that could {event.task.value} {event.instance}"
     if before is None:
         return ""
     if before.open and not before.waiting:
         where = _where(before, cluster.now)
         return f"{_name(before)} is under way, {where}: status shows how it ends, then order this again"
-    if event.task is Task.INIT and before.stage is Stage.DONE and before.instance != event.instance:
+    if event.task is AgentTask.INIT and before.stage is Stage.DONE and before.instance != event.instance:
         return (
             f"{cluster.name} has its swarm since init on {before.instance}: {event.instance} joins that one;"
             f" if it is gone for good, delete the item ({cluster.name}, errand#init) from the table and both"
@@ -206,7 +206,7 @@ def _overdue(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
 
 def _concluded(before: Errand, after: Errand, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
     """The errand as it is now; told before it is recorded, then followed by the one wanted after it."""
-    tell = tell and (before.task is not Task.INSPECT or bool(before.result))  # or there is no swarm yet
+    tell = tell and (before.task is not AgentTask.INSPECT or bool(before.result))  # or there is no swarm yet
     letters = (Raise(letter(after, cluster)),) if tell else ()
     if before.wanted and not after.open and cluster.conduct.rebalance:
         last = {"result": after.result, "ended": after.ended, "manager": after.avoided}
@@ -222,7 +222,7 @@ def _unheard(errand: Errand, time: float) -> bool:
 def _measures(event: CommandFinished, after: Errand) -> tuple[Measure, ...]:
     if event.result is None:
         return (Measure(Metric.COMMAND_FAILURES, instance=after.instance),)
-    if event.task is not Task.REBALANCE:
+    if event.task is not AgentTask.REBALANCE:
         return ()
     moved = sum(row.moves for row in event.result.spreads if row.balance is Balance.MOVED)
     moves = (Measure(Metric.TASKS_MOVED, moved),) if moved else ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.actions import Move, MoveErrand, Send
 from chalicelib.protocol.codec import encode_arguments
-from chalicelib.protocol.messages import Arguments, Rebalance, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Rebalance
 from chalicelib.state.job import Errand, Stage
 from chalicelib.state.lifecycle import NodeState
 
@@ -25,7 +25,7 @@ def following(plan: Plan, cluster: Cluster) -> Plan:
     joined = [action for action in plan.actions if isinstance(action, Move) and _enters(action)]
     if not joined or not cluster.conduct.rebalance:
         return plan
-    before = cluster.errand(Task.REBALANCE)
+    before = cluster.errand(AgentTask.REBALANCE)
     if before and before.open:
         if before.wanted or (before.automatic and before.waiting):
             return plan
@@ -33,7 +33,7 @@ def following(plan: Plan, cluster: Cluster) -> Plan:
     names = joined[0].after.instance + (f" and {len(joined) - 1} more" if joined[1:] else "")
     drilled = " after a drill" if all(move.before.drill for move in joined) else ""
     changes = fresh(cluster, f"{names} in service{drilled}") | {"manager": before.avoided if before else ""}
-    after = before.but(**changes) if before else Errand(task=Task.REBALANCE, **changes)
+    after = before.but(**changes) if before else Errand(task=AgentTask.REBALANCE, **changes)
     return replace(plan, actions=(MoveErrand(before, after), *plan.actions, Send(after)))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Ask, Dispatch, Move, Plan, Raise
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import finalize, retry
 from chalicelib.rules.cluster import jobs
 from chalicelib.rules.nodes import lifecycle_hooks, scheduled_change
@@ -171,6 +171,6 @@ def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
 
 
 def _after(node: Node, cluster: Cluster, *, elsewhere: bool) -> Node:
-    if node.task is Task.EVACUATE and elsewhere and node.attempts < retry.AT_ONCE:
+    if node.task is AgentTask.EVACUATE and elsewhere and node.attempts < retry.AT_ONCE:
         return node.reopened(due=cluster.now, reason="no result yet: sent through another manager")
     return node.but(due=cluster.now + cluster.policy.patience)

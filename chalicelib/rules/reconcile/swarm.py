@@ -8,7 +8,7 @@ from zlib import crc32
 
 from chalicelib.actions import Enrol, Move, MoveErrand, Plan, Raise, Send
 from chalicelib.protocol.codec import ProtocolError, decode_arguments, decode_result, encode_arguments
-from chalicelib.protocol.messages import Arguments, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Target
 from chalicelib.rules.cluster import jobs
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import Role
@@ -31,15 +31,15 @@ NAMED = 5  # nodes in a reason
 
 def begun(cluster: Cluster) -> tuple[Action, ...]:
     """What the tick does to have a manager look at its swarm, one look at a time."""
-    before = cluster.errand(Task.INSPECT)
+    before = cluster.errand(AgentTask.INSPECT)
     if (before and before.open) or not _due(before, cluster):
         return ()
-    look = decode_arguments(before.arguments).look + 1 if before else 1
-    given: dict[str, Any] = {"arguments": encode_arguments(Arguments(look=look)), "automatic": True}
+    look = decode_arguments(before.arguments).inspection + 1 if before else 1
+    given: dict[str, Any] = {"arguments": encode_arguments(Arguments(inspection=look)), "automatic": True}
     opened = {"since": cluster.now, "due": cluster.now, "stage": Stage.OPEN, "reason": "a look is due"}
     unsent = {"command": "", "attempts": 0}  # the manager stays: each look asks another one
     changes = given | opened | unsent
-    after = before.but(**changes) if before else Errand(task=Task.INSPECT, **changes)
+    after = before.but(**changes) if before else Errand(task=AgentTask.INSPECT, **changes)
     return (MoveErrand(before, after), Send(after))
 
 
@@ -53,7 +53,7 @@ def _due(before: Errand | None, cluster: Cluster) -> bool:
         return False
     last = before.since if before else now - TICK
     soon = before is not None and now < last + period / 2
-    moving = any(node.task is Task.EVACUATE for node in cluster.nodes)
+    moving = any(node.task is AgentTask.EVACUATE for node in cluster.nodes)
     return not soon and not moving and _turn(last, cluster) < _turn(now, cluster)
 
 
@@ -64,7 +64,7 @@ def _turn(time: float, cluster: Cluster) -> int:
 
 def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
     """The end of a look; without an answer it is an errand like any other."""
-    before, plan = cluster.errand(Task.INSPECT), jobs.on_errand_finished(event, cluster)
+    before, plan = cluster.errand(AgentTask.INSPECT), jobs.on_errand_finished(event, cluster)
     if before is None or not plan.actions or event.result is None or event.result.listing is None:
         return plan
     found = compared(event.result.listing, before, event, cluster)
@@ -100,7 +100,7 @@ def compared(listing: Listing, errand: Errand, event: CommandFinished, cluster: 
     return Plan(_told(said, steps), (*moves, *messages[:MESSAGES]))
 
 
-def _lasting(listing: Listing, errand: Errand) -> list[Subject]:
+def _lasting(listing: Listing, errand: Errand) -> list[Target]:
     """What is down in this listing and the one before, one node for each instance."""
     try:
         before = decode_result(errand.result).listing if errand.result else None
@@ -116,7 +116,7 @@ def _missed(node: Node, event: CommandFinished, cluster: Cluster) -> Node:
     return node.to(NodeState.JOINING, since=event.time, due=cluster.now, reason=reason)
 
 
-def _down(one: Subject, node: Node | None, event: CommandFinished, cluster: Cluster) -> Action | None:
+def _down(one: Target, node: Node | None, event: CommandFinished, cluster: Cluster) -> Action | None:
     """What to do about a node that stays down, by its instance's record; None where that is at work already.
 
     A join finds whatever is there: an engine that left, one that was given another node id, one that hangs.
@@ -138,7 +138,7 @@ def _down(one: Subject, node: Node | None, event: CommandFinished, cluster: Clus
     return None
 
 
-def _unknown(one: Subject, cluster: Cluster) -> Node:
+def _unknown(one: Target, cluster: Cluster) -> Node:
     """No census has shown it here: it had ended before, or its record has, or it works elsewhere.
 
     If so, its own cluster goes on to hear of it.
@@ -146,7 +146,7 @@ def _unknown(one: Subject, cluster: Cluster) -> Node:
     return Node(cluster=cluster.name, instance=one.instance, role=Role.WORKER, state=NodeState.GONE)
 
 
-def _lifeless(one: Subject, node: Node, cluster: Cluster) -> Incident:
+def _lifeless(one: Target, node: Node, cluster: Cluster) -> Incident:
     return Incident(
         key=f"down#{one.instance}",
         at=cluster.now,

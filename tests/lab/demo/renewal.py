@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from chalicelib.protocol.codec import ProtocolError, decode_result
-from chalicelib.protocol.messages import Balance, Result, Task
+from chalicelib.protocol.messages import AgentTask, Balance, Result
 from tests.lab import state
 from tests.lab.aws import cloud
 from tests.lab.demo.observation import Replacement
@@ -44,7 +44,7 @@ def balanced(lab: Lab, since: float) -> bool:
 def rebalances(lab: Lab, since: float) -> list[Result]:
     """What the rebalances answered that were sent since then."""
     found = []
-    for row in cloud.commands(lab, Task.REBALANCE.value):
+    for row in cloud.commands(lab, AgentTask.REBALANCE.value):
         if (row["ended"] or 0) >= since:
             try:
                 found.append(decode_result(row["stdout"]))

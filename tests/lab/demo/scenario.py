@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chalicelib.protocol.codec import ProtocolError, decode_result
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from tests.lab import lifecycle, state
 from tests.lab.aws import cloud
 from tests.lab.demo import renewal
@@ -233,7 +233,7 @@ def strays(lab: Lab) -> tuple[str, ...]:
 def ways(lab: Lab) -> dict[str, str]:
     """How each service left the node, in the agent's own words."""
     found: dict[str, str] = {}
-    for row in cloud.commands(lab, Task.EVACUATE.value):
+    for row in cloud.commands(lab, AgentTask.EVACUATE.value):
         if row["status"] == "Success":
             try:
                 result = decode_result(row["stdout"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from bootstrap import publish
 from chalicelib.protocol.codec import decode_result, encode_arguments
-from chalicelib.protocol.messages import Arguments, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Result, Target
 from tests.lab.machines import machine
 from tests.lab.state import Host, Lab
 
@@ -38,10 +38,10 @@ class Agent:
     """One run of the agent on a host."""
 
     def __init__(
-        self, host: Host, task: Task, *about: Host, notice: float = NOTICE, **arguments: Any
+        self, host: Host, task: AgentTask, *about: Host, notice: float = NOTICE, **arguments: Any
     ) -> None:
-        subjects = tuple(Subject(other.instance, other.address) for other in about)
-        given = Arguments(subjects, time.time() + notice)
+        targets = tuple(Target(other.instance, other.address) for other in about)
+        given = Arguments(targets, time.time() + notice)
         arguments_json = encode_arguments(replace(given, **arguments))
         words = [*machine.enter(host), "python3", PLACE, task.value, arguments_json]
         pipe = subprocess.PIPE

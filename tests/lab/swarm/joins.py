@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chalicelib.protocol.messages import Subject, Task
+from chalicelib.protocol.messages import AgentTask, Target
 from tests.lab import lifecycle
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
@@ -21,11 +21,11 @@ def fresh(lab: Lab, zipapp: Path) -> Host:
 
 def joining(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), notice: float = 120) -> Agent:
     """The join task on a host, for the node that it was, at managers' addresses (by default all)."""
-    subject = Subject(host.instance, host.address, node)
+    target = Target(host.instance, host.address, node)
     addresses = at or tuple(other.address for other in lab.hosts if other.role == "manager")
     labels = {"swarmkeeper.cluster": lab.cluster, "swarmkeeper.role": "worker"}
-    told = {"subjects": (subject,), "managers": addresses, "role": "worker", "labels": labels}
-    return Agent(host, Task.JOIN, notice=notice, **told)
+    told = {"subjects": (target,), "managers": addresses, "role": "worker", "labels": labels}
+    return Agent(host, AgentTask.JOIN, notice=notice, **told)
 
 
 def info(host: Host) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from bench.storm import cloud, plan
 from bench.storm.cloud import Simulated, Work
 from chalicelib.adapters.run_command import Agent, script
 from chalicelib.protocol.codec import decode_result
-from chalicelib.protocol.messages import Arguments, Fate, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, Target
 from tests.lab.endpoint.run_command.execution import Script
 
 HOST = plan.hosts(1, 0.0)[0]
-SUBJECTS = tuple(Subject(f"i-{n:017x}", f"10.0.0.{n + 1}") for n in range(100))
+TARGETS = tuple(Target(f"i-{n:017x}", f"10.0.0.{n + 1}") for n in range(100))
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def simulated(folder: Path, deadline: float, noted: list[Work], seconds: float = 60) -> Simulated:
     """An agent with a hundred nodes to evacuate."""
-    text = script(Agent("b", "k", "s"), "https://x", Task.EVACUATE, Arguments(SUBJECTS, deadline))
+    text = script(Agent("b", "k", "s"), "https://x", AgentTask.EVACUATE, Arguments(TARGETS, deadline))
     return Simulated(HOST, Script("c", text, "/", seconds, folder), noted.append)
 
 
@@ -35,7 +35,7 @@ def test_it_reports_every_node_of_a_full_command(tmp_path: Path) -> None:
     assert simulated(tmp_path, time.time() + 60, noted).wait().code == 0
     result = decode_result((tmp_path / "stdout").read_text())
     assert [report.fate for report in result.nodes] == [Fate.SAFE] * 100
-    assert noted[0].subjects == tuple(one.instance for one in SUBJECTS)
+    assert noted[0].targets == tuple(one.instance for one in TARGETS)
 
 
 def test_after_the_deadline_it_says_unfinished(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_everything_is_counted_from_the_first_event() -> None:
     assert (found.lost, found.late, found.strangers) == (0, 0, 0)
     assert (found.ssm, found.ec2) == (Rate(3, 2, 0.1), Rate(1, 1, 0.1))
     assert (found.database, found.writes) == (Rate(10, 8, 0.5), Rate(3, 3, 0.1))
-    assert (found.sends, found.subjects, found.fullest) == (2, 2.0, 3)
+    assert (found.sends, found.targets, found.fullest) == (2, 2.0, 3)
     assert (found.last_command, found.last_evacuated) == (6.0, 20.0)
     assert (found.safe_median, found.safe_p99) == (15.0, 17.0)
     assert (found.failures, found.slowest, found.wait) == (1, 2.5, 0.3)

@@ -13,7 +13,7 @@ from bootstrap import publish
 from bootstrap.__main__ import main
 from chalicelib.protocol.codec import decode_result
 
-SUBJECT = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
+TARGET = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
 
 
 @pytest.mark.parametrize(
@@ -21,20 +21,20 @@ SUBJECT = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
     [
         (["evacuate", "{"], "arguments must be JSON"),
         (["evacuate", "[]"], "arguments must be a JSON object, not list"),
-        (["evacuate", '{"subject": []}'], "unknown field 'subject'; known are deadline, labels"),
-        (["evacuate", '{"subjects": {}}'], "subjects must be a list"),
-        (["evacuate", json.dumps({"subjects": [SUBJECT]})], "evacuate needs a deadline"),
+        (["evacuate", '{"subject": []}'], "unknown field 'subject'; known are deadline, inspection, labels"),
+        (["evacuate", '{"subjects": {}}'], "targets must be a list"),
+        (["evacuate", json.dumps({"subjects": [TARGET]})], "evacuate needs a deadline"),
         (["evacuate", json.dumps({"deadline": 1e13})], "deadline must be seconds since the epoch"),
         (["rebalance", '{"rebalance": {"mode": "fast"}}'], "mode must be surge or rolling, not 'fast'"),
         (["rebalance", '{"rebalance": {"max_moves": -1}}'], "max_moves must be a number from 0 on"),
-        (["leave", "{}"], "leave needs at least one subject"),
-        (["leave", json.dumps({"subjects": [{**SUBJECT, "instance": "i-x"}]})], "must be an EC2 instance id"),
+        (["leave", "{}"], "leave needs at least one target"),
+        (["leave", json.dumps({"subjects": [{**TARGET, "instance": "i-x"}]})], "must be an EC2 instance id"),
         (
-            ["leave", json.dumps({"subjects": [{**SUBJECT, "address": "x"}]})],
+            ["leave", json.dumps({"subjects": [{**TARGET, "address": "x"}]})],
             "must be a private IPv4 address",
         ),
-        (["leave", json.dumps({"subjects": [{**SUBJECT, "node": "A;b"}]})], "must be a Swarm node id"),
-        (["leave", json.dumps({"subjects": ["x"]})], "a subject must be an object"),
+        (["leave", json.dumps({"subjects": [{**TARGET, "node": "A;b"}]})], "must be a Swarm node id"),
+        (["leave", json.dumps({"subjects": ["x"]})], "a target must be an object"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_64(

@@ -9,7 +9,7 @@ import pytest
 from bootstrap.balancer.decisions import on_connection, on_events, pause, summary
 from bootstrap.engine.model import Node
 from bootstrap.engine.objects import NodeEvent, read_node_event
-from chalicelib.protocol.messages import Balance, Result, SpreadReport, Task
+from chalicelib.protocol.messages import AgentTask, Balance, Result, SpreadReport
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
 READY = NodeEvent("update", "n02", "host-02", {"state": ("unknown", "ready")})
@@ -95,9 +95,11 @@ def test_pauses_double_up_to_a_minute_and_come_apart_by_luck() -> None:
 def test_a_result_is_told_in_one_line() -> None:
     moved = SpreadReport("web", Balance.MOVED, moves=2, restarted=2, seconds=3.14, warnings=("slow start",))
     even = SpreadReport("api", Balance.BALANCED, reason="1 to 2 on each of 3 nodes")
-    assert summary(Result(Task.REBALANCE, ok=True, spreads=(moved, even), wait=12)) == (
+    assert summary(Result(AgentTask.REBALANCE, ok=True, spreads=(moved, even), wait=12)) == (
         "done: web moved (2 moves, 2 restarted, 3.1 s), warning: slow start; "
         "api balanced: 1 to 2 on each of 3 nodes; to be tried again after 12 s"
     )
-    assert summary(Result(Task.REBALANCE, ok=True)) == "done: nothing was to be moved"
-    assert summary(Result(Task.REBALANCE, ok=False, error="lost the lease")) == "not done: lost the lease"
+    assert summary(Result(AgentTask.REBALANCE, ok=True)) == "done: nothing was to be moved"
+    assert (
+        summary(Result(AgentTask.REBALANCE, ok=False, error="lost the lease")) == "not done: lost the lease"
+    )

@@ -16,7 +16,7 @@ from bootstrap.balancer.operator import Operator
 from bootstrap.engine.client import Engine, EngineError, RefusedError
 from bootstrap.engine.model import Node
 from bootstrap.engine.objects import NodeEvent
-from chalicelib.protocol.messages import Arguments, Rebalance, Result, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Rebalance, Result
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
 READY = NodeEvent("update", "n02", "host-02", {"state": ("unknown", "ready")})
@@ -72,7 +72,7 @@ class Stage(FakeSwarm):
         assert engine is self
         assert arguments.rebalance == Rebalance(settle=5.0, cooldown=60.0)
         self.runs.append(self.time)
-        return Result(Task.REBALANCE, ok=True, wait=self.waits.pop(0) if self.waits else 0.0)
+        return Result(AgentTask.REBALANCE, ok=True, wait=self.waits.pop(0) if self.waits else 0.0)
 
     def play(self, turns: int) -> None:
         for _ in range(turns):

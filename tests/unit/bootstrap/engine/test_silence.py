@@ -14,7 +14,7 @@ from bootstrap.engine.client import Engine, EngineError, RefusedError
 from bootstrap.engine.connection import ANSWER_WITHIN
 from bootstrap.engine.model import Node
 from bootstrap.tasks import evacuate, leave
-from chalicelib.protocol.messages import Arguments, Fate, Subject
+from chalicelib.protocol.messages import Arguments, Fate, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 
 NOTICE = 120.0
@@ -29,7 +29,7 @@ def swarm() -> FakeSwarm:
 
 
 def arguments(now: float) -> Arguments:
-    return Arguments((Subject(instance(2), "10.0.0.2"),), now + NOTICE)
+    return Arguments((Target(instance(2), "10.0.0.2"),), now + NOTICE)
 
 
 def test_a_hung_engine_ends_each_task_within_one_call_and_says_what_to_check(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from bootstrap.engine.client import EngineError
 from bootstrap.engine.model import Task
 from bootstrap.engine.task_cache import OLD, SHARE
 from bootstrap.tasks import evacuate
-from chalicelib.protocol.messages import Arguments, Fate, Result, Subject
+from chalicelib.protocol.messages import Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 
 TWO_CPUS = {"Reservations": {"NanoCPUs": 2 * 10**9}}  # half of what a node has
@@ -37,8 +37,8 @@ class Counted(FakeSwarm):
 
 
 def evacuated(swarm: FakeSwarm, number: int) -> Result:
-    subject = Subject(instance(number), f"10.0.0.{number}")
-    return evacuate.run(swarm, Arguments((subject,), swarm.time + 120), swarm.clock)
+    target = Target(instance(number), f"10.0.0.{number}")
+    return evacuate.run(swarm, Arguments((target,), swarm.time + 120), swarm.clock)
 
 
 def serving(resources: dict[str, Any], workers: int = 3) -> Counted:

@@ -19,7 +19,7 @@ from bootstrap.rebalancing.start_wave import MODE_LABEL
 from bootstrap.specs.exclusion import Pace, shifted
 from bootstrap.specs.surge import raised
 from bootstrap.tasks import evacuate
-from chalicelib.protocol.messages import Arguments, Balance, Fate, Rebalance, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Balance, Fate, Rebalance, Result, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 from tests.unit.bootstrap.support.rebalances import OPT_IN, marked, meanwhile, only, run, uneven
 
@@ -52,8 +52,8 @@ def test_an_evacuation_during_a_surge_has_the_right_of_way_and_nothing_dips(mome
 
     def warned() -> None:
         if next(ticks) == moment:
-            subject = Subject(instance(number), f"10.0.0.{number}")
-            results.append(evacuate.run(swarm, Arguments((subject,), swarm.time + 120), swarm.clock))
+            target = Target(instance(number), f"10.0.0.{number}")
+            results.append(evacuate.run(swarm, Arguments((target,), swarm.time + 120), swarm.clock))
 
     run(swarm, meanwhile(swarm, warned))
     for result in results:
@@ -90,7 +90,7 @@ def test_two_at_once_never_act_at_the_same_time(swarm: FakeSwarm) -> None:
 
     def other() -> None:
         if marked(swarm) and not second:
-            second.append(Result(Task.REBALANCE, ok=False))
+            second.append(Result(AgentTask.REBALANCE, ok=False))
             second[0] = run(swarm, cooldown=60)
 
     first = run(swarm, meanwhile(swarm, other))

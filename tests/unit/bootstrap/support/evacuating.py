@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from bootstrap.tasks import evacuate
-from chalicelib.protocol.messages import Arguments, Result, Subject, Way
+from chalicelib.protocol.messages import Arguments, Result, Target, Way
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 
 NOTICE = 120.0
 
 
-def subject(node: str) -> Subject:
+def target(node: str) -> Target:
     number = int(node[1:])
-    return Subject(instance(number), f"10.0.0.{number}")
+    return Target(instance(number), f"10.0.0.{number}")
 
 
 def run(swarm: FakeSwarm, *nodes: str, notice: float = NOTICE) -> Result:
-    subjects = tuple(subject(node) for node in nodes)
-    return evacuate.run(swarm, Arguments(subjects, swarm.time + notice), swarm.clock)
+    targets = tuple(target(node) for node in nodes)
+    return evacuate.run(swarm, Arguments(targets, swarm.time + notice), swarm.clock)
 
 
 def way(result: Result, service: str) -> tuple[Way, int]:

@@ -10,7 +10,7 @@ import pytest
 
 from bootstrap.engine.model import Membership
 from bootstrap.tasks import activate, give_back
-from chalicelib.protocol.messages import Arguments, Fate, Result, Subject
+from chalicelib.protocol.messages import Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_host import Killed, killing
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 
@@ -46,8 +46,8 @@ def joined(swarm: FakeSwarm, node: str, number: int, **labels: str) -> str:
 
 
 def run(swarm: FakeSwarm, *nodes: str, number: int = 6) -> Result:
-    subjects = tuple(Subject(instance(number), f"10.0.0.{number}", node) for node in nodes)
-    return activate.run(swarm, Arguments(subjects), swarm.clock)
+    targets = tuple(Target(instance(number), f"10.0.0.{number}", node) for node in nodes)
+    return activate.run(swarm, Arguments(targets), swarm.clock)
 
 
 def spec(swarm: FakeSwarm, node: str) -> dict[str, Any]:
@@ -156,8 +156,8 @@ def test_a_doom_that_is_over_is_taken_away_and_one_to_come_is_not(swarm: Swarm) 
 
 def test_a_node_is_given_back_without_its_doom_and_with_its_other_labels(swarm: Swarm) -> None:
     spec(swarm, "n05").update(Labels={"swarmkeeper.evacuate": "1 3", "rack": "7"}, Availability="drain")
-    subjects = (Subject(instance(5), "10.0.0.5", version=4), Subject(instance(99), "10.0.0.99"))
-    result = give_back.run(swarm, Arguments(subjects), swarm.clock)
+    targets = (Target(instance(5), "10.0.0.5", version=4), Target(instance(99), "10.0.0.99"))
+    result = give_back.run(swarm, Arguments(targets), swarm.clock)
     assert [row.fate for row in result.nodes] == [Fate.ACTIVE, Fate.ABSENT]
     assert spec(swarm, "n05") == {"Role": "worker", "Availability": "active", "Labels": {"rack": "7"}}
 
@@ -165,12 +165,12 @@ def test_a_node_is_given_back_without_its_doom_and_with_its_other_labels(swarm: 
 def test_a_give_back_that_comes_late_leaves_a_node_alone_that_was_doomed_anew(swarm: Swarm) -> None:
     doomed = {"Labels": {"swarmkeeper.evacuate": f"{swarm.time + 100:.0f} 5"}, "Availability": "pause"}
     spec(swarm, "n05").update(doomed)
-    subjects = (Subject(instance(5), "10.0.0.5", version=4), Subject(instance(6), "10.0.0.6", version=4))
+    targets = (Target(instance(5), "10.0.0.5", version=4), Target(instance(6), "10.0.0.6", version=4))
     began = swarm.time
-    result = give_back.run(swarm, Arguments(subjects), swarm.clock)
+    result = give_back.run(swarm, Arguments(targets), swarm.clock)
     assert [row.fate for row in result.nodes] == [Fate.UNFINISHED, Fate.ACTIVE]
     assert result.nodes[0].detail == "node host-05 is being evacuated anew"
     assert swarm.time - began < 5, "no use to wait"
     assert spec(swarm, "n05") == {"Role": "worker", **doomed}
-    by_hand = give_back.run(swarm, Arguments((Subject(instance(5), "10.0.0.5"),)), swarm.clock)
+    by_hand = give_back.run(swarm, Arguments((Target(instance(5), "10.0.0.5"),)), swarm.clock)
     assert by_hand.ok, "a person who says no version may"

@@ -11,8 +11,8 @@ import pytest
 from bootstrap.engine.model import Node
 from bootstrap.specs.exclusion import Pace, shifted
 from bootstrap.tasks import evacuate
-from chalicelib.protocol.messages import Arguments, Fate, Subject, Way
-from tests.unit.bootstrap.support.evacuating import NOTICE, run, subject, three_services, way
+from chalicelib.protocol.messages import Arguments, Fate, Target, Way
+from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services, way
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
 
@@ -67,14 +67,14 @@ def test_room_that_appears_during_the_notice_is_used() -> None:
         sleep(seconds)
 
     clock = replace(swarm.clock, sleep=joined)
-    result = evacuate.run(swarm, Arguments((subject("n02"),), swarm.time + NOTICE), clock)
+    result = evacuate.run(swarm, Arguments((target("n02"),), swarm.time + NOTICE), clock)
     assert result.nodes[0].fate is Fate.SAFE
     assert swarm.fewest["db"] == 1
 
 
 def test_an_instance_that_is_no_node_is_one_clear_error_and_changes_nothing(swarm: FakeSwarm) -> None:
     nodes, specs = json.dumps(swarm.node_rows), json.dumps(swarm.service_rows)
-    arguments = Arguments((Subject("i-0badc0ffee0badc0f", "10.9.9.9"),), swarm.time + NOTICE)
+    arguments = Arguments((Target("i-0badc0ffee0badc0f", "10.9.9.9"),), swarm.time + NOTICE)
     result = evacuate.run(swarm, arguments, swarm.clock)
     assert not result.ok
     assert result.nodes[0].fate is Fate.ABSENT

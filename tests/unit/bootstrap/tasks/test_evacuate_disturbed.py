@@ -12,8 +12,8 @@ import pytest
 from bootstrap.engine.client import EngineError
 from bootstrap.engine.model import MARK_LABEL
 from bootstrap.tasks import evacuate
-from chalicelib.protocol.messages import Arguments, Fate, Result, Task
-from tests.unit.bootstrap.support.evacuating import NOTICE, run, subject, three_services
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, Result
+from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services
 from tests.unit.bootstrap.support.fake_host import Killed, killing
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
@@ -58,7 +58,7 @@ def test_a_second_warning_joins_the_running_job_without_a_dip(swarm: FakeSwarm) 
             results["n03"] = run(swarm, "n03")
 
     clock = replace(swarm.clock, sleep=second)
-    first = evacuate.run(swarm, Arguments((subject("n02"),), swarm.time + NOTICE), clock)
+    first = evacuate.run(swarm, Arguments((target("n02"),), swarm.time + NOTICE), clock)
     assert started
     assert first.nodes[0].fate is Fate.SAFE
     assert results["n03"].nodes[0].fate is Fate.SAFE
@@ -72,7 +72,7 @@ def test_what_an_earlier_order_left_half_done_is_evacuated_without_a_dip_by_a_ne
     doomed = next(task.node for task in swarm.of("single") if task.running)
     left = {"Availability": "pause", "Labels": {"swarmkeeper.evacuate": f"{swarm.time - 9:.0f} 4"}}
     swarm.node_rows[doomed]["Spec"].update(left)
-    newer = Arguments((replace(subject(doomed), version=5),), swarm.time + NOTICE)
+    newer = Arguments((replace(target(doomed), version=5),), swarm.time + NOTICE)
     result = evacuate.run(swarm, newer, swarm.clock)
     assert result.nodes[0].fate is Fate.SAFE
     assert swarm.fewest == {"web": 6, "single": 1}
@@ -88,11 +88,11 @@ def test_a_shorter_notice_hurries_a_job_that_runs_without_haste() -> None:
     def warned(seconds: float) -> None:
         sleep(seconds)
         if not hurried and swarm.time > began + 20:
-            hurried.append(Result(Task.EVACUATE, ok=False))
+            hurried.append(Result(AgentTask.EVACUATE, ok=False))
             hurried.append(run(swarm, "n02"))
 
     clock = replace(swarm.clock, sleep=warned)
-    evacuate.run(swarm, Arguments((subject("n02"),), began + 600), clock)
+    evacuate.run(swarm, Arguments((target("n02"),), began + 600), clock)
     assert hurried[1].nodes[0].fate is Fate.DRAINED
     assert swarm.time < began + 20 + NOTICE
 
@@ -124,7 +124,7 @@ def test_an_election_that_makes_all_nodes_unknown_is_waited_for(swarm: FakeSwarm
     for row in swarm.node_rows.values():
         row["Status"]["State"] = "unknown"
     clock = replace(swarm.clock, sleep=election)
-    result = evacuate.run(swarm, Arguments((subject("n02"),), swarm.time + NOTICE), clock)
+    result = evacuate.run(swarm, Arguments((target("n02"),), swarm.time + NOTICE), clock)
     assert result.nodes[0].fate is Fate.SAFE
     assert swarm.fewest == {"web": 6, "single": 1}
     assert swarm.on("n02") == []

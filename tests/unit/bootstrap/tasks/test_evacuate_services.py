@@ -11,7 +11,7 @@ from bootstrap.engine.client import RefusedError
 from bootstrap.engine.model import MARK_LABEL, Service
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, Fate, Way
-from tests.unit.bootstrap.support.evacuating import NOTICE, run, subject, three_services, way
+from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services, way
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
 
@@ -44,7 +44,7 @@ def test_an_update_of_its_own_that_ends_in_time_is_followed_by_the_evacuation(sw
         sleep(seconds)
 
     clock = replace(swarm.clock, sleep=ends)
-    result = evacuate.run(swarm, Arguments((subject("n02"),), swarm.time + NOTICE), clock)
+    result = evacuate.run(swarm, Arguments((target("n02"),), swarm.time + NOTICE), clock)
     assert result.nodes[0].fate is Fate.SAFE
     assert swarm.fewest["web"] == 6
 
@@ -84,7 +84,7 @@ def test_a_users_change_during_the_evacuation_stays(swarm: FakeSwarm) -> None:
 
     doomed = next(task.node for task in swarm.of("single") if task.running)
     clock = replace(swarm.clock, sleep=user)
-    assert evacuate.run(swarm, Arguments((subject(doomed),), swarm.time + NOTICE), clock).ok
+    assert evacuate.run(swarm, Arguments((target(doomed),), swarm.time + NOTICE), clock).ok
     spec = swarm.spec("single")
     assert changed
     assert spec["Labels"] == {"owner": "ada"}
@@ -142,7 +142,7 @@ def test_a_job_runs_until_the_drain_and_one_that_is_cut_short_is_told(
         sleep(seconds)
 
     clock = replace(swarm.clock, sleep=works)
-    result = evacuate.run(swarm, Arguments((subject("n02"),), began + NOTICE), clock)
+    result = evacuate.run(swarm, Arguments((target("n02"),), began + NOTICE), clock)
     assert result.nodes[0].fate is fate
     assert way(result, "job") == (Way.GLOBAL if completes else Way.DRAIN, 1)
     assert swarm.time > began + 40

@@ -8,7 +8,7 @@ from bootstrap.clock import Clock
 from bootstrap.engine.model import Node
 from bootstrap.tasks import inspect
 from chalicelib.protocol.codec import MAX_LINE, decode_result, encode_result
-from chalicelib.protocol.messages import Arguments, Listing, Subject
+from chalicelib.protocol.messages import Arguments, Listing, Target
 from tests.unit.bootstrap.support.fake_engine import FakeEngine, instance
 from tests.unit.bootstrap.support.swarms import Machine, node
 
@@ -33,7 +33,7 @@ class Big(FakeEngine):
 
 def told(engine: FakeEngine, look: int) -> Listing:
     """The listing as it arrives."""
-    line = encode_result(inspect.run(engine, Arguments(look=look), Clock()))
+    line = encode_result(inspect.run(engine, Arguments(inspection=look), Clock()))
     assert len(line) <= MAX_LINE
     found = decode_result(line).listing
     assert found is not None
@@ -45,7 +45,7 @@ def test_a_look_tells_all_ids_and_who_is_down() -> None:
     engine.cut("n03")
     listing = told(engine, 1)
     assert listing == Listing(
-        4, (Subject(instance(3), "10.0.0.3", "n03"),), 0, 1, ("n01", "n02", "n03", "n04")
+        4, (Target(instance(3), "10.0.0.3", "n03"),), 0, 1, ("n01", "n02", "n03", "n04")
     )
     assert listing.lists("n02")
     assert not listing.lists("n05")
@@ -57,7 +57,7 @@ def test_what_is_down_and_no_instance_or_without_an_address_does_not_spoil_the_a
         engine.cut(name)
     engine.node_rows["n03"]["Description"]["Engine"]["Labels"] = {"swarmkeeper.instance": "my laptop"}
     engine.node_rows["n04"]["Status"]["Addr"] = ""
-    assert told(engine, 1).down == (Subject(instance(4), "0.0.0.0", "n04"),)  # noqa: S104
+    assert told(engine, 1).down == (Target(instance(4), "0.0.0.0", "n04"),)  # noqa: S104
 
 
 def test_five_looks_tell_all_of_5000_nodes_each_in_one_answer() -> None:
@@ -71,7 +71,7 @@ def test_five_looks_tell_all_of_5000_nodes_each_in_one_answer() -> None:
 
 
 def test_where_very_many_are_down_some_are_told_and_the_others_counted() -> None:
-    result = inspect.run(Big(down=2000), Arguments(look=1), Clock())
+    result = inspect.run(Big(down=2000), Arguments(inspection=1), Clock())
     found = decode_result(encode_result(result))
     assert found.listing is not None
     assert len(found.listing.down) + found.left_out == 2000
@@ -85,5 +85,5 @@ def test_people_get_a_row_for_each_node_or_for_those_that_they_name() -> None:
     engine.info = lambda: {"ServerVersion": "20.10.24"}  # type: ignore[method-assign]
     every = inspect.run(engine, Arguments(), Clock()).facts["nodes"]
     assert [row["node"] for row in every] == ["n01", "n02", "n03", "n04"]
-    (mine,) = inspect.run(engine, Arguments((Subject(instance(2), "10.0.0.2"),)), Clock()).facts["nodes"]
+    (mine,) = inspect.run(engine, Arguments((Target(instance(2), "10.0.0.2"),)), Clock()).facts["nodes"]
     assert (mine["node"], mine["state"]) == ("n02", "ready")

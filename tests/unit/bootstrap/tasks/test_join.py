@@ -13,7 +13,7 @@ from bootstrap.engine.model import Membership
 from bootstrap.errors import AgentError
 from bootstrap.membership.join_steps import Step, next_step
 from bootstrap.tasks import join
-from chalicelib.protocol.messages import Arguments, Fate, Result, Subject
+from chalicelib.protocol.messages import Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_host import (
     ADDRESS,
     NUMBER,
@@ -40,8 +40,8 @@ def host(engine: FakeEngine) -> FakeHost:
 
 
 def run(host: FakeHost, node: str = "", role: str = "worker", **changes: Any) -> Result:
-    me = Subject(instance(NUMBER), ADDRESS, node)
-    others = (Subject(instance(78), "10.0.0.78"),)
+    me = Target(instance(NUMBER), ADDRESS, node)
+    others = (Target(instance(78), "10.0.0.78"),)
     labels = {**LABELS, "swarmkeeper.role": role}
     arguments = Arguments((*others, me), managers=MANAGERS, role=role, labels=labels)
     return join.run(host.engine, replace(arguments, **changes), host.engine.swarm.clock, host)
@@ -160,7 +160,7 @@ def test_a_node_that_the_managers_disown_leaves_and_joins_anew(host: FakeHost) -
 
 def test_a_host_that_is_none_of_the_subjects_changes_nothing(host: FakeHost) -> None:
     with pytest.raises(AgentError, match="none of the instances that shall join"):
-        run(host, subjects=(Subject(instance(5), "10.0.0.5"),))
+        run(host, targets=(Target(instance(5), "10.0.0.5"),))
     assert (host.engine.settings, host.engine.joins) == ({}, [])
 
 

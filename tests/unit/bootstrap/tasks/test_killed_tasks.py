@@ -11,7 +11,7 @@ import pytest
 
 from bootstrap.engine.model import Node
 from bootstrap.tasks import give_back, init, recover, roles, rotate_tokens
-from chalicelib.protocol.messages import Arguments, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Result, Target
 from tests.unit.bootstrap.support.fake_host import NUMBER, FakeDaemon, FakeHost, Killed, killing
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 from tests.unit.bootstrap.tasks.test_managers import Manager, call, without_quorum
@@ -101,23 +101,23 @@ def a_lost_quorum() -> Story:
     return partial(call, recover, host), check
 
 
-def changed(task: Task, swarm: Voting, numbers: tuple[int, ...], roles_after: str) -> Story:
-    subjects = tuple(Subject(instance(number), f"10.0.0.{number}") for number in numbers)
+def changed(task: AgentTask, swarm: Voting, numbers: tuple[int, ...], roles_after: str) -> Story:
+    targets = tuple(Target(instance(number), f"10.0.0.{number}") for number in numbers)
 
     def check() -> None:
         assert swarm.roles() == roles_after
 
-    return partial(roles.run, task, swarm, Arguments(subjects), swarm.clock), check
+    return partial(roles.run, task, swarm, Arguments(targets), swarm.clock), check
 
 
 def workers_promoted() -> Story:
-    return changed(Task.PROMOTE, Voting(1, 3), (2, 3), "mmmw")
+    return changed(AgentTask.PROMOTE, Voting(1, 3), (2, 3), "mmmw")
 
 
 def a_dead_manager_and_the_leader_demoted() -> Story:
     swarm = Voting(5, 1, here="n02")
     swarm.node_rows["n05"]["ManagerStatus"]["Reachability"] = "unreachable"
-    return changed(Task.DEMOTE, swarm, (1, 5), "wmmmww")
+    return changed(AgentTask.DEMOTE, swarm, (1, 5), "wmmmww")
 
 
 def nodes_given_back() -> Story:
@@ -125,13 +125,13 @@ def nodes_given_back() -> Story:
     for node in ("n02", "n03"):
         spec = swarm.node_rows[node]["Spec"]
         spec.update(Availability="drain", Labels={"swarmkeeper.evacuate": "1", "rack": "7"})
-    subjects = tuple(Subject(instance(number), f"10.0.0.{number}") for number in (2, 3))
+    targets = tuple(Target(instance(number), f"10.0.0.{number}") for number in (2, 3))
 
     def check() -> None:
         found = [(node.availability, dict(node.labels)) for node in swarm.nodes()[1:3]]
         assert found == [("active", {"rack": "7"})] * 2
 
-    return partial(give_back.run, swarm, Arguments(subjects), swarm.clock), check
+    return partial(give_back.run, swarm, Arguments(targets), swarm.clock), check
 
 
 STORIES = {

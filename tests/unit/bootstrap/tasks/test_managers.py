@@ -12,7 +12,7 @@ from bootstrap.engine.client import EngineError
 from bootstrap.engine.model import Membership, Node
 from bootstrap.errors import AgentError
 from bootstrap.tasks import init, leave, recover, roles, rotate_tokens
-from chalicelib.protocol.messages import Arguments, Fate, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_host import ADDRESS, NUMBER, TOKENS, FakeEngine, FakeHost
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 
@@ -70,7 +70,7 @@ def host(engine: Manager) -> FakeHost:
 
 
 def call(task: Any, host: FakeHost, number: int = NUMBER) -> Result:
-    arguments = Arguments((Subject(instance(number), ADDRESS),), role="manager", labels=LABELS)
+    arguments = Arguments((Target(instance(number), ADDRESS),), role="manager", labels=LABELS)
     result: Result = task.run(host.engine, arguments, host.engine.swarm.clock, host)
     return result
 
@@ -125,8 +125,8 @@ def removed(lost: FakeHost) -> Result:
     """What leave does with the lost managers."""
     swarm = lost.engine.swarm
     numbers = [int(node.id[1:]) for node in swarm.nodes() if node.down]
-    subjects = tuple(Subject(instance(number), f"10.0.0.{number}") for number in numbers)
-    return leave.run(swarm, Arguments(subjects), swarm.clock)
+    targets = tuple(Target(instance(number), f"10.0.0.{number}") for number in numbers)
+    return leave.run(swarm, Arguments(targets), swarm.clock)
 
 
 def test_recover_makes_one_manager_of_a_lost_quorum_and_the_lost_can_leave(lost: FakeHost) -> None:
@@ -157,9 +157,9 @@ def test_recover_waits_out_an_election(engine: Manager, lost: FakeHost) -> None:
         call(recover, lost)
 
 
-def change(task: Task, swarm: FakeSwarm, *numbers: int) -> list[tuple[Fate, str]]:
-    subjects = tuple(Subject(instance(number), f"10.0.0.{number}") for number in numbers)
-    result = partial(roles.run, task)(swarm, Arguments(subjects), swarm.clock)
+def change(task: AgentTask, swarm: FakeSwarm, *numbers: int) -> list[tuple[Fate, str]]:
+    targets = tuple(Target(instance(number), f"10.0.0.{number}") for number in numbers)
+    result = partial(roles.run, task)(swarm, Arguments(targets), swarm.clock)
     return [(row.fate, row.detail) for row in result.nodes]
 
 
@@ -173,26 +173,26 @@ def test_workers_are_promoted_one_after_the_other() -> None:
         swarm.node_rows[node.id]["ManagerStatus"] = {"Reachability": "reachable"}
 
     swarm.update_node = answers  # type: ignore[method-assign]
-    assert change(Task.PROMOTE, swarm, 2, 3) == [(Fate.PROMOTED, ""), (Fate.PROMOTED, "")]
+    assert change(AgentTask.PROMOTE, swarm, 2, 3) == [(Fate.PROMOTED, ""), (Fate.PROMOTED, "")]
 
 
 def test_nobody_is_promoted_beside_a_dead_manager() -> None:
     swarm = FakeSwarm(managers=3, workers=1)
     swarm.node_rows["n02"]["ManagerStatus"]["Reachability"] = "unreachable"
     reason = "1 of 3 managers do not answer: demote them first"
-    assert change(Task.PROMOTE, swarm, 4) == [(Fate.KEPT, reason)]
+    assert change(AgentTask.PROMOTE, swarm, 4) == [(Fate.KEPT, reason)]
 
 
 def test_a_demotion_that_would_cost_the_quorum_is_refused_with_the_reason() -> None:
     swarm = FakeSwarm(managers=3, workers=1)
     swarm.node_rows["n03"]["ManagerStatus"]["Reachability"] = "unreachable"
-    assert change(Task.DEMOTE, swarm, 2) == [
+    assert change(AgentTask.DEMOTE, swarm, 2) == [
         (Fate.KEPT, "demoting host-02 would leave 1 of 2 managers: no quorum")
     ]
-    assert change(Task.DEMOTE, swarm, 3) == [(Fate.DEMOTED, "")]
+    assert change(AgentTask.DEMOTE, swarm, 3) == [(Fate.DEMOTED, "")]
 
 
 def test_a_manager_does_not_demote_itself() -> None:
     swarm = FakeSwarm(managers=3, workers=1)
-    found = change(Task.DEMOTE, swarm, 1)
+    found = change(AgentTask.DEMOTE, swarm, 1)
     assert found == [(Fate.KEPT, "a manager does not demote itself: run this on another one")]

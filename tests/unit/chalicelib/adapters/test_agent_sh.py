@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib.adapters.run_command import Agent, script
-from chalicelib.protocol.messages import Arguments, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAIN = "import json, sys\nprint(json.dumps(sys.argv[1:]))\nsys.exit(3)\n"
-ARGUMENTS = Arguments((Subject("i-0123456789abcdef0", "10.0.0.1"),), 5.0)
-SUBJECT = '{"address":"10.0.0.1","instance":"i-0123456789abcdef0","node":"","version":0}'
-SENT = f'{{"deadline":5.0,"subjects":[{SUBJECT}]}}'
+ARGUMENTS = Arguments((Target("i-0123456789abcdef0", "10.0.0.1"),), 5.0)
+TARGET = '{"address":"10.0.0.1","instance":"i-0123456789abcdef0","node":"","version":0}'
+SENT = f'{{"deadline":5.0,"subjects":[{TARGET}]}}'
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Place:
     def run(
         self, agent: Agent | None = None, url: str | None = None, path: str = "/usr/bin:/bin:/usr/local/bin"
     ) -> subprocess.CompletedProcess[str]:
-        text = script(agent or self.agent, url or self.published.as_uri(), Task.EVACUATE, ARGUMENTS)
+        text = script(agent or self.agent, url or self.published.as_uri(), AgentTask.EVACUATE, ARGUMENTS)
         environment = {"PATH": path, "SWARMKEEPER_CACHE": str(self.cache)}
         return subprocess.run(
             ["/bin/sh", "-c", text], capture_output=True, text=True, check=False, env=environment, timeout=30

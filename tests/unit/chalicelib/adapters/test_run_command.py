@@ -15,7 +15,7 @@ from chalicelib.adapters import run_command
 from chalicelib.adapters.run_command import Agent, SsmHosts, published
 from chalicelib.errors import AgentMissingError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
-from chalicelib.protocol.messages import Arguments, Task
+from chalicelib.protocol.messages import AgentTask, Arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def on(stub: Stubber) -> SsmHosts:
 
 
 def send(stub: Stubber) -> str:
-    return on(stub).send((MANAGER,), "blue", Task.EVACUATE, Arguments((), 5.0), 90)
+    return on(stub).send((MANAGER,), "blue", AgentTask.EVACUATE, Arguments((), 5.0), 90)
 
 
 def test_a_command_says_what_it_is_for_and_has_every_time_out(aws: None, stub: Stubber) -> None:  # noqa: ARG001
@@ -51,7 +51,7 @@ def test_a_command_says_what_it_is_for_and_has_every_time_out(aws: None, stub: S
         "provide-client-params.ssm.SendCommand", lambda params, **_: seen.update(params)
     )
     command = SsmHosts(client, boto3.client("s3", config=Config(signature_version="s3v4"))).send(
-        (MANAGER,), "blue", Task.EVACUATE, Arguments((), 5.0), 90
+        (MANAGER,), "blue", AgentTask.EVACUATE, Arguments((), 5.0), 90
     )
     (script,) = seen["Parameters"].pop("commands")
     assert seen == {

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.dynamodb.store import DynamoStore
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.cluster import Breaker, Census, Host
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import Hook, Role, Transition
@@ -266,7 +266,7 @@ def test_an_incident_that_cannot_be_read_is_shown_as_such_and_told_to_nobody(tab
 
 def test_an_errand_is_begun_by_one_and_replaced_only_as_it_was_read(store: Store) -> None:
     first = Errand(
-        task=Task.INIT, since=START + 0.5, instance="i-1", due=START, reason="ordered", wanted=True
+        task=AgentTask.INIT, since=START + 0.5, instance="i-1", due=START, reason="ordered", wanted=True
     )
     other = replace(first, instance="i-2")
     assert store.move_errand("blue", None, first)
@@ -280,7 +280,7 @@ def test_an_errand_is_begun_by_one_and_replaced_only_as_it_was_read(store: Store
 
 def test_an_errand_that_is_due_is_no_node_with_open_work(store: Store) -> None:
     store.enrol([FULL])
-    store.move_errand("blue", None, Errand(task=Task.INIT, since=START, due=START))
+    store.move_errand("blue", None, Errand(task=AgentTask.INIT, since=START, due=START))
     assert store.open("blue", START + 60) == (FULL,)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.admin.calls import CALLS, call
 from chalicelib.errors import CallError
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import MANAGERS, WORKER, Lab, a_node, instance
 from tests.unit.chalicelib.support.stories import end, state, tick, warn
@@ -163,7 +163,7 @@ def test_a_node_is_evacuated_by_hand_and_given_back() -> None:
     assert state(lab) is NodeState.EVACUATED
     for _ in range(7):
         tick(lab)
-    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, Task.GIVE_BACK]
+    assert [sent.task for sent in lab.hosts.sent] == [AgentTask.EVACUATE, AgentTask.GIVE_BACK]
     assert state(lab) is NodeState.IN_SERVICE
 
 
@@ -188,8 +188,12 @@ def test_an_order_to_evacuate_is_newer_than_the_give_back_that_it_overtakes() ->
     end(lab, lab.hosts.sent[0])
     call("give_back", NODE, lab.world())
     warn(lab, time=lab.clock.time)
-    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, Task.GIVE_BACK, Task.EVACUATE]
-    versions = [sent.arguments.subjects[0].version for sent in lab.hosts.sent]
+    assert [sent.task for sent in lab.hosts.sent] == [
+        AgentTask.EVACUATE,
+        AgentTask.GIVE_BACK,
+        AgentTask.EVACUATE,
+    ]
+    versions = [sent.arguments.targets[0].version for sent in lab.hosts.sent]
     assert versions == sorted(set(versions))
 
 
@@ -200,7 +204,7 @@ def test_a_paused_cluster_records_and_sends_nothing_and_resume_catches_up_at_onc
     tick(lab)
     assert (state(lab), lab.hosts.sent) == (NodeState.EVACUATING, [])
     call("resume", BLUE, lab.world())
-    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE]
+    assert [sent.task for sent in lab.hosts.sent] == [AgentTask.EVACUATE]
 
 
 def test_nothing_is_ordered_from_a_paused_cluster() -> None:

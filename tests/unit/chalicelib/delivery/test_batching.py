@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.delivery.batching import SUBJECTS, Batch, gathering, next_batch
+from chalicelib.delivery.batching import TARGETS, Batch, gathering, next_batch
 from chalicelib.protocol.codec import MAX_LINE, encode_result
-from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import START, a_node, instance
 
@@ -29,19 +29,19 @@ TABLE = {
     "nothing that is in service": ([a_node()], None),
     "nothing that is out": ([doomed(1, command="c")], None),
     "nothing that is not due": ([doomed(1, due=START + 1)], None),
-    "evacuations before removals": ([dead(1), doomed(2)], (Task.EVACUATE, [2], 100)),
-    "all removals together": ([dead(2), dead(1)], (Task.LEAVE, [1, 2], None)),
-    "the nearest deadline first": ([doomed(1, 110), doomed(2, 100)], (Task.EVACUATE, [2, 1], 100)),
-    "no later deadline cut short": ([doomed(1, 100), doomed(2, 40)], (Task.EVACUATE, [2], 40)),
-    "what can be kept before what is over": ([doomed(1, -50), doomed(2, 90)], (Task.EVACUATE, [2], 90)),
-    "what is nearly over with time to start first": ([doomed(1, 9)], (Task.EVACUATE, [1], 30)),
-    "what is over too": ([doomed(1, -50), doomed(2, -5)], (Task.EVACUATE, [1, 2], 30)),
+    "evacuations before removals": ([dead(1), doomed(2)], (AgentTask.EVACUATE, [2], 100)),
+    "all removals together": ([dead(2), dead(1)], (AgentTask.LEAVE, [1, 2], None)),
+    "the nearest deadline first": ([doomed(1, 110), doomed(2, 100)], (AgentTask.EVACUATE, [2, 1], 100)),
+    "no later deadline cut short": ([doomed(1, 100), doomed(2, 40)], (AgentTask.EVACUATE, [2], 40)),
+    "what can be kept before what is over": ([doomed(1, -50), doomed(2, 90)], (AgentTask.EVACUATE, [2], 90)),
+    "what is nearly over with time to start first": ([doomed(1, 9)], (AgentTask.EVACUATE, [1], 30)),
+    "what is over too": ([doomed(1, -50), doomed(2, -5)], (AgentTask.EVACUATE, [1, 2], 30)),
 }
 
 
 @pytest.mark.parametrize(("nodes", "expected"), TABLE.values(), ids=TABLE)
 def test_the_next_command_carries(
-    nodes: list[object], expected: tuple[Task, list[int], float | None] | None
+    nodes: list[object], expected: tuple[AgentTask, list[int], float | None] | None
 ) -> None:
     batch = next_batch(nodes, START)  # type: ignore[arg-type]
     if expected is None:
@@ -57,15 +57,15 @@ def test_the_next_command_carries(
 def test_a_large_batch_is_cut_so_that_its_result_fits() -> None:
     batch = next_batch([doomed(number) for number in range(300)], START)  # type: ignore[misc]
     assert batch is not None
-    assert len(batch.nodes) == SUBJECTS
+    assert len(batch.nodes) == TARGETS
     reports = tuple(NodeReport(node.instance, "x" * 25, Fate.DRAINED, "", 119.99) for node in batch.nodes)
-    assert len(encode_result(Result(Task.EVACUATE, ok=True, nodes=reports))) < MAX_LINE
+    assert len(encode_result(Result(AgentTask.EVACUATE, ok=True, nodes=reports))) < MAX_LINE
 
 
 def test_a_command_may_run_over_its_deadline_but_not_for_ever() -> None:
-    assert Batch(Task.EVACUATE, (), START + 100).seconds(START) == 160
-    assert Batch(Task.EVACUATE, (), START - 100).seconds(START) == 60
-    assert Batch(Task.LEAVE, ()).seconds(START) == 150
+    assert Batch(AgentTask.EVACUATE, (), START + 100).seconds(START) == 160
+    assert Batch(AgentTask.EVACUATE, (), START - 100).seconds(START) == 60
+    assert Batch(AgentTask.LEAVE, ()).seconds(START) == 150
 
 
 @pytest.mark.parametrize(("left", "waits"), [(-50, False), (29, False), (31, True)])
@@ -78,7 +78,7 @@ def test_who_hurries_does_not_wait_for_more(left: float, *, waits: bool) -> None
 
 def test_the_arguments_are_the_subjects_and_the_deadline() -> None:
     node = a_node()
-    assert Batch(Task.EVACUATE, (node,), 5.0).arguments == Arguments((node.subject,), 5.0)
+    assert Batch(AgentTask.EVACUATE, (node,), 5.0).arguments == Arguments((node.target,), 5.0)
 
 
 @given(lefts=st.lists(st.floats(-300, 300), max_size=250))

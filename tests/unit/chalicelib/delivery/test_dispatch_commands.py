@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.actions import Code, Dispatch
 from chalicelib.delivery.dispatcher import dispatch
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules.retry import pause
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.dispatching import open_work, out, sent_to, three_managers
@@ -24,20 +24,22 @@ def test_all_open_work_of_a_kind_is_one_command_to_one_manager(lab: Lab) -> None
     open_work(lab, WORKER, WORKER_2)
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     (sent,) = lab.hosts.sent
-    assert (sent.manager, sent.task, sent.cluster, sent.seconds) == (M1, Task.EVACUATE, "blue", 180)
-    assert [subject.instance for subject in sent.arguments.subjects] == [WORKER, WORKER_2]
+    assert (sent.manager, sent.task, sent.cluster, sent.seconds) == (M1, AgentTask.EVACUATE, "blue", 180)
+    assert [target.instance for target in sent.arguments.targets] == [WORKER, WORKER_2]
     assert (outcome.code, outcome.detail) == (Code.DONE, "nodes sent: 2")
     node = lab.node()
     assert (node.command, node.manager, node.attempts, node.due) == ("command-1", M1, 1, START + 30)
     assert lab.store.leases == {}
 
 
-@pytest.mark.parametrize(("state", "task"), [(NodeState.LEAVING, Task.LEAVE), (NodeState.JOINING, Task.JOIN)])
-def test_evacuations_go_before_removals_and_joins(lab: Lab, state: NodeState, task: Task) -> None:
+@pytest.mark.parametrize(
+    ("state", "task"), [(NodeState.LEAVING, AgentTask.LEAVE), (NodeState.JOINING, AgentTask.JOIN)]
+)
+def test_evacuations_go_before_removals_and_joins(lab: Lab, state: NodeState, task: AgentTask) -> None:
     open_work(lab, WORKER, state=state)
     open_work(lab, WORKER_2)
     dispatch("blue", Dispatch(WORKER), lab.world())
-    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, task]
+    assert [sent.task for sent in lab.hosts.sent] == [AgentTask.EVACUATE, task]
 
 
 def test_a_node_that_moved_on_while_it_was_sent_keeps_its_new_state(lab: Lab) -> None:
@@ -57,7 +59,7 @@ def test_a_burst_of_hundreds_is_a_few_commands(lab: Lab) -> None:
     names = [instance(number) for number in range(100, 350)]
     open_work(lab, *names)
     dispatch("blue", Dispatch(names[0]), lab.world())
-    assert [len(sent.arguments.subjects) for sent in lab.hosts.sent] == [100, 100, 50]
+    assert [len(sent.arguments.targets) for sent in lab.hosts.sent] == [100, 100, 50]
     assert not any(node.unsent for node in lab.store.nodes("blue"))
 
 
@@ -73,7 +75,7 @@ def test_the_more_commands_are_out_the_longer_more_is_gathered_for_the_next(lab:
     lab.clock.sleep = meanwhile  # type: ignore[method-assign]
     dispatch("blue", Dispatch(WORKER), lab.world())
     (sent,) = lab.hosts.sent
-    assert (len(sent.arguments.subjects), sent.at) == (2, START + 1)
+    assert (len(sent.arguments.targets), sent.at) == (2, START + 1)
 
 
 def test_nothing_is_gathered_when_the_end_is_near_or_the_tick_sends(lab: Lab) -> None:
@@ -97,7 +99,7 @@ def test_joins_run_on_the_instances_themselves_in_one_command_for_fifty_of_a_rol
     open_work(lab, *names, state=NodeState.JOINING)
     dispatch("blue", Dispatch(names[0]), lab.world())
     commands = {sent.id: sent.arguments for sent in lab.hosts.sent}
-    assert [len(arguments.subjects) for arguments in commands.values()] == [50, 20]
+    assert [len(arguments.targets) for arguments in commands.values()] == [50, 20]
     assert {arguments.role for arguments in commands.values()} == {"worker"}
     assert commands["command-1"].managers == ("10.0.0.10",) * 3
     assert (lab.node(names[60]).command, lab.node(names[60]).manager) == ("command-2", names[60])

@@ -54,7 +54,7 @@ def test_what_is_recorded_after_the_holders_last_look_is_sent_by_one_more(lab: L
 
     lab.store.release = meanwhile  # type: ignore[method-assign]
     dispatch("blue", Dispatch(WORKER), lab.world())
-    sent = [subject.instance for one in lab.hosts.sent for subject in one.arguments.subjects]
+    sent = [target.instance for one in lab.hosts.sent for target in one.arguments.targets]
     assert (sent, lab.store.leases) == ([WORKER, WORKER_2], {})
 
 

@@ -76,7 +76,7 @@ def test_a_storm_costs_one_command_more_not_one_for_each_node(lab: Lab) -> None:
     )
     lab.hosts.takes = 100
     warn(lab)
-    assert [len(one.arguments.subjects) for one in lab.hosts.sent] == [100, 100, 51, 51]
+    assert [len(one.arguments.targets) for one in lab.hosts.sent] == [100, 100, 51, 51]
 
 
 @pytest.mark.parametrize(

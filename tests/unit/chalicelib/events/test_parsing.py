@@ -31,7 +31,7 @@ from chalicelib.events import (
     task_and_cluster,
 )
 from chalicelib.protocol.codec import encode_result
-from chalicelib.protocol.messages import Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.state.instance import Hook, InstanceState, Transition
 from tests.unit.chalicelib.support.samples import sample
 
@@ -235,8 +235,8 @@ def test_one_field_of_any_shape_is_malformed_and_nothing_worse(field: str, value
 @pytest.mark.parametrize(
     ("comment", "expected"),
     [
-        ("evacuate blue", (Task.EVACUATE, "blue")),
-        ("leave eu-1.green_2", (Task.LEAVE, "eu-1.green_2")),
+        ("evacuate blue", (AgentTask.EVACUATE, "blue")),
+        ("leave eu-1.green_2", (AgentTask.LEAVE, "eu-1.green_2")),
         ("evacuate", None),
         ("evacuate blue and more", None),
         ("patch blue", None),
@@ -244,15 +244,17 @@ def test_one_field_of_any_shape_is_malformed_and_nothing_worse(field: str, value
     ],
 )
 def test_a_comment_tells_task_and_cluster_of_our_commands_only(
-    comment: str, expected: tuple[Task, str] | None
+    comment: str, expected: tuple[AgentTask, str] | None
 ) -> None:
     assert task_and_cluster(comment) == expected
 
 
 def test_an_answer_with_a_result_is_a_finished_command_with_it() -> None:
-    result = Result(Task.LEAVE, ok=True, nodes=(NodeReport(INSTANCE, "abc", Fate.REMOVED),))
-    event = finished(ENDED, Task.LEAVE, Answer("Success", "leave blue", f"noise\n{encode_result(result)}\n"))
-    assert event == CommandFinished(TIME, COMMAND, INSTANCE, Task.LEAVE, "Success", result)
+    result = Result(AgentTask.LEAVE, ok=True, nodes=(NodeReport(INSTANCE, "abc", Fate.REMOVED),))
+    event = finished(
+        ENDED, AgentTask.LEAVE, Answer("Success", "leave blue", f"noise\n{encode_result(result)}\n")
+    )
+    assert event == CommandFinished(TIME, COMMAND, INSTANCE, AgentTask.LEAVE, "Success", result)
     assert not event.host_failed
 
 
@@ -263,22 +265,22 @@ def test_an_answer_with_a_result_is_a_finished_command_with_it() -> None:
         (Answer("TimedOut"), "TimedOut: the agent printed nothing"),
         (Answer("Success", "", "hello"), "Success: result must be JSON: "),
         (
-            Answer("Success", "", encode_result(Result(Task.EVACUATE, ok=True))),
+            Answer("Success", "", encode_result(Result(AgentTask.EVACUATE, ok=True))),
             "Success: the agent answered for",
         ),
     ],
 )
 def test_an_answer_without_a_result_says_why_and_blames_the_host(answer: Answer, failure: str) -> None:
-    event = finished(ENDED, Task.LEAVE, answer)
+    event = finished(ENDED, AgentTask.LEAVE, answer)
     assert event.result is None
     assert event.failure.startswith(failure)
     assert event.host_failed
 
 
 def test_a_cancelled_command_blames_nobody_and_a_failed_task_its_host() -> None:
-    assert not finished(ENDED, Task.LEAVE, Answer("Cancelled")).host_failed
-    output = encode_result(Result(Task.LEAVE, ok=False, error="this host is no manager"))
-    assert finished(ENDED, Task.LEAVE, Answer("Failed", "", output)).host_failed
+    assert not finished(ENDED, AgentTask.LEAVE, Answer("Cancelled")).host_failed
+    output = encode_result(Result(AgentTask.LEAVE, ok=False, error="this host is no manager"))
+    assert finished(ENDED, AgentTask.LEAVE, Answer("Failed", "", output)).host_failed
 
 
 @pytest.mark.parametrize(
@@ -287,5 +289,5 @@ def test_a_cancelled_command_blames_nobody_and_a_failed_task_its_host() -> None:
 def test_the_exit_status_tells_an_agent_that_cannot_be_had_from_a_host_that_cannot_run_it(
     code: int, *, unfetched: bool
 ) -> None:
-    event = finished(ENDED, Task.LEAVE, Answer("Failed", "", "", "swarmkeeper: no\n", code))
+    event = finished(ENDED, AgentTask.LEAVE, Answer("Failed", "", "", "swarmkeeper: no\n", code))
     assert (event.unfetched, event.host_failed) == (unfetched, not unfetched)

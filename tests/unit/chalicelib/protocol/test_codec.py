@@ -15,6 +15,7 @@ from chalicelib.protocol.codec import (
     encode_result,
 )
 from chalicelib.protocol.messages import (
+    AgentTask,
     Arguments,
     Balance,
     Fate,
@@ -25,13 +26,12 @@ from chalicelib.protocol.messages import (
     Result,
     ServiceReport,
     SpreadReport,
-    Subject,
-    Task,
+    Target,
     Way,
 )
 
-SUBJECTS = st.builds(
-    Subject,
+TARGETS = st.builds(
+    Target,
     st.from_regex(r"i-[0-9a-f]{17}", fullmatch=True),
     st.from_regex(r"10\.0\.[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True),
     st.from_regex(r"[a-z0-9]{0,25}", fullmatch=True),
@@ -56,7 +56,7 @@ TASKS_BY_HOST = st.dictionaries(st.text(), st.integers(0, 9), max_size=3)
 LISTINGS = st.builds(
     Listing,
     st.integers(0, 9),
-    st.lists(SUBJECTS, max_size=3).map(tuple),
+    st.lists(TARGETS, max_size=3).map(tuple),
     st.integers(0, 9),
     st.integers(1, 9),
     st.lists(st.text(), max_size=3).map(tuple),
@@ -77,18 +77,18 @@ SPREADS = st.builds(
 )
 
 
-@given(st.lists(SUBJECTS), st.floats(0, 1e10), REBALANCES, st.integers(0, 10**9))
+@given(st.lists(TARGETS), st.floats(0, 1e10), REBALANCES, st.integers(0, 10**9))
 def test_arguments_survive_the_way(
-    subjects: list[Subject], deadline: float, rebalance: Rebalance, look: int
+    targets: list[Target], deadline: float, rebalance: Rebalance, inspection: int
 ) -> None:
-    arguments = Arguments(tuple(subjects), deadline, rebalance=rebalance, look=look)
+    arguments = Arguments(tuple(targets), deadline, rebalance=rebalance, inspection=inspection)
     assert decode_arguments(encode_arguments(arguments)) == arguments
 
 
 @given(
     st.builds(
         Result,
-        st.sampled_from(Task),
+        st.sampled_from(AgentTask),
         st.booleans(),
         nodes=st.lists(NODES, max_size=5).map(tuple),
         services=st.lists(SERVICES, max_size=5).map(tuple),
@@ -105,7 +105,7 @@ def test_a_result_survives_the_way(result: Result) -> None:
 
 def test_a_long_result_fits_into_what_run_command_keeps_and_says_what_was_left_out() -> None:
     services = tuple(ServiceReport(f"service-{n}", 1, Way.START_FIRST, 1.0) for n in range(1000))
-    line = encode_result(Result(Task.EVACUATE, ok=True, services=services))
+    line = encode_result(Result(AgentTask.EVACUATE, ok=True, services=services))
     found = decode_result(line)
     assert len(line) <= MAX_LINE
     assert len(found.services) + found.left_out == 1000
@@ -116,9 +116,9 @@ def test_a_result_of_many_nodes_fits_too_and_tells_the_fate_of_each() -> None:
     rows = [{"node": "n" * 25, "hostname": f"ip-10-0-0-{n}"} for n in range(1000)]
     nodes = tuple(NodeReport(f"i-{n:017x}", "", Fate.ABSENT, "no such node, " * 20) for n in range(100))
     for result in (
-        Result(Task.EVACUATE, ok=False, nodes=nodes),
-        Result(Task.LEAVE, ok=False, nodes=nodes, error="\N{SNOWMAN}" * MAX_LINE),
-        Result(Task.INSPECT, ok=True, facts={"nodes": rows}),
+        Result(AgentTask.EVACUATE, ok=False, nodes=nodes),
+        Result(AgentTask.LEAVE, ok=False, nodes=nodes, error="\N{SNOWMAN}" * MAX_LINE),
+        Result(AgentTask.INSPECT, ok=True, facts={"nodes": rows}),
     ):
         line = encode_result(result)
         found = decode_result(line)

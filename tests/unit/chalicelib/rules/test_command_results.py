@@ -9,7 +9,7 @@ import pytest
 from chalicelib.actions import Dispatch, Move, NoteHost, Plan, Raise
 from chalicelib.events import CommandFinished
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.messages import Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
 from chalicelib.rules.retry import pause
 from chalicelib.state.instance import Role
@@ -29,7 +29,7 @@ EVACUATING = replace(EVACUATING, attempts=1)
 LEAVING = replace(EVACUATING, state=NodeState.LEAVING, deadline=0.0)
 
 
-def ended(task: Task, *reports: NodeReport, **changes: object) -> CommandFinished:
+def ended(task: AgentTask, *reports: NodeReport, **changes: object) -> CommandFinished:
     result = Result(task, ok=True, nodes=reports)
     event = CommandFinished(START + 10, "c-1", MANAGERS[0], task, "Success", result)
     return replace(event, **changes)  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ def test_an_emptied_node_is_evacuated(fate: Fate) -> None:
         due=None,
         attempts=0,
     )
-    plan = decide(ended(Task.EVACUATE, report(fate, detail="3 tasks")), a_cluster(EVACUATING, now=NOW))
+    plan = decide(ended(AgentTask.EVACUATE, report(fate, detail="3 tasks")), a_cluster(EVACUATING, now=NOW))
     counted = Measure(COUNTED[fate], instance=WORKER)
     safe = (Measure(Metric.SECONDS_TO_SAFE, 10.0, WORKER),) if fate is Fate.SAFE else ()
     measures = (counted, *safe)
@@ -72,7 +72,7 @@ def test_an_emptied_node_is_evacuated(fate: Fate) -> None:
 @pytest.mark.parametrize("node", ["", "abc"])
 def test_people_are_told_once_of_a_node_that_the_swarm_should_list_and_does_not(node: str) -> None:
     known = replace(EVACUATING, node=node)
-    plan = decide(ended(Task.EVACUATE, NodeReport(WORKER, "", Fate.ABSENT)), a_cluster(known, now=NOW))
+    plan = decide(ended(AgentTask.EVACUATE, NodeReport(WORKER, "", Fate.ABSENT)), a_cluster(known, now=NOW))
     raised = [action.incident for action in plan.actions if isinstance(action, Raise)]
     assert [(one.key, one.node) for one in raised] == (
         [(f"absent#{WORKER}#{START:.0f}", "abc")] if node else []
@@ -92,7 +92,7 @@ def test_a_node_that_is_given_back_is_in_service_and_a_manager_is_promoted_again
     role: Role, fate: Fate, state: NodeState
 ) -> None:
     node = replace(EVACUATING, state=NodeState.RETURNING, role=role, back=START, drill=True)
-    plan = decide(ended(Task.GIVE_BACK, report(fate)), a_cluster(node, now=NOW))
+    plan = decide(ended(AgentTask.GIVE_BACK, report(fate)), a_cluster(node, now=NOW))
     (move,) = (action for action in plan.actions if isinstance(action, Move))
     assert move.after.state is state
     assert move.after.drill is (state is not NodeState.IN_SERVICE)
@@ -100,7 +100,7 @@ def test_a_node_that_is_given_back_is_in_service_and_a_manager_is_promoted_again
 
 @pytest.mark.parametrize("fate", [Fate.REMOVED, Fate.ABSENT])
 def test_a_removed_node_is_gone_and_its_record_ends(fate: Fate) -> None:
-    plan = decide(ended(Task.LEAVE, report(fate)), a_cluster(LEAVING, now=NOW))
+    plan = decide(ended(AgentTask.LEAVE, report(fate)), a_cluster(LEAVING, now=NOW))
     move = plan.actions[0]
     assert isinstance(move, Move)
     assert (move.after.state, move.after.due, move.after.node) == (NodeState.GONE, None, "abc")
@@ -109,10 +109,11 @@ def test_a_removed_node_is_gone_and_its_record_ends(fate: Fate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "fate"), [(Task.EVACUATE, Fate.UNFINISHED), (Task.LEAVE, Fate.ALIVE), (Task.LEAVE, Fate.KEPT)]
+    ("task", "fate"),
+    [(AgentTask.EVACUATE, Fate.UNFINISHED), (AgentTask.LEAVE, Fate.ALIVE), (AgentTask.LEAVE, Fate.KEPT)],
 )
-def test_what_the_swarm_itself_puts_off_is_tried_later(task: Task, fate: Fate) -> None:
-    node = EVACUATING if task is Task.EVACUATE else LEAVING
+def test_what_the_swarm_itself_puts_off_is_tried_later(task: AgentTask, fate: Fate) -> None:
+    node = EVACUATING if task is AgentTask.EVACUATE else LEAVING
     plan = decide(ended(task, report(fate)), a_cluster(node, now=NOW))
     after = replace(
         node, version=2, command="", due=NOW + pause(1, WORKER), reason=fate.value, fate=fate.value
@@ -122,8 +123,8 @@ def test_what_the_swarm_itself_puts_off_is_tried_later(task: Task, fate: Fate) -
 
 FAILURES = [
     ({"result": None, "status": "TimedOut", "failure": "TimedOut: nothing"}, "TimedOut: nothing", False),
-    ({"result": Result(Task.EVACUATE, ok=False, error="no manager")}, "no manager", False),
-    ({"result": Result(Task.EVACUATE, ok=True)}, "the agent did not report on this node", True),
+    ({"result": Result(AgentTask.EVACUATE, ok=False, error="no manager")}, "no manager", False),
+    ({"result": Result(AgentTask.EVACUATE, ok=True)}, "the agent did not report on this node", True),
 ]
 
 
@@ -131,7 +132,7 @@ FAILURES = [
 def test_a_failed_command_is_followed_by_another_at_once(
     changes: dict[str, object], reason: str, *, healthy: bool
 ) -> None:
-    plan = decide(ended(Task.EVACUATE, **changes), a_cluster(EVACUATING, now=NOW))
+    plan = decide(ended(AgentTask.EVACUATE, **changes), a_cluster(EVACUATING, now=NOW))
     after = replace(EVACUATING, version=2, command="", due=NOW, reason=reason)
     expected = (Move(EVACUATING, after), NoteHost(MANAGERS[0], healthy=healthy), Dispatch(WORKER))
     assert plan.actions == expected
@@ -139,7 +140,7 @@ def test_a_failed_command_is_followed_by_another_at_once(
 
 
 def test_a_cancelled_command_opens_the_work_again_and_says_nothing_of_the_host() -> None:
-    event = ended(Task.EVACUATE, result=None, status="Cancelled", failure="Cancelled")
+    event = ended(AgentTask.EVACUATE, result=None, status="Cancelled", failure="Cancelled")
     plan = decide(event, a_cluster(EVACUATING, now=NOW))
     assert [type(action) for action in plan.actions] == [Move, Dispatch]
 
@@ -147,7 +148,7 @@ def test_a_cancelled_command_opens_the_work_again_and_says_nothing_of_the_host()
 @pytest.mark.parametrize(("attempts", "longest"), [(4, 120), (5, 240), (6, 300), (11, 300)])
 def test_after_four_failures_the_pauses_grow_and_people_are_told(attempts: int, longest: float) -> None:
     node = replace(EVACUATING, attempts=attempts)
-    event = ended(Task.EVACUATE, result=None, status="Failed", failure="Failed: broken")
+    event = ended(AgentTask.EVACUATE, result=None, status="Failed", failure="Failed: broken")
     plan = decide(event, a_cluster(node, now=NOW))
     move = plan.actions[0]
     assert isinstance(move, Move)
@@ -162,7 +163,7 @@ UNFETCHED: dict[str, object] = {"result": None, "status": "Failed", "failure": "
 
 
 def test_an_agent_that_cannot_be_had_blames_no_manager_and_advises_to_publish() -> None:
-    event = ended(Task.EVACUATE, **UNFETCHED)
+    event = ended(AgentTask.EVACUATE, **UNFETCHED)
     first = decide(event, a_cluster(EVACUATING, now=NOW))
     assert [type(action) for action in first.actions] == [Move, Dispatch]
     fourth = decide(event, a_cluster(replace(EVACUATING, attempts=4), now=NOW))
@@ -176,10 +177,10 @@ def test_an_agent_that_cannot_be_had_blames_no_manager_and_advises_to_publish() 
 )
 def test_only_the_word_of_a_swarm_leads_to_recover(changes: dict[str, object]) -> None:
     node = replace(EVACUATING, attempts=4)
-    spoken: dict[str, object] = {"result": Result(Task.EVACUATE, ok=False, error="no quorum")}
+    spoken: dict[str, object] = {"result": Result(AgentTask.EVACUATE, ok=False, error="no quorum")}
     remedies = [
         action.incident.remedy
-        for event in (ended(Task.EVACUATE, **changes), ended(Task.EVACUATE, **spoken))
+        for event in (ended(AgentTask.EVACUATE, **changes), ended(AgentTask.EVACUATE, **spoken))
         for action in decide(event, a_cluster(node, now=NOW)).actions
         if isinstance(action, Raise)
     ]
@@ -192,16 +193,16 @@ LEADERLESS = "the engine refused to list nodes: The swarm does not have a leader
 @pytest.mark.parametrize(
     ("task", "error", "told"),
     [
-        (Task.LEAVE, LEADERLESS, True),
-        (Task.EVACUATE, LEADERLESS, True),
-        (Task.ACTIVATE, LEADERLESS, False),
-        (Task.LEAVE, "the engine did not list nodes within 5 s", False),
+        (AgentTask.LEAVE, LEADERLESS, True),
+        (AgentTask.EVACUATE, LEADERLESS, True),
+        (AgentTask.ACTIVATE, LEADERLESS, False),
+        (AgentTask.LEAVE, "the engine did not list nodes within 5 s", False),
     ],
 )
 def test_one_agent_that_has_waited_in_vain_for_a_leader_is_enough_for_the_alarm(
-    task: Task, error: str, *, told: bool
+    task: AgentTask, error: str, *, told: bool
 ) -> None:
-    states = {Task.LEAVE: NodeState.LEAVING, Task.ACTIVATE: NodeState.ACTIVATING}
+    states = {AgentTask.LEAVE: NodeState.LEAVING, AgentTask.ACTIVATE: NodeState.ACTIVATING}
     node = replace(EVACUATING, state=states.get(task, NodeState.EVACUATING))
     event = ended(task, result=Result(task, ok=False, error=error))
     keys = [
@@ -214,7 +215,7 @@ def test_one_agent_that_has_waited_in_vain_for_a_leader_is_enough_for_the_alarm(
 
 def test_a_failed_node_in_a_good_command_keeps_only_its_own_work_open() -> None:
     other = replace(EVACUATING, instance=WORKER_2)
-    event = ended(Task.EVACUATE, report(Fate.SAFE), report(Fate.UNFINISHED, WORKER_2))
+    event = ended(AgentTask.EVACUATE, report(Fate.SAFE), report(Fate.UNFINISHED, WORKER_2))
     moves = [
         action for action in decide(event, a_cluster(EVACUATING, other)).actions if isinstance(action, Move)
     ]
@@ -230,7 +231,7 @@ LATE = [
 
 @pytest.mark.parametrize("node", LATE)
 def test_a_success_is_believed_from_a_command_that_was_given_up_on(node: object) -> None:
-    plan = decide(ended(Task.EVACUATE, report(Fate.SAFE)), a_cluster(node))  # type: ignore[arg-type]
+    plan = decide(ended(AgentTask.EVACUATE, report(Fate.SAFE)), a_cluster(node))  # type: ignore[arg-type]
     move = plan.actions[0]
     assert isinstance(move, Move)
     assert move.after.state is NodeState.EVACUATED
@@ -239,9 +240,9 @@ def test_a_success_is_believed_from_a_command_that_was_given_up_on(node: object)
 @pytest.mark.parametrize("node", [*LATE, replace(LEAVING), replace(EVACUATING, since=START + 60)])
 def test_other_late_results_change_nothing(node: object) -> None:
     fate = Fate.UNFINISHED if getattr(node, "since", 0) == START else Fate.SAFE
-    plan = decide(ended(Task.EVACUATE, report(fate)), a_cluster(node))  # type: ignore[arg-type]
+    plan = decide(ended(AgentTask.EVACUATE, report(fate)), a_cluster(node))  # type: ignore[arg-type]
     assert plan == Plan("c-1: nothing waits for this evacuate any more, or yet")
 
 
 def test_a_result_without_any_waiting_node_changes_nothing() -> None:
-    assert decide(ended(Task.LEAVE, report(Fate.REMOVED)), a_cluster()).actions == ()
+    assert decide(ended(AgentTask.LEAVE, report(Fate.REMOVED)), a_cluster()).actions == ()

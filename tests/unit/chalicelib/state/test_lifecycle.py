@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from chalicelib.errors import TransitionError
-from chalicelib.protocol.messages import Subject, Task
+from chalicelib.protocol.messages import AgentTask, Target
 from chalicelib.state.lifecycle import LEGAL, NodeState
 from tests.unit.chalicelib.support.fakes import WORKER, a_cluster, a_node
 
@@ -34,13 +34,13 @@ def test_a_new_state_forgets_what_belonged_to_the_last_one() -> None:
     ("state", "task"),
     [
         (NodeState.IN_SERVICE, None),
-        (NodeState.EVACUATING, Task.EVACUATE),
+        (NodeState.EVACUATING, AgentTask.EVACUATE),
         (NodeState.EVACUATED, None),
-        (NodeState.LEAVING, Task.LEAVE),
+        (NodeState.LEAVING, AgentTask.LEAVE),
         (NodeState.GONE, None),
     ],
 )
-def test_only_evacuating_and_leaving_nodes_have_work(state: NodeState, task: Task | None) -> None:
+def test_only_evacuating_and_leaving_nodes_have_work(state: NodeState, task: AgentTask | None) -> None:
     node = a_node(state=state)
     assert node.task is task
     assert node.unsent is (task is not None)
@@ -51,4 +51,4 @@ def test_a_node_is_found_by_its_instance_and_is_a_subject() -> None:
     node = a_node(node="abc")
     assert a_cluster(node).node(WORKER) == node
     assert a_cluster(node).node("i-00000000") is None
-    assert node.but().subject == Subject(WORKER, "10.0.0.10", "abc", 2)
+    assert node.but().target == Target(WORKER, "10.0.0.10", "abc", 2)

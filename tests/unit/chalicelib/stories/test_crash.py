@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.instance import InstanceState
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import WORKER, WORKER_2, Lab
@@ -102,7 +102,7 @@ def test_a_crash_at_any_effect_is_mended_by_ticks(at: int, *, after: bool) -> No
     assert lab.node().state is NodeState.GONE
     assert lab.node(WORKER_2).state is NodeState.IN_SERVICE
     assert not lab.store.open("blue", float("inf"))
-    assert lab.hosts.sent[-1].task is Task.LEAVE
+    assert lab.hosts.sent[-1].task is AgentTask.LEAVE
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -11,7 +11,7 @@ import pytest
 from chalicelib.admin.calls import call
 from chalicelib.errors import CallError
 from chalicelib.events import FleetFailed
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.instance import Role
 from chalicelib.state.job import LIMIT, Stage
 from chalicelib.state.lifecycle import NodeState
@@ -76,7 +76,7 @@ def announced(life: Mortal) -> None:
 
 
 def scheduled_while_it_joined(life: Mortal) -> None:
-    life.hosts.failing = {Task.JOIN}
+    life.hosts.failing = {AgentTask.JOIN}
     life.launch(NODE)
     life.run(130)
     announced(life)
@@ -150,7 +150,7 @@ def recommended_to_leave_and_configured_not_to(life: Mortal) -> None:
 
 
 def given_up_and_driven_again(life: Mortal) -> None:
-    life.hosts.failing = {Task.JOIN}
+    life.hosts.failing = {AgentTask.JOIN}
     life.launch(NODE)
     life.run(4000)
     life.hosts.failing = set()
@@ -162,7 +162,7 @@ def given_up_and_driven_again(life: Mortal) -> None:
 
 
 def given_up_for_a_group(life: Mortal) -> None:
-    life.hosts.failing = {Task.JOIN}
+    life.hosts.failing = {AgentTask.JOIN}
     launched_for_a_group(life)
     life.run(3500)
 
@@ -191,7 +191,7 @@ ORDERS = [
 @pytest.mark.parametrize("story", ORDERS, ids=lambda story: story.__name__)
 @pytest.mark.parametrize("broken", [False, True], ids=["done", "given up"])
 def test_a_crash_at_any_effect_of_an_errand_is_mended_by_ticks(story: Any, *, broken: bool) -> None:
-    task = Task(story.__name__.replace("_", "-"))
+    task = AgentTask(story.__name__.replace("_", "-"))
     for at in range(lived_errand(story, task, 0, broken=broken).killer.count + 1):
         for after in (False, True):
             life = lived_errand(story, task, at, after=after, broken=broken)
@@ -207,13 +207,13 @@ def test_a_crash_at_any_effect_of_an_errand_is_mended_by_ticks(story: Any, *, br
 @pytest.mark.parametrize("broken", [False, True], ids=["done", "given up"])
 def test_a_recovery_is_sent_at_most_once_whatever_crashes(*, broken: bool) -> None:
     story = ordered("recover", instance=MANAGERS[0], confirm="blue")
-    for at in range(lived_errand(story, Task.RECOVER, 0, broken=broken).killer.count + 1):
+    for at in range(lived_errand(story, AgentTask.RECOVER, 0, broken=broken).killer.count + 1):
         for after in (False, True):
-            life = lived_errand(story, Task.RECOVER, at, after=after, broken=broken)
+            life = lived_errand(story, AgentTask.RECOVER, at, after=after, broken=broken)
             if (at, after) == (1, False):
                 continue
             (errand,) = life.lab.store.errands("blue")
-            sent = [one for one in life.hosts.sent if one.task is Task.RECOVER]
+            sent = [one for one in life.hosts.sent if one.task is AgentTask.RECOVER]
             assert len(sent) <= 1
             assert not errand.open
             if errand.stage is Stage.FAILED and not broken:
@@ -222,7 +222,7 @@ def test_a_recovery_is_sent_at_most_once_whatever_crashes(*, broken: bool) -> No
                 assert sent
 
 
-def lived_errand(story: Any, task: Task, at: int, *, after: bool = False, broken: bool) -> Mortal:
+def lived_errand(story: Any, task: AgentTask, at: int, *, after: bool = False, broken: bool) -> Mortal:
     life = Mortal(at, after=after)
     life.hosts.failing = {task} if broken else set()
     story(life)
@@ -292,7 +292,7 @@ def test_a_crash_at_any_effect_of_any_plan_is_mended_by_ticks(story: Any) -> Non
             told = len(life.lab.messages.told)
             assert (story in TOLD) <= told <= 2, "at least once, and once more only after a crash"
             if story.__name__.startswith("scheduled"):
-                emptied = [sent.at for sent in life.hosts.sent if sent.task is Task.EVACUATE]
+                emptied = [sent.at for sent in life.hosts.sent if sent.task is AgentTask.EVACUATE]
                 assert CHANGE - SOON.ahead <= max(emptied) < CHANGE
 
 

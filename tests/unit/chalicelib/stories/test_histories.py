@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.admin.calls import call
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.instance import UP, Role
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.settings import Conduct, Recommendations
@@ -108,7 +108,7 @@ def agree(life: Life) -> None:
     assert store.open("blue", float("inf")) == ()
     assert not any(life.held.values())
     assert life.timed_out == [], "where the tick runs, no group waits in vain for an instance that lives"
-    assert not any(errand.open for errand in store.errands("blue") if errand.task is not Task.INSPECT)
+    assert not any(errand.open for errand in store.errands("blue") if errand.task is not AgentTask.INSPECT)
     assert not life.hosts.left & set(life.hosts.swarm)
 
 
@@ -146,8 +146,11 @@ def test_any_history_ends_in_agreement(
         call("redrive", {"cluster": "blue"}, life.lab.world(policy=life.policy))
         life.run(3600)
     agree(life)
-    assert all(sent.task is not Task.LEAVE or sent.arguments.subjects for sent in life.hosts.sent)
+    assert all(sent.task is not AgentTask.LEAVE or sent.arguments.targets for sent in life.hosts.sent)
     came = max(
         (node.since for node in life.lab.store.nodes("blue") if node.reason == "activated"), default=0.0
     )
-    assert came <= max((sent.at for sent in life.hosts.sent if sent.task is Task.REBALANCE), default=0.0) + 1
+    assert (
+        came
+        <= max((sent.at for sent in life.hosts.sent if sent.task is AgentTask.REBALANCE), default=0.0) + 1
+    )

@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.admin.calls import call
 from chalicelib.errors import CallError
-from chalicelib.protocol.messages import Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.state.instance import Role
 from chalicelib.state.job import Stage
 from tests.unit.chalicelib.support.fakes import MANAGERS, WORKER, Lab
@@ -26,7 +26,7 @@ def test_an_order_is_sent_and_its_end_is_answered() -> None:
     lab = Lab()
     answer = call("init", {**BLUE, "instance": M2}, lab.world())
     (sent,) = lab.hosts.sent
-    assert (sent.manager, sent.task, sent.arguments.deadline) == (M2, Task.INIT, 0)
+    assert (sent.manager, sent.task, sent.arguments.deadline) == (M2, AgentTask.INIT, 0)
     assert sent.arguments.labels == {"swarmkeeper.cluster": "blue", "swarmkeeper.role": "manager"}
     assert answer["done"] == [f"init of {M2} is ordered", f"init: Success: {M2} joined"]
     shown = answer["errand"]
@@ -39,11 +39,11 @@ def test_the_end_of_what_nobody_waited_for_is_heard_of_once() -> None:
     lab.hosts.takes = 80
     assert call("rotate_tokens", BLUE, lab.world())["errand"]["state"] == "open"
     assert end(lab, lab.hosts.sent[0]) == ["rotate-tokens: Success: done"]
-    done = errand(lab, Task.ROTATE_TOKENS)
+    done = errand(lab, AgentTask.ROTATE_TOKENS)
     assert (done.stage, done.due) == (Stage.DONE, None)
     assert end(lab, lab.hosts.sent[0]) == ["rotate-tokens: Success: done (nothing waits for it)"]
     tick(lab)
-    assert errand(lab, Task.ROTATE_TOKENS) == done
+    assert errand(lab, AgentTask.ROTATE_TOKENS) == done
     assert len(lab.hosts.sent) == 1
 
 
@@ -52,26 +52,26 @@ def test_the_tick_asks_for_what_no_event_told() -> None:
     lab.hosts.takes = 80
     call("rotate_tokens", BLUE, lab.world())
     tick(lab)
-    assert errand(lab, Task.ROTATE_TOKENS).stage is Stage.DONE
+    assert errand(lab, AgentTask.ROTATE_TOKENS).stage is Stage.DONE
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert (shown["task"], shown["state"], shown["reason"]) == ("rotate-tokens", "done", "done")
 
 
 def test_what_a_host_refuses_is_an_error_and_not_tried_again() -> None:
     lab = Lab()
-    lab.hosts.answers[Task.INIT] = Result(Task.INIT, ok=False, error="blue has join tokens")
+    lab.hosts.answers[AgentTask.INIT] = Result(AgentTask.INIT, ok=False, error="blue has join tokens")
     with pytest.raises(CallError, match=f"init failed on {M1}: blue has join tokens"):
         call("init", FIRST, lab.world())
     for _ in range(10):
         tick(lab)
-    assert len(commands(lab, Task.INIT)) == 1
+    assert len(commands(lab, AgentTask.INIT)) == 1
     assert lab.messages.told == [], "who ordered it has read it"
 
 
 def test_what_fails_when_nobody_waits_any_more_is_told() -> None:
     lab = Lab()
     lab.hosts.takes = 80
-    lab.hosts.answers[Task.INIT] = Result(Task.INIT, ok=False, error="blue has join tokens")
+    lab.hosts.answers[AgentTask.INIT] = Result(AgentTask.INIT, ok=False, error="blue has join tokens")
     call("init", FIRST, lab.world())
     end(lab, lab.hosts.sent[0])
     ((_, text),) = lab.messages.told
@@ -86,10 +86,10 @@ def test_without_an_answer_another_manager_is_sent_and_in_the_end_people_are_tol
     call("rotate_tokens", BLUE, lab.world())
     for _ in range(10):
         tick(lab)
-    sent = commands(lab, Task.ROTATE_TOKENS)
+    sent = commands(lab, AgentTask.ROTATE_TOKENS)
     assert len(sent) == 4
     assert all(before[0] != after[0] for before, after in pairwise(sent))
-    assert errand(lab, Task.ROTATE_TOKENS).stage is Stage.FAILED
+    assert errand(lab, AgentTask.ROTATE_TOKENS).stage is Stage.FAILED
     ((_, text),) = lab.messages.told
     assert "rotate-tokens failed: Failed: swarmkeeper: the engine does not answer" in text
 
@@ -102,8 +102,8 @@ def test_a_host_that_is_not_reached_is_sent_to_again_by_the_tick() -> None:
     lab.hosts.unreachable = set()
     tick(lab)
     tick(lab)
-    assert errand(lab, Task.INIT).stage is Stage.DONE
-    assert [manager for manager, _ in commands(lab, Task.INIT)] == [M1]
+    assert errand(lab, AgentTask.INIT).stage is Stage.DONE
+    assert [manager for manager, _ in commands(lab, AgentTask.INIT)] == [M1]
 
 
 @pytest.mark.parametrize("state", ["unreachable", "broken"])
@@ -119,8 +119,8 @@ def test_a_recovery_is_never_repeated(state: str) -> None:
     getattr(lab.hosts, state).clear()
     for _ in range(20):
         tick(lab)
-    assert len(commands(lab, Task.RECOVER)) == (state == "broken")
-    assert errand(lab, Task.RECOVER).stage is Stage.FAILED
+    assert len(commands(lab, AgentTask.RECOVER)) == (state == "broken")
+    assert errand(lab, AgentTask.RECOVER).stage is Stage.FAILED
     assert len(lab.messages.told) == (state == "unreachable")
 
 
@@ -140,7 +140,7 @@ def test_two_inits_at_once_make_one_swarm() -> None:
         CallError, match=rf"^init of {M2} is under way, .*command-1 on {M2}: status shows how"
     ):
         call("init", FIRST, world)
-    assert commands(lab, Task.INIT) == [(M2, lab.hosts.sent[0].at)]
+    assert commands(lab, AgentTask.INIT) == [(M2, lab.hosts.sent[0].at)]
 
 
 def test_an_init_on_another_host_is_refused_while_one_is_open_and_after_one_has_succeeded() -> None:
@@ -152,20 +152,20 @@ def test_an_init_on_another_host_is_refused_while_one_is_open_and_after_one_has_
         with pytest.raises(CallError, match=f"init of {M1} is under way"):
             call("init", {**BLUE, "instance": M2, "dry_run": dry_run}, lab.world())
     tick(lab)
-    assert errand(lab, Task.INIT).stage is Stage.DONE
+    assert errand(lab, AgentTask.INIT).stage is Stage.DONE
     with pytest.raises(CallError, match=f"blue has its swarm since init on {M1}: {M2} joins that one"):
         call("init", {**BLUE, "instance": M2}, lab.world())
     lab.hosts.takes = 5
     assert call("init", FIRST, lab.world())["errand"]["state"] == "done", "it is idempotent"
-    assert [manager for manager, _ in commands(lab, Task.INIT)] == [M1, M1]
+    assert [manager for manager, _ in commands(lab, AgentTask.INIT)] == [M1, M1]
 
 
 def test_an_init_on_another_host_is_done_after_the_first_failed() -> None:
     lab = Lab()
-    lab.hosts.answers[Task.INIT] = Result(Task.INIT, ok=False, error="the store does not answer")
+    lab.hosts.answers[AgentTask.INIT] = Result(AgentTask.INIT, ok=False, error="the store does not answer")
     with pytest.raises(CallError):
         call("init", FIRST, lab.world())
-    del lab.hosts.answers[Task.INIT]
+    del lab.hosts.answers[AgentTask.INIT]
     assert call("init", {**BLUE, "instance": M2}, lab.world())["errand"]["state"] == "done"
 
 
@@ -179,7 +179,7 @@ def test_a_node_is_promoted_or_demoted_by_another_manager_and_its_tag_is_warned_
     answer = call(which, {**BLUE, "instance": instance}, lab.world())
     (sent,) = lab.hosts.sent
     assert sent.manager in set(MANAGERS) - {instance}
-    assert [subject.instance for subject in sent.arguments.subjects] == [instance]
+    assert [target.instance for target in sent.arguments.targets] == [instance]
     assert answer["errand"]["state"] == "done"
     assert answer["warning"].startswith(f"{instance} is tagged swarmkeeper:role={role}: it is that again")
     assert lab.node(instance).role is Role(role), "the record follows the tag"
@@ -188,7 +188,7 @@ def test_a_node_is_promoted_or_demoted_by_another_manager_and_its_tag_is_warned_
 def test_a_manager_is_not_demoted_by_itself_and_what_the_quorum_forbids_is_an_error() -> None:
     lab = Lab()
     kept = NodeReport(M1, "n1", Fate.KEPT, "2 of 3 managers answer")
-    lab.hosts.answers[Task.DEMOTE] = Result(Task.DEMOTE, ok=False, nodes=(kept,))
+    lab.hosts.answers[AgentTask.DEMOTE] = Result(AgentTask.DEMOTE, ok=False, nodes=(kept,))
     with pytest.raises(CallError, match=f"demote failed on {M2}: {M1} kept: 2 of 3 managers answer"):
         call("demote", FIRST, lab.world())
     lab.store.record_managers("blue", [M1])
@@ -199,13 +199,13 @@ def test_a_manager_is_not_demoted_by_itself_and_what_the_quorum_forbids_is_an_er
 def test_what_is_sent_by_the_tick_and_fails_is_told_however_soon_it_was() -> None:
     lab = Lab()
     lab.hosts.unreachable = {M1}
-    lab.hosts.answers[Task.INIT] = Result(Task.INIT, ok=False, error="blue has join tokens")
+    lab.hosts.answers[AgentTask.INIT] = Result(AgentTask.INIT, ok=False, error="blue has join tokens")
     assert call("init", FIRST, lab.world())["errand"]["state"] == "open"
     lab.hosts.unreachable = set()
     lab.clock.sleep(20)
     call("resume", BLUE, lab.world())
     end(lab, lab.hosts.sent[0])
-    assert lab.clock.time - errand(lab, Task.INIT).since < 45
+    assert lab.clock.time - errand(lab, AgentTask.INIT).since < 45
     ((_, text),) = lab.messages.told
     assert "blue has join tokens" in text
 
@@ -222,6 +222,6 @@ def test_what_came_to_nothing_is_driven_again_as_it_was_ordered_but_never_a_reco
     lab.hosts.broken = set()
     assert call("redrive", BLUE, lab.world())["done"] == ["1 to do again: rotate-tokens"]
     end(lab, lab.hosts.sent[-1])
-    assert errand(lab, Task.ROTATE_TOKENS).stage is Stage.DONE
-    assert errand(lab, Task.RECOVER).stage is Stage.FAILED
+    assert errand(lab, AgentTask.ROTATE_TOKENS).stage is Stage.DONE
+    assert errand(lab, AgentTask.RECOVER).stage is Stage.FAILED
     assert not [one.key for one in lab.store.incidents("blue") if "rotate" in one.key]

@@ -143,8 +143,8 @@ def test_fifty_warnings_at_once_are_few_commands_and_none_is_lost() -> None:
         list(pool.map(lambda name: warn(lab, name, now), [*names, *names[:10], *[instance(999)] * 10]))
     nodes = [lab.node(name) for name in names]
     assert all(node.state is NodeState.EVACUATING and node.command for node in nodes)
-    subjects = [subject.instance for sent in lab.hosts.sent for subject in sent.arguments.subjects]
-    assert sorted(subjects) == sorted(names), "each exactly once"
+    targets = [target.instance for sent in lab.hosts.sent for target in sent.arguments.targets]
+    assert sorted(targets) == sorted(names), "each exactly once"
     assert len(lab.hosts.sent) <= 10
     assert lab.fleet.asked <= 3
 

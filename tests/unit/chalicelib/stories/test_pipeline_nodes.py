@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chalicelib.events import Tick
 from chalicelib.pipeline import handle
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import START, WORKER, Lab
 from tests.unit.chalicelib.support.stories import change, end, state, tick, warn
@@ -24,8 +24,8 @@ def test_a_node_is_evacuated_and_removed_by_events_alone() -> None:
     assert state(lab) is NodeState.LEAVING
     end(lab, lab.hosts.sent[1])
     assert state(lab) is NodeState.GONE
-    assert [sent.task for sent in lab.hosts.sent] == [Task.EVACUATE, Task.LEAVE]
-    assert lab.hosts.sent[1].arguments.subjects[0].node == "node00a"
+    assert [sent.task for sent in lab.hosts.sent] == [AgentTask.EVACUATE, AgentTask.LEAVE]
+    assert lab.hosts.sent[1].arguments.targets[0].node == "node00a"
 
 
 def test_everything_twice_and_late_changes_nothing_more() -> None:
@@ -71,7 +71,7 @@ def test_a_node_that_died_without_a_warning_is_removed() -> None:
     handle(Tick, {}, lab.world())
     change(lab, "terminated")
     end(lab, lab.hosts.sent[0])
-    assert (state(lab), lab.hosts.sent[0].task) == (NodeState.GONE, Task.LEAVE)
+    assert (state(lab), lab.hosts.sent[0].task) == (NodeState.GONE, AgentTask.LEAVE)
 
 
 def test_a_node_that_dies_during_its_evacuation_is_removed_and_the_late_result_is_passed_over() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.admin.calls import call
 from chalicelib.events import SpotInterruptionWarning
 from chalicelib.pipeline import handle
-from chalicelib.protocol.messages import Rebalance, Result, Task
+from chalicelib.protocol.messages import AgentTask, Rebalance, Result
 from chalicelib.state.job import Stage
 from tests.unit.chalicelib.support.fakes import START, WORKER, WORKER_2, Lab, Sent
 from tests.unit.chalicelib.support.rebalances import BLUE, LATER, MOVED, given_back
@@ -18,16 +18,19 @@ def test_a_node_that_enters_service_is_followed_by_a_rebalance_that_lets_others_
     lab.store.set_conduct("blue", {"settle": 7.0, "cooldown": 60.0})
     given_back(lab, WORKER)
     sent = lab.hosts.sent[-1]
-    assert (sent.task, sent.arguments.rebalance) == (Task.REBALANCE, Rebalance(settle=7.0, cooldown=60.0))
-    assert errand(lab, Task.REBALANCE).automatic
+    assert (sent.task, sent.arguments.rebalance) == (
+        AgentTask.REBALANCE,
+        Rebalance(settle=7.0, cooldown=60.0),
+    )
+    assert errand(lab, AgentTask.REBALANCE).automatic
     end(lab, sent)
-    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
 
 
 def joined_during_one() -> tuple[Lab, Sent]:
     """A cluster in which a node enters service while a rebalance runs that another one has brought about."""
     lab = Lab(workers=4, rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = MOVED
+    lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     given_back(lab, WORKER)
     running = lab.hosts.sent[-1]
     lab.hosts.frozen = {running.manager}
@@ -37,35 +40,35 @@ def joined_during_one() -> tuple[Lab, Sent]:
 
 def test_joins_during_a_rebalance_want_one_more_after_it_and_no_second_command() -> None:
     lab, running = joined_during_one()
-    assert len(commands(lab, Task.REBALANCE)) == 1
-    assert errand(lab, Task.REBALANCE).wanted
+    assert len(commands(lab, AgentTask.REBALANCE)) == 1
+    assert errand(lab, AgentTask.REBALANCE).wanted
     lab.hosts.frozen = set()
     end(lab, running)
-    again = errand(lab, Task.REBALANCE)
+    again = errand(lab, AgentTask.REBALANCE)
     assert (again.stage, again.wanted, again.reason) == (Stage.OPEN, False, "a node joined meanwhile")
     tick(lab)
-    assert len(commands(lab, Task.REBALANCE)) == 2
+    assert len(commands(lab, AgentTask.REBALANCE)) == 2
     tick(lab)
-    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
 
 
 def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
     lab = Lab(rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = LATER
+    lab.hosts.answers[AgentTask.REBALANCE] = LATER
     given_back(lab, WORKER)
     first = lab.hosts.sent[-1]
     end(lab, first)
-    waiting = errand(lab, Task.REBALANCE)
+    waiting = errand(lab, AgentTask.REBALANCE)
     assert (waiting.stage, waiting.due, waiting.attempts) == (Stage.OPEN, lab.clock.time + 270, 0)
     assert waiting.reason == "put off for 270 s: the last one ended 30 s ago"
     given_back(lab, WORKER_2)
-    assert errand(lab, Task.REBALANCE) == waiting, "what waits sees the later ones too"
-    lab.hosts.answers[Task.REBALANCE] = MOVED
+    assert errand(lab, AgentTask.REBALANCE) == waiting, "what waits sees the later ones too"
+    lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     for _ in range(6):
         tick(lab)
-    (_, second) = commands(lab, Task.REBALANCE)
+    (_, second) = commands(lab, AgentTask.REBALANCE)
     assert second[1] >= first.at + 270
-    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
 
 
 def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed() -> None:
@@ -75,11 +78,11 @@ def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed(
     tick(lab)
     call("pause", BLUE, lab.world())
     end(lab, lab.hosts.sent[-1])
-    assert errand(lab, Task.REBALANCE).waiting
+    assert errand(lab, AgentTask.REBALANCE).waiting
     tick(lab)
-    assert commands(lab, Task.REBALANCE) == []
+    assert commands(lab, AgentTask.REBALANCE) == []
     call("resume", BLUE, lab.world())
-    assert len(commands(lab, Task.REBALANCE)) == 1
+    assert len(commands(lab, AgentTask.REBALANCE)) == 1
 
 
 def test_where_it_is_switched_off_joins_are_not_followed_by_a_rebalance() -> None:
@@ -90,14 +93,14 @@ def test_where_it_is_switched_off_joins_are_not_followed_by_a_rebalance() -> Non
 
 def test_what_waits_when_it_is_switched_off_is_not_begun() -> None:
     lab = Lab(rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, wait=270)
+    lab.hosts.answers[AgentTask.REBALANCE] = Result(AgentTask.REBALANCE, ok=True, wait=270)
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
     call("configure", BLUE | {"rebalance": False}, lab.world())
     for _ in range(6):
         tick(lab)
-    assert len(commands(lab, Task.REBALANCE)) == 1
-    off = errand(lab, Task.REBALANCE)
+    assert len(commands(lab, AgentTask.REBALANCE)) == 1
+    off = errand(lab, AgentTask.REBALANCE)
     assert (off.stage, off.reason) == (Stage.DONE, "not begun: automatic rebalances are switched off")
 
 
@@ -106,7 +109,7 @@ def test_one_that_runs_when_it_is_switched_off_is_not_followed_by_another() -> N
     call("configure", BLUE | {"rebalance": False}, lab.world())
     lab.hosts.frozen = set()
     end(lab, running)
-    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
 
 
 def test_a_rebalance_that_follows_a_drill_says_so() -> None:
@@ -115,7 +118,7 @@ def test_a_rebalance_that_follows_a_drill_says_so() -> None:
     warning = sample("spot_interruption_warning", START, instance_id=WORKER) | {"source": "swarmkeeper.drill"}
     handle(SpotInterruptionWarning, warning, lab.world())
     end(lab, lab.hosts.sent[-1])
-    while Task.GIVE_BACK not in {sent.task for sent in lab.hosts.sent}:
+    while AgentTask.GIVE_BACK not in {sent.task for sent in lab.hosts.sent}:
         tick(lab)
     end(lab, lab.hosts.sent[-1])
-    assert errand(lab, Task.REBALANCE).reason == f"{WORKER} in service after a drill"
+    assert errand(lab, AgentTask.REBALANCE).reason == f"{WORKER} in service after a drill"

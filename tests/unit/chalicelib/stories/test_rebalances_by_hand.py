@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.admin.calls import call
 from chalicelib.errors import CallError
-from chalicelib.protocol.messages import Balance, Rebalance, Result, SpreadReport, Task
+from chalicelib.protocol.messages import AgentTask, Balance, Rebalance, Result, SpreadReport
 from chalicelib.state.job import Stage
 from tests.unit.chalicelib.support.fakes import MANAGERS, WORKER, Lab
 from tests.unit.chalicelib.support.rebalances import BLUE, FAILED, LATER, MOVED, RAISED, SPREAD, given_back
@@ -18,7 +18,7 @@ from tests.unit.chalicelib.support.stories import commands, end, errand, tick
 
 def test_a_rebalance_by_hand_answers_before_plan_and_after() -> None:
     lab = Lab()
-    lab.hosts.answers[Task.REBALANCE] = MOVED
+    lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     wanted = {"services": ["web"], "mode": "surge", "max_moves": 3}
     answer = call("rebalance", BLUE | wanted, lab.world())
     (sent,) = lab.hosts.sent
@@ -35,13 +35,15 @@ def test_a_rebalance_by_hand_answers_before_plan_and_after() -> None:
 
 def test_a_dry_rebalance_asks_the_agent_and_records_nothing() -> None:
     lab = Lab()
-    lab.hosts.answers[Task.REBALANCE] = MOVED
+    lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     answer = call("rebalance", BLUE | {"dry_run": True}, lab.world())
     assert lab.hosts.sent[0].arguments.rebalance == Rebalance(dry_run=True)
     assert (answer["dry_run"], answer["services"][0]["service"]) == (True, "web")
     assert lab.store.known_errands == {}
     assert end(lab, lab.hosts.sent[0])[0].endswith("(nothing waits for it)")
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="nothing was changed: why")
+    lab.hosts.answers[AgentTask.REBALANCE] = Result(
+        AgentTask.REBALANCE, ok=False, error="nothing was changed: why"
+    )
     with pytest.raises(CallError, match=r"says: nothing was changed: why$"):
         call("rebalance", BLUE | {"dry_run": True}, lab.world())
     lab.hosts.broken = set(MANAGERS)
@@ -53,7 +55,9 @@ def test_a_rebalance_that_stops_says_what_is_done_and_what_is_not() -> None:
     lab = Lab()
     failed = SpreadReport("api", Balance.FAILED, reason="its tasks do not start")
     left = SpreadReport("db", Balance.LEFT, reason="api failed")
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, spreads=(SPREAD, failed, left))
+    lab.hosts.answers[AgentTask.REBALANCE] = Result(
+        AgentTask.REBALANCE, ok=False, spreads=(SPREAD, failed, left)
+    )
     said = r"moved: web \(5/4/0 is 3/3/3\); failed: api \(its tasks do not start\); left: db \(api failed\)"
     with pytest.raises(CallError, match=said):
         call("rebalance", BLUE, lab.world())
@@ -63,18 +67,20 @@ def test_a_rebalance_that_stops_says_what_is_done_and_what_is_not() -> None:
 
 def test_an_order_that_fails_says_why_also_where_another_rebalance_follows_it() -> None:
     lab = Lab(rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, wait=270)
+    lab.hosts.answers[AgentTask.REBALANCE] = Result(AgentTask.REBALANCE, ok=True, wait=270)
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=False, error="no service is called nope")
+    lab.hosts.answers[AgentTask.REBALANCE] = Result(
+        AgentTask.REBALANCE, ok=False, error="no service is called nope"
+    )
     with pytest.raises(CallError, match=f"failed on {MANAGERS[0]}: no service is called nope$"):
         call("rebalance", BLUE | {"services": ["nope"]}, lab.world())
-    assert errand(lab, Task.REBALANCE).automatic
+    assert errand(lab, AgentTask.REBALANCE).automatic
 
 
 def test_a_rebalance_that_still_runs_is_followed_in_status() -> None:
     lab = Lab()
-    lab.hosts.answers[Task.REBALANCE] = MOVED
+    lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     lab.hosts.takes = 200
     answer = call("rebalance", BLUE, lab.world())
     assert (answer["errand"]["state"], answer["errand"]["command"]) == ("open", "command-1")
@@ -83,16 +89,16 @@ def test_a_rebalance_that_still_runs_is_followed_in_status() -> None:
         call("rebalance", BLUE | {"max_moves": 1}, lab.world())
     for _ in range(3):
         tick(lab)
-    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
     assert len(lab.hosts.sent) == 1
 
 
 def test_a_person_need_not_wait_for_what_cools_down() -> None:
     lab = Lab(rebalance=True)
-    lab.hosts.answers[Task.REBALANCE] = LATER
+    lab.hosts.answers[AgentTask.REBALANCE] = LATER
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
-    lab.hosts.answers[Task.REBALANCE] = MOVED
+    lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     answer = call("rebalance", BLUE | {"services": ["web"]}, lab.world())
     assert answer["services"][0]["balance"] == "moved"
     assert "errand" not in answer
@@ -102,22 +108,22 @@ def test_a_person_need_not_wait_for_what_cools_down() -> None:
 
 def test_a_person_hears_at_once_of_a_surge_that_had_to_be_left() -> None:
     lab = Lab()
-    lab.hosts.answers[Task.REBALANCE] = RAISED
+    lab.hosts.answers[AgentTask.REBALANCE] = RAISED
     with pytest.raises(CallError, match="its own update is paused"):
         call("rebalance", BLUE, lab.world())
-    assert errand(lab, Task.REBALANCE).open, "it is still to be ended"
+    assert errand(lab, AgentTask.REBALANCE).open, "it is still to be ended"
 
 
 def test_a_rebalance_that_has_nothing_to_move_says_so() -> None:
     lab = Lab()
-    lab.hosts.answers[Task.REBALANCE] = Result(Task.REBALANCE, ok=True, facts={"balanced": 60})
+    lab.hosts.answers[AgentTask.REBALANCE] = Result(AgentTask.REBALANCE, ok=True, facts={"balanced": 60})
     answer = call("rebalance", BLUE, lab.world())
     assert answer["errand"]["reason"] == "nothing to move, 60 services are balanced already"
 
 
 def test_the_message_of_a_failed_rebalance_orders_the_same_again() -> None:
     lab = Lab()
-    lab.hosts.takes, lab.hosts.answers[Task.REBALANCE] = 80, FAILED
+    lab.hosts.takes, lab.hosts.answers[AgentTask.REBALANCE] = 80, FAILED
     call("rebalance", BLUE | {"services": ["web"], "mode": "rolling", "max_moves": 2}, lab.world())
     end(lab, lab.hosts.sent[0])
     ((_, text),) = lab.messages.told
@@ -127,16 +133,16 @@ def test_the_message_of_a_failed_rebalance_orders_the_same_again() -> None:
 def test_an_order_with_a_bound_is_not_repeated_once_tasks_were_moved() -> None:
     """Nobody knows how many were moved before: a second run would be allowed as many again."""
     lab = Lab()
-    lab.hosts.answers[Task.REBALANCE] = replace(MOVED, wait=60)
+    lab.hosts.answers[AgentTask.REBALANCE] = replace(MOVED, wait=60)
     answer = call("rebalance", BLUE | {"max_moves": 2}, lab.world())
     assert (answer["errand"]["state"], answer["errand"]["reason"]) == ("done", "web moved: 5/4/0 is 3/3/3")
     for _ in range(10):
         tick(lab)
-    assert len(commands(lab, Task.REBALANCE)) == 1
+    assert len(commands(lab, AgentTask.REBALANCE)) == 1
     call("rebalance", BLUE, lab.world())
     for _ in range(2):
         tick(lab)
-    assert len(commands(lab, Task.REBALANCE)) == 3, "one without a bound goes on"
+    assert len(commands(lab, AgentTask.REBALANCE)) == 3, "one without a bound goes on"
 
 
 def test_an_order_with_a_bound_that_is_not_answered_is_told_and_not_repeated() -> None:
@@ -147,18 +153,18 @@ def test_an_order_with_a_bound_that_is_not_answered_is_told_and_not_repeated() -
     end(lab, lab.hosts.sent[0])
     for _ in range(10):
         tick(lab)
-    assert len(commands(lab, Task.REBALANCE)) == 1
-    assert errand(lab, Task.REBALANCE).stage is Stage.FAILED
+    assert len(commands(lab, AgentTask.REBALANCE)) == 1
+    assert errand(lab, AgentTask.REBALANCE).stage is Stage.FAILED
     assert len(lab.messages.told) == 1
 
 
 @pytest.mark.parametrize(("wait", "minutes"), [(60, 3), (400, 9)])
 def test_an_order_with_a_bound_waits_for_its_turn(wait: float, minutes: int) -> None:
     lab = Lab()
-    lab.hosts.answers[Task.REBALANCE] = replace(LATER, wait=wait)
+    lab.hosts.answers[AgentTask.REBALANCE] = replace(LATER, wait=wait)
     call("rebalance", BLUE | {"max_moves": 2}, lab.world())
-    lab.hosts.answers[Task.REBALANCE] = MOVED
+    lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     for _ in range(minutes):
         tick(lab)
-    assert len(commands(lab, Task.REBALANCE)) == 2
-    assert errand(lab, Task.REBALANCE).stage is Stage.DONE
+    assert len(commands(lab, AgentTask.REBALANCE)) == 2
+    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE

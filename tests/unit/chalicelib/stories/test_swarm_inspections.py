@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.admin.calls import call
-from chalicelib.protocol.messages import Listing, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Listing, Result, Target
 from chalicelib.state.job import Stage
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab
@@ -28,9 +28,9 @@ def a_lab() -> Lab:
 def shows(lab: Lab, *missing: str, down: tuple[str, ...] = ()) -> None:
     """The managers list all nodes but the missing ones."""
     names = [f"node{name[-3:]}" for name in lab.fleet.instances if name not in missing]
-    dead = tuple(Subject(name, "10.0.0.99", f"node{name[-3:]}") for name in down)
+    dead = tuple(Target(name, "10.0.0.99", f"node{name[-3:]}") for name in down)
     listing = Listing(len(names), dead, ids=tuple(names))
-    lab.hosts.answers[Task.INSPECT] = Result(Task.INSPECT, ok=True, listing=listing)
+    lab.hosts.answers[AgentTask.INSPECT] = Result(AgentTask.INSPECT, ok=True, listing=listing)
 
 
 def ticks(lab: Lab, minutes: int) -> None:
@@ -42,11 +42,11 @@ def test_a_quiet_cluster_costs_one_command_in_five_minutes_each_to_another_manag
     lab = a_lab()
     before = dict(lab.store.records)
     ticks(lab, 30)
-    sent = commands(lab, Task.INSPECT)
+    sent = commands(lab, AgentTask.INSPECT)
     assert len(sent) == len(lab.hosts.sent) == 6
     assert [one[0] for one in sent[:3]] == [one[0] for one in sent[3:]]
     assert {one[0] for one in sent} == set(MANAGERS)
-    assert [one.arguments.look for one in lab.hosts.sent] == [1, 2, 3, 4, 5, 6]
+    assert [one.arguments.inspection for one in lab.hosts.sent] == [1, 2, 3, 4, 5, 6]
     assert lab.store.records == before
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert (shown["task"], shown["reason"]) == ("inspect", "5 nodes listed, 0 down")
@@ -58,8 +58,8 @@ def test_a_node_that_was_removed_by_hand_joins_anew_and_is_in_service_again() ->
     shows(lab, WORKER)
     ticks(lab, 7)
     assert state(lab) is NodeState.IN_SERVICE
-    (join,) = (one for one in lab.hosts.sent if one.task is Task.JOIN)
-    assert [subject.node for subject in join.arguments.subjects] == ["node00a"]
+    (join,) = (one for one in lab.hosts.sent if one.task is AgentTask.JOIN)
+    assert [target.node for target in join.arguments.targets] == ["node00a"]
 
 
 def test_the_end_of_a_look_is_heard_of_once() -> None:
@@ -85,13 +85,15 @@ def test_a_hung_engine_is_told_of_once_when_its_join_does_not_help() -> None:
     assert "node node00a stays down though its instance runs" in told[0]
     assert "the engine does not answer" in told[0]
     assert "dockerd" in told[0]
-    assert not commands(lab, Task.LEAVE)
+    assert not commands(lab, AgentTask.LEAVE)
 
 
 def test_managers_that_do_not_answer_are_told_of_though_no_work_is_open() -> None:
     lab = a_lab()
     ticks(lab, 6)
-    lab.hosts.answers[Task.INSPECT] = Result(Task.INSPECT, ok=False, error="the swarm does not have a leader")
+    lab.hosts.answers[AgentTask.INSPECT] = Result(
+        AgentTask.INSPECT, ok=False, error="the swarm does not have a leader"
+    )
     ticks(lab, 30)
     ((_, text),) = lab.messages.told
     assert "no manager of blue could inspect: the swarm does not have a leader" in text
@@ -99,7 +101,7 @@ def test_managers_that_do_not_answer_are_told_of_though_no_work_is_open() -> Non
     shows(lab)
     well = lab.clock.time
     ticks(lab, 10)
-    assert errand(lab, Task.INSPECT).ended > well
+    assert errand(lab, AgentTask.INSPECT).ended > well
 
 
 @pytest.mark.parametrize("silent", ["broken", "unreachable"])
@@ -119,14 +121,14 @@ def test_a_cluster_that_never_had_a_swarm_is_no_alarm() -> None:
     lab = a_lab()
     lab.hosts.broken = set(MANAGERS)
     ticks(lab, 30)
-    assert errand(lab, Task.INSPECT).result == ""
+    assert errand(lab, AgentTask.INSPECT).result == ""
     assert lab.messages.told == []
 
 
 def test_a_look_that_nobody_sent_is_sent_by_the_next_tick_whatever_joins_lead_to() -> None:
     lab = a_lab()
     ticks(lab, 6)
-    last = errand(lab, Task.INSPECT)
+    last = errand(lab, AgentTask.INSPECT)
     lost = last.but(stage=Stage.OPEN, due=lab.clock.time, command="", attempts=0)
     assert lab.store.move_errand("blue", last, lost)
     sent = len(lab.hosts.sent)

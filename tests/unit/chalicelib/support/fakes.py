@@ -10,7 +10,7 @@ from chalicelib.adapters.ports import World
 from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol.codec import encode_result
-from chalicelib.protocol.messages import Arguments, Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
 from chalicelib.state.cluster import Cluster
 from chalicelib.state.instance import Hook, InstanceState, Role, Sighting
 from chalicelib.state.node import Node
@@ -83,22 +83,22 @@ class Sent:
     id: str
     manager: str
     cluster: str
-    task: Task
+    task: AgentTask
     arguments: Arguments
     seconds: int
     at: float
 
 
 USUAL = {
-    Task.INIT: Fate.JOINED,
-    Task.PROMOTE: Fate.PROMOTED,
-    Task.DEMOTE: Fate.DEMOTED,
-    Task.RECOVER: Fate.JOINED,
-    Task.JOIN: Fate.JOINED,
-    Task.ACTIVATE: Fate.ACTIVE,
-    Task.EVACUATE: Fate.SAFE,
-    Task.GIVE_BACK: Fate.ACTIVE,
-    Task.LEAVE: Fate.REMOVED,
+    AgentTask.INIT: Fate.JOINED,
+    AgentTask.PROMOTE: Fate.PROMOTED,
+    AgentTask.DEMOTE: Fate.DEMOTED,
+    AgentTask.RECOVER: Fate.JOINED,
+    AgentTask.JOIN: Fate.JOINED,
+    AgentTask.ACTIVATE: Fate.ACTIVE,
+    AgentTask.EVACUATE: Fate.SAFE,
+    AgentTask.GIVE_BACK: Fate.ACTIVE,
+    AgentTask.LEAVE: Fate.REMOVED,
 }
 
 
@@ -115,7 +115,7 @@ class FakeHosts:
     throttled: int = 0  # so many of the next calls are refused
     lagging: int = 0  # so many of the next answers are not up to date
     fates: dict[str, Fate] = field(default_factory=dict)
-    answers: dict[Task, Result] = field(default_factory=dict)  # in place of the usual ones
+    answers: dict[AgentTask, Result] = field(default_factory=dict)  # in place of the usual ones
     sent: list[Sent] = field(default_factory=list)
     count: int = 0
     cancelled: set[str] = field(default_factory=set)
@@ -126,7 +126,7 @@ class FakeHosts:
         return frozenset(instances) - self.unreachable
 
     def send(
-        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+        self, hosts: tuple[str, ...], cluster: str, task: AgentTask, arguments: Arguments, seconds: int
     ) -> str:
         self._throttle()
         self.pause()
@@ -170,10 +170,10 @@ class FakeHosts:
         usual = USUAL.get(sent.task, Fate.ACTIVE)
         reports = tuple(
             NodeReport(
-                subject.instance, f"node{subject.instance[-3:]}", self.fates.get(subject.instance, usual)
+                target.instance, f"node{target.instance[-3:]}", self.fates.get(target.instance, usual)
             )
-            for subject in sent.arguments.subjects
-            if sent.task is not Task.JOIN or subject.instance == sent.manager
+            for target in sent.arguments.targets
+            if sent.task is not AgentTask.JOIN or target.instance == sent.manager
         )
         return Result(sent.task, ok=True, nodes=reports)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.events import Answer
 from chalicelib.protocol.codec import encode_result
-from chalicelib.protocol.messages import SHORT, Fate, Listing, NodeReport, Result, Subject, Task
+from chalicelib.protocol.messages import SHORT, AgentTask, Fate, Listing, NodeReport, Result, Target
 from chalicelib.state.instance import Role
 from chalicelib.state.job import Errand
 from chalicelib.state.lifecycle import PLACES
@@ -30,7 +30,7 @@ class LivingHosts(FakeHosts):
     voters: Voters = field(default_factory=Voters)
     results: dict[tuple[str, str], Answer] = field(default_factory=dict)
     fails: Iterator[bool] = field(default_factory=lambda: itertools.repeat(False))
-    failing: set[Task] = field(default_factory=set)  # always
+    failing: set[AgentTask] = field(default_factory=set)  # always
     ends: Callable[[Sent], None] = lambda _: None
     alive: Callable[[str], bool] = lambda _: True
     tagged: Callable[[str], Role] = lambda _: Role.WORKER
@@ -38,13 +38,13 @@ class LivingHosts(FakeHosts):
     errands: Callable[[], tuple[Errand, ...]] = lambda: ()
 
     def send(
-        self, hosts: tuple[str, ...], cluster: str, task: Task, arguments: Arguments, seconds: int
+        self, hosts: tuple[str, ...], cluster: str, task: AgentTask, arguments: Arguments, seconds: int
     ) -> str:
         if task not in PLACES:
             claimed = [errand for errand in self.errands() if (errand.task, errand.manager) == (task, *hosts)]
             assert [(errand.open, errand.command) for errand in claimed] == [(True, "")], "claimed, then sent"
-        for subject in arguments.subjects if task in PLACES else ():
-            node = self.records(subject.instance)
+        for target in arguments.targets if task in PLACES else ():
+            node = self.records(target.instance)
             assert node is not None, "intent comes before the command"
             assert node.task is task, "nothing is sent that no record is open for"
         command = super().send(hosts, cluster, task, arguments, seconds)
@@ -64,40 +64,40 @@ class LivingHosts(FakeHosts):
         """The command ends now."""
         comment = f"{sent.task.value} {sent.cluster}"
         # Looks draw nothing: they come in step with other commands, which then would fail for ever.
-        unlucky = sent.task is not Task.INSPECT and next(self.fails)
+        unlucky = sent.task is not AgentTask.INSPECT and next(self.fails)
         broken = sent.task in self.failing or unlucky or not self.alive(sent.manager)
         if broken or not self._managed(sent):
             self.results[sent.id, sent.manager] = Answer("Failed", comment, "", "swarmkeeper: it broke\n")
             return
-        if sent.task is Task.INSPECT:
+        if sent.task is AgentTask.INSPECT:
             output = encode_result(Result(sent.task, ok=True, listing=self._listing()))
             self.results[sent.id, sent.manager] = Answer("Success", comment, output)
             return
-        mine = [one.instance for one in sent.arguments.subjects]
+        mine = [one.instance for one in sent.arguments.targets]
         reports = tuple(
             NodeReport(name, node_of(name), self._fate(sent, name))
             for name in mine
-            if sent.task is not Task.JOIN or name == sent.manager
+            if sent.task is not AgentTask.JOIN or name == sent.manager
         )
         output = encode_result(Result(sent.task, ok=True, nodes=reports))
         self.results[sent.id, sent.manager] = Answer("Success", comment, output)
 
     def _listing(self) -> Listing:
         dead = (name for name in sorted(self.swarm) if name in self.left or not self.alive(name))
-        down = tuple(Subject(name, "10.0.9.9", node_of(name)) for name in dead)
+        down = tuple(Target(name, "10.0.9.9", node_of(name)) for name in dead)
         ids = tuple(node_of(name)[:SHORT] for name in self.swarm)
         return Listing(len(self.swarm), down, ids=ids)
 
     def _managed(self, sent: Sent) -> bool:
         """The swarm can change anything at all, and the task is on a manager if it has to be."""
-        anywhere = sent.task in (Task.JOIN, Task.INIT)
+        anywhere = sent.task in (AgentTask.JOIN, AgentTask.INIT)
         return self.voters.quorum and (anywhere or sent.manager in self.voters.votes)
 
     def _fate(self, sent: Sent, name: str) -> Fate:
         if sent.task not in PLACES:
             return USUAL[sent.task]
         manages = self.tagged(name) is Role.MANAGER
-        if sent.task is Task.JOIN:
+        if sent.task is AgentTask.JOIN:
             if name in self.left or name not in self.swarm:
                 self.swarm[name] = "drain"
             self.left.discard(name)
@@ -107,16 +107,16 @@ class LivingHosts(FakeHosts):
         if name not in self.swarm:
             return Fate.ABSENT
         alive = self.alive(name) and name not in self.left
-        if sent.task is Task.LEAVE:
+        if sent.task is AgentTask.LEAVE:
             return self._leaves(sent, name, alive=alive)
         if not alive:
-            return Fate.DOWN if sent.task is Task.EVACUATE else Fate.UNFINISHED
-        if sent.task is Task.ACTIVATE and manages and not self.voters.promote(name):
+            return Fate.DOWN if sent.task is AgentTask.EVACUATE else Fate.UNFINISHED
+        if sent.task is AgentTask.ACTIVATE and manages and not self.voters.promote(name):
             return Fate.UNFINISHED
-        self.swarm[name] = "drain" if sent.task is Task.EVACUATE else "active"
-        if sent.task is Task.EVACUATE:
+        self.swarm[name] = "drain" if sent.task is AgentTask.EVACUATE else "active"
+        if sent.task is AgentTask.EVACUATE:
             self.voters.demote(name, sent.manager)  # an evacuation is over also where that may not be
-        return Fate.SAFE if sent.task is Task.EVACUATE else Fate.ACTIVE
+        return Fate.SAFE if sent.task is AgentTask.EVACUATE else Fate.ACTIVE
 
     def _leaves(self, sent: Sent, name: str, *, alive: bool) -> Fate:
         if alive:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.admin.calls import call
-from chalicelib.protocol.messages import Balance, Result, SpreadReport, Task
+from chalicelib.protocol.messages import AgentTask, Balance, Result, SpreadReport
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import Lab
 from tests.unit.chalicelib.support.stories import end, state, tick
@@ -20,13 +20,15 @@ SPREAD = SpreadReport(
     plan={"a": 3, "b": 3, "c": 3},
     after={"a": 3, "b": 3, "c": 3},
 )
-MOVED = Result(Task.REBALANCE, ok=True, spreads=(SPREAD,))
+MOVED = Result(AgentTask.REBALANCE, ok=True, spreads=(SPREAD,))
 FAILED = Result(
-    Task.REBALANCE, ok=False, spreads=(SpreadReport("web", Balance.FAILED, reason="its tasks do not start"),)
+    AgentTask.REBALANCE,
+    ok=False,
+    spreads=(SpreadReport("web", Balance.FAILED, reason="its tasks do not start"),),
 )
-LATER = Result(Task.REBALANCE, ok=True, facts={"reason": "the last one ended 30 s ago"}, wait=270)
+LATER = Result(AgentTask.REBALANCE, ok=True, facts={"reason": "the last one ended 30 s ago"}, wait=270)
 RAISED = Result(
-    Task.REBALANCE,
+    AgentTask.REBALANCE,
     ok=False,
     spreads=(SpreadReport("web", Balance.FAILED, reason="its own update is paused"),),
     wait=300,
@@ -39,5 +41,5 @@ def given_back(lab: Lab, name: str) -> None:
     end(lab, lab.hosts.sent[-1])
     tick(lab)
     assert state(lab, name) is NodeState.RETURNING
-    end(lab, next(sent for sent in reversed(lab.hosts.sent) if sent.task is Task.GIVE_BACK))
+    end(lab, next(sent for sent in reversed(lab.hosts.sent) if sent.task is AgentTask.GIVE_BACK))
     assert state(lab, name) is NodeState.IN_SERVICE

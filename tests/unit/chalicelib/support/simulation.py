@@ -25,7 +25,7 @@ from chalicelib.events import (
     Tick,
 )
 from chalicelib.pipeline import handle
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.instance import UP, Hook, InstanceState, Role, Sighting, Transition
 from chalicelib.state.job import Errand
 from chalicelib.state.lifecycle import LEGAL, NodeState
@@ -104,9 +104,9 @@ class Life:
 
     def _was_sent(self, name: str, begin: float, end: float) -> None:
         assert any(
-            sent.task is Task.EVACUATE
+            sent.task is AgentTask.EVACUATE
             and begin <= sent.at <= end
-            and name in {subject.instance for subject in sent.arguments.subjects}
+            and name in {target.instance for target in sent.arguments.targets}
             for sent in self.hosts.sent
         ), f"{name} was warned at {begin}, and nothing was sent"
 

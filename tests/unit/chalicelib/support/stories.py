@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.events import InstanceStateChanged, InvocationEnded, SpotInterruptionWarning, Tick
 from chalicelib.pipeline import handle
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.job import Errand
 from tests.unit.chalicelib.support.fakes import START, WORKER
 from tests.unit.chalicelib.support.samples import sample
@@ -42,11 +42,11 @@ def state(lab: Lab, name: str = WORKER) -> NodeState:
     return lab.node(name).state
 
 
-def errand(lab: Lab, task: Task) -> Errand:
+def errand(lab: Lab, task: AgentTask) -> Errand:
     """The cluster's errand, which must exist."""
     return next(one for one in lab.store.errands("blue") if one.task is task)
 
 
-def commands(lab: Lab, task: Task) -> list[tuple[str, float]]:
+def commands(lab: Lab, task: AgentTask) -> list[tuple[str, float]]:
     """Who was sent a task, and when."""
     return [(sent.manager, sent.at) for sent in lab.hosts.sent if sent.task is task]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.protocol.messages import Fate, NodeReport, Result, ServiceReport, Task, Way
+from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result, ServiceReport, Way
 from tests.lab.demo.report.story import Beat, Kind, beat_of, result_in_short
 from tests.lab.observe.timeline import Line, Source
 
@@ -78,6 +78,6 @@ def test_what_tells_nothing_is_left_out(line: Line) -> None:
 def test_a_result_is_told_in_one_line() -> None:
     nodes = (NodeReport("i-0123456789abcdef0", "d", Fate.SAFE, seconds=6.26),)
     services = (ServiceReport("web", 2, Way.START_FIRST, 6.0), ServiceReport("agents", 1, Way.GLOBAL, 6.2))
-    told = result_in_short(Result(Task.EVACUATE, True, nodes, services))
+    told = result_in_short(Result(AgentTask.EVACUATE, True, nodes, services))
     assert told == "evacuate: i-0123456789abcdef0 safe after 6.3 s: web 2 start-first, agents 1 global"
-    assert result_in_short(Result(Task.LEAVE, False, error="no leader")) == "leave: no leader"
+    assert result_in_short(Result(AgentTask.LEAVE, False, error="no leader")) == "leave: no leader"

@@ -23,7 +23,7 @@ from chalicelib.events import (
     Tick,
 )
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.messages import Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
 from chalicelib.state.cluster import Cluster
 from chalicelib.state.instance import InstanceState, Role
@@ -35,8 +35,8 @@ from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
 HINT = RebalanceRecommended(START, WORKER)
 WARNING = SpotInterruptionWarning(START, WORKER)
-SAFE = Result(Task.EVACUATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.SAFE),))
-ACTIVE = Result(Task.ACTIVATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.ACTIVE),))
+SAFE = Result(AgentTask.EVACUATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.SAFE),))
+ACTIVE = Result(AgentTask.ACTIVATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.ACTIVE),))
 HINTED = a_node(
     state=NodeState.EVACUATING,
     since=START - 9,
@@ -159,7 +159,7 @@ def test_only_an_announced_end_can_turn_out_to_be_none(
     node = after(event, a_cluster(a_node()))
     assert node is not None
     assert (node.announced, node.back > 0) == (announced, for_a_while)
-    ended = CommandFinished(START + 9, "c", "m", Task.EVACUATE, "Success", SAFE)
+    ended = CommandFinished(START + 9, "c", "m", AgentTask.EVACUATE, "Success", SAFE)
     empty = after(ended, a_cluster(node.sent("c", "m", due=START)))
     assert empty is not None
     assert (empty.state, empty.announced) == (NodeState.EVACUATED, announced)
@@ -245,7 +245,9 @@ def test_a_drill_that_comes_late_has_its_time_all_the_same() -> None:
 
 def test_a_drilled_manager_says_so_until_it_is_in_service_again() -> None:
     node = a_node(state=NodeState.RETURNING, role=Role.MANAGER, drill=True, command="c", manager="m")
-    ended = CommandFinished(START, "c", "m", Task.GIVE_BACK, "Success", replace(ACTIVE, task=Task.GIVE_BACK))
+    ended = CommandFinished(
+        START, "c", "m", AgentTask.GIVE_BACK, "Success", replace(ACTIVE, task=AgentTask.GIVE_BACK)
+    )
     node = after(ended, a_cluster(node)) or node
     assert (node.state, node.drill) == (NodeState.ACTIVATING, True)
     failing = replace(node, attempts=12, due=START)
@@ -253,7 +255,7 @@ def test_a_drilled_manager_says_so_until_it_is_in_service_again() -> None:
         action for action in decide(Tick(), a_cluster(failing)).actions if isinstance(action, Raise)
     )
     assert raised.incident.drill
-    ended = CommandFinished(START, "c", "m", Task.ACTIVATE, "Success", ACTIVE)
+    ended = CommandFinished(START, "c", "m", AgentTask.ACTIVATE, "Success", ACTIVE)
     served = after(ended, a_cluster(node.sent("c", "m", due=START)))
     assert served is not None
     assert (served.state, served.drill) == (NodeState.IN_SERVICE, False)

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.actions import Dispatch, Move
 from chalicelib.events import CommandFinished
-from chalicelib.protocol.messages import Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide, retry
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
@@ -15,19 +15,19 @@ from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 COMMAND, MANAGER = "c-1", "i-00000000000000001"
 
 
-def out(task: Task, **changes: object) -> Node:
+def out(task: AgentTask, **changes: object) -> Node:
     """A node for which a command is out: a join runs on the instance itself."""
-    state = NodeState.JOINING if task is Task.JOIN else NodeState.ACTIVATING
-    host = WORKER if task is Task.JOIN else MANAGER
+    state = NodeState.JOINING if task is AgentTask.JOIN else NodeState.ACTIVATING
+    host = WORKER if task is AgentTask.JOIN else MANAGER
     given = {"state": state, "since": START - 5, "command": COMMAND, "manager": host, "attempts": 1}
     return a_node(**{**given, **changes})
 
 
 def ended(
-    task: Task, report: NodeReport | None = None, error: str = "", failure: str = ""
+    task: AgentTask, report: NodeReport | None = None, error: str = "", failure: str = ""
 ) -> CommandFinished:
     result = None if failure else Result(task, ok=not error, nodes=(report,) if report else (), error=error)
-    host = WORKER if task is Task.JOIN else MANAGER
+    host = WORKER if task is AgentTask.JOIN else MANAGER
     return CommandFinished(START, COMMAND, host, task, "Success", result, failure)
 
 
@@ -38,35 +38,35 @@ def after(node: Node, event: CommandFinished) -> Node:
 
 
 def test_a_joined_node_is_activated_at_once_under_the_node_id_that_it_has() -> None:
-    event = ended(Task.JOIN, NodeReport(WORKER, "abc", Fate.JOINED))
-    node = out(Task.JOIN)
+    event = ended(AgentTask.JOIN, NodeReport(WORKER, "abc", Fate.JOINED))
+    node = out(AgentTask.JOIN)
     found = after(node, event)
     assert (found.state, found.node, found.due, found.command) == (NodeState.ACTIVATING, "abc", START, "")
     assert Dispatch(WORKER) in decide(event, a_cluster(node)).actions
 
 
 def test_an_active_node_is_in_service_and_nothing_is_left_to_do() -> None:
-    event = ended(Task.ACTIVATE, NodeReport(WORKER, "abc", Fate.ACTIVE))
-    found = after(out(Task.ACTIVATE, node="abc"), event)
+    event = ended(AgentTask.ACTIVATE, NodeReport(WORKER, "abc", Fate.ACTIVE))
+    found = after(out(AgentTask.ACTIVATE, node="abc"), event)
     assert (found.state, found.node, found.fate) == (NodeState.IN_SERVICE, "abc", "active")
     assert found.due is None
 
 
 def test_a_node_that_no_manager_lists_joins_anew_and_is_told_which_node_it_is_not() -> None:
-    event = ended(Task.ACTIVATE, NodeReport(WORKER, "abc", Fate.ABSENT, "the swarm lists no node abc"))
-    found = after(out(Task.ACTIVATE, node="abc"), event)
+    event = ended(AgentTask.ACTIVATE, NodeReport(WORKER, "abc", Fate.ABSENT, "the swarm lists no node abc"))
+    found = after(out(AgentTask.ACTIVATE, node="abc"), event)
     assert (found.state, found.node) == (NodeState.JOINING, "abc")
     assert found.due == START + retry.pause(1, WORKER)
-    assert found.subject.node == "abc"
+    assert found.target.node == "abc"
     assert found.reason == "the swarm lists no node abc: it joins anew"
 
 
-@pytest.mark.parametrize("task", [Task.JOIN, Task.ACTIVATE])
+@pytest.mark.parametrize("task", [AgentTask.JOIN, AgentTask.ACTIVATE])
 @pytest.mark.parametrize(
     ("error", "failure"), [("no manager takes connections", ""), ("", "TimedOut: the agent printed nothing")]
 )
 def test_what_failed_as_a_whole_is_tried_again_with_the_hosts_own_reason(
-    task: Task, error: str, failure: str
+    task: AgentTask, error: str, failure: str
 ) -> None:
     node = out(task)
     found = after(node, ended(task, error=error, failure=failure))
@@ -76,13 +76,13 @@ def test_what_failed_as_a_whole_is_tried_again_with_the_hosts_own_reason(
 
 def test_a_node_that_is_not_ready_yet_is_looked_at_again_after_a_pause() -> None:
     report = NodeReport(WORKER, "abc", Fate.UNFINISHED, "not yet: node ip-172-31-0-14 is down")
-    found = after(out(Task.ACTIVATE, node="abc"), ended(Task.ACTIVATE, report))
+    found = after(out(AgentTask.ACTIVATE, node="abc"), ended(AgentTask.ACTIVATE, report))
     assert found.state is NodeState.ACTIVATING
     assert found.due is not None
     assert START < found.due <= START + retry.LONGEST_PAUSE
 
 
 def test_the_end_of_one_hosts_join_says_nothing_about_the_others_of_its_command() -> None:
-    other = out(Task.JOIN, instance="i-0000000000000009f", manager="i-0000000000000009f")
-    event = ended(Task.JOIN, error="no manager takes connections")
+    other = out(AgentTask.JOIN, instance="i-0000000000000009f", manager="i-0000000000000009f")
+    event = ended(AgentTask.JOIN, error="no manager takes connections")
     assert [action for action in decide(event, a_cluster(other)).actions if isinstance(action, Move)] == []

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.actions import Complete, Dispatch
 from chalicelib.events import ChangeScheduled, CommandFinished, Tick
-from chalicelib.protocol.messages import Fate, NodeReport, Result, Task
+from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
 from chalicelib.state.instance import Hook
 from chalicelib.state.lifecycle import NodeState
@@ -61,14 +61,14 @@ def test_a_change_far_ahead_is_noted_in_every_state_and_changes_no_work(state: N
 
 
 ENDS = [
-    (Task.ACTIVATE, NodeState.ACTIVATING, Fate.ACTIVE),
-    (Task.GIVE_BACK, NodeState.RETURNING, Fate.ACTIVE),
+    (AgentTask.ACTIVATE, NodeState.ACTIVATING, Fate.ACTIVE),
+    (AgentTask.GIVE_BACK, NodeState.RETURNING, Fate.ACTIVE),
 ]
 
 
 @pytest.mark.parametrize(("task", "state", "fate"), ENDS)
 def test_what_was_noted_meanwhile_is_due_once_the_node_is_in_service(
-    task: Task, state: NodeState, fate: Fate
+    task: AgentTask, state: NodeState, fate: Fate
 ) -> None:
     before = a_node(state=state, command="c", manager="m", due=START + 7, notices=(NOTICE,))
     result = Result(task, ok=True, nodes=(NodeReport(WORKER, "abc", fate),))

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.actions import Ask, Dispatch, Move, Plan, Raise
 from chalicelib.events import CommandRunning, Tick
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.messages import Task
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import decide
 from chalicelib.state.incident import Incident
 from chalicelib.state.lifecycle import NodeState
@@ -44,7 +44,7 @@ def test_nodes_do_not_wait_for_messages_and_one_tick_makes_up_for_a_few() -> Non
 
 def test_each_command_that_is_out_too_long_is_asked_for_once() -> None:
     plan = decide(Tick(), a_cluster(OUT, replace(OUT, instance=WORKER_2)))
-    ask = Ask("c-1", MANAGERS[0], Task.EVACUATE)
+    ask = Ask("c-1", MANAGERS[0], AgentTask.EVACUATE)
     assert plan == Plan("2 overdue: 0 to send, 1 commands to ask for", (ask,), overdue(2))
 
 

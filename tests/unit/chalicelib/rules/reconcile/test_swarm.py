@@ -10,7 +10,7 @@ import pytest
 from chalicelib.actions import Enrol, Move, MoveErrand, Plan, Raise, Send
 from chalicelib.events import CommandFinished, Tick
 from chalicelib.protocol.codec import encode_arguments, encode_result
-from chalicelib.protocol.messages import Arguments, Listing, Result, Subject, Task
+from chalicelib.protocol.messages import AgentTask, Arguments, Listing, Result, Target
 from chalicelib.rules import decide
 from chalicelib.state.cluster import Cluster
 from chalicelib.state.job import Errand, Stage
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 M1 = MANAGERS[0]
 LOOK = Errand(
-    task=Task.INSPECT, since=START, due=START + 30, command="c-1", manager=M1, attempts=1, automatic=True
+    task=AgentTask.INSPECT, since=START, due=START + 30, command="c-1", manager=M1, attempts=1, automatic=True
 )
-DONE = replace(LOOK, stage=Stage.DONE, due=None, arguments=encode_arguments(Arguments(look=7)))
+DONE = replace(LOOK, stage=Stage.DONE, due=None, arguments=encode_arguments(Arguments(inspection=7)))
 SERVED = a_node(node="n1", since=START - 3600)
 OTHERS = tuple(a_node(instance=instance(100 + n), node=f"m{n}", since=START - 3600) for n in range(4))
 IDS = tuple(node.node for node in OTHERS)
-DEAD = Subject(WORKER, "10.0.0.10", "n1")
+DEAD = Target(WORKER, "10.0.0.10", "n1")
 
 
-def looking(*nodes: Node, before: tuple[Subject, ...] = (), **changes: object) -> Cluster:
+def looking(*nodes: Node, before: tuple[Target, ...] = (), **changes: object) -> Cluster:
     """A cluster whose look is out, with these nodes and the OTHERS; ``before`` was down in the last one."""
-    last = encode_result(Result(Task.INSPECT, ok=True, listing=Listing(5, before, ids=IDS)))
+    last = encode_result(Result(AgentTask.INSPECT, ok=True, listing=Listing(5, before, ids=IDS)))
     errand = replace(LOOK, **({"result": last} | changes))  # type: ignore[arg-type]
     return replace(a_cluster(*nodes, *OTHERS, now=START + 5), errands=(errand,))
 
 
-def seen(cluster: Cluster, down: tuple[Subject, ...] = (), ids: tuple[str, ...] = IDS, **part: int) -> Plan:
+def seen(cluster: Cluster, down: tuple[Target, ...] = (), ids: tuple[str, ...] = IDS, **part: int) -> Plan:
     """The plan for the end of the look."""
-    result = Result(Task.INSPECT, ok=True, listing=Listing(5, down, ids=ids, **part))
-    return decide(CommandFinished(START + 5, "c-1", M1, Task.INSPECT, "Success", result), cluster)
+    result = Result(AgentTask.INSPECT, ok=True, listing=Listing(5, down, ids=ids, **part))
+    return decide(CommandFinished(START + 5, "c-1", M1, AgentTask.INSPECT, "Success", result), cluster)
 
 
 def moved(plan: Plan) -> list[tuple[NodeState, str]]:
@@ -136,8 +136,8 @@ def test_a_dead_node_of_an_instance_that_is_gone_leaves_by_its_exact_id() -> Non
     gone = replace(SERVED, state=NodeState.GONE, node="n2", address="")
     plan = seen(looking(gone, before=(DEAD,)), (DEAD,))
     (move,) = (step for step in plan.actions if isinstance(step, Move))
-    subject = replace(DEAD, version=move.after.version)
-    assert (move.after.state, move.after.subject) == (NodeState.LEAVING, subject)
+    target = replace(DEAD, version=move.after.version)
+    assert (move.after.state, move.after.target) == (NodeState.LEAVING, target)
     assert move.after.due == START + 5
 
 
@@ -146,8 +146,8 @@ def test_a_dead_node_of_an_instance_without_a_record_is_enrolled_to_leave() -> N
     (enrol,) = (step for step in plan.actions if isinstance(step, Enrol))
     (enrolled,) = enrol.nodes
     assert not enrol.at_home, "EC2 may show it in another cluster, which is to hear of it"
-    subject = replace(DEAD, version=1)
-    assert (enrolled.state, enrolled.subject, enrolled.version) == (NodeState.LEAVING, subject, 1)
+    target = replace(DEAD, version=1)
+    assert (enrolled.state, enrolled.target, enrolled.version) == (NodeState.LEAVING, target, 1)
     assert (enrolled.due, enrolled.expires) == (START + 5, None)
     assert [type(step) for step in seen(looking(), (DEAD,)).actions] == [MoveErrand], "not after one look"
 
@@ -194,7 +194,7 @@ def test_a_look_follows_the_last_one_in_the_next_period_and_asks_another_manager
     assert send == Send(begun.after)
     after = begun.after
     assert (after.since, after.manager, after.command, after.attempts) == (START + 300, M1, "", 0)
-    assert after.arguments == encode_arguments(Arguments(look=8))
+    assert after.arguments == encode_arguments(Arguments(inspection=8))
 
 
 def test_two_looks_are_never_close_to_each_other() -> None:
