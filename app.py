@@ -12,11 +12,11 @@ from chalicelib.events import (
     HealthNotice,
     InstanceStateChanged,
     InvocationEnded,
-    LaunchHeld,
+    LaunchLifecycleAction,
     RebalanceRecommended,
     SpotInterruptionWarning,
     SpotRequestFulfilled,
-    TerminationHeld,
+    TerminateLifecycleAction,
     Tick,
 )
 from chalicelib.pipeline import handle
@@ -66,16 +66,16 @@ def on_fleet_failed(event: CloudWatchEvent) -> list[str]:
     return handle(FleetFailed, event.to_dict())
 
 
-@app.on_cw_event(LaunchHeld.PATTERN)
+@app.on_cw_event(LaunchLifecycleAction.PATTERN)
 def on_launch_held(event: CloudWatchEvent) -> list[str]:
     """An Auto Scaling group waits for a new instance: join it, then let the group go on."""
-    return handle(LaunchHeld, event.to_dict())
+    return handle(LaunchLifecycleAction, event.to_dict())
 
 
-@app.on_cw_event(TerminationHeld.PATTERN)
+@app.on_cw_event(TerminateLifecycleAction.PATTERN)
 def on_termination_held(event: CloudWatchEvent) -> list[str]:
     """An Auto Scaling group waits before it ends an instance: evacuate it, then let the group go on."""
-    return handle(TerminationHeld, event.to_dict())
+    return handle(TerminateLifecycleAction, event.to_dict())
 
 
 @app.on_cw_event(HealthNotice.PATTERN)

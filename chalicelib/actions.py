@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from chalicelib.events import Event
     from chalicelib.protocol.messages import AgentTask
     from chalicelib.state.incident import Incident
-    from chalicelib.state.instance import Hook
-    from chalicelib.state.job import Errand
+    from chalicelib.state.instance import LifecycleAction
+    from chalicelib.state.job import Job
     from chalicelib.state.node import Node
 
 
-class Verdict(StrEnum):
+class LifecycleResult(StrEnum):
     """What Auto Scaling shall do with an instance that it holds."""
 
     CONTINUE = "CONTINUE"
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Enrol:
+class Register:
     """Begin the records of instances that were not known; one that exists stays as it is.
 
     ``at_home``: EC2 shows them in this cluster, so what is told of them from now on is its business.
@@ -38,7 +38,7 @@ class Enrol:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class ReplaceRecord:
     """Replace a record, if it is still the one that was decided on."""
 
     before: Node
@@ -53,7 +53,7 @@ class RecordManagers:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordHomes:
+class RecordOwners:
     """Remember which cluster these fleets work for."""
 
     fleets: tuple[str, ...]
@@ -89,19 +89,19 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Complete lifecycle actions of an instance, each with its verdict, then take them off the record."""
+    """Complete lifecycle actions of an instance, each with its result, then take them off the record."""
 
-    verdicts: tuple[tuple[Hook, Verdict], ...]
-    move: Move | None
+    results: tuple[tuple[LifecycleAction, LifecycleResult], ...]
+    move: ReplaceRecord | None
     instance: str
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """Have Auto Scaling wait longer for an instance whose work goes on, and record it."""
 
-    hooks: tuple[Hook, ...]
-    move: Move
+    hooks: tuple[LifecycleAction, ...]
+    move: ReplaceRecord
 
     @property
     def instance(self) -> str:
@@ -110,7 +110,7 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
-class Raise:
+class Notify:
     """Tell people of an incident, once."""
 
     incident: Incident
@@ -125,54 +125,54 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class SetConduct:
-    """Treat the cluster otherwise from now on: fields of conduct.Conduct and their new values."""
+    """Treat the cluster otherwise from now on: fields of settings.ClusterSettings and their new values."""
 
     changes: Mapping[str, str | bool | float]
 
 
 @dataclass(frozen=True, slots=True)
-class MoveErrand:
-    """Replace an errand (None: there was none), if it is still the one that was decided on."""
+class ReplaceJob:
+    """Replace an job (None: there was none), if it is still the one that was decided on."""
 
-    before: Errand | None
-    after: Errand
+    before: Job | None
+    after: Job
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Have a manager run an errand, as it is recorded."""
+    """Have a manager run an job, as it is recorded."""
 
-    errand: Errand
+    job: Job
 
 
 Action = (
-    Enrol
-    | Move
+    Register
+    | ReplaceRecord
     | RecordManagers
-    | RecordHomes
+    | RecordOwners
     | NoteHost
     | Dispatch
     | Ask
     | Complete
-    | Beat
-    | Raise
+    | Heartbeat
+    | Notify
     | Forget
     | SetConduct
-    | MoveErrand
+    | ReplaceJob
     | Send
 )
 # These reach no swarm: records, and a group's patience. Of an incident people hear after the pause (tell.py).
 SILENT = (
-    Enrol,
-    Move,
+    Register,
+    ReplaceRecord,
     RecordManagers,
-    RecordHomes,
+    RecordOwners,
     NoteHost,
     Forget,
     SetConduct,
-    MoveErrand,
-    Raise,
-    Beat,
+    ReplaceJob,
+    Notify,
+    Heartbeat,
 )
 
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, assert_never
 from chalicelib import observability
 from chalicelib.actions import (
     Ask,
-    Beat,
     Code,
     Complete,
     Dispatch,
-    Enrol,
     Forget,
-    Move,
-    MoveErrand,
+    Heartbeat,
     NoteHost,
+    Notify,
     Outcome,
-    Raise,
-    RecordHomes,
     RecordManagers,
+    RecordOwners,
+    Register,
+    ReplaceJob,
+    ReplaceRecord,
     Send,
     SetConduct,
 )
@@ -32,7 +32,7 @@ from chalicelib.notify import tell
 if TYPE_CHECKING:
     from chalicelib.actions import Action, Plan
     from chalicelib.adapters.ports import World
-    from chalicelib.state.job import Errand
+    from chalicelib.state.job import Job
 
 
 def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], list[Exception]]:
@@ -64,11 +64,11 @@ def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], 
 def target(action: Action) -> str:
     """The instance that an action is about; "" for none."""
     match action:
-        case Move(_, after):
+        case ReplaceRecord(_, after):
             return after.instance
-        case MoveErrand(_, errand):
-            return errand.instance or errand.manager
-        case Raise(incident):
+        case ReplaceJob(_, job):
+            return job.instance or job.manager
+        case Notify(incident):
             return incident.instance
         case Dispatch():
             return ""  # it sends whatever is open
@@ -79,7 +79,15 @@ def target(action: Action) -> str:
 def perform(action: Action, cluster: str, world: World) -> Outcome:
     """Do it. Failures that are to be expected are in the outcome, all others are raised."""
     match action:
-        case Enrol() | Move() | RecordManagers() | RecordHomes() | NoteHost() | Forget() | SetConduct():
+        case (
+            Register()
+            | ReplaceRecord()
+            | RecordManagers()
+            | RecordOwners()
+            | NoteHost()
+            | Forget()
+            | SetConduct()
+        ):
             return _record(action, cluster, world)
         case Dispatch():
             return dispatch(cluster, action, world)
@@ -87,34 +95,34 @@ def perform(action: Action, cluster: str, world: World) -> Outcome:
             return _ask(action, world)
         case Complete():
             return _complete(action, world)
-        case Beat():
+        case Heartbeat():
             return _beat(action, world)
-        case Raise(incident):
+        case Notify(incident):
             return tell(cluster, incident, world)
-        case MoveErrand(before, after):
+        case ReplaceJob(before, after):
             return _move_errand(cluster, before, after, world)
-        case Send(errand):
-            return send(cluster, errand, world)
+        case Send(job):
+            return send(cluster, job, world)
         case _:
             assert_never(action)
 
 
 def _record(
-    action: Enrol | Move | RecordManagers | RecordHomes | NoteHost | Forget | SetConduct,
+    action: Register | ReplaceRecord | RecordManagers | RecordOwners | NoteHost | Forget | SetConduct,
     cluster: str,
     world: World,
 ) -> Outcome:
     match action:
-        case Enrol(nodes, at_home):
-            world.store.enrol(nodes, at_home=at_home)
-            return Outcome(detail=f"{len(nodes)} enrolled")
-        case Move():
+        case Register(nodes, at_home):
+            world.store.register(nodes, at_home=at_home)
+            return Outcome(detail=f"{len(nodes)} registered")
+        case ReplaceRecord():
             return _move(action, world)
         case RecordManagers(managers):
             world.store.record_managers(cluster, managers)
             return Outcome(detail=f"managers are {', '.join(managers) or 'none'}")
-        case RecordHomes(fleets):
-            world.store.record_homes(cluster, fleets)
+        case RecordOwners(fleets):
+            world.store.record_owners(cluster, fleets)
             return Outcome(detail=f"fleets of the cluster: {', '.join(fleets)}")
         case NoteHost(manager, healthy):
             note_host(cluster, manager, world, healthy=healthy)
@@ -123,21 +131,21 @@ def _record(
             world.store.forget(cluster, key)
             return Outcome(detail=f"{key} is forgotten")
         case SetConduct(changes):
-            world.store.set_conduct(cluster, changes)
+            world.store.update_settings(cluster, changes)
             return Outcome(detail=f"set: {', '.join(changes)}")
         case _:
             assert_never(action)
 
 
-def _move(move: Move, world: World) -> Outcome:
+def _move(move: ReplaceRecord, world: World) -> Outcome:
     before, after = move.before, move.after
-    if world.store.move(before, after):
+    if world.store.replace_record(before, after):
         return Outcome(detail=f"{before.instance}: {before.state} -> {after.state}")
     return Outcome(Code.LOST_RACE, f"{before.instance} was changed meanwhile")
 
 
-def _move_errand(cluster: str, before: Errand | None, after: Errand, world: World) -> Outcome:
-    if world.store.move_errand(cluster, before, after):
+def _move_errand(cluster: str, before: Job | None, after: Job, world: World) -> Outcome:
+    if world.store.replace_job(cluster, before, after):
         return Outcome(detail=f"{after.task.value}: {before.stage if before else 'new'} -> {after.stage}")
     return Outcome(Code.LOST_RACE, f"{after.task.value} was changed meanwhile")
 
@@ -158,8 +166,8 @@ def _ask(action: Ask, world: World) -> Outcome:
 def _complete(action: Complete, world: World) -> Outcome:
     """First Auto Scaling, then the record: a crash in between completes twice, which is once."""
     try:
-        for hook, verdict in action.verdicts:
-            world.fleet.complete(action.instance, hook, verdict)
+        for hook, result in action.results:
+            world.fleet.complete(action.instance, hook, result)
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"the lifecycle action stays open, the tick tries again: {error}")
     if action.move:
@@ -167,10 +175,10 @@ def _complete(action: Complete, world: World) -> Outcome:
     return Outcome(detail=f"{action.instance}: completed")
 
 
-def _beat(action: Beat, world: World) -> Outcome:
+def _beat(action: Heartbeat, world: World) -> Outcome:
     try:
         for hook in action.hooks:
-            world.fleet.beat(action.instance, hook)
+            world.fleet.heartbeat(action.instance, hook)
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"no heartbeat, the next tick tries again: {error}")
     return _move(action.move, world)

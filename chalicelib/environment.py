@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Environment:
     """What each function is told.
 
     ``table``: the DynamoDB table; ``notice``: seconds between a Spot warning's time and the end;
@@ -24,12 +24,14 @@ class Settings:
     topic: str = ""
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Settings from TABLE, NOTICE_SECONDS and TOPIC; raises SettingError naming the variable."""
+def from_environment(environment: Mapping[str, str]) -> Environment:
+    """The environment: TABLE, NOTICE_SECONDS and TOPIC; raises SettingError naming the variable."""
     table = environment.get("TABLE", "")
     if not table:
         raise SettingError("TABLE is not set: give the table's name under environment_variables of the stage")
-    return Settings(table, _seconds(environment.get("NOTICE_SECONDS", "120")), environment.get("TOPIC", ""))
+    return Environment(
+        table, _seconds(environment.get("NOTICE_SECONDS", "120")), environment.get("TOPIC", "")
+    )
 
 
 def _seconds(text: str) -> float:

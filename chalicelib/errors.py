@@ -21,7 +21,7 @@ class AgentMissingError(SwarmkeeperError):
     """No agent was published with this deployment."""
 
 
-class CensusLateError(SwarmkeeperError):
+class DiscoveryLateError(SwarmkeeperError):
     """Whether an instance belongs to a cluster could not be found out in time."""
 
 

@@ -11,9 +11,9 @@ class Metric(StrEnum):
 
     INTERRUPTIONS = "Interruptions"
     DUPLICATES = "Duplicates"
-    FOREIGN_INSTANCES = "ForeignInstances"
-    FOREIGN_FLEETS = "ForeignFleets"
-    FOREIGN_COMMANDS = "ForeignCommands"
+    UNMANAGED_INSTANCES = "ForeignInstances"
+    UNMANAGED_FLEETS = "ForeignFleets"
+    UNMANAGED_COMMANDS = "ForeignCommands"
     MALFORMED_EVENTS = "MalformedEvents"
     COMMANDS_SENT = "CommandsSent"
     COMMAND_FAILURES = "CommandFailures"

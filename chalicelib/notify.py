@@ -29,10 +29,10 @@ def tell(cluster: str, incident: Incident, world: World) -> Outcome:
         known = world.store.incident(cluster, incident.key)
         if known and (known.told or now < known.at + LEFT_TO_OTHERS):
             return Outcome(detail=f"known already: {incident.key}")
-    conduct = world.store.conduct(cluster)
-    if conduct.paused:
+    settings = world.store.settings(cluster)
+    if settings.paused:
         return Outcome(detail=f"recorded, to be told once {cluster} is resumed: {incident.what}")
-    if conduct.notify:
+    if settings.notify:
         try:
             world.messages.publish(subject(cluster, incident), text(cluster, incident))
         except RefusedError as error:

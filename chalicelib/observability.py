@@ -51,7 +51,7 @@ def malformed(error: SwarmkeeperError) -> None:
     measure("", [Measure(Metric.MALFORMED_EVENTS)])
 
 
-def foreign(metric: Metric, what: str) -> None:
+def unmanaged(metric: Metric, what: str) -> None:
     """Something that is not ours was passed over: a count, and a line for who looks closely."""
     logger.debug("not ours: %s", what)
     measure("", [Measure(metric)])

@@ -2,12 +2,12 @@
 
 An event comes in as JSON and is parsed (events.py). What is malformed is told, counted and dropped.
 Then it is found out which cluster it concerns:
-    an instance                     its home; an instance that no census saw is not ours, and for what cannot
-                                    wait (a warning, a launch, a hook) a census is taken now if need be
+    an instance                     its owner; an instance that no discovery saw is unmanaged; for what cannot
+                                    wait (a warning, a launch, a hook) a discovery is taken now if need be
     a fleet                         its home; it has one once an instance of it was seen
     the end of a command            the command's comment, if the host has a home; its output is fetched and
                                     becomes the event
-    the tick                        every cluster, after a census of EC2 has brought the records in line, and
+    the tick                        every cluster, after a discovery has brought its records in line, and
                                     every few minutes a manager's list of its swarm (rules/inspect.py)
 For each such cluster, `follow` loads what is known of it (cluster.py), lets the pure rules decide on a plan
 (rules/), logs the plan's reason, and performs its actions one by one (effects.py). Intent comes first: the
@@ -17,7 +17,7 @@ learns (the answer of a command that was asked for) is an event again and is fol
 
 After the event's own rule, every plan is closed (rules/closing.py): what a record calls for by itself,
 whatever led to it, is done too. A paused cluster's plans keep what reaches no swarm. Manual calls (calls.py)
-are events of the same kind; what they order of a cluster as a whole is an errand (errand.py), a record that
+are events of the same kind; what they order of a cluster as a whole is an job (job.py), a record that
 is sent, asked for and concluded in the same way.
 
 A crash at any point leaves a record with open work, due at a time: the tick finds it.
@@ -32,31 +32,31 @@ from chalicelib import observability
 from chalicelib.actions import Code
 from chalicelib.adapters.ports import World
 from chalicelib.adapters.wiring import connected
-from chalicelib.discovery import NOBODYS, find, missed, take
+from chalicelib.discovery import NO_CLUSTER, find, missed, take
 from chalicelib.effects import perform_all
 from chalicelib.errors import CallError, MalformedError, ThrottledError
 from chalicelib.events import (
     IN_FLIGHT,
     UNKNOWN,
     Answer,
-    CensusFailed,
-    CensusTaken,
     Change,
     ChangeScheduled,
     CommandFinished,
     CommandRunning,
-    ConductOrdered,
+    DiscoveryFailed,
     FleetFailed,
     FleetInstanceChanged,
     FleetNoted,
     HealthNotice,
+    InstancesDiscovered,
     InstanceStateChanged,
     InvocationEnded,
-    LaunchHeld,
+    LaunchLifecycleAction,
     RedriveOrdered,
+    SettingsOrdered,
     SpotInterruptionWarning,
     TaskOrdered,
-    TerminationHeld,
+    TerminateLifecycleAction,
     Tick,
     finished,
     task_and_cluster,
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 
     from chalicelib.events import Event, FleetEvent, Incoming, InstanceEvent
     from chalicelib.state.incident import Incident
-    from chalicelib.state.job import Errand
+    from chalicelib.state.job import Job
     from chalicelib.state.node import Node
 
 RACES = 5  # lost in a row before it is left to the tick
@@ -105,15 +105,20 @@ def handle(kind: type[Incoming], payload: object, world: World | None = None) ->
 def _handle_instance(event: InstanceEvent, world: World) -> list[str]:
     cluster = _home(event, world)
     if cluster is None:
-        observability.foreign(Metric.FOREIGN_INSTANCES, event.instance)
+        observability.unmanaged(Metric.UNMANAGED_INSTANCES, event.instance)
         return []
     return list(follow(event, cluster, world))
 
 
 def _home(event: InstanceEvent, world: World) -> str | None:
-    """The cluster of the event's instance. What is new or hurries does not wait for the tick's census."""
+    """The cluster of the event's instance. What is new or hurries does not wait for the tick's discovery."""
     match event:
-        case SpotInterruptionWarning() | LaunchHeld() | TerminationHeld() | ChangeScheduled():
+        case (
+            SpotInterruptionWarning()
+            | LaunchLifecycleAction()
+            | TerminateLifecycleAction()
+            | ChangeScheduled()
+        ):
             hurries = True
         case InstanceStateChanged():
             hurries = event.state is InstanceState.RUNNING
@@ -123,20 +128,20 @@ def _home(event: InstanceEvent, world: World) -> str | None:
             hurries = False
     if hurries and not event.drill:
         return find(event.instance, event.time, world, follow)
-    return world.store.home(event.instance)
+    return world.store.owner_cluster(event.instance)
 
 
 def _handle_fleet(event: FleetEvent, world: World) -> list[str]:
     """A failure that names no fleet may be anybody's: it is told, as nobody else could tell."""
-    cluster = world.store.home(event.fleet) if event.fleet else NOBODYS
+    cluster = world.store.owner_cluster(event.fleet) if event.fleet else NO_CLUSTER
     if cluster is None:
-        observability.foreign(Metric.FOREIGN_FLEETS, event.fleet)
+        observability.unmanaged(Metric.UNMANAGED_FLEETS, event.fleet)
         return []
     return list(follow(event, cluster, world))
 
 
 def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
-    home = world.store.home(event.manager)
+    home = world.store.owner_cluster(event.manager)
     answer = _fetched(event, world) if home else Answer(UNKNOWN)  # Run Command is not asked for others' hosts
     if home and answer.status in LAGGING:
         observability.warn(
@@ -145,7 +150,7 @@ def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
         return []
     ours = task_and_cluster(answer.comment)
     if ours is None:
-        observability.foreign(Metric.FOREIGN_COMMANDS, event.command)
+        observability.unmanaged(Metric.UNMANAGED_COMMANDS, event.command)
         return []
     task, cluster = ours
     return list(follow(finished(event, task, answer), cluster, world))
@@ -177,8 +182,8 @@ def _handle_tick(world: World) -> list[str]:
     except Exception as error:  # noqa: BLE001 - raised below, after the clusters had their turn
         failures.append(error)
         clusters = missed(error, world, follow)
-    if any(not incident.told for incident in world.store.incidents(NOBODYS)):
-        clusters.append(NOBODYS)
+    if any(not incident.told for incident in world.store.incidents(NO_CLUSTER)):
+        clusters.append(NO_CLUSTER)
     random.shuffle(clusters)
     for cluster in clusters:
         try:
@@ -224,28 +229,28 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
     """What is known of the cluster now, as far as the event concerns it."""
     now = world.clock.now()
     managers = world.store.managers(cluster)
-    conduct = world.store.conduct(cluster)
-    untold: tuple[Incident, ...] = ()
+    settings = world.store.settings(cluster)
+    unnotified: tuple[Incident, ...] = ()
     if isinstance(event, Tick):
-        untold = tuple(incident for incident in world.store.incidents(cluster) if not incident.told)
+        unnotified = tuple(incident for incident in world.store.incidents(cluster) if not incident.told)
     nodes = _nodes(event, cluster, world, now)
-    errands: tuple[Errand, ...] = ()
+    jobs: tuple[Job, ...] = ()
     if isinstance(event, (Tick, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)):
-        errands = world.store.errands(cluster)
-    return Cluster(cluster, now, nodes, managers, world.policy, conduct, untold, errands)
+        jobs = world.store.jobs(cluster)
+    return Cluster(cluster, now, nodes, managers, world.timeouts, settings, unnotified, jobs)
 
 
 def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:
     match event:
-        case CensusTaken() | RedriveOrdered() | CommandFinished(task=AgentTask.INSPECT):
+        case InstancesDiscovered() | RedriveOrdered() | CommandFinished(task=AgentTask.INSPECT):
             return world.store.nodes(cluster)
         case CommandFinished() | CommandRunning() | Tick():
-            return world.store.open(cluster, until=now + 86_400)  # a tick beats for what is not due, too
-        case FleetNoted() | FleetFailed() | ConductOrdered() | CensusFailed():
+            return world.store.open(cluster, until=now + 86_400)  # a tick heartbeats for what is not due, too
+        case FleetNoted() | FleetFailed() | SettingsOrdered() | DiscoveryFailed():
             return ()
         case _:
             node = world.store.node(cluster, event.instance)
-            if node is None:  # or not yet: a census writes the home first
+            if node is None:  # or not yet: a discovery writes the home first
                 world.clock.sleep(ENROLLED)
                 node = world.store.node(cluster, event.instance)
             return (node,) if node else ()

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench.evacuate.second_host import Again
 from bench.evacuate.targets import Target, targets
-from chalicelib.state.settings import Policy
+from chalicelib.state.settings import Timeouts
 from tests.lab.demo.findings.facts import Facts
 from tests.lab.demo.findings.time_split import Handler, Split
 from tests.lab.demo.observation import Method
@@ -79,7 +79,7 @@ def functions(handlers: tuple[Handler, ...]) -> Table:
     """Times and memory of each handler."""
     caption = (
         "times: REPORT lines, cold with the start of the process, a warning's with the "
-        f"{Policy().stay:.0f} s that it stays with its command; memory: the process's peak resident size"
+        f"{Timeouts().stay:.0f} s that it stays with its command; memory: the process's peak resident size"
     )
     table = titled("Handlers", caption)
     for name in ("function", "runs", "cold (median)", "warm (median)", "peak memory"):

@@ -133,7 +133,7 @@ def _record(
         some = [{"PutRequest": {"Item": item}} for item in items[first : first + 25]]
         database.batch_write_item(RequestItems={TABLE: some})
     store.record_managers(plan.CLUSTER, sorted(host.instance for host in own if host.role == "manager"))
-    store.end_census(time.time(), [plan.CLUSTER])
+    store.end_discovery(time.time(), [plan.CLUSTER])
 
 
 def _record_of(host: Host) -> dict[str, Any]:

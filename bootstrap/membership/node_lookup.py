@@ -18,9 +18,7 @@ def nodes_of(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:
         [node for node in nodes if target.node and node.id == target.node]
         or [node for node in nodes if node.instance == target.instance]
         or [
-            node
-            for node in nodes
-            if not target.node and not node.instance and node.address == target.address
+            node for node in nodes if not target.node and not node.instance and node.address == target.address
         ]
     )
     return tuple(sorted(found, key=lambda node: (node.down, node.id)))

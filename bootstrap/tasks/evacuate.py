@@ -62,9 +62,7 @@ def _look(engine: Engine, targets: Collection[Target], tally: Tally, elsewhere: 
 
 def _mine(targets: Collection[Target], snapshot: Snapshot) -> tuple[Node, ...]:
     """The living nodes of the targets."""
-    return tuple(
-        node for target in targets for node in nodes_of(target, snapshot.nodes)[:1] if not node.down
-    )
+    return tuple(node for target in targets for node in nodes_of(target, snapshot.nodes)[:1] if not node.down)
 
 
 def _pauses(arguments: Arguments, snapshot: Snapshot, now: float) -> tuple[Pause, ...]:

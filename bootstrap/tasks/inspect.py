@@ -8,8 +8,7 @@ from typing import Any
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.engine.model import Node, Task
-from chalicelib.protocol.messages import INSTANCE, SHORT, Arguments, Listing, Result, Target
-from chalicelib.protocol.messages import AgentTask
+from chalicelib.protocol.messages import INSTANCE, SHORT, AgentTask, Arguments, Listing, Result, Target
 
 PART = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer
 NOWHERE = "0.0.0.0"  # noqa: S104 an address of nobody, where one has to be given

@@ -10,7 +10,14 @@ from botocore.exceptions import ConnectionError as UnconnectedError
 
 from chalicelib.errors import RefusedError, ThrottledError
 from chalicelib.protocol.codec import ADDRESS
-from chalicelib.state.instance import NAME, Hook, InstanceState, Role, Sighting, Transition
+from chalicelib.state.instance import (
+    NAME,
+    DiscoveredInstance,
+    InstanceState,
+    LifecycleAction,
+    Role,
+    Transition,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-    from chalicelib.actions import Verdict
+    from chalicelib.actions import LifecycleResult
 
 CLUSTER_TAG = "swarmkeeper:cluster"
 ROLE_TAG = "swarmkeeper:role"
@@ -40,30 +47,30 @@ class AwsFleet:
     connect: Callable[[], EC2Client]
     groups: Callable[[], AutoScalingClient]
 
-    def complete(self, instance: str, hook: Hook, verdict: Verdict) -> None:
+    def complete(self, instance: str, hook: LifecycleAction, result: LifecycleResult) -> None:
         """Complete a lifecycle action."""
         try:
             self.groups().complete_lifecycle_action(
-                LifecycleActionResult=verdict.value, **_action(instance, hook)
+                LifecycleActionResult=result.value, **_action(instance, hook)
             )
         except ClientError as error:
             _raise_unless_over(error)
 
-    def beat(self, instance: str, hook: Hook) -> None:
+    def heartbeat(self, instance: str, hook: LifecycleAction) -> None:
         """Have a lifecycle action wait longer."""
         try:
             self.groups().record_lifecycle_action_heartbeat(**_action(instance, hook))
         except ClientError as error:
             _raise_unless_over(error)
 
-    def census(self) -> tuple[Sighting, ...]:
+    def discovery(self) -> tuple[DiscoveredInstance, ...]:
         """All tagged instances of all clusters, ended ones too while EC2 lists them.
 
         An instance with a cluster name that is none, or without a private address, is left out.
         """
-        return tuple(filter(None, map(_sighting, self._instances())))
+        return tuple(filter(None, map(_discovered, self._instances())))
 
-    def held(self, groups: Iterable[str], now: float) -> dict[str, tuple[Hook, ...]]:
+    def held(self, groups: Iterable[str], now: float) -> dict[str, tuple[LifecycleAction, ...]]:
         """The instances for which these groups wait, each with the lifecycle actions that may be open for it.
 
         A call for 50 groups, of any size, and one for each that waits. Hooks that tell a target of their own
@@ -84,7 +91,9 @@ class AwsFleet:
         for page in pages.paginate(AutoScalingGroupNames=names):
             yield from page["AutoScalingGroups"]
 
-    def _waiting(self, group: AutoScalingGroupTypeDef, now: float) -> Iterator[tuple[str, tuple[Hook, ...]]]:
+    def _waiting(
+        self, group: AutoScalingGroupTypeDef, now: float
+    ) -> Iterator[tuple[str, tuple[LifecycleAction, ...]]]:
         states = {one["InstanceId"]: one["LifecycleState"].removeprefix(WARM) for one in group["Instances"]}
         waiting = {name: WAITING[state] for name, state in states.items() if state in WAITING}
         if not waiting:
@@ -92,7 +101,7 @@ class AwsFleet:
         name = group["AutoScalingGroupName"]
         rows = self.groups().describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]
         ours = [
-            Hook(name, row["LifecycleHookName"], "", Transition(row["LifecycleTransition"]), now)
+            LifecycleAction(name, row["LifecycleHookName"], "", Transition(row["LifecycleTransition"]), now)
             for row in rows
             if not row.get("NotificationTargetARN")
         ]
@@ -112,7 +121,7 @@ class AwsFleet:
                 yield from reservation["Instances"]
 
 
-def _action(instance: str, hook: Hook) -> Any:
+def _action(instance: str, hook: LifecycleAction) -> Any:
     """A lifecycle action's names, by its token where it is known."""
     names = {"AutoScalingGroupName": hook.group, "LifecycleHookName": hook.name, "InstanceId": instance}
     return names | ({"LifecycleActionToken": hook.token} if hook.token else {})
@@ -131,7 +140,7 @@ def _named(error: ClientError) -> Exception:
     return RefusedError(f"Auto Scaling refuses: {code}: {message}")
 
 
-def _sighting(instance: InstanceTypeDef) -> Sighting | None:
+def _discovered(instance: InstanceTypeDef) -> DiscoveredInstance | None:
     tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
     state = InstanceState(instance["State"]["Name"])
     cluster, address = tags.get(CLUSTER_TAG, ""), instance.get("PrivateIpAddress", "")
@@ -141,4 +150,4 @@ def _sighting(instance: InstanceTypeDef) -> Sighting | None:
     launched = instance["LaunchTime"].timestamp() if "LaunchTime" in instance else 0.0
     fleet = tags.get("aws:ec2spot:fleet-request-id") or tags.get("aws:ec2:fleet-id") or ""
     group = tags.get(GROUP_TAG, "")
-    return Sighting(cluster, instance["InstanceId"], role, address, state, launched, fleet, group)
+    return DiscoveredInstance(cluster, instance["InstanceId"], role, address, state, launched, fleet, group)

@@ -7,27 +7,27 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from chalicelib.state.settings import Policy
+from chalicelib.state.settings import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.actions import Verdict
+    from chalicelib.actions import LifecycleResult
     from chalicelib.events import Answer
     from chalicelib.protocol.messages import AgentTask, Arguments
-    from chalicelib.state.cluster import Breaker, Census, Host
+    from chalicelib.state.cluster import Breaker, Discovery, Host
     from chalicelib.state.incident import Incident
-    from chalicelib.state.instance import Hook, Sighting
-    from chalicelib.state.job import Errand
+    from chalicelib.state.instance import DiscoveredInstance, LifecycleAction
+    from chalicelib.state.job import Job
     from chalicelib.state.node import Node
-    from chalicelib.state.settings import Conduct
+    from chalicelib.state.settings import ClusterSettings
 
 
 class Store(Protocol):
     """The records. Reads see all writes that came before them."""
 
-    def home(self, instance: str) -> str | None:
-        """The cluster of an instance; None if it was in no census."""
+    def owner_cluster(self, instance: str) -> str | None:
+        """The cluster of an instance; None if it was in no discovery."""
 
     def node(self, cluster: str, instance: str) -> Node | None:
         """The record of an instance."""
@@ -38,13 +38,13 @@ class Store(Protocol):
     def open(self, cluster: str, until: float) -> tuple[Node, ...]:
         """The records with open work that is due by then, in order of ``due``."""
 
-    def enrol(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
+    def register(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
         """Begin records, and note that the instances are at home here if so; existing ones stay."""
 
-    def move(self, before: Node, after: Node) -> bool:
+    def replace_record(self, before: Node, after: Node) -> bool:
         """Replace a record; False if it is no longer the one that was read."""
 
-    def record_homes(self, cluster: str, fleets: Iterable[str]) -> None:
+    def record_owners(self, cluster: str, fleets: Iterable[str]) -> None:
         """Note which cluster fleets work for; ``home`` then answers for them too."""
 
     def managers(self, cluster: str) -> tuple[str, ...]:
@@ -56,10 +56,10 @@ class Store(Protocol):
     def hosts(self, cluster: str) -> tuple[Host, ...]:
         """The managers as places to run commands."""
 
-    def conduct(self, cluster: str) -> Conduct:
+    def settings(self, cluster: str) -> ClusterSettings:
         """How the cluster is to be treated."""
 
-    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
+    def update_settings(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
         """Treat it otherwise; what is not named stays as it is."""
 
     def incidents(self, cluster: str) -> tuple[Incident, ...]:
@@ -77,10 +77,10 @@ class Store(Protocol):
     def forget(self, cluster: str, name: str) -> None:
         """The incident is over."""
 
-    def move_errand(self, cluster: str, before: Errand | None, after: Errand) -> bool:
-        """Begin an errand (``before`` is None) or replace it; False if it is not the one that was read."""
+    def replace_job(self, cluster: str, before: Job | None, after: Job) -> bool:
+        """Begin an job (``before`` is None) or replace it; False if it is not the one that was read."""
 
-    def errands(self, cluster: str) -> tuple[Errand, ...]:
+    def jobs(self, cluster: str) -> tuple[Job, ...]:
         """What was ordered last, one for each task."""
 
     def breaker(self, cluster: str, manager: str) -> Breaker:
@@ -101,14 +101,14 @@ class Store(Protocol):
     def release(self, cluster: str, holder: str, calls: int | None = None) -> bool:
         """Let the lease go, if it is still the holder's and, where ``calls`` is given, no more calls came."""
 
-    def census(self) -> Census:
-        """When the last census was taken, and which clusters there are."""
+    def discovery(self) -> Discovery:
+        """When the last discovery was taken, and which clusters there are."""
 
-    def begin_census(self, seen: Census, now: float, seconds: float) -> bool:
-        """Claim the next census for some seconds; False if somebody else was faster."""
+    def begin_discovery(self, seen: Discovery, now: float, seconds: float) -> bool:
+        """Claim the next discovery for some seconds; False if somebody else was faster."""
 
-    def end_census(self, taken: float, clusters: Iterable[str]) -> None:
-        """The census that began at ``taken`` is recorded; one that began later stands."""
+    def end_discovery(self, taken: float, clusters: Iterable[str]) -> None:
+        """The discovery that began at ``taken`` is recorded; one that began later stands."""
 
 
 class Hosts(Protocol):
@@ -139,16 +139,16 @@ class Messages(Protocol):
 class Fleet(Protocol):
     """EC2 and Auto Scaling. Calls to the latter raise ThrottledError and RefusedError."""
 
-    def complete(self, instance: str, hook: Hook, verdict: Verdict) -> None:
+    def complete(self, instance: str, hook: LifecycleAction, result: LifecycleResult) -> None:
         """Complete a lifecycle action; one that is over already stays so."""
 
-    def beat(self, instance: str, hook: Hook) -> None:
+    def heartbeat(self, instance: str, hook: LifecycleAction) -> None:
         """Have a lifecycle action wait longer; nothing happens to one that is over."""
 
-    def census(self) -> tuple[Sighting, ...]:
+    def discovery(self) -> tuple[DiscoveredInstance, ...]:
         """All tagged instances of all clusters, their hooks left out."""
 
-    def held(self, groups: Iterable[str], now: float) -> Mapping[str, tuple[Hook, ...]]:
+    def held(self, groups: Iterable[str], now: float) -> Mapping[str, tuple[LifecycleAction, ...]]:
         """The instances for which these groups wait, each with the lifecycle actions that may be open."""
 
 
@@ -183,5 +183,5 @@ class World:
     fleet: Fleet
     messages: Messages
     clock: Clock = field(default_factory=WallClock)
-    policy: Policy = field(default_factory=Policy)
+    timeouts: Timeouts = field(default_factory=Timeouts)
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)

@@ -15,7 +15,7 @@ from chalicelib.adapters.ports import World
 from chalicelib.adapters.run_command import SsmHosts
 from chalicelib.adapters.sns import SnsTopic
 from chalicelib.environment import from_environment
-from chalicelib.state.settings import Policy
+from chalicelib.state.settings import Timeouts
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
@@ -32,7 +32,7 @@ def connected() -> World:
     """The real world, for one invocation. Raises SettingError."""
     settings = from_environment(os.environ)
     store, hosts, fleet, messages = _adapters(settings.table, settings.topic)
-    return World(store, hosts, fleet, messages, policy=Policy(notice=settings.notice))
+    return World(store, hosts, fleet, messages, timeouts=Timeouts(notice=settings.notice))
 
 
 @cache
@@ -61,5 +61,5 @@ def _sns() -> SNSClient:
 
 @cache
 def _ec2() -> EC2Client:
-    """The largest of the clients: 0.1 s of a cold start. A page of its census is a thousand instances."""
+    """The largest of the clients: 0.1 s of a cold start. A page of its discovery is a thousand instances."""
     return boto3.client("ec2", config=PATIENCE.merge(Config(read_timeout=20)))

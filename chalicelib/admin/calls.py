@@ -31,10 +31,10 @@ from chalicelib.admin.tables import shown
 from chalicelib.admin.waiting import asked, ordered
 from chalicelib.errors import CallError
 from chalicelib.events import (
-    ConductOrdered,
     EvacuationOrdered,
     GiveBackOrdered,
     RedriveOrdered,
+    SettingsOrdered,
     TaskOrdered,
     Tick,
 )
@@ -78,7 +78,7 @@ def _known(payload: Payload, world: World) -> None:
     cluster = payload.get("cluster")
     if cluster is None:
         return
-    known = world.store.census().clusters
+    known = world.store.discovery().clusters
     if cluster not in known:
         raise CallError(f"there is no cluster {cluster!r}; known are {', '.join(known) or 'none yet'}")
     wanted = payload.get("instance")
@@ -115,16 +115,16 @@ def _configure(payload: Payload, world: World) -> dict[str, Any]:
     if not changes:
         settings = ", ".join(sorted(set(CALLS["configure"][0]) - set(CLUSTER)))
         raise CallError(f"there is nothing to configure: give some of {settings}")
-    return _done(ConductOrdered(world.clock.now(), changes), payload, world)
+    return _done(SettingsOrdered(world.clock.now(), changes), payload, world)
 
 
 def _pause(payload: Payload, world: World) -> dict[str, Any]:
-    return _done(ConductOrdered(world.clock.now(), {"paused": True}), payload, world)
+    return _done(SettingsOrdered(world.clock.now(), {"paused": True}), payload, world)
 
 
 def _resume(payload: Payload, world: World) -> dict[str, Any]:
     """Catches up at once, not with the next tick."""
-    answer = _done(ConductOrdered(world.clock.now(), {"paused": False}), payload, world)
+    answer = _done(SettingsOrdered(world.clock.now(), {"paused": False}), payload, world)
     if not payload.get("dry_run"):
         answer["done"] += follow(Tick(), payload["cluster"], world)
     return answer
@@ -205,7 +205,7 @@ def _order(event: TaskOrdered, payload: Payload, world: World) -> dict[str, Any]
 
 
 def _going(cluster: str, world: World) -> None:
-    if world.store.conduct(cluster).paused:
+    if world.store.settings(cluster).paused:
         raise CallError(f"{cluster} is paused, nothing is sent: resume it first")
 
 

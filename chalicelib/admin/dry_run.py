@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.actions import Enrol, Move, MoveErrand, Send
+from chalicelib.actions import Register, ReplaceJob, ReplaceRecord, Send
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action, Plan
@@ -20,18 +20,18 @@ def described(plan: Plan) -> dict[str, Any]:
 def _described(action: Action) -> dict[str, Any]:
     name = {"action": type(action).__name__}
     match action:
-        case Move(before, after):
+        case ReplaceRecord(before, after):
             return name | {
                 "instance": after.instance,
                 "from": before.state.value,
                 "to": after.state.value,
                 "because": after.reason,
             }
-        case MoveErrand(_, after):
+        case ReplaceJob(_, after):
             return name | {"task": after.task.value, "to": after.stage.value, "because": after.reason}
-        case Send(errand):
-            return name | {"task": errand.task.value, "arguments": json.loads(errand.arguments)}
-        case Enrol(nodes):
+        case Send(job):
+            return name | {"task": job.task.value, "arguments": json.loads(job.arguments)}
+        case Register(nodes):
             return name | {"instances": [node.instance for node in nodes]}
         case _:
             return name | asdict(action)

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chalicelib.adapters.ports import World
-    from chalicelib.state.job import Errand
+    from chalicelib.state.job import Job
     from chalicelib.state.node import Node
 
 MOST = 2_000_000  # characters of nodes, and of incidents: Lambda answers with six million bytes at most
 
 
 def status_of(wanted: str | None, world: World) -> dict[str, Any]:
-    """Census time, and what is recorded of all clusters, or of one; very much of it is shown in part."""
-    census = world.store.census()
-    names = [name for name in census.clusters if wanted in (None, name)]
+    """Discovery time, and what is recorded of all clusters, or of one; very much of it is shown in part."""
+    discovery = world.store.discovery()
+    names = [name for name in discovery.clusters if wanted in (None, name)]
     most = MOST // max(len(names), 1)
-    return {"census": census.taken, "clusters": {name: _cluster(name, most, world) for name in names}}
+    return {"census": discovery.taken, "clusters": {name: _cluster(name, most, world) for name in names}}
 
 
 def _cluster(name: str, most: int, world: World) -> dict[str, Any]:
@@ -38,13 +38,13 @@ def _cluster(name: str, most: int, world: World) -> dict[str, Any]:
     newest = sorted(incidents, key=lambda incident: -incident.at)
     told = _fitting((asdict(incident) for incident in newest), most)
     return {
-        "settings": asdict(store.conduct(name)),
+        "settings": asdict(store.settings(name)),
         "managers": [asdict(host) for host in store.hosts(name)],
         "states": Counter(node.state.value for node in records),
         "nodes": nodes,
         "incidents": told,
         "left_out": {"nodes": len(records) - len(nodes), "incidents": len(incidents) - len(told)},
-        "errands": [_errand(errand) for errand in store.errands(name)],
+        "errands": [_errand(job) for job in store.jobs(name)],
     }
 
 
@@ -64,9 +64,9 @@ def _fitting(rows: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
     return fitting
 
 
-def _errand(errand: Errand) -> dict[str, Any]:
+def _errand(job: Job) -> dict[str, Any]:
     try:
-        result = decode_result(errand.result) if errand.result else None
+        result = decode_result(job.result) if job.result else None
     except ProtocolError:
         result = None  # of another version; what became of it is in the reason too
-    return described(errand) | ({"result": shown(result)} if result and result.spreads else {})
+    return described(job) | ({"result": shown(result)} if result and result.spreads else {})

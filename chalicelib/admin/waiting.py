@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
     from chalicelib.events import TaskOrdered
     from chalicelib.protocol.messages import Result
-    from chalicelib.state.job import Errand
+    from chalicelib.state.job import Job
 
 WAIT = 50.0  # seconds; ``chalice invoke`` listens for sixty
 LOOK = 1.0
@@ -30,20 +30,20 @@ def ordered(event: TaskOrdered, cluster: str, world: World) -> dict[str, Any]:
     """Give the order, and answer how far it has come. Raises CallError where it is refused or has failed."""
     until = world.clock.now() + WAIT
     reasons = list(follow(event, cluster, world))
-    errand = first = _errand(event.task, cluster, world)
-    while errand.open and errand.command and errand.since == first.since and world.clock.now() < until:
-        if end := _end(errand.task, errand.command, errand.manager, world):
+    job = first = _errand(event.task, cluster, world)
+    while job.open and job.command and job.since == first.since and world.clock.now() < until:
+        if end := _end(job.task, job.command, job.manager, world):
             reasons += follow(end, cluster, world)
         else:
             world.clock.sleep(LOOK)
-        errand = _errand(event.task, cluster, world)
-    result = _result(errand, event.time)
-    if errand.stage is Stage.FAILED or (result and not result.ok):
-        why = (result.error or summary(result) if result else "") or errand.reason
+        job = _errand(event.task, cluster, world)
+    result = _result(job, event.time)
+    if job.stage is Stage.FAILED or (result and not result.ok):
+        why = (result.error or summary(result) if result else "") or job.reason
         raise CallError(f"{event.task.value} failed on {first.manager or 'no manager'}: {why}")
     # Where a node joined meanwhile, the record tells of what follows this order already.
-    which = "errand" if errand.since == first.since else "next"
-    return {"done": reasons, which: described(errand)} | (shown(result) if result and result.spreads else {})
+    which = "errand" if job.since == first.since else "next"
+    return {"done": reasons, which: described(job)} | (shown(result) if result and result.spreads else {})
 
 
 def asked(task: AgentTask, arguments: Arguments, cluster: str, world: World) -> Result:
@@ -67,22 +67,22 @@ def asked(task: AgentTask, arguments: Arguments, cluster: str, world: World) -> 
     raise CallError(f"{host.instance} has not answered {command} in {WAIT:.0f} s; nothing was changed")
 
 
-def described(errand: Errand) -> dict[str, Any]:
-    """How far an errand has come."""
+def described(job: Job) -> dict[str, Any]:
+    """How far an job has come."""
     hidden = {"arguments", "version", "stage", "result"}
-    return {"state": errand.stage.value} | {
-        name: value for name, value in asdict(errand).items() if name not in hidden
+    return {"state": job.stage.value} | {
+        name: value for name, value in asdict(job).items() if name not in hidden
     }
 
 
-def _result(errand: Errand, since: float) -> Result | None:
-    """The errand's result, if it is of an end after that time."""
-    fresh = errand.result and errand.ended + RESOLUTION >= since
-    return decode_result(errand.result) if fresh else None
+def _result(job: Job, since: float) -> Result | None:
+    """The job's result, if it is of an end after that time."""
+    fresh = job.result and job.ended + RESOLUTION >= since
+    return decode_result(job.result) if fresh else None
 
 
-def _errand(task: AgentTask, cluster: str, world: World) -> Errand:
-    return next(errand for errand in world.store.errands(cluster) if errand.task is task)
+def _errand(task: AgentTask, cluster: str, world: World) -> Job:
+    return next(job for job in world.store.jobs(cluster) if job.task is task)
 
 
 def _end(task: AgentTask, command: str, manager: str, world: World) -> CommandFinished | None:

@@ -108,7 +108,7 @@ def _send_all(cluster: str, state: Round, world: World) -> Outcome:
     a pause comes first. What is still not sent when the time is over stays open for the tick.
     """
     for _ in range(TRIES):
-        if world.store.conduct(cluster).paused:
+        if world.store.settings(cluster).paused:
             return Outcome(detail=f"paused; nodes sent: {state.sent}")
         now = world.clock.now()
         nodes = world.store.open(cluster, now + AHEAD)
@@ -192,7 +192,7 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
         return str(error)  # not the manager's fault: the same one again, after a pause
     except UnreachableError as error:
         return _failed(cluster, manager, str(error), state, world)
-    due = now + world.policy.patience
+    due = now + world.timeouts.patience
     moves = [(node, node.sent(command, manager, due=due)) for node in batch.nodes]
     marked = [after for (_, after), done in zip(moves, _marked(moves, world), strict=True) if done]
     if not _picked_up(command, manager, world):
@@ -200,13 +200,13 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
         problem = f"{manager} did not start {command} within {PICK_UP:.0f} s"
         for node in marked:  # as if it had not been sent: only what ran counts as an attempt
             open_again = node.reopened(due=world.clock.now(), reason=problem)
-            world.store.move(node, replace(open_again, attempts=node.attempts - 1))
+            world.store.replace_record(node, replace(open_again, attempts=node.attempts - 1))
         return _failed(cluster, manager, problem, state, world)
     note_host(cluster, manager, world, healthy=True)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     state.failed.clear()
     state.pauses, state.sent = 0, state.sent + len(marked)
-    if batch.task is AgentTask.EVACUATE and batch.deadline <= now + world.policy.notice:
+    if batch.task is AgentTask.EVACUATE and batch.deadline <= now + world.timeouts.notice:
         state.urgent[manager] = command
     return ""
 
@@ -214,9 +214,9 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
 def _marked(moves: list[tuple[Node, Node]], world: World) -> list[bool]:
     """Which of the records could be replaced."""
     if len(moves) < MANY:
-        return [world.store.move(before, after) for before, after in moves]
+        return [world.store.replace_record(before, after) for before, after in moves]
     with ThreadPoolExecutor(MANY) as pool:
-        return list(pool.map(lambda move: world.store.move(*move), moves))
+        return list(pool.map(lambda move: world.store.replace_record(*move), moves))
 
 
 def _failed(cluster: str, manager: str, problem: str, state: Round, world: World) -> str:

@@ -1,4 +1,4 @@
-"""Send an errand: claimed first, so that of handlers and ticks only one sends it."""
+"""Send an job: claimed first, so that of handlers and ticks only one sends it."""
 
 from __future__ import annotations
 
@@ -19,55 +19,55 @@ from chalicelib.state.job import LASTS
 if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
     from chalicelib.protocol.messages import Arguments
-    from chalicelib.state.job import Errand
+    from chalicelib.state.job import Job
 
 SPARE = 120.0  # seconds before its command is ended in which an agent puts everything in order
 
 
-def send(cluster: str, errand: Errand, world: World) -> Outcome:
+def send(cluster: str, job: Job, world: World) -> Outcome:
     """Have one manager run it. A crash before the command is known leaves a claim that is due."""
     now = world.clock.now()
-    manager = errand.host or _manager(cluster, errand, world)
+    manager = job.host or _manager(cluster, job, world)
     if not manager:
-        return _put_off(cluster, errand, f"no manager can run {errand.task.value}", world, attempts=1)
+        return _put_off(cluster, job, f"no manager can run {job.task.value}", world, attempts=1)
     # What must not be sent twice may be out without our knowing: its own result is waited for.
-    hold = errand.seconds if errand.once else world.policy.patience
-    claimed = errand.but(manager=manager, attempts=errand.attempts + 1, due=now + hold)
-    if not world.store.move_errand(cluster, errand, claimed):
-        return Outcome(detail=f"another handler is at {errand.task.value}")
+    hold = job.seconds if job.once else world.timeouts.patience
+    claimed = job.but(manager=manager, attempts=job.attempts + 1, due=now + hold)
+    if not world.store.replace_job(cluster, job, claimed):
+        return Outcome(detail=f"another handler is at {job.task.value}")
     try:
-        command = world.hosts.send((manager,), cluster, errand.task, _arguments(errand, now), errand.seconds)
+        command = world.hosts.send((manager,), cluster, job.task, _arguments(job, now), job.seconds)
     except (ThrottledError, UnreachableError) as error:
-        if isinstance(error, UnreachableError) and not errand.host:
+        if isinstance(error, UnreachableError) and not job.host:
             note_host(cluster, manager, world, healthy=False)
         return _put_off(cluster, claimed, f"not sent: {error}", world)
-    known = claimed.but(command=command, due=now + world.policy.patience)
-    world.store.move_errand(cluster, claimed, known)
+    known = claimed.but(command=command, due=now + world.timeouts.patience)
+    world.store.replace_job(cluster, claimed, known)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
-    return Outcome(detail=f"{errand.task.value} is sent to {manager} as {command}")
+    return Outcome(detail=f"{job.task.value} is sent to {manager} as {command}")
 
 
-def _manager(cluster: str, errand: Errand, world: World) -> str:
-    """The best manager that is not what the errand is about; another one than last time, if there is one.
+def _manager(cluster: str, job: Job, world: World) -> str:
+    """The best manager that is not what the job is about; another one than last time, if there is one.
 
     Looks go round: what one manager lists says nothing of a sick one.
     """
-    hosts = [host for host in world.store.hosts(cluster) if host.instance != errand.instance]
-    if errand.task is AgentTask.INSPECT and hosts:
+    hosts = [host for host in world.store.hosts(cluster) if host.instance != job.instance]
+    if job.task is AgentTask.INSPECT and hosts:
         hosts.sort(key=lambda host: host.instance)
-        return hosts[(decode_arguments(errand.arguments).inspection + errand.attempts) % len(hosts)].instance
-    host = choose(hosts, world.clock.now(), {errand.manager} if errand.manager else ())
+        return hosts[(decode_arguments(job.arguments).inspection + job.attempts) % len(hosts)].instance
+    host = choose(hosts, world.clock.now(), {job.manager} if job.manager else ())
     return host.instance if host else ""
 
 
-def _arguments(errand: Errand, now: float) -> Arguments:
-    arguments = decode_arguments(errand.arguments)
-    return replace(arguments, deadline=now + errand.seconds - SPARE) if errand.task in LASTS else arguments
+def _arguments(job: Job, now: float) -> Arguments:
+    arguments = decode_arguments(job.arguments)
+    return replace(arguments, deadline=now + job.seconds - SPARE) if job.task in LASTS else arguments
 
 
-def _put_off(cluster: str, errand: Errand, reason: str, world: World, attempts: int = 0) -> Outcome:
+def _put_off(cluster: str, job: Job, reason: str, world: World, attempts: int = 0) -> Outcome:
     """Open for the tick, which sends it again or, if that must not be, gives it up."""
-    now, made = world.clock.now(), errand.attempts + attempts
-    due = now if errand.once else now + pause(made, errand.task.value)
-    world.store.move_errand(cluster, errand, errand.but(due=due, attempts=made, reason=reason))
-    return Outcome(Code.LEFT_OPEN, f"{errand.task.value}: {reason}; the tick goes on")
+    now, made = world.clock.now(), job.attempts + attempts
+    due = now if job.once else now + pause(made, job.task.value)
+    world.store.replace_job(cluster, job, job.but(due=due, attempts=made, reason=reason))
+    return Outcome(Code.LEFT_OPEN, f"{job.task.value}: {reason}; the tick goes on")

@@ -45,9 +45,11 @@ def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
     except UnreachableError as error:
         _postpone(batch.nodes, str(error), world)
         return 0, ""
-    due = now + world.policy.patience
+    due = now + world.timeouts.patience
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
-    return sum(world.store.move(node, node.sent(command, node.instance, due=due)) for node in there), ""
+    return sum(
+        world.store.replace_record(node, node.sent(command, node.instance, due=due)) for node in there
+    ), ""
 
 
 def _spared(node: Node) -> Node:
@@ -57,4 +59,6 @@ def _spared(node: Node) -> Node:
 def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
     for node in nodes:
         due = world.clock.now() + pause(node.attempts + 1, node.instance)
-        world.store.move(node, replace(node.reopened(due=due, reason=reason), attempts=node.attempts + 1))
+        world.store.replace_record(
+            node, replace(node.reopened(due=due, reason=reason), attempts=node.attempts + 1)
+        )

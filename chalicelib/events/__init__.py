@@ -6,13 +6,13 @@ The source ``swarmkeeper.drill`` stands beside AWS's own: the same event, marked
 """
 
 from chalicelib.events.admin import (
-    ConductOrdered,
     EvacuationOrdered,
     GiveBackOrdered,
     RedriveOrdered,
+    SettingsOrdered,
     TaskOrdered,
 )
-from chalicelib.events.autoscaling import LaunchHeld, TerminationHeld
+from chalicelib.events.autoscaling import LaunchLifecycleAction, TerminateLifecycleAction
 from chalicelib.events.ec2 import (
     Ending,
     InstanceStateChanged,
@@ -33,7 +33,7 @@ from chalicelib.events.run_command import (
     finished,
     task_and_cluster,
 )
-from chalicelib.events.schedule import CensusFailed, CensusTaken, Tick
+from chalicelib.events.schedule import DiscoveryFailed, InstancesDiscovered, Tick
 
 # What happened to one instance, wherever it was heard.
 InstanceEvent = (
@@ -42,41 +42,39 @@ InstanceEvent = (
     | InstanceStateChanged
     | SpotRequestFulfilled
     | FleetInstanceChanged
-    | LaunchHeld
-    | TerminationHeld
+    | LaunchLifecycleAction
+    | TerminateLifecycleAction
     | ChangeScheduled
 )
 FleetEvent = FleetNoted | FleetFailed
-Order = EvacuationOrdered | GiveBackOrdered | RedriveOrdered | ConductOrdered | TaskOrdered
+Order = EvacuationOrdered | GiveBackOrdered | RedriveOrdered | SettingsOrdered | TaskOrdered
 Incoming = (
     SpotInterruptionWarning
     | RebalanceRecommended
     | InstanceStateChanged
     | SpotRequestFulfilled
     | FleetInstanceChanged
-    | LaunchHeld
-    | TerminationHeld
+    | LaunchLifecycleAction
+    | TerminateLifecycleAction
     | FleetNoted
     | FleetFailed
     | HealthNotice
     | InvocationEnded
     | Tick
 )
-Census = CensusTaken | CensusFailed
-Event = InstanceEvent | FleetEvent | Order | CommandFinished | CommandRunning | Census | Tick
+Discovery = InstancesDiscovered | DiscoveryFailed
+Event = InstanceEvent | FleetEvent | Order | CommandFinished | CommandRunning | Discovery | Tick
 
 __all__ = [
     "IN_FLIGHT",
     "NOT_STARTED",
     "UNKNOWN",
     "Answer",
-    "CensusFailed",
-    "CensusTaken",
     "Change",
     "ChangeScheduled",
     "CommandFinished",
     "CommandRunning",
-    "ConductOrdered",
+    "DiscoveryFailed",
     "Ending",
     "EvacuationOrdered",
     "Event",
@@ -89,15 +87,17 @@ __all__ = [
     "Incoming",
     "InstanceEvent",
     "InstanceStateChanged",
+    "InstancesDiscovered",
     "InvocationEnded",
-    "LaunchHeld",
+    "LaunchLifecycleAction",
     "Order",
     "RebalanceRecommended",
     "RedriveOrdered",
+    "SettingsOrdered",
     "SpotInterruptionWarning",
     "SpotRequestFulfilled",
     "TaskOrdered",
-    "TerminationHeld",
+    "TerminateLifecycleAction",
     "Tick",
     "finished",
     "task_and_cluster",

@@ -37,8 +37,8 @@ class RedriveOrdered:
 
 
 @dataclass(frozen=True, slots=True)
-class ConductOrdered:
-    """The cluster shall behave otherwise: fields of cluster.Conduct and their new values."""
+class SettingsOrdered:
+    """The cluster shall behave otherwise: fields of cluster.ClusterSettings and their new values."""
 
     time: float
     changes: Mapping[str, str | bool | float] = field(default_factory=dict)

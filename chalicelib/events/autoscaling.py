@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from chalicelib.events.parsing import DRILL, action_token, choice, drilled, envelope, instance_id, text
-from chalicelib.state.instance import Hook, Transition
+from chalicelib.state.instance import LifecycleAction, Transition
 
 
 @dataclass(frozen=True, slots=True)
-class LaunchHeld:
+class LaunchLifecycleAction:
     """An Auto Scaling group waits for an instance to become of use."""
 
     PATTERN: ClassVar[dict[str, Any]] = {
@@ -19,7 +19,7 @@ class LaunchHeld:
     }
     time: float
     instance: str
-    hook: Hook
+    hook: LifecycleAction
     drill: bool = False
 
     @classmethod
@@ -29,7 +29,7 @@ class LaunchHeld:
 
 
 @dataclass(frozen=True, slots=True)
-class TerminationHeld:
+class TerminateLifecycleAction:
     """An Auto Scaling group waits before it ends an instance, for it to be left."""
 
     PATTERN: ClassVar[dict[str, Any]] = {
@@ -38,7 +38,7 @@ class TerminationHeld:
     }
     time: float
     instance: str
-    hook: Hook
+    hook: LifecycleAction
     drill: bool = False
 
     @classmethod
@@ -47,9 +47,9 @@ class TerminationHeld:
         return cls(*_held(payload, cls.PATTERN))
 
 
-def _held(payload: object, pattern: dict[str, Any]) -> tuple[float, str, Hook, bool]:
+def _held(payload: object, pattern: dict[str, Any]) -> tuple[float, str, LifecycleAction, bool]:
     time, detail = envelope(payload, pattern)
-    hook = Hook(
+    hook = LifecycleAction(
         group=text(detail, "AutoScalingGroupName"),
         name=text(detail, "LifecycleHookName"),
         token=action_token(detail),

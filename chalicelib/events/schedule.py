@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from chalicelib.state.instance import Sighting
+from chalicelib.state.instance import DiscoveredInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +19,20 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class CensusTaken:
+class InstancesDiscovered:
     """EC2 was asked for all tagged instances at ``time``; these are the ones of the cluster.
 
     ``hurried``: an event waits for it, so that only those are recorded that were not known.
     """
 
     time: float
-    sightings: tuple[Sighting, ...]
+    instances: tuple[DiscoveredInstance, ...]
     hurried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class CensusFailed:
-    """The census of ``what`` (instances or groups) failed at ``time``, as it has since ``since``."""
+class DiscoveryFailed:
+    """The discovery of ``what`` (instances or groups) failed at ``time``, as it has since ``since``."""
 
     time: float
     what: str

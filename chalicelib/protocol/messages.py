@@ -120,7 +120,7 @@ class Arguments:
 
     ``managers`` are the addresses to join at, the best first; ``role`` is what the targets shall be
     ("manager", "worker"); ``labels`` are the node labels they shall have. Never a token: arguments travel in
-    clear. ``inspection`` numbers those of the tick, each of another part of a big swarm; 0 where a person asks.
+    clear. ``inspection`` numbers those of the tick, each of another part of a swarm; 0 where a person asks.
     """
 
     targets: tuple[Target, ...] = ()

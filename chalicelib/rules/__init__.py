@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, assert_never
 
 from chalicelib.actions import SILENT, Plan
 from chalicelib.events import (
-    CensusFailed,
-    CensusTaken,
     ChangeScheduled,
     CommandFinished,
     CommandRunning,
-    ConductOrdered,
+    DiscoveryFailed,
     EvacuationOrdered,
     FleetFailed,
     FleetInstanceChanged,
     FleetNoted,
     GiveBackOrdered,
+    InstancesDiscovered,
     InstanceStateChanged,
-    LaunchHeld,
+    LaunchLifecycleAction,
     RebalanceRecommended,
     RedriveOrdered,
+    SettingsOrdered,
     SpotInterruptionWarning,
     SpotRequestFulfilled,
     TaskOrdered,
-    TerminationHeld,
+    TerminateLifecycleAction,
     Tick,
 )
 from chalicelib.metrics import Metric
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 def decide(event: Event, cluster: Cluster) -> Plan:
     """The plan for one event in one cluster; for a paused one, as far as it reaches no swarm."""
     drilled = getattr(event, "drill", False)
-    if drilled and not cluster.conduct.drills:
+    if drilled and not cluster.settings.drills:
         return Plan('a drill, but this cluster allows none: configure it with {"drills": true}')
     plan = rebalance.following(finalize.closed(_rule(event, cluster), cluster), cluster)
     if drilled:
         rehearsed = tuple(measure for measure in plan.measures if measure.metric is Metric.DRILLS)
         plan = replace(plan, measures=rehearsed)
-    if not cluster.conduct.paused:
+    if not cluster.settings.paused:
         return plan
     silent = tuple(action for action in plan.actions if isinstance(action, SILENT))
     held = len(plan.actions) - len(silent)
@@ -61,15 +61,15 @@ def _rule(event: Event, cluster: Cluster) -> Plan:
             return command_results.on_command_finished(event, cluster)
         case CommandRunning():
             return overdue.on_command_running(event, cluster)
-        case CensusTaken():
-            return instances.on_census_taken(event, cluster)
-        case CensusFailed():
-            return overdue.on_census_failed(event, cluster)
+        case InstancesDiscovered():
+            return instances.on_instances_discovered(event, cluster)
+        case DiscoveryFailed():
+            return overdue.on_discovery_failed(event, cluster)
         case Tick():
             return overdue.on_tick(event, cluster)
         case FleetNoted() | FleetFailed():
             return fleet.on_fleet_said(event, cluster)
-        case EvacuationOrdered() | GiveBackOrdered() | RedriveOrdered() | ConductOrdered() | TaskOrdered():
+        case EvacuationOrdered() | GiveBackOrdered() | RedriveOrdered() | SettingsOrdered() | TaskOrdered():
             return _order(event, cluster)
         case _:
             return drill.on_drill(event, cluster) if event.drill else _instance(event, cluster)
@@ -87,10 +87,10 @@ def _instance(event: InstanceEvent, cluster: Cluster) -> Plan:
             return Plan("a Spot request has its instance: its state tells the rest")
         case FleetInstanceChanged():
             return fleet.on_fleet_instance_changed(event, cluster)
-        case LaunchHeld():
-            return lifecycle_hooks.on_launch_held(event, cluster)
-        case TerminationHeld():
-            return lifecycle_hooks.on_termination_held(event, cluster)
+        case LaunchLifecycleAction():
+            return lifecycle_hooks.on_launch_lifecycle_action(event, cluster)
+        case TerminateLifecycleAction():
+            return lifecycle_hooks.on_terminate_lifecycle_action(event, cluster)
         case ChangeScheduled():
             return scheduled_change.on_change_scheduled(event, cluster)
         case _:
@@ -105,8 +105,8 @@ def _order(event: Order, cluster: Cluster) -> Plan:
             return give_back.on_give_back_ordered(event, cluster)
         case RedriveOrdered():
             return admin.on_redrive_ordered(event, cluster)
-        case ConductOrdered():
-            return admin.on_conduct_ordered(event, cluster)
+        case SettingsOrdered():
+            return admin.on_settings_ordered(event, cluster)
         case TaskOrdered():
             return jobs.on_task_ordered(event, cluster)
         case _:

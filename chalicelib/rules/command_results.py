@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Move, NoteHost, Plan, Raise
+from chalicelib.actions import Dispatch, NoteHost, Notify, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import DONE, AgentTask, Fate
 from chalicelib.rules import incidents
@@ -49,17 +49,17 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     if event.task not in CONCLUDE:
         if event.task is AgentTask.INSPECT:
             return swarm.on_swarm_inspected(event, cluster)
-        return jobs.on_errand_finished(event, cluster)
+        return jobs.on_job_finished(event, cluster)
     reports = {report.instance: report for report in event.result.nodes} if event.result else {}
     moves = tuple(
-        Move(node, _after(node, reports.get(node.instance), event, cluster.now))
+        ReplaceRecord(node, _after(node, reports.get(node.instance), event, cluster.now))
         for node in cluster.nodes
         if _concerns(event, node, reports.get(node.instance))
     )
     if not moves:
         return Plan(f"{event.command}: nothing waits for this {event.task.value} any more, or yet")
     actions: list[Action] = [*moves, *_alarm(event, moves, cluster)]
-    actions += [Raise(_absent(move, cluster)) for move in moves if _vanished(move)]
+    actions += [Notify(_absent(move, cluster)) for move in moves if _vanished(move)]
     if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
         actions.append(NoteHost(event.manager, healthy=not event.host_failed))
     ready = [move.after for move in moves if move.after.unsent and (move.after.due or 0) <= cluster.now]
@@ -70,7 +70,7 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     return Plan(f"{event.status}: {reason}", tuple(actions), measures)
 
 
-def _alarm(event: CommandFinished, moves: tuple[Move, ...], cluster: Cluster) -> tuple[Action, ...]:
+def _alarm(event: CommandFinished, moves: tuple[ReplaceRecord, ...], cluster: Cluster) -> tuple[Action, ...]:
     """Every manager was tried in vain; that there is no leader, one patient agent can tell alone."""
     tried = max((move.after.attempts for move in moves), default=0)
     said = event.result.error if event.result else event.failure
@@ -78,7 +78,7 @@ def _alarm(event: CommandFinished, moves: tuple[Move, ...], cluster: Cluster) ->
     failed = event.host_failed or event.unfetched
     if not failed or PLACES[event.task] is Place.INSTANCE or tried < enough:
         return ()
-    return (Raise(incidents.silent(cluster, event.task, said, event.manager, _remedy(event))),)
+    return (Notify(incidents.silent(cluster, event.task, said, event.manager, _remedy(event))),)
 
 
 def _remedy(event: CommandFinished) -> tuple[str, str]:
@@ -90,13 +90,13 @@ def _remedy(event: CommandFinished) -> tuple[str, str]:
     return incidents.LOST
 
 
-def _vanished(move: Move) -> bool:
+def _vanished(move: ReplaceRecord) -> bool:
     """The swarm lists no node of an instance that was one."""
     node = move.after
     return node.state is NodeState.EVACUATED and node.fate == Fate.ABSENT.value and bool(move.before.node)
 
 
-def _absent(move: Move, cluster: Cluster) -> Incident:
+def _absent(move: ReplaceRecord, cluster: Cluster) -> Incident:
     node = move.after
     return Incident(
         key=f"absent#{node.instance}#{move.before.since:.0f}",
@@ -125,7 +125,7 @@ def _after(node: Node, report: NodeReport | None, event: CommandFinished, now: f
     return CONCLUDE[event.task](node, report, event, now)
 
 
-def _measures(move: Move) -> tuple[Measure, ...]:
+def _measures(move: ReplaceRecord) -> tuple[Measure, ...]:
     node = move.after
     if node.state is NodeState.EVACUATED:
         ended = Measure(ENDED.get(node.fate, Metric.NODES_DRAINED), instance=node.instance)

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Move, Plan, Raise
+from chalicelib.actions import Notify, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules.nodes import lifecycle_hooks, scheduled_change
@@ -36,12 +36,12 @@ def closed(plan: Plan, cluster: Cluster) -> Plan:
     actions: list[Action] = []
     measures = list(plan.measures)
     for action in plan.actions:
-        if not isinstance(action, Move):
+        if not isinstance(action, ReplaceRecord):
             actions.append(action)
             continue
         marked = _marked(action.after, cluster)
         actions.append(replace(action, after=marked))
-        if not cluster.conduct.paused:
+        if not cluster.settings.paused:
             actions += ends(marked, cluster)
             measures += () if action.before.given_up else given_up(marked)
     return replace(plan, actions=tuple(actions), measures=tuple(measures))
@@ -53,11 +53,11 @@ def ends(node: Node, cluster: Cluster) -> tuple[Action, ...]:
     A group that is told to abandon an instance ends it: then it has to be told already what went wrong.
     """
     over = node.exhausted and node.due is not None
-    told: tuple[Action, ...] = (Raise(dead_letter(node, cluster)),) if over else ()
+    told: tuple[Action, ...] = (Notify(dead_letter(node, cluster)),) if over else ()
     if lifecycle_hooks.ended(node):
         return (*told, lifecycle_hooks.completion(node, cluster))
     reason = f"given up after {node.attempts} attempts: {node.reason}"
-    return (*told, Move(node, node.but(due=None, reason=reason))) if over else ()
+    return (*told, ReplaceRecord(node, node.but(due=None, reason=reason))) if over else ()
 
 
 def given_up(node: Node) -> tuple[Measure, ...]:

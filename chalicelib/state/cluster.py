@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.incident import Incident
-from chalicelib.state.job import Errand
+from chalicelib.state.job import Job
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
-from chalicelib.state.settings import Conduct, Policy
+from chalicelib.state.settings import ClusterSettings, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class Discovery:
     """When EC2 was last asked for all instances, until when somebody is at it again, and the clusters."""
 
     taken: float = 0.0
@@ -44,22 +44,22 @@ class Host:
 class Cluster:
     """What is known of a cluster at ``now``: those of its nodes that the event concerns, and its managers.
 
-    ``untold``: incidents of which nobody has been told yet. ``errands``: one for each task that was ordered.
+    ``unnotified``: incidents of which nobody has been told yet. ``jobs``: one for each task that was ordered.
     """
 
     name: str
     now: float
     nodes: tuple[Node, ...] = ()
     managers: tuple[str, ...] = ()
-    policy: Policy = field(default_factory=Policy)
-    conduct: Conduct = field(default_factory=Conduct)
-    untold: tuple[Incident, ...] = ()
-    errands: tuple[Errand, ...] = ()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    settings: ClusterSettings = field(default_factory=ClusterSettings)
+    unnotified: tuple[Incident, ...] = ()
+    jobs: tuple[Job, ...] = ()
 
     def node(self, instance: str) -> Node | None:
         """The node of an instance, if it is known."""
         return next((node for node in self.nodes if node.instance == instance), None)
 
-    def errand(self, task: AgentTask) -> Errand | None:
-        """The errand of a task, if it was ever ordered."""
-        return next((errand for errand in self.errands if errand.task is task), None)
+    def job(self, task: AgentTask) -> Job | None:
+        """The job of a task, if it was ever ordered."""
+        return next((job for job in self.jobs if job.task is task), None)

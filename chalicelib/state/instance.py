@@ -35,8 +35,8 @@ class Transition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
-    """An Auto Scaling group waits, with this lifecycle action, since ``opened``; last heartbeat ``beat``.
+class LifecycleAction:
+    """An Auto Scaling group waits, with this lifecycle action, since ``opened``; last ``heartbeat``.
 
     ``token`` is "" for an action of which no event told: the instance's id then stands for it.
     """
@@ -46,7 +46,7 @@ class Hook:
     token: str
     transition: Transition
     opened: float
-    beat: float = 0.0
+    heartbeat: float = 0.0
 
 
 UP = frozenset({InstanceState.PENDING, InstanceState.RUNNING})
@@ -55,7 +55,7 @@ OVER = frozenset({InstanceState.STOPPED, InstanceState.TERMINATED})
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class DiscoveredInstance:
     """One tagged instance as EC2 shows it; ``launched``: when it was last started, ``fleet``: by what.
 
     ``group``: its Auto Scaling group, and ``hooks``: the lifecycle actions with which that waits.
@@ -69,4 +69,4 @@ class Sighting:
     launched: float
     fleet: str = ""
     group: str = ""
-    hooks: tuple[Hook, ...] = ()
+    hooks: tuple[LifecycleAction, ...] = ()

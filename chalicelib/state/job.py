@@ -1,4 +1,4 @@
-"""Errands: what a cluster as a whole is to have done, by hand or after a join. One record for each task."""
+"""Jobs: what a cluster as a whole is to have done, by hand or after a join. One record for each task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chalicelib.protocol.messages import AgentTask
 
 
 class Stage(StrEnum):
-    """How far an errand has come."""
+    """How far an job has come."""
 
     OPEN = "open"  # to be sent, or its command is out
     DONE = "done"
@@ -22,14 +22,14 @@ HERE = frozenset(
     {AgentTask.INIT, AgentTask.RECOVER}
 )  # run on the instance that they name; others on any manager
 ONCE = frozenset({AgentTask.RECOVER})  # never repeated by itself: it throws state away
-LIMIT = 4  # commands without an answer, after which an errand is given up
+LIMIT = 4  # commands without an answer, after which an job is given up
 STALE = 300.0  # seconds after which what may be sent but once, and was not, is no longer sent
 LASTS = {AgentTask.REBALANCE: 1800}  # seconds that a command may run
 USUAL = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class Job:
     """The record of the last time that a task was ordered. Times are seconds since the epoch.
 
     ``instance``: whom it is about ("" for the whole cluster). ``arguments``: what the agent is told, as JSON.

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from chalicelib.errors import TransitionError
 from chalicelib.protocol.messages import AgentTask, Target
-from chalicelib.state.instance import Hook, Role
+from chalicelib.state.instance import LifecycleAction, Role
 from chalicelib.state.lifecycle import COMING, LEGAL, LIMITS, OUT, WORK, NodeState
 from chalicelib.state.scheduled_change import Notice
 
@@ -44,7 +44,7 @@ class Node:
     manager: str = ""
     attempts: int = 0
     expires: float | None = None
-    hooks: tuple[Hook, ...] = ()
+    hooks: tuple[LifecycleAction, ...] = ()
     back: float = 0.0
     announced: bool = False
     drill: bool = False

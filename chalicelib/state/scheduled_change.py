@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chalicelib.state.settings import Policy
+    from chalicelib.state.settings import Timeouts
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,10 +24,10 @@ class Notice:
     code: str = ""
     arn: str = ""
 
-    def begin(self, policy: Policy) -> float:
+    def begin(self, timeouts: Timeouts) -> float:
         """From when the node is to be empty."""
-        return self.start - policy.ahead
+        return self.start - timeouts.ahead
 
-    def until(self, policy: Policy) -> float:
+    def until(self, timeouts: Timeouts) -> float:
         """When the node is given back."""
-        return (self.end or self.start) + policy.ahead
+        return (self.end or self.start) + timeouts.ahead

@@ -15,7 +15,7 @@ class Recommendations(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Conduct:
+class ClusterSettings:
     """How a cluster is to be treated; set with the manual calls configure, pause and resume.
 
     ``rebalance``: services are spread again after joins, once none came for ``settle`` seconds, and
@@ -32,7 +32,7 @@ class Conduct:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class Timeouts:
     """How patient a cluster is, in seconds."""
 
     notice: float = 120.0  # from a Spot warning's time to the end

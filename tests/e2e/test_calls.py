@@ -18,7 +18,7 @@ from bootstrap.specs.surge import SURGE_LABEL
 from tests.e2e.conftest import running
 from tests.lab import lifecycle
 from tests.lab.aws import deploy, tokens
-from tests.lab.aws.calls import called, ended, errand, in_service, refused, sent, typed
+from tests.lab.aws.calls import called, ended, in_service, job, refused, sent, typed
 from tests.lab.aws.payloads import STRANGER, says
 from tests.lab.faults import inject
 from tests.lab.faults.armed import Kind
@@ -161,7 +161,7 @@ def test_joins_are_followed_by_a_rebalance_where_that_is_on(lab: Lab) -> None:
 
 
 def put_off(lab: Lab) -> dict[str, Any] | None:
-    found = errand(lab, "rebalance")
+    found = job(lab, "rebalance")
     return found if found["reason"].startswith("put off") else None
 
 
@@ -178,7 +178,7 @@ def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume
     life.tick(lab)
     says(lab, "tick", "paused: [1-9] wait")
     assert (sent(lab, "rebalance"), counts(lab, WEB)[-1]) == (commands, 0)
-    assert errand(lab, "rebalance")["stage"] == "open"
+    assert job(lab, "rebalance")["stage"] == "open"
     called(lab, "resume")
     ended(lab, "rebalance", 300, tick=False)
     assert counts(lab, WEB) == [1] * STRENGTH
@@ -199,7 +199,7 @@ def test_a_node_is_made_a_manager_and_a_worker_again_and_the_tag_is_warned_of(la
 @pytest.mark.thorough
 def test_what_would_cost_the_quorum_is_refused_and_says_why(lab: Lab) -> None:
     managers = [host for host in lab.hosts if host.role == "manager"]
-    silent = next(host for host in managers if host.instance == errand(lab, "demote")["manager"])
+    silent = next(host for host in managers if host.instance == job(lab, "demote")["manager"])
     other = next(host for host in managers if host is not silent)
     machine.signal_engine(silent, "STOP")
     try:
@@ -208,7 +208,7 @@ def test_what_would_cost_the_quorum_is_refused_and_says_why(lab: Lab) -> None:
         assert said.startswith(f"demote failed on {silent.instance}: the engine at unix:///")
         said = refused(lab, "demote", {"instance": other.instance})
         assert f"demoting {other.name} would leave 1 of 2 managers: no quorum" in said
-        assert errand(lab, "demote")["stage"] == "failed"
+        assert job(lab, "demote")["stage"] == "failed"
     finally:
         machine.signal_engine(silent, "CONT")
     engine.wait_until(lambda: len(reachable(lab)) == 3, "all answer again")
@@ -225,7 +225,7 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
     who = f"swarmkeeper-{deploy.STAGE}-rotate_tokens"
     inject.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=who)
     dead = typed(lab, "rotate_tokens", json.dumps({"cluster": NAME}))
-    assert (dead.returncode, errand(lab, "rotate-tokens")["stage"]) == (1, "open")
+    assert (dead.returncode, job(lab, "rotate-tokens")["stage"]) == (1, "open")
 
     engine.manager(lab).services.get(WEB).scale(8)
     emptied(lab)
@@ -233,7 +233,7 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(called, lab, "rebalance")
         engine.wait_until(lambda: SURGE_LABEL in spec(lab, WEB), "the surge is marked")
-        kill_agent(lab, errand(lab, "rebalance")["manager"])
+        kill_agent(lab, job(lab, "rebalance")["manager"])
     assert "it is sent again" in answer.result()["errand"]["reason"]
     assert ended(lab, "rebalance", 180)["stage"] == "done"
     assert (spec(lab, WEB), sum(counts(lab, WEB))) == (before, 8)

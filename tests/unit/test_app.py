@@ -150,7 +150,7 @@ def test_the_tick_comes_every_minute() -> None:
 
 def test_a_warning_is_recorded_and_sent(store: DynamoStore, lambdas: Client) -> None:
     manager = run_manager()
-    store.enrol([a_node(instance=INSTANCE, launched=0.0)])
+    store.register([a_node(instance=INSTANCE, launched=0.0)])
     store.record_managers("blue", [manager])
     now = int(time.time())
     reasons = invoke(lambdas, "on_spot_interruption_warning", sample("spot_interruption_warning", now))
@@ -163,7 +163,7 @@ def test_a_warning_is_recorded_and_sent(store: DynamoStore, lambdas: Client) -> 
 
 
 def test_an_ended_instance_leaves(store: DynamoStore, lambdas: Client) -> None:
-    store.enrol([a_node(instance=INSTANCE, launched=0.0)])
+    store.register([a_node(instance=INSTANCE, launched=0.0)])
     store.record_managers("blue", [run_manager()])
     assert invoke(lambdas, "on_instance_state_changed", sample("instance_terminated")) == [
         "the instance is terminated"
@@ -185,7 +185,7 @@ def test_the_end_of_a_command_is_fetched(store: DynamoStore, lambdas: Client) ->
     leaving = a_node(
         state=NodeState.LEAVING, launched=0.0, command=command, manager=manager, due=NOW, attempts=9
     )
-    store.enrol([leaving, a_node(instance=manager)])
+    store.register([leaving, a_node(instance=manager)])
     payload = sample("ssm_invocation_success", instance_id=manager, command_id=command)
     (reason,) = invoke(lambdas, "on_command_finished", payload)
     assert "leaving: Success: " in reason, "moto's output is not an agent's"
@@ -203,20 +203,20 @@ def test_a_tick_takes_the_census(
     (reason,) = invoke(lambdas, "tick", event)  # which looks at the swarm, too, in one minute of five
     assert reason.startswith("1 overdue: 1 to send, 0 commands to ask for")
     assert store.managers("blue") == (manager,)
-    assert store.home(manager) == "blue"
+    assert store.owner_cluster(manager) == "blue"
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name != "tick"])
 def test_a_malformed_event_does_not_fail_the_function(store: DynamoStore, lambdas: Client, name: str) -> None:
     payload = sample("spot_fleet_error") | {"detail-type": "nonsense"}
     assert invoke(lambdas, name, payload) == []
-    assert store.census().taken == 0
+    assert store.discovery().taken == 0
 
 
 def test_status_shows_what_is_recorded(store: DynamoStore, lambdas: Client) -> None:
     assert invoke(lambdas, "status", None) == {"census": 0.0, "clusters": {}}
-    store.enrol([a_node()])
-    store.end_census(5.0, ["blue", "green"])
+    store.register([a_node()])
+    store.end_discovery(5.0, ["blue", "green"])
     shown = json.loads(json.dumps(invoke(lambdas, "status", {"cluster": "blue"})["clusters"]))
     assert shown == {
         "blue": {

@@ -7,14 +7,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.state.cluster import Breaker, Census, Host
+from chalicelib.state.cluster import Breaker, Discovery, Host
 from chalicelib.state.incident import Incident
-from chalicelib.state.instance import Hook, Role, Transition
-from chalicelib.state.job import Errand, Stage
+from chalicelib.state.instance import LifecycleAction, Role, Transition
+from chalicelib.state.job import Job, Stage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 from chalicelib.state.scheduled_change import Notice
-from chalicelib.state.settings import Conduct, Recommendations
+from chalicelib.state.settings import ClusterSettings, Recommendations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,9 @@ ENUMS = {
     "task": AgentTask,
     "stage": Stage,
 }
-PARTS: dict[str, type] = {"hooks": Hook, "notices": Notice}
+PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": Notice}
+# Attributes that keep the name under which version 0.1 stores them.
+STORED_NAMES: dict[type, dict[str, str]] = {LifecycleAction: {"heartbeat": "beat"}}
 EMPTY = (None, "", (), False)
 WHOLE = frozenset({"version", "attempts"})
 
@@ -81,19 +83,19 @@ def incident_from(item: Item) -> Incident:
         return Incident(key=name, at=0.0, what=what, left="-", remedy="delete its item", told=True)
 
 
-def errand_item(cluster: str, errand: Errand) -> Item:
-    """A cluster's errand of one task; the last one stays until the next."""
-    return key(cluster, f"errand#{errand.task.value}") | _attributes(errand)
+def job_item(cluster: str, job: Job) -> Item:
+    """A cluster's job of one task; the last one stays until the next."""
+    return key(cluster, f"errand#{job.task.value}") | _attributes(job)
 
 
-def errand_from(item: Item) -> Errand:
-    """An errand from its item."""
-    return Errand(**_values(Errand, item))
+def job_from(item: Item) -> Job:
+    """An job from its item."""
+    return Job(**_values(Job, item))
 
 
-def conduct_from(item: Item | None) -> Conduct:
+def settings_from(item: Item | None) -> ClusterSettings:
     """How a cluster is to be treated; as usual if nothing is recorded."""
-    return Conduct(**_values(Conduct, item)) if item else Conduct()
+    return ClusterSettings(**_values(ClusterSettings, item)) if item else ClusterSettings()
 
 
 def attribute(value: Any) -> Item:
@@ -113,15 +115,21 @@ def _attributes(record: Any) -> Item:
     """The fields of a dataclass that are not empty, and those that it cannot be made without."""
     values = {field.name: getattr(record, field.name) for field in fields(record)}
     needed = {one.name for one in fields(record) if one.default is one.default_factory is MISSING}
-    found = {name: attribute(value) for name, value in values.items() if value not in EMPTY or name in needed}
+    stored = STORED_NAMES.get(type(record), {})
+    found = {
+        stored.get(name, name): attribute(value)
+        for name, value in values.items()
+        if value not in EMPTY or name in needed
+    }
     if "expires" in found:
         found["expires"] = number(int(values["expires"]))  # time to live wants whole seconds
     return found
 
 
 def _values(kind: Any, item: Item) -> dict[str, Any]:
-    known = {field.name for field in fields(kind)}
-    return {name: _value(name, found) for name, found in item.items() if name in known}
+    stored = STORED_NAMES.get(kind, {})
+    names = {stored.get(field.name, field.name): field.name for field in fields(kind)}
+    return {names[name]: _value(name, found) for name, found in item.items() if name in names}
 
 
 def breaker_attributes(breaker: Breaker) -> Item:
@@ -143,17 +151,17 @@ def host_from(manager: str, record: Item | None, breaker: Item | None) -> Host:
     return Host(manager, state, breaker_from(breaker), address)
 
 
-def census_item(census: Census) -> Item:
-    """What is recorded of the census."""
-    times = {"taken": number(census.taken), "busy_until": number(census.busy_until)}
-    return key("*", "census") | times | {"clusters": strings(census.clusters)}
+def discovery_item(discovery: Discovery) -> Item:
+    """What is recorded of the discovery."""
+    times = {"taken": number(discovery.taken), "busy_until": number(discovery.busy_until)}
+    return key("*", "census") | times | {"clusters": strings(discovery.clusters)}
 
 
-def census_from(item: Item | None) -> Census:
-    """The census; one of long ago if nothing is recorded."""
+def discovery_from(item: Item | None) -> Discovery:
+    """The discovery; one of long ago if nothing is recorded."""
     if not item:
-        return Census()
-    return Census(float(item["taken"]["N"]), float(item["busy_until"]["N"]), texts(item["clusters"]))
+        return Discovery()
+    return Discovery(float(item["taken"]["N"]), float(item["busy_until"]["N"]), texts(item["clusters"]))
 
 
 def _value(name: str, found: Item) -> Any:

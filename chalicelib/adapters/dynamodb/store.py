@@ -10,7 +10,7 @@ Items (partition key ``cluster``, sort key ``item``):
     (cluster, ``lease``)         ``holder``, ``until``: who may send; ``calls``: how many others wanted to
     (``i-…``, ``home``)          ``name``: which cluster the instance or fleet belongs to. Never changes,
                                  never ends: a hundred bytes are cheaper than a node taken for somebody else's
-    (``*``, ``census``)          ``taken``, ``busy_until``, ``clusters``
+    (``*``, ``discovery``)          ``taken``, ``busy_until``, ``clusters``
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from chalicelib.adapters.dynamodb.items import (
     attribute,
     breaker_attributes,
     breaker_from,
-    census_from,
-    census_item,
-    conduct_from,
-    errand_from,
-    errand_item,
+    discovery_from,
+    discovery_item,
     host_from,
     incident_from,
     incident_item,
+    job_from,
+    job_item,
     key,
     node_from,
     node_item,
     number,
+    settings_from,
     strings,
     texts,
 )
 from chalicelib.adapters.dynamodb.table import Table
-from chalicelib.state.cluster import Census
+from chalicelib.state.cluster import Discovery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from chalicelib.state.cluster import Breaker, Host
     from chalicelib.state.incident import Incident
-    from chalicelib.state.job import Errand
+    from chalicelib.state.job import Job
     from chalicelib.state.node import Node
-    from chalicelib.state.settings import Conduct
+    from chalicelib.state.settings import ClusterSettings
 
-WRITERS = 16  # at once, when a census enrols a whole cluster
+WRITERS = 16  # at once, when a discovery registers a whole cluster
 BREAKER_KEPT = 86_400.0  # seconds without news after which a breaker is forgotten
 
 
@@ -58,7 +58,7 @@ BREAKER_KEPT = 86_400.0  # seconds without news after which a breaker is forgott
 class DynamoStore(Table):
     """The records by their meaning; the methods are told in world.Store."""
 
-    def home(self, instance: str) -> str | None:
+    def owner_cluster(self, instance: str) -> str | None:
         """The cluster of an instance."""
         item = self.get(instance, "home")
         return item["name"]["S"] if item else None
@@ -80,18 +80,18 @@ class DynamoStore(Table):
         found = self.query(condition, names, values, IndexName="open")
         return tuple(node_from(item) for item in found if item["item"]["S"].startswith("node#"))
 
-    def enrol(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
+    def register(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
         """Begin records, and note that the instances are at home here if so; existing records stay."""
         with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(lambda node: self._enrol(node, at_home=at_home), nodes))
+            list(pool.map(lambda node: self._register(node, at_home=at_home), nodes))
 
-    def move(self, before: Node, after: Node) -> bool:
+    def replace_record(self, before: Node, after: Node) -> bool:
         """Replace a record; False if it is no longer the one that was read."""
         values = {":version": number(before.version), ":state": {"S": before.state.value}}
         names = {"#version": "version", "#state": "state"}
         return self.put(node_item(after), "#version = :version AND #state = :state", names, values)
 
-    def record_homes(self, cluster: str, fleets: Iterable[str]) -> None:
+    def record_owners(self, cluster: str, fleets: Iterable[str]) -> None:
         """Note which cluster fleets work for: their own events name no instance."""
         for fleet in fleets:
             self.put(key(fleet, "home") | {"name": {"S": cluster}})
@@ -115,11 +115,11 @@ class DynamoStore(Table):
             for manager in managers
         )
 
-    def conduct(self, cluster: str) -> Conduct:
+    def settings(self, cluster: str) -> ClusterSettings:
         """How the cluster is to be treated."""
-        return conduct_from(self.get(cluster, "settings"))
+        return settings_from(self.get(cluster, "settings"))
 
-    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
+    def update_settings(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
         """Treat it otherwise; what is not named stays as it is."""
         self.client.update_item(
             TableName=self.table,
@@ -153,16 +153,16 @@ class DynamoStore(Table):
         """The incident is over."""
         self.client.delete_item(TableName=self.table, Key=key(cluster, f"incident#{name}"))
 
-    def move_errand(self, cluster: str, before: Errand | None, after: Errand) -> bool:
-        """Begin an errand (``before`` is None) or replace it; False if it is not the one that was read."""
+    def replace_job(self, cluster: str, before: Job | None, after: Job) -> bool:
+        """Begin an job (``before`` is None) or replace it; False if it is not the one that was read."""
         if before is None:
-            return self.put(errand_item(cluster, after), "attribute_not_exists(#item)", {"#item": "item"})
+            return self.put(job_item(cluster, after), "attribute_not_exists(#item)", {"#item": "item"})
         values = {":version": number(before.version)}
-        return self.put(errand_item(cluster, after), "#version = :version", {"#version": "version"}, values)
+        return self.put(job_item(cluster, after), "#version = :version", {"#version": "version"}, values)
 
-    def errands(self, cluster: str) -> tuple[Errand, ...]:
+    def jobs(self, cluster: str) -> tuple[Job, ...]:
         """What was ordered last, one for each task."""
-        return tuple(map(errand_from, self.all(cluster, "errand#")))
+        return tuple(map(job_from, self.all(cluster, "errand#")))
 
     def breaker(self, cluster: str, manager: str) -> Breaker:
         """How a manager has behaved; closed if nothing is known."""
@@ -202,25 +202,27 @@ class DynamoStore(Table):
             names["#calls"], values[":calls"] = "calls", number(calls)
         return self.delete(key(cluster, "lease"), condition, names, values)
 
-    def census(self) -> Census:
-        """When the last census was taken, and which clusters there are."""
-        return census_from(self.get("*", "census"))
+    def discovery(self) -> Discovery:
+        """When the last discovery was taken, and which clusters there are."""
+        return discovery_from(self.get("*", "census"))
 
-    def begin_census(self, seen: Census, now: float, seconds: float) -> bool:
-        """Claim the next census for some seconds; False if somebody else was faster."""
-        item = census_item(Census(seen.taken, now + seconds, seen.clusters))
+    def begin_discovery(self, seen: Discovery, now: float, seconds: float) -> bool:
+        """Claim the next discovery for some seconds; False if somebody else was faster."""
+        item = discovery_item(Discovery(seen.taken, now + seconds, seen.clusters))
         values = {":taken": number(seen.taken), ":now": number(now)}
         names = {"#taken": "taken", "#busy": "busy_until"}
         free = "attribute_not_exists(#taken) OR (#taken = :taken AND #busy <= :now)"
         return self.put(item, free, names, values)
 
-    def end_census(self, taken: float, clusters: Iterable[str]) -> None:
-        """The census that began at ``taken`` is recorded; one that began later stands."""
+    def end_discovery(self, taken: float, clusters: Iterable[str]) -> None:
+        """The discovery that began at ``taken`` is recorded; one that began later stands."""
         free, values = "attribute_not_exists(#taken) OR #taken <= :taken", {":taken": number(taken)}
-        self.put(census_item(Census(taken, clusters=tuple(clusters))), free, {"#taken": "taken"}, values)
+        self.put(
+            discovery_item(Discovery(taken, clusters=tuple(clusters))), free, {"#taken": "taken"}, values
+        )
 
-    def _enrol(self, node: Node, *, at_home: bool) -> None:
-        # Home first: a home without a record is completed by the next census, the reverse would not be.
+    def _register(self, node: Node, *, at_home: bool) -> None:
+        # Home first: a home without a record is completed by the next discovery, the reverse would not be.
         if at_home:
             self.put(key(node.instance, "home") | {"name": {"S": node.cluster}})
         self.put(node_item(node), "attribute_not_exists(#item)", {"#item": "item"})

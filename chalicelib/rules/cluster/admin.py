@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Forget, Move, MoveErrand, Plan, Send, SetConduct
+from chalicelib.actions import Dispatch, Forget, Plan, ReplaceJob, ReplaceRecord, Send, SetConduct
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import finalize
 from chalicelib.rules.cluster import jobs
-from chalicelib.state.job import ONCE, Errand, Stage
+from chalicelib.state.job import ONCE, Job, Stage
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
-    from chalicelib.events import ConductOrdered, RedriveOrdered
+    from chalicelib.events import RedriveOrdered, SettingsOrdered
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.node import Node
 
 BY_HAND = "ordered again by hand"
 
 
-def on_conduct_ordered(event: ConductOrdered, cluster: Cluster) -> Plan:
+def on_settings_ordered(event: SettingsOrdered, cluster: Cluster) -> Plan:
     """Treat the cluster otherwise. Who resumes catches up with a tick of its own (calls.py)."""
-    now = {name: getattr(cluster.conduct, name) for name in event.changes}
+    now = {name: getattr(cluster.settings, name) for name in event.changes}
     if now == dict(event.changes):
         return Plan("nothing to change: " + _told(event.changes))
     return Plan("set: " + _told(event.changes), (SetConduct(event.changes),))
@@ -30,28 +30,26 @@ def on_conduct_ordered(event: ConductOrdered, cluster: Cluster) -> Plan:
 def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
     """Open given up work again. The letter goes first: if the work fails again, that is a new incident."""
     nodes = [node for node in cluster.nodes if node.given_up and event.instance in ("", node.instance)]
-    failed = [
-        errand for errand in cluster.errands if _again(errand) and event.instance in ("", errand.instance)
-    ]
+    failed = [job for job in cluster.jobs if _again(job) and event.instance in ("", job.instance)]
     if not nodes and not failed:
         return Plan("nothing was given up" + (f" for {event.instance}" if event.instance else ""))
     actions: list[Action] = [Forget(finalize.key(node)) for node in nodes]
-    actions += [Move(node, _reopened(node, cluster)) for node in nodes]
+    actions += [ReplaceRecord(node, _reopened(node, cluster)) for node in nodes]
     actions += [Dispatch(nodes[0].instance)] if nodes else []
-    for errand in failed:
-        after = errand.but(stage=Stage.OPEN, attempts=0, command="", due=cluster.now, reason=BY_HAND)
-        actions += [Forget(jobs.key(errand)), MoveErrand(errand, after), Send(after)]
-    names = ", ".join([node.instance for node in nodes[:10]] + [errand.task.value for errand in failed])
+    for job in failed:
+        after = job.but(stage=Stage.OPEN, attempts=0, command="", due=cluster.now, reason=BY_HAND)
+        actions += [Forget(jobs.key(job)), ReplaceJob(job, after), Send(after)]
+    names = ", ".join([node.instance for node in nodes[:10]] + [job.task.value for job in failed])
     return Plan(f"{len(nodes) + len(failed)} to do again: {names}", tuple(actions))
 
 
-def _again(errand: Errand) -> bool:
+def _again(job: Job) -> bool:
     """It came to nothing; what throws state away is ordered anew, with its confirmation, a look by nobody."""
-    return errand.stage is Stage.FAILED and errand.task not in (*ONCE, AgentTask.INSPECT)
+    return job.stage is Stage.FAILED and job.task not in (*ONCE, AgentTask.INSPECT)
 
 
 def _reopened(node: Node, cluster: Cluster) -> Node:
-    until = cluster.now + cluster.policy.gentle if node.task is AgentTask.EVACUATE else node.deadline
+    until = cluster.now + cluster.timeouts.gentle if node.task is AgentTask.EVACUATE else node.deadline
     return node.but(attempts=0, due=cluster.now, deadline=until, reason=BY_HAND)
 
 

@@ -1,4 +1,4 @@
-"""Errands: ordered once, sent until a host has answered, and told if they come to nothing."""
+"""Jobs: ordered once, sent until a host has answered, and told if they come to nothing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.actions import Ask, MoveErrand, Plan, Raise, Send
+from chalicelib.actions import Ask, Notify, Plan, ReplaceJob, Send
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.codec import decode_arguments, encode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Balance
 from chalicelib.rules import incidents, retry
 from chalicelib.rules.cluster import rebalance
 from chalicelib.state.incident import AGAIN, Incident
-from chalicelib.state.job import LIMIT, Errand, Stage
+from chalicelib.state.job import LIMIT, Job, Stage
 from chalicelib.state.node import labels
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ LEFT = {
     AgentTask.RECOVER: "the host is as the command left it; it is not sent a second time by itself",
     AgentTask.PROMOTE: "the node keeps the role that it has",
     AgentTask.DEMOTE: "the node keeps the role that it has",
-    AgentTask.REBALANCE: "no replica is missing; a service that was begun may have some more than it asks for",
+    AgentTask.REBALANCE: "no replica is missing; a service that was begun may have more than it asks for",
 }
 
 
 def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
-    """Begin an errand, unless one of its kind is under way or has decided the matter."""
-    node, before = cluster.node(event.instance), cluster.errand(event.task)
+    """Begin an job, unless one of its kind is under way or has decided the matter."""
+    node, before = cluster.node(event.instance), cluster.job(event.task)
     if event.instance and node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
     after = _ordered(event, node, cluster)
@@ -51,12 +51,12 @@ def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
     if before:
         more = before.open and (before.automatic or before.wanted)
         after = before.but(**(_fresh(after) | {"manager": before.avoided}), wanted=more)
-    return Plan(after.reason, (MoveErrand(before, after), Send(after)))
+    return Plan(after.reason, (ReplaceJob(before, after), Send(after)))
 
 
-def on_errand_finished(event: CommandFinished, cluster: Cluster) -> Plan:
+def on_job_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     """What the host has answered ends it; without an answer it is sent again where that is safe."""
-    before, said = cluster.errand(event.task), f"{event.task.value}: {event.status}: {retry.told(event)}"
+    before, said = cluster.job(event.task), f"{event.task.value}: {event.status}: {retry.told(event)}"
     if before is None or not _concerns(event, before):
         return Plan(f"{said} (nothing waits for it)")
     after = _after(before, event, cluster.now)
@@ -65,69 +65,69 @@ def on_errand_finished(event: CommandFinished, cluster: Cluster) -> Plan:
 
 
 def overdue(cluster: Cluster) -> tuple[Action, ...]:
-    """What the tick does about errands that are due."""
-    due = [row for row in cluster.errands if row.open and row.due is not None and row.due <= cluster.now]
-    return tuple(action for errand in due for action in _overdue(errand, cluster))
+    """What the tick does about jobs that are due."""
+    due = [row for row in cluster.jobs if row.open and row.due is not None and row.due <= cluster.now]
+    return tuple(action for job in due for action in _overdue(job, cluster))
 
 
 def still_running(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]:
-    """An errand whose command runs is asked for again later, unless its host has ended meanwhile."""
+    """An job whose command runs is asked for again later, unless its host has ended meanwhile."""
     waiting = [
-        errand
-        for errand in cluster.errands
-        if errand.open and (errand.command, errand.manager) == (event.command, event.manager)
+        job
+        for job in cluster.jobs
+        if job.open and (job.command, job.manager) == (event.command, event.manager)
     ]
-    return tuple(action for errand in waiting for action in _running(errand, cluster))
+    return tuple(action for job in waiting for action in _running(job, cluster))
 
 
-def key(errand: Errand) -> str:
+def key(job: Job) -> str:
     """The name of its dead letter; what comes by itself has one for all times that it fails."""
-    return f"errand#{errand.task.value}" + ("" if errand.automatic else f"#{errand.since:.0f}")
+    return f"errand#{job.task.value}" + ("" if job.automatic else f"#{job.since:.0f}")
 
 
-def letter(errand: Errand, cluster: Cluster) -> Incident:
+def letter(job: Job, cluster: Cluster) -> Incident:
     """What came to nothing: what is left, and all that is needed to order it again."""
-    if errand.task is AgentTask.INSPECT:  # nobody orders it: it only shows that the managers do not answer
-        return incidents.silent(cluster, errand.task, errand.reason, errand.manager)
-    name = errand.task.value.replace("-", "_")
-    order = f"echo '{json.dumps(_payload(errand, cluster))}' | chalice invoke -n {name}"
-    own = errand.automatic
+    if job.task is AgentTask.INSPECT:  # nobody orders it: it only shows that the managers do not answer
+        return incidents.silent(cluster, job.task, job.reason, job.manager)
+    name = job.task.value.replace("-", "_")
+    order = f"echo '{json.dumps(_payload(job, cluster))}' | chalice invoke -n {name}"
+    own = job.automatic
     return Incident(
-        key=key(errand),
+        key=key(job),
         at=cluster.now,
-        what=f"{_name(errand)} failed: {errand.reason}",
-        left=LEFT[errand.task],
+        what=f"{_name(job)} failed: {job.reason}",
+        left=LEFT[job.task],
         remedy=f"mend the cause, then: {order}" + ("; the next node that joins does it too" if own else ""),
-        instance=errand.instance or errand.manager,
-        record=json.dumps(asdict(errand), sort_keys=True),
+        instance=job.instance or job.manager,
+        record=json.dumps(asdict(job), sort_keys=True),
         expires=cluster.now + (AGAIN if own else KEPT),
     )
 
 
-def _payload(errand: Errand, cluster: Cluster) -> dict[str, Any]:
+def _payload(job: Job, cluster: Cluster) -> dict[str, Any]:
     """What a person gives to order the same again."""
-    asked = decode_arguments(errand.arguments).rebalance
+    asked = decode_arguments(job.arguments).rebalance
     given = {"services": asked.services, "mode": asked.mode, "max_moves": asked.max_moves}
-    known = {"cluster": cluster.name, "instance": errand.instance} | given
+    known = {"cluster": cluster.name, "instance": job.instance} | given
     return {name: value for name, value in known.items() if value}
 
 
-def _ordered(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Errand:
+def _ordered(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Job:
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=event.rebalance)
     if node:
         arguments = Arguments((node.target,), role=node.role.value, labels=labels(cluster.name, node.role))
     text, at = encode_arguments(arguments), event.time
-    begun = Errand(task=event.task, since=at, instance=event.instance, arguments=text, due=cluster.now)
+    begun = Job(task=event.task, since=at, instance=event.instance, arguments=text, due=cluster.now)
     return replace(begun, reason=f"{_name(begun)} is ordered")
 
 
-def _fresh(errand: Errand) -> dict[str, Any]:
-    """A new errand as a change of the one before; that one's result stays until there is another."""
+def _fresh(job: Job) -> dict[str, Any]:
+    """A new job as a change of the one before; that one's result stays until there is another."""
     kept = ("version", "wanted", "ended", "result")
-    return {name: value for name, value in asdict(errand).items() if name not in kept}
+    return {name: value for name, value in asdict(job).items() if name not in kept}
 
 
-def _refusal(event: TaskOrdered, before: Errand | None, cluster: Cluster) -> str:
+def _refusal(event: TaskOrdered, before: Job | None, cluster: Cluster) -> str:
     """Why an order cannot be carried out; "" if it can."""
     if not set(cluster.managers) - {event.instance} and event.task in (AgentTask.PROMOTE, AgentTask.DEMOTE):
         return f"{cluster.name} has no other manager that could {event.task.value} {event.instance}"
@@ -145,81 +145,81 @@ def _refusal(event: TaskOrdered, before: Errand | None, cluster: Cluster) -> str
     return ""
 
 
-def _concerns(event: CommandFinished, errand: Errand) -> bool:
+def _concerns(event: CommandFinished, job: Job) -> bool:
     """It waits for this command; or it was sent by who died before the command's id was recorded."""
-    if not errand.open or errand.manager != event.manager:
+    if not job.open or job.manager != event.manager:
         return False
-    unnamed = errand.once and not errand.command and errand.attempts > 0
-    return errand.command == event.command or (unnamed and event.time + RESOLUTION >= errand.since)
+    unnamed = job.once and not job.command and job.attempts > 0
+    return job.command == event.command or (unnamed and event.time + RESOLUTION >= job.since)
 
 
-def _after(errand: Errand, event: CommandFinished, now: float) -> Errand:
-    if errand.once and event.result and event.result.begun:  # a second run might move as many again
+def _after(job: Job, event: CommandFinished, now: float) -> Job:
+    if job.once and event.result and event.result.begun:  # a second run might move as many again
         event = replace(event, result=replace(event.result, wait=0.0))
     reason = retry.told(event)
     # With an error the agent did nothing: in an election none can. What nobody ordered nobody will repeat.
-    if event.result is None or (errand.automatic and event.result.error and not event.result.wait):
-        return _unanswered(errand, reason, now)
+    if event.result is None or (job.automatic and event.result.error and not event.result.wait):
+        return _unanswered(job, reason, now)
     known = {"command": event.command, "result": encode_result(event.result), "ended": event.time}
     if event.result.wait > 0:
-        waited = now - errand.since
+        waited = now - job.since
         if waited > (PUT_OFF if event.result.ok else STUCK):
-            return _failed(errand.but(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
+            return _failed(job.but(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
         pause = max(event.result.wait, min(waited / 4, RAREST))
         waiting = {"command": "", "attempts": 0, "due": now + pause}
-        waiting["wanted"] = errand.wanted and not errand.automatic  # the next run sees those who joined too
-        return errand.but(**(known | waiting), reason=reason)
+        waiting["wanted"] = job.wanted and not job.automatic  # the next run sees those who joined too
+        return job.but(**(known | waiting), reason=reason)
     stage = Stage.DONE if event.result.ok else Stage.FAILED
-    return errand.but(**known, stage=stage, due=None, reason=reason)
+    return job.but(**known, stage=stage, due=None, reason=reason)
 
 
-def _unanswered(errand: Errand, failure: str, now: float) -> Errand:
-    if errand.once or errand.attempts >= LIMIT:
-        return _failed(errand, failure)
-    due = now + retry.pause(errand.attempts, errand.task.value)
-    return errand.but(command="", due=due, reason=f"it is sent again: {failure}")
+def _unanswered(job: Job, failure: str, now: float) -> Job:
+    if job.once or job.attempts >= LIMIT:
+        return _failed(job, failure)
+    due = now + retry.pause(job.attempts, job.task.value)
+    return job.but(command="", due=due, reason=f"it is sent again: {failure}")
 
 
-def _failed(errand: Errand, reason: str) -> Errand:
-    return errand.but(stage=Stage.FAILED, due=None, reason=reason)
+def _failed(job: Job, reason: str) -> Job:
+    return job.but(stage=Stage.FAILED, due=None, reason=reason)
 
 
-def _running(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
+def _running(job: Job, cluster: Cluster) -> tuple[Action, ...]:
     """Run Command calls a command running for half an hour after the end of its host."""
-    if errand.manager in cluster.managers:
-        return (MoveErrand(errand, errand.but(due=cluster.now + cluster.policy.patience)),)
-    after = _unanswered(errand, f"{errand.manager} is no manager of {cluster.name} any more", cluster.now)
-    return _concluded(errand, after, cluster, tell=not after.open)
+    if job.manager in cluster.managers:
+        return (ReplaceJob(job, job.but(due=cluster.now + cluster.timeouts.patience)),)
+    after = _unanswered(job, f"{job.manager} is no manager of {cluster.name} any more", cluster.now)
+    return _concluded(job, after, cluster, tell=not after.open)
 
 
-def _overdue(errand: Errand, cluster: Cluster) -> tuple[Action, ...]:
-    if errand.command:
-        return (Ask(errand.command, errand.manager, errand.task),)
-    if errand.automatic and errand.waiting and not cluster.conduct.rebalance:  # what was begun is finished
+def _overdue(job: Job, cluster: Cluster) -> tuple[Action, ...]:
+    if job.command:
+        return (Ask(job.command, job.manager, job.task),)
+    if job.automatic and job.waiting and not cluster.settings.rebalance:  # what was begun is finished
         reason = "not begun: automatic rebalances are switched off"
-        return (MoveErrand(errand, errand.but(stage=Stage.DONE, due=None, reason=reason)),)
-    if not errand.spent(cluster.now):
-        return (Send(errand),)
-    ways = f"given up after {errand.attempts} attempts" if errand.attempts else "nobody sent it in time"
-    return _concluded(errand, _failed(errand, f"{ways}: {errand.reason}"), cluster, tell=True)
+        return (ReplaceJob(job, job.but(stage=Stage.DONE, due=None, reason=reason)),)
+    if not job.spent(cluster.now):
+        return (Send(job),)
+    ways = f"given up after {job.attempts} attempts" if job.attempts else "nobody sent it in time"
+    return _concluded(job, _failed(job, f"{ways}: {job.reason}"), cluster, tell=True)
 
 
-def _concluded(before: Errand, after: Errand, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
-    """The errand as it is now; told before it is recorded, then followed by the one wanted after it."""
+def _concluded(before: Job, after: Job, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
+    """The job as it is now; told before it is recorded, then followed by the one wanted after it."""
     tell = tell and (before.task is not AgentTask.INSPECT or bool(before.result))  # or there is no swarm yet
-    letters = (Raise(letter(after, cluster)),) if tell else ()
-    if before.wanted and not after.open and cluster.conduct.rebalance:
+    letters = (Notify(letter(after, cluster)),) if tell else ()
+    if before.wanted and not after.open and cluster.settings.rebalance:
         last = {"result": after.result, "ended": after.ended, "manager": after.avoided}
         after = before.but(**(rebalance.fresh(cluster, "a node joined meanwhile") | last))
-    return (*letters, MoveErrand(before, after))
+    return (*letters, ReplaceJob(before, after))
 
 
-def _unheard(errand: Errand, time: float) -> bool:
+def _unheard(job: Job, time: float) -> bool:
     """Who ordered it waits for the first command only."""
-    return errand.automatic or errand.attempts > 1 or time > errand.since + ANSWERED
+    return job.automatic or job.attempts > 1 or time > job.since + ANSWERED
 
 
-def _measures(event: CommandFinished, after: Errand) -> tuple[Measure, ...]:
+def _measures(event: CommandFinished, after: Job) -> tuple[Measure, ...]:
     if event.result is None:
         return (Measure(Metric.COMMAND_FAILURES, instance=after.instance),)
     if event.task is not AgentTask.REBALANCE:
@@ -229,10 +229,10 @@ def _measures(event: CommandFinished, after: Errand) -> tuple[Measure, ...]:
     return moves if after.open else (Measure(Metric.REBALANCES), *moves)
 
 
-def _name(errand: Errand) -> str:
-    return errand.task.value + (f" of {errand.instance}" if errand.instance else "")
+def _name(job: Job) -> str:
+    return job.task.value + (f" of {job.instance}" if job.instance else "")
 
 
-def _where(errand: Errand, now: float) -> str:
-    age = f"ordered {max(now - errand.since, 0):.0f} s ago"
-    return f"{age}, {errand.command} on {errand.manager}" if errand.command else f"{age}, {errand.reason}"
+def _where(job: Job, now: float) -> str:
+    age = f"ordered {max(now - job.since, 0):.0f} s ago"
+    return f"{age}, {job.command} on {job.manager}" if job.command else f"{age}, {job.reason}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.actions import Move, MoveErrand, Send
+from chalicelib.actions import ReplaceJob, ReplaceRecord, Send
 from chalicelib.protocol.codec import encode_arguments
 from chalicelib.protocol.messages import AgentTask, Arguments, Rebalance
-from chalicelib.state.job import Errand, Stage
+from chalicelib.state.job import Job, Stage
 from chalicelib.state.lifecycle import NodeState
 
 if TYPE_CHECKING:
@@ -22,29 +22,29 @@ def following(plan: Plan, cluster: Cluster) -> Plan:
     It is wanted before they enter: after a crash in between they enter again, and want it again. While one is
     under way, however many join, one more is wanted after it.
     """
-    joined = [action for action in plan.actions if isinstance(action, Move) and _enters(action)]
-    if not joined or not cluster.conduct.rebalance:
+    joined = [action for action in plan.actions if isinstance(action, ReplaceRecord) and _enters(action)]
+    if not joined or not cluster.settings.rebalance:
         return plan
-    before = cluster.errand(AgentTask.REBALANCE)
+    before = cluster.job(AgentTask.REBALANCE)
     if before and before.open:
         if before.wanted or (before.automatic and before.waiting):
             return plan
-        return replace(plan, actions=(MoveErrand(before, before.but(wanted=True)), *plan.actions))
+        return replace(plan, actions=(ReplaceJob(before, before.but(wanted=True)), *plan.actions))
     names = joined[0].after.instance + (f" and {len(joined) - 1} more" if joined[1:] else "")
     drilled = " after a drill" if all(move.before.drill for move in joined) else ""
     changes = fresh(cluster, f"{names} in service{drilled}") | {"manager": before.avoided if before else ""}
-    after = before.but(**changes) if before else Errand(task=AgentTask.REBALANCE, **changes)
-    return replace(plan, actions=(MoveErrand(before, after), *plan.actions, Send(after)))
+    after = before.but(**changes) if before else Job(task=AgentTask.REBALANCE, **changes)
+    return replace(plan, actions=(ReplaceJob(before, after), *plan.actions, Send(after)))
 
 
 def fresh(cluster: Cluster, reason: str) -> dict[str, Any]:
     """How an automatic rebalance begins; the agent itself waits until joins have settled."""
-    wanted = Rebalance(settle=cluster.conduct.settle, cooldown=cluster.conduct.cooldown)
+    wanted = Rebalance(settle=cluster.settings.settle, cooldown=cluster.settings.cooldown)
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=wanted)
     begun = {"since": cluster.now, "due": cluster.now, "stage": Stage.OPEN, "reason": reason}
     unsent = {"command": "", "manager": "", "attempts": 0, "automatic": True, "wanted": False}
     return begun | unsent | {"arguments": encode_arguments(arguments)}
 
 
-def _enters(move: Move) -> bool:
+def _enters(move: ReplaceRecord) -> bool:
     return move.after.state is NodeState.IN_SERVICE and move.before.state is not NodeState.IN_SERVICE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Move, Plan
+from chalicelib.actions import Plan, ReplaceRecord
 from chalicelib.events import (
     Change,
     ChangeScheduled,
@@ -12,7 +12,7 @@ from chalicelib.events import (
     InstanceStateChanged,
     RebalanceRecommended,
     SpotInterruptionWarning,
-    TerminationHeld,
+    TerminateLifecycleAction,
 )
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules.nodes import evacuate
@@ -31,7 +31,9 @@ def on_drill(event: InstanceEvent, cluster: Cluster) -> Plan:
         return Plan(f"{event.instance} has no record in {cluster.name}")
     if _ends(event) and node.drill and node.state is NodeState.EVACUATED:
         after = node.but(due=cluster.now, back=event.time)
-        return Plan("a drill: the instance would have ended, its node is given back", (Move(node, after),))
+        return Plan(
+            "a drill: the instance would have ended, its node is given back", (ReplaceRecord(node, after),)
+        )
     seconds = _notice(event, cluster)
     if seconds is None:
         return Plan("a drill: nothing to rehearse, the real event would change nothing or end something")
@@ -39,8 +41,10 @@ def on_drill(event: InstanceEvent, cluster: Cluster) -> Plan:
         return Plan(f"a drill: the node is {node.state}, only one in service is drilled")
     deadline = evacuate.budget(event.time, seconds, cluster.now)
     reason = f"a drill: {max(deadline - cluster.now, 0):.0f} s to empty it, then it is given back"
-    threat = evacuate.Threat(event.time, deadline, reason, deadline + cluster.policy.rehearsal, drill=True)
-    return evacuate.answered(node, cluster, threat, Measure(Metric.DRILLS, instance=node.instance))
+    disruption = evacuate.Disruption(
+        event.time, deadline, reason, deadline + cluster.timeouts.rehearsal, drill=True
+    )
+    return evacuate.answered(node, cluster, disruption, Measure(Metric.DRILLS, instance=node.instance))
 
 
 def _ends(event: InstanceEvent) -> bool:
@@ -53,12 +57,12 @@ def _notice(event: InstanceEvent, cluster: Cluster) -> float | None:
     """Seconds from the event to the end that it rehearses; None where there is nothing to empty."""
     match event:
         case SpotInterruptionWarning():
-            return evacuate.lead(event.ending, cluster.policy)
+            return evacuate.lead(event.ending, cluster.timeouts)
         case FleetInstanceChanged():
-            return cluster.policy.notice if event.change is Change.TERMINATION_NOTIFIED else None
+            return cluster.timeouts.notice if event.change is Change.TERMINATION_NOTIFIED else None
         case InstanceStateChanged():
-            return cluster.policy.shutdown if event.state in GOING else None
-        case RebalanceRecommended() | TerminationHeld() | ChangeScheduled():
-            return cluster.policy.gentle
+            return cluster.timeouts.shutdown if event.state in GOING else None
+        case RebalanceRecommended() | TerminateLifecycleAction() | ChangeScheduled():
+            return cluster.timeouts.gentle
         case _:
             return None

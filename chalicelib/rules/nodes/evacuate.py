@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.events import Ending
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import DONE
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from chalicelib.protocol.messages import NodeReport
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.node import Node
-    from chalicelib.state.settings import Policy
+    from chalicelib.state.settings import Timeouts
 
-# Seconds; a deadline that is nearer by less changes nothing, nor a threat that is newer by less.
+# Seconds; a deadline that is nearer by less changes nothing, nor a disruption that is newer by less.
 EARLIER = 1.0
-# Seconds after its notice from which a warning is too late: Lambda has had its retries, and four censuses or
-# more have shown the instance running, or its record would not stand.
+# Seconds after its notice from which a warning is too late: Lambda has had its retries, and four discoveries
+# or more have shown the instance running, or its record would not stand.
 STALE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Threat:
+class Disruption:
     """Why a node has to be empty by ``deadline``; given back at ``back`` if that is not 0.
 
     ``announced``: EC2 ends the instance; otherwise the node stays empty also where the instance lives on.
@@ -60,14 +60,14 @@ def on_spot_interruption_warning(event: SpotInterruptionWarning, cluster: Cluste
 
 def warned(node: Node, cluster: Cluster, time: float, ending: Ending) -> Plan:
     """EC2 has announced at ``time`` that the instance will end."""
-    notice = lead(ending, cluster.policy)
+    notice = lead(ending, cluster.timeouts)
     left = time + notice - cluster.now
     if left < -STALE:
         late = Measure(Metric.LATE_WARNINGS, instance=node.instance)
         return Plan(f"the warning's notice was over {-left:.0f} s ago, the node is {node.state}", (), (late,))
     reason = f"EC2 will {ending} it, {max(left, 0):.0f} s are left"
-    threat = Threat(time, budget(time, notice, cluster.now), reason, announced=True)
-    return answered(node, cluster, threat, Measure(Metric.INTERRUPTIONS, instance=node.instance))
+    disruption = Disruption(time, budget(time, notice, cluster.now), reason, announced=True)
+    return answered(node, cluster, disruption, Measure(Metric.INTERRUPTIONS, instance=node.instance))
 
 
 def budget(time: float, seconds: float, now: float) -> float:
@@ -80,27 +80,27 @@ def budget(time: float, seconds: float, now: float) -> float:
 
 
 def on_rebalance_recommended(event: RebalanceRecommended, cluster: Cluster) -> Plan:
-    """As the cluster's conduct says. At most once in a while for each node: most hints come to nothing."""
-    node, wanted = cluster.node(event.instance), cluster.conduct.recommendations
+    """As the cluster's settings says. At most once in a while for each node: most hints come to nothing."""
+    node, wanted = cluster.node(event.instance), cluster.settings.recommendations
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}")
     if wanted is Recommendations.IGNORE:
         return Plan("a rebalance recommendation: this cluster ignores them")
     if node.state is not NodeState.IN_SERVICE or event.time < max(node.launched, node.hinted):
         return Plan(f"a rebalance recommendation: already {node.state}", measures=(_twice(node),))
-    if event.time + cluster.policy.hint <= cluster.now:
+    if event.time + cluster.timeouts.hint <= cluster.now:
         return Plan("a rebalance recommendation of long ago: nothing followed", measures=(_twice(node),))
-    if node.hinted and event.time < node.hinted + cluster.policy.hint:
+    if node.hinted and event.time < node.hinted + cluster.timeouts.hint:
         return Plan("a rebalance recommendation soon after the last one", measures=(_twice(node),))
     counted = Measure(Metric.RECOMMENDATIONS, instance=node.instance)
     if wanted is Recommendations.NOTE:
         noted = node.but(hinted=event.time)
-        return Plan("a rebalance recommendation: noted", (Move(node, noted),), (counted,))
-    back = event.time + cluster.policy.hint
+        return Plan("a rebalance recommendation: noted", (ReplaceRecord(node, noted),), (counted,))
+    back = event.time + cluster.timeouts.hint
     reason = "EC2 recommends to leave it: evacuated for a while"
-    threat = Threat(event.time, cluster.now + cluster.policy.gentle, reason, back)
-    after = begun(node, cluster.now, threat, hinted=event.time)
-    return Plan(reason, (Move(node, after), Dispatch(node.instance)), (counted,))
+    disruption = Disruption(event.time, cluster.now + cluster.timeouts.gentle, reason, back)
+    after = begun(node, cluster.now, disruption, hinted=event.time)
+    return Plan(reason, (ReplaceRecord(node, after), Dispatch(node.instance)), (counted,))
 
 
 def on_evacuation_ordered(event: EvacuationOrdered, cluster: Cluster) -> Plan:
@@ -109,67 +109,73 @@ def on_evacuation_ordered(event: EvacuationOrdered, cluster: Cluster) -> Plan:
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}")
     back = event.time + event.seconds + event.back if event.back else 0.0
-    threat = Threat(event.time, event.time + event.seconds, "evacuated by hand", back)
-    return answered(node, cluster, threat)
+    disruption = Disruption(event.time, event.time + event.seconds, "evacuated by hand", back)
+    return answered(node, cluster, disruption)
 
 
-def answered(node: Node, cluster: Cluster, threat: Threat, *counted: Measure) -> Plan:
-    """The plan against a threat; if it is known already, to send what is not sent.
+def answered(node: Node, cluster: Cluster, disruption: Disruption, *counted: Measure) -> Plan:
+    """The plan against a disruption; if it is known already, to send what is not sent.
 
     Recorded but not sent means that the first handler is still at it, or died.
     """
-    after = threatened(node, cluster.now, threat)
+    after = threatened(node, cluster.now, disruption)
     actions: tuple[Action, ...] = (Dispatch(node.instance),) if (after or node).unsent else ()
     if after is None:
         return Plan(f"already {node.state}", actions, (_twice(node),))
-    return Plan(threat.reason, (Move(node, after), *actions), counted)
+    return Plan(disruption.reason, (ReplaceRecord(node, after), *actions), counted)
 
 
-def threatened(node: Node, now: float, threat: Threat) -> Node | None:
-    """The node once a threat is known; None if that changes nothing.
+def threatened(node: Node, now: float, disruption: Disruption) -> Node | None:
+    """The node once a disruption is known; None if that changes nothing.
 
-    All threats to one life of an instance are one evacuation: a later one can only hurry it, begin it again
-    where it had come to nothing, or make final what was to be given back.
+    All disruptions to one life of an instance are one evacuation: a later one can only hurry it, begin it
+    again where it had come to nothing, or make final what was to be given back.
     """
     if node.state in STANDING:
-        return begun(node, now, threat)
-    final = _final(node, threat)
+        return begun(node, now, disruption)
+    final = _final(node, disruption)
     if node.state is NodeState.EVACUATED and final:
-        return node.but(due=None, reason=threat.reason, **final)
+        return node.but(due=None, reason=disruption.reason, **final)
     if node.state is not NodeState.EVACUATING:
         return None
-    fresh = {"deadline": threat.deadline, "command": "", "due": now, "attempts": 0, "reason": threat.reason}
-    if (node.given_up or node.deadline <= now) and threat.since > node.since + EARLIER:
-        return node.but(since=threat.since, **fresh, **final)
-    if threat.deadline < node.deadline - EARLIER:
+    fresh = {
+        "deadline": disruption.deadline,
+        "command": "",
+        "due": now,
+        "attempts": 0,
+        "reason": disruption.reason,
+    }
+    if (node.given_up or node.deadline <= now) and disruption.since > node.since + EARLIER:
+        return node.but(since=disruption.since, **fresh, **final)
+    if disruption.deadline < node.deadline - EARLIER:
         return node.but(**fresh, **final)
     return node.but(**final) if final else None
 
 
-def _final(node: Node, threat: Threat) -> dict[str, Any]:
-    """What changes where a threat lasts longer than what is known: for a while, to the end, for good."""
-    spared = node.announced and not threat.announced
-    if threat.back or not (node.back or node.drill or spared):
+def _final(node: Node, disruption: Disruption) -> dict[str, Any]:
+    """What changes where a disruption lasts longer than what is known: for a while, to the end, for good."""
+    spared = node.announced and not disruption.announced
+    if disruption.back or not (node.back or node.drill or spared):
         return {}
-    return {"back": 0.0, "drill": False, "announced": threat.announced}
+    return {"back": 0.0, "drill": False, "announced": disruption.announced}
 
 
-def lead(ending: Ending, policy: Policy) -> float:
+def lead(ending: Ending, timeouts: Timeouts) -> float:
     """Seconds between a warning and the end: none for hibernation, which begins at once."""
-    return 0.0 if ending is Ending.HIBERNATE else policy.notice
+    return 0.0 if ending is Ending.HIBERNATE else timeouts.notice
 
 
-def begun(node: Node, now: float, threat: Threat, *, hinted: float = 0.0) -> Node:
+def begun(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0) -> Node:
     """The node as it is when its evacuation begins; due at once."""
     return node.to(
         NodeState.EVACUATING,
-        since=threat.since,
-        deadline=threat.deadline,
+        since=disruption.since,
+        deadline=disruption.deadline,
         due=now,
-        reason=threat.reason,
-        back=threat.back,
-        announced=threat.announced,
-        drill=threat.drill,
+        reason=disruption.reason,
+        back=disruption.back,
+        announced=disruption.announced,
+        drill=disruption.drill,
         hinted=hinted or node.hinted,
     )
 

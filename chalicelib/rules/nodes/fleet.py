@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from chalicelib.actions import Plan, Raise
+from chalicelib.actions import Notify, Plan
 from chalicelib.events import Change, Ending
 from chalicelib.rules.nodes import evacuate, leave
 from chalicelib.state.incident import AGAIN, Incident
@@ -48,4 +48,4 @@ def on_fleet_said(event: FleetEvent, cluster: Cluster) -> Plan:
         drill=event.drill,
         expires=cluster.now + AGAIN,
     )
-    return Plan(f"a fleet has failed: {what}", (Raise(incident),))
+    return Plan(f"a fleet has failed: {what}", (Notify(incident),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.protocol.messages import Fate
 from chalicelib.rules import retry
 from chalicelib.rules.nodes import scheduled_change
@@ -29,7 +29,7 @@ def on_give_back_ordered(event: GiveBackOrdered, cluster: Cluster) -> Plan:
         return Plan(f"{node.instance} is not given back: {why}", refused=True)
     reason = "given back by hand"
     after = node.to(NodeState.RETURNING, since=event.time, due=cluster.now, reason=reason)
-    return Plan(reason, (Move(node, after), Dispatch(node.instance)))
+    return Plan(reason, (ReplaceRecord(node, after), Dispatch(node.instance)))
 
 
 def _kept(node: Node, cluster: Cluster) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import Fate
 from chalicelib.rules import retry
@@ -45,7 +45,7 @@ def changed(node: Node, state: InstanceState, time: float, cluster: Cluster) -> 
     if after is None:
         actions = (Dispatch(node.instance),) if node.unsent else ()
         return Plan(f"the instance is {state}, the node is {node.state}: nothing to begin", actions)
-    return Plan(after.reason, (Move(node, after), Dispatch(node.instance)))
+    return Plan(after.reason, (ReplaceRecord(node, after), Dispatch(node.instance)))
 
 
 def started(node: Node, time: float, now: float) -> Node | None:
@@ -65,8 +65,8 @@ def following(node: Node, state: InstanceState | None, time: float, cluster: Clu
         reason = f"the instance is {state} without a warning"
         # What goes on already is hurried by it at most.
         since = time if node.state in STANDING else node.since
-        threat = evacuate.Threat(since, time + cluster.policy.shutdown, reason, announced=True)
-        return evacuate.threatened(node, cluster.now, threat)
+        disruption = evacuate.Disruption(since, time + cluster.timeouts.shutdown, reason, announced=True)
+        return evacuate.threatened(node, cluster.now, disruption)
     if (state in OVER or state is None) and node.state not in (NodeState.LEAVING, NodeState.GONE):
         reason = f"the instance is {state}" if state else "EC2 no longer lists the instance"
         return node.to(NodeState.LEAVING, since=time, due=cluster.now, reason=reason)

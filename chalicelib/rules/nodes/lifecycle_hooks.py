@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Beat, Complete, Dispatch, Enrol, Move, Plan, Verdict
+from chalicelib.actions import Complete, Dispatch, Heartbeat, LifecycleResult, Plan, Register, ReplaceRecord
 from chalicelib.rules.nodes import evacuate, leave, scheduled_change
 from chalicelib.state.instance import Role, Transition
 from chalicelib.state.lifecycle import STANDING, NodeState
 from chalicelib.state.node import Node
 
 if TYPE_CHECKING:
-    from chalicelib.events import LaunchHeld, TerminationHeld
+    from chalicelib.events import LaunchLifecycleAction, TerminateLifecycleAction
     from chalicelib.state.cluster import Cluster
-    from chalicelib.state.instance import Hook
+    from chalicelib.state.instance import LifecycleAction
 
 EVERY = 60.0  # seconds between heartbeats: Auto Scaling may be set to wait for no longer than a few minutes
 EMPTIED = frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.GONE})
 
 
-def on_launch_held(event: LaunchHeld, cluster: Cluster) -> Plan:
+def on_launch_lifecycle_action(event: LaunchLifecycleAction, cluster: Cluster) -> Plan:
     """The group waits until the node is in service."""
     node = cluster.node(event.instance)
     if node is None:
@@ -29,10 +29,10 @@ def on_launch_held(event: LaunchHeld, cluster: Cluster) -> Plan:
         return _again(node)
     after = _held(node, event.hook, event.time, cluster)
     reason = f"{event.hook.group} waits for the node, which is {node.state}"
-    return Plan(reason, (Move(node, after), *_sending(after)))
+    return Plan(reason, (ReplaceRecord(node, after), *_sending(after)))
 
 
-def on_termination_held(event: TerminationHeld, cluster: Cluster) -> Plan:
+def on_terminate_lifecycle_action(event: TerminateLifecycleAction, cluster: Cluster) -> Plan:
     """The group waits until the node is empty; a node that never joined does not keep it waiting."""
     node = cluster.node(event.instance)
     if node is None:
@@ -40,10 +40,10 @@ def on_termination_held(event: TerminationHeld, cluster: Cluster) -> Plan:
     if _known(node, event.hook):
         return _again(node)
     after = _held(node, event.hook, event.time, cluster)
-    return Plan(f"{event.hook.group} ends the instance", (Move(node, after), *_sending(after)))
+    return Plan(f"{event.hook.group} ends the instance", (ReplaceRecord(node, after), *_sending(after)))
 
 
-def unheard(node: Node, seen: tuple[Hook, ...], time: float, cluster: Cluster) -> Node | None:
+def unheard(node: Node, seen: tuple[LifecycleAction, ...], time: float, cluster: Cluster) -> Node | None:
     """The node with those actions seen at ``time`` of which no event told; None if there are none.
 
     A group may show an action for a while that is over: completed again, it stays so.
@@ -52,31 +52,31 @@ def unheard(node: Node, seen: tuple[Hook, ...], time: float, cluster: Cluster) -
     return replace(_held(node, new[0], time, cluster), hooks=(*node.hooks, *new)) if new else None
 
 
-def _held(node: Node, hook: Hook, time: float, cluster: Cluster) -> Node:
+def _held(node: Node, hook: LifecycleAction, time: float, cluster: Cluster) -> Node:
     """The node once its group waits with this action: what the group ends is emptied first."""
     after = None
     tried = not hook.token and node.exhausted  # seen again, as another action still holds the instance
     if hook.transition is Transition.TERMINATING and not tried:
-        until = evacuate.budget(time, cluster.policy.gentle, cluster.now)
-        threat = evacuate.Threat(time, until, f"{hook.group} ends the instance")
-        after = evacuate.threatened(node, cluster.now, threat)
+        until = evacuate.budget(time, cluster.timeouts.gentle, cluster.now)
+        disruption = evacuate.Disruption(time, until, f"{hook.group} ends the instance")
+        after = evacuate.threatened(node, cluster.now, disruption)
     return replace(after or node.but(), hooks=(*node.hooks, hook))
 
 
-def ended(node: Node) -> tuple[tuple[Hook, Verdict], ...]:
+def ended(node: Node) -> tuple[tuple[LifecycleAction, LifecycleResult], ...]:
     """The hooks of a node whose phase is over, and how it came out."""
-    verdicts = ((hook, _verdict(node, hook)) for hook in node.hooks)
-    return tuple((hook, verdict) for hook, verdict in verdicts if verdict)
+    results = ((hook, _result(node, hook)) for hook in node.hooks)
+    return tuple((hook, result) for hook, result in results if result)
 
 
 def completion(node: Node, cluster: Cluster) -> Complete:
     """Complete what has ended and take it off the record, which is due again when its own work is."""
-    verdicts = ended(node)
-    done = [hook for hook, _ in verdicts]
+    results = ended(node)
+    done = [hook for hook, _ in results]
     after = node.but(
         hooks=tuple(hook for hook in node.hooks if hook not in done), due=resting_due(node, cluster)
     )
-    return Complete(verdicts, Move(node, after), node.instance)
+    return Complete(results, ReplaceRecord(node, after), node.instance)
 
 
 def resting_due(node: Node, cluster: Cluster) -> float | None:
@@ -88,33 +88,35 @@ def resting_due(node: Node, cluster: Cluster) -> float | None:
     return node.back or None
 
 
-def heartbeat(node: Node, cluster: Cluster) -> Beat | None:
+def heartbeat(node: Node, cluster: Cluster) -> Heartbeat | None:
     """Ask for more time, where there was no answer for a while and the work goes on, or may not end yet."""
     now = cluster.now
-    late = tuple(hook for hook in node.hooks if now - max(hook.beat, hook.opened) >= EVERY)
-    if not late or (ended(node) and not cluster.conduct.paused):
+    late = tuple(hook for hook in node.hooks if now - max(hook.heartbeat, hook.opened) >= EVERY)
+    if not late or (ended(node) and not cluster.settings.paused):
         return None
-    after = node.but(hooks=tuple(replace(hook, beat=now) if hook in late else hook for hook in node.hooks))
-    return Beat(late, Move(node, after))
+    after = node.but(
+        hooks=tuple(replace(hook, heartbeat=now) if hook in late else hook for hook in node.hooks)
+    )
+    return Heartbeat(late, ReplaceRecord(node, after))
 
 
-def _verdict(node: Node, hook: Hook) -> Verdict | None:
+def _result(node: Node, hook: LifecycleAction) -> LifecycleResult | None:
     """CONTINUE or ABANDON once the phase that the hook holds is over; None before."""
     if hook.transition is Transition.LAUNCHING:
         if node.state in EMPTIED or node.exhausted:
-            return Verdict.ABANDON
-        return Verdict.CONTINUE if node.state is NodeState.IN_SERVICE else None
+            return LifecycleResult.ABANDON
+        return LifecycleResult.CONTINUE if node.state is NodeState.IN_SERVICE else None
     # A node that stands has outlived the end that it was held for.
     over = node.state in EMPTIED or node.state in STANDING or node.exhausted
-    return Verdict.CONTINUE if over else None
+    return LifecycleResult.CONTINUE if over else None
 
 
-def _without_record(event: LaunchHeld | TerminationHeld, cluster: Cluster) -> Plan:
-    verdict = Verdict.CONTINUE
+def _without_record(event: LaunchLifecycleAction | TerminateLifecycleAction, cluster: Cluster) -> Plan:
+    result = LifecycleResult.CONTINUE
     if event.hook.transition is Transition.LAUNCHING:
-        verdict = Verdict.ABANDON
+        result = LifecycleResult.ABANDON
     reason = f"{event.instance} has no record in {cluster.name} any more: {event.hook.group} need not wait"
-    if cluster.conduct.paused:  # nothing is completed now, so that it has to be known later
+    if cluster.settings.paused:  # nothing is completed now, so that it has to be known later
         ended_before = Node(
             cluster=cluster.name,
             instance=event.instance,
@@ -126,11 +128,11 @@ def _without_record(event: LaunchHeld | TerminationHeld, cluster: Cluster) -> Pl
             hooks=(event.hook,),
             expires=cluster.now + leave.KEEP_GONE,
         )
-        return Plan(reason, (Enrol((ended_before,)),))
-    return Plan(reason, (Complete(((event.hook, verdict),), None, event.instance),))
+        return Plan(reason, (Register((ended_before,)),))
+    return Plan(reason, (Complete(((event.hook, result),), None, event.instance),))
 
 
-def _known(node: Node, hook: Hook) -> bool:
+def _known(node: Node, hook: LifecycleAction) -> bool:
     """By its token; one of which no event told has none, and is the one of its hook."""
     return any(
         known.token == hook.token

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules.nodes import evacuate
 from chalicelib.state.lifecycle import NodeState
@@ -37,12 +37,12 @@ def on_change_scheduled(event: ChangeScheduled, cluster: Cluster) -> Plan:
         return Plan(f"{code}: known", sending, (Measure(Metric.DUPLICATES, instance=node.instance),))
     noted = replace(_answered(node, known, notice, cluster), notices=_kept(node, notice, cluster))
     sending = (Dispatch(node.instance),) if noted.unsent else ()
-    return Plan(f"{code}: {_told(notice, node, cluster)}", (Move(node, noted), *sending))
+    return Plan(f"{code}: {_told(notice, node, cluster)}", (ReplaceRecord(node, noted), *sending))
 
 
 def due(node: Node, cluster: Cluster) -> float | None:
     """When a node in service has to be evacuated; None if nothing is to come."""
-    return min((one.begin(cluster.policy) for one in _pending(node.notices, node, cluster)), default=None)
+    return min((one.begin(cluster.timeouts) for one in _pending(node.notices, node, cluster)), default=None)
 
 
 def begun(node: Node, cluster: Cluster) -> Node | None:
@@ -56,7 +56,7 @@ def begun(node: Node, cluster: Cluster) -> Node | None:
 def held(node: Node, cluster: Cluster) -> Node | None:
     """An evacuated node that would be given back now, but for a change that is near; None without one."""
     near = _near(node.notices, node, cluster)
-    back = max((one.until(cluster.policy) for one in near), default=None)
+    back = max((one.until(cluster.timeouts) for one in near), default=None)
     return node.but(due=back, back=back, drill=False, reason=near[0].code) if back else None
 
 
@@ -64,42 +64,42 @@ def _answered(node: Node, known: Notice | None, notice: Notice, cluster: Cluster
     """The node once the notice is known: evacuated, given back if it was out for this change, or as it is."""
     if near := _near((notice,), node, cluster):
         return evacuate.threatened(node, cluster.now, _threat(notice.told, near, cluster)) or node.but()
-    if known and node.state in EMPTYING and node.back == known.until(cluster.policy):
+    if known and node.state in EMPTYING and node.back == known.until(cluster.timeouts):
         now = cluster.now
         return node.but(back=now, due=now if node.state is NodeState.EVACUATED else node.due)
     return node.but()
 
 
-def _threat(since: float, near: tuple[Notice, ...], cluster: Cluster) -> evacuate.Threat:
-    """The changes as a threat. They are known long ahead, so the work does not last until their start."""
-    latest = cluster.now + cluster.policy.gentle
+def _threat(since: float, near: tuple[Notice, ...], cluster: Cluster) -> evacuate.Disruption:
+    """The changes as a disruption. They are known long ahead, so the work does not last until their start."""
+    latest = cluster.now + cluster.timeouts.gentle
     start, code = near[0].start, near[0].code
     deadline = min(start, latest) if start > cluster.now else latest
-    back = max(one.until(cluster.policy) for one in near)
-    return evacuate.Threat(since, deadline, code, max(back, latest))
+    back = max(one.until(cluster.timeouts) for one in near)
+    return evacuate.Disruption(since, deadline, code, max(back, latest))
 
 
 def _near(notices: tuple[Notice, ...], node: Node, cluster: Cluster) -> tuple[Notice, ...]:
     """Those for which the node has to be empty now, the next first."""
     pending = _pending(notices, node, cluster)
-    near = (one for one in pending if one.begin(cluster.policy) <= cluster.now)
+    near = (one for one in pending if one.begin(cluster.timeouts) <= cluster.now)
     return tuple(sorted(near, key=lambda one: one.start))
 
 
 def _pending(notices: tuple[Notice, ...], node: Node, cluster: Cluster) -> tuple[Notice, ...]:
     """Those that are not over. An instance that was started since is on another host."""
     known = (one for one in notices if not one.closed and one.told >= node.launched)
-    return tuple(one for one in known if cluster.now < one.until(cluster.policy))
+    return tuple(one for one in known if cluster.now < one.until(cluster.timeouts))
 
 
 def _kept(node: Node, notice: Notice, cluster: Cluster) -> tuple[Notice, ...]:
     others = (one for one in node.notices if one.arn != notice.arn)
     last = cluster.now - KEPT
-    kept = (one for one in others if max(one.told, one.until(cluster.policy)) > last)
+    kept = (one for one in others if max(one.told, one.until(cluster.timeouts)) > last)
     return (*kept, notice)
 
 
 def _told(notice: Notice, node: Node, cluster: Cluster) -> str:
     if not _pending((notice,), node, cluster):
         return "over, or called off"
-    return "the evacuation is planned" if notice.begin(cluster.policy) > cluster.now else "it is near"
+    return "the evacuation is planned" if notice.begin(cluster.timeouts) > cluster.now else "it is near"

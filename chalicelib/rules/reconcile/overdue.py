@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Ask, Dispatch, Move, Plan, Raise
+from chalicelib.actions import Ask, Dispatch, Notify, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import finalize, retry
@@ -17,11 +17,11 @@ from chalicelib.state.lifecycle import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
-    from chalicelib.events import CensusFailed, CommandRunning, Tick
+    from chalicelib.events import CommandRunning, DiscoveryFailed, Tick
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.node import Node
 
-BEATS = 200  # heartbeats of one tick in one cluster: some ten seconds
+HEARTBEATS = 200  # heartbeats of one tick in one cluster: some ten seconds
 MESSAGES = 20  # that one tick makes up for: each may take seconds where the topic does not answer
 STUCK = 300.0  # seconds that work may wait for a host that takes it, before people are told
 
@@ -30,23 +30,25 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     """Ask for the commands that are out too long, send what is not out, begin what was planned for now."""
     overdue = [node for node in cluster.nodes if node.due is not None and node.due <= cluster.now]
     ordered = jobs.overdue(cluster)
-    if cluster.conduct.paused:
+    if cluster.settings.paused:
         waiting = len(overdue) + len(ordered)
         # A group that hears nothing goes its default way, and mostly ends the instance.
-        return Plan(f"paused: {waiting} wait" if waiting else "nothing is overdue", tuple(_beats(cluster)))
+        return Plan(
+            f"paused: {waiting} wait" if waiting else "nothing is overdue", tuple(_heartbeats(cluster))
+        )
     changes = [action for node in overdue for action in _changes(node, cluster)]
-    changes += _beats(cluster)
+    changes += _heartbeats(cluster)
     changes += (*ordered, *swarm.begun(cluster))
     messages = _stuck([node for node in overdue if node.unsent], cluster)
     messages += _unsettled(cluster)
     messages += _uncompleted(overdue, cluster)
-    messages += [Raise(incident) for incident in cluster.untold[:MESSAGES]]
+    messages += [Notify(incident) for incident in cluster.unnotified[:MESSAGES]]
     work = [node for node in overdue if node.unsent or node.command]
     if not work and not changes and not messages:
         return Plan("nothing is overdue")
     out = sorted({(node.command, node.manager, node.task) for node in overdue if node.command and node.task})
     unsent = sum(node.unsent for node in overdue)
-    opened = any(isinstance(change, Move) and change.after.unsent for change in changes)
+    opened = any(isinstance(change, ReplaceRecord) and change.after.unsent for change in changes)
     sending: list[Action] = [Dispatch(seconds=0)] if unsent or opened else []
     reason = f"{len(work)} overdue: {unsent} to send, {len(out)} commands to ask for"
     steps = len(changes) + len(messages)
@@ -61,14 +63,16 @@ def _changes(node: Node, cluster: Cluster) -> tuple[Action, ...]:
     if steps := finalize.ends(node, cluster):
         return steps
     after = _planned(node, cluster)
-    return (Move(node, after),) if after else ()
+    return (ReplaceRecord(node, after),) if after else ()
 
 
-def _beats(cluster: Cluster) -> list[Action]:
+def _heartbeats(cluster: Cluster) -> list[Action]:
     """Heartbeats where one is late, the latest first: a tick must not last until the next one."""
-    beats = [beat for node in cluster.nodes if (beat := lifecycle_hooks.heartbeat(node, cluster))]
-    beats.sort(key=lambda beat: min(max(hook.beat, hook.opened) for hook in beat.hooks))
-    return [*beats[:BEATS]]
+    heartbeats = [
+        heartbeat for node in cluster.nodes if (heartbeat := lifecycle_hooks.heartbeat(node, cluster))
+    ]
+    heartbeats.sort(key=lambda heartbeat: min(max(hook.heartbeat, hook.opened) for hook in heartbeat.hooks))
+    return [*heartbeats[:HEARTBEATS]]
 
 
 def _planned(node: Node, cluster: Cluster) -> Node | None:
@@ -94,7 +98,7 @@ def _stuck(waiting: list[Node], cluster: Cluster) -> list[Action]:
         instance=late[0].instance,
         expires=cluster.now + AGAIN,
     )
-    return [Raise(incident)]
+    return [Notify(incident)]
 
 
 def _unsettled(cluster: Cluster) -> list[Action]:
@@ -113,7 +117,7 @@ def _unsettled(cluster: Cluster) -> list[Action]:
         remedy=f"make the swarm on its first manager: echo '{call}' | chalice invoke -n init",
         expires=cluster.now + AGAIN,
     )
-    return [Raise(incident)]
+    return [Notify(incident)]
 
 
 def _uncompleted(overdue: list[Node], cluster: Cluster) -> list[Action]:
@@ -122,9 +126,9 @@ def _uncompleted(overdue: list[Node], cluster: Cluster) -> list[Action]:
         (hook.group, node)
         for node in overdue
         for hook, _ in lifecycle_hooks.ended(node)
-        if cluster.now - max(node.due or 0, hook.opened, hook.beat) > STUCK
+        if cluster.now - max(node.due or 0, hook.opened, hook.heartbeat) > STUCK
     ]
-    return [Raise(_refused(group, node, cluster)) for group, node in {one[0]: one for one in late}.values()]
+    return [Notify(_refused(group, node, cluster)) for group, node in {one[0]: one for one in late}.values()]
 
 
 def _refused(group: str, node: Node, cluster: Cluster) -> Incident:
@@ -139,9 +143,9 @@ def _refused(group: str, node: Node, cluster: Cluster) -> Incident:
     )
 
 
-def on_census_failed(event: CensusFailed, cluster: Cluster) -> Plan:
+def on_discovery_failed(event: DiscoveryFailed, cluster: Cluster) -> Plan:
     """People are told once it has lasted for some minutes: until then it may pass."""
-    what = f"the census of {event.what} fails: {event.error}"
+    what = f"the discovery of {event.what} fails: {event.error}"
     if cluster.now - event.since <= STUCK:
         return Plan(f"{what}; the next tick asks again")
     incident = Incident(
@@ -152,7 +156,7 @@ def on_census_failed(event: CensusFailed, cluster: Cluster) -> Plan:
         remedy="see the tick's log, and what its role may do; every tick tries again",
         expires=cluster.now + AGAIN,
     )
-    return Plan(what, (Raise(incident),))
+    return Plan(what, (Notify(incident),))
 
 
 def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
@@ -161,7 +165,7 @@ def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
         node for node in cluster.nodes if (node.command, node.manager) == (event.command, event.manager)
     ]
     others = set(cluster.managers) - {event.manager}
-    moves = tuple(Move(node, _after(node, cluster, elsewhere=bool(others))) for node in waiting)
+    moves = tuple(ReplaceRecord(node, _after(node, cluster, elsewhere=bool(others))) for node in waiting)
     if not moves:
         ordered = jobs.still_running(event, cluster)
         return Plan(f"{event.command} runs" + ("" if ordered else ", but nothing waits for it"), ordered)
@@ -173,4 +177,4 @@ def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
 def _after(node: Node, cluster: Cluster, *, elsewhere: bool) -> Node:
     if node.task is AgentTask.EVACUATE and elsewhere and node.attempts < retry.AT_ONCE:
         return node.reopened(due=cluster.now, reason="no result yet: sent through another manager")
-    return node.but(due=cluster.now + cluster.policy.patience)
+    return node.but(due=cluster.now + cluster.timeouts.patience)

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from chalicelib.actions import Enrol, Move, MoveErrand, Plan, Raise, Send
+from chalicelib.actions import Notify, Plan, Register, ReplaceJob, ReplaceRecord, Send
 from chalicelib.protocol.codec import ProtocolError, decode_arguments, decode_result, encode_arguments
 from chalicelib.protocol.messages import AgentTask, Arguments, Target
 from chalicelib.rules.cluster import jobs
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import Role
-from chalicelib.state.job import Errand, Stage
+from chalicelib.state.job import Job, Stage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 
@@ -31,7 +31,7 @@ NAMED = 5  # nodes in a reason
 
 def begun(cluster: Cluster) -> tuple[Action, ...]:
     """What the tick does to have a manager look at its swarm, one look at a time."""
-    before = cluster.errand(AgentTask.INSPECT)
+    before = cluster.job(AgentTask.INSPECT)
     if (before and before.open) or not _due(before, cluster):
         return ()
     look = decode_arguments(before.arguments).inspection + 1 if before else 1
@@ -39,17 +39,17 @@ def begun(cluster: Cluster) -> tuple[Action, ...]:
     opened = {"since": cluster.now, "due": cluster.now, "stage": Stage.OPEN, "reason": "a look is due"}
     unsent = {"command": "", "attempts": 0}  # the manager stays: each look asks another one
     changes = given | opened | unsent
-    after = before.but(**changes) if before else Errand(task=AgentTask.INSPECT, **changes)
-    return (MoveErrand(before, after), Send(after))
+    after = before.but(**changes) if before else Job(task=AgentTask.INSPECT, **changes)
+    return (ReplaceJob(before, after), Send(after))
 
 
-def _due(before: Errand | None, cluster: Cluster) -> bool:
+def _due(before: Job | None, cluster: Cluster) -> bool:
     """Its time has come, and no evacuation needs the managers.
 
     The clusters look one after the other in a period, also after a time in which none could.
     """
-    period, now = cluster.policy.look, cluster.now
-    if not period or not cluster.managers or cluster.conduct.paused:
+    period, now = cluster.timeouts.look, cluster.now
+    if not period or not cluster.managers or cluster.settings.paused:
         return False
     last = before.since if before else now - TICK
     soon = before is not None and now < last + period / 2
@@ -58,13 +58,13 @@ def _due(before: Errand | None, cluster: Cluster) -> bool:
 
 
 def _turn(time: float, cluster: Cluster) -> int:
-    offset = crc32(cluster.name.encode()) % cluster.policy.look
-    return int((time + offset) // cluster.policy.look)
+    offset = crc32(cluster.name.encode()) % cluster.timeouts.look
+    return int((time + offset) // cluster.timeouts.look)
 
 
 def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
-    """The end of a look; without an answer it is an errand like any other."""
-    before, plan = cluster.errand(AgentTask.INSPECT), jobs.on_errand_finished(event, cluster)
+    """The end of a look; without an answer it is an job like any other."""
+    before, plan = cluster.job(AgentTask.INSPECT), jobs.on_job_finished(event, cluster)
     if before is None or not plan.actions or event.result is None or event.result.listing is None:
         return plan
     found = compared(event.result.listing, before, event, cluster)
@@ -73,37 +73,37 @@ def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
 
 
 def _explained(step: Action, reason: str) -> Action:
-    """The errand keeps what was found, for status."""
-    return replace(step, after=replace(step.after, reason=reason)) if isinstance(step, MoveErrand) else step
+    """The job keeps what was found, for status."""
+    return replace(step, after=replace(step.after, reason=reason)) if isinstance(step, ReplaceJob) else step
 
 
-def compared(listing: Listing, errand: Errand, event: CommandFinished, cluster: Cluster) -> Plan:
+def compared(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Plan:
     """What a listing says of the records; those that have changed since its look began stay as they are.
 
     To miss a node one listing is enough: it is what the managers agree on. That a node is down counts only
-    where the listing before, the errand's, says so too.
+    where the listing before, the job's, says so too.
     """
     said = f"{listing.nodes} nodes listed, {len(listing.down)} down"
-    quiet = {node.instance: node for node in cluster.nodes if node.since + SETTLED < errand.since}
+    quiet = {node.instance: node for node in cluster.nodes if node.since + SETTLED < job.since}
     served = (node for node in quiet.values() if node.state is NodeState.IN_SERVICE and node.node)
     covered = [node for node in served if listing.covers(node.node)]
     missed = {node.instance: node for node in covered if not listing.lists(node.node)}
     if len(missed) * 2 > len(covered):
         incident = _stranger(len(missed), len(covered), event.manager, cluster)
-        return Plan(f"{said}; {incident.what}", (Raise(incident),))
-    steps: list[Action] = [Move(node, _missed(node, event, cluster)) for node in missed.values()]
+        return Plan(f"{said}; {incident.what}", (Notify(incident),))
+    steps: list[Action] = [ReplaceRecord(node, _missed(node, event, cluster)) for node in missed.values()]
     fresh = {node.instance for node in cluster.nodes if node.instance not in quiet}
-    down = [one for one in _lasting(listing, errand) if one.instance not in fresh | set(missed)]
+    down = [one for one in _lasting(listing, job) if one.instance not in fresh | set(missed)]
     steps += [step for one in down if (step := _down(one, quiet.get(one.instance), event, cluster))]
-    messages = [step for step in steps if isinstance(step, Raise)]
+    messages = [step for step in steps if isinstance(step, Notify)]
     moves = [step for step in steps if step not in messages]
     return Plan(_told(said, steps), (*moves, *messages[:MESSAGES]))
 
 
-def _lasting(listing: Listing, errand: Errand) -> list[Target]:
+def _lasting(listing: Listing, job: Job) -> list[Target]:
     """What is down in this listing and the one before, one node for each instance."""
     try:
-        before = decode_result(errand.result).listing if errand.result else None
+        before = decode_result(job.result).listing if job.result else None
     except ProtocolError:
         before = None  # of another version
     known = frozenset(before.down if before else ())
@@ -127,19 +127,21 @@ def _down(one: Target, node: Node | None, event: CommandFinished, cluster: Clust
         known = node or _unknown(one, cluster)
         after = known.to(NodeState.LEAVING, node=one.node, reason="its dead node is still listed", **phase)
         after = replace(after, address=known.address or one.address)
-        return Move(node, after) if node else Enrol((replace(after, version=1),), at_home=False)
+        return ReplaceRecord(node, after) if node else Register((replace(after, version=1),), at_home=False)
     if node.state in (NodeState.IN_SERVICE, NodeState.RETURNING) and not node.command:
         reason = f"node {one.node} stays down, and the instance runs: it joins again"
-        return Move(node, node.to(NodeState.JOINING, node="", reason=reason, **phase))
+        return ReplaceRecord(node, node.to(NodeState.JOINING, node="", reason=reason, **phase))
     if node.state is NodeState.LEAVING and node.given_up:
-        return Move(node, node.but(attempts=0, due=cluster.now, reason="its dead node is still listed"))
+        return ReplaceRecord(
+            node, node.but(attempts=0, due=cluster.now, reason="its dead node is still listed")
+        )
     if node.state in (NodeState.JOINING, NodeState.ACTIVATING) and not node.given_up:
-        return Raise(_lifeless(one, node, cluster))
+        return Notify(_lifeless(one, node, cluster))
     return None
 
 
 def _unknown(one: Target, cluster: Cluster) -> Node:
-    """No census has shown it here: it had ended before, or its record has, or it works elsewhere.
+    """No discovery has shown it here: it had ended before, or its record has, or it works elsewhere.
 
     If so, its own cluster goes on to hear of it.
     """
@@ -174,15 +176,15 @@ def _stranger(missed: int, covered: int, manager: str, cluster: Cluster) -> Inci
 
 def _told(said: str, steps: list[Action]) -> str:
     rows = [f"{node.instance} {node.state.value}: {node.reason}" for step in steps if (node := _after(step))]
-    rows += [step.incident.what for step in steps if isinstance(step, Raise)]
+    rows += [step.incident.what for step in steps if isinstance(step, Notify)]
     return "; ".join([said, *rows[:NAMED], *([f"and {len(rows) - NAMED} more"] if rows[NAMED:] else [])])
 
 
 def _after(step: Action) -> Node | None:
     match step:
-        case Move(_, after):
+        case ReplaceRecord(_, after):
             return after
-        case Enrol((node,)):
+        case Register((node,)):
             return node
         case _:
             return None

@@ -1,4 +1,4 @@
-"""Manual calls as people type them, and what becomes of the errands that they give."""
+"""Manual calls as people type them, and what becomes of the jobs that they give."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def refused(lab: Lab, name: str, payload: str | dict[str, Any]) -> str:
     return second if first.startswith("Error: got '") else first.partition(": ")[2]
 
 
-def errand(lab: Lab, task: str) -> dict[str, Any]:
+def job(lab: Lab, task: str) -> dict[str, Any]:
     """The record of the last time that a task was ordered, empty where it never was."""
     return next((row for row in life.items(lab) if row["item"] == f"errand#{task}"), {})
 
 
 def ended(lab: Lab, task: str, seconds: float = 120, *, tick: bool = True) -> dict[str, Any]:
-    """Wait until the errand is over, with more ticks than the minute's own if so; answers its record."""
+    """Wait until the job is over, with more ticks than the minute's own if so; answers its record."""
 
     def over() -> dict[str, Any] | None:
         if tick:
             life.tick(lab)
-        found = errand(lab, task)
+        found = job(lab, task)
         return found if found.get("stage", "done") != "open" else None
 
     return engine.wait_until(over, f"{task} is over", seconds=seconds, pause=3 if tick else 1)
@@ -59,7 +59,7 @@ def in_service(lab: Lab, **settings: Any) -> None:
     engine.wait_until(partial(life.records, lab), "the cluster is known")
     assert "error" not in life.call(lab, "configure", rebalance=False, **settings)
     life.ticked(lab, lab.hosts, "in-service", 240)
-    if errand(lab, "rebalance"):  # some were in service before that
+    if job(lab, "rebalance"):  # some were in service before that
         ended(lab, "rebalance")
 
 

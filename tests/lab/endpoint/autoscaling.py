@@ -37,7 +37,7 @@ _TRANSITIONS = {
 
 
 @dataclass
-class Hook:
+class LifecycleAction:
     """One lifecycle action; ``result`` is "" while it is open."""
 
     group: str
@@ -60,23 +60,23 @@ class LifecycleActions:
     """All lifecycle actions of a lab; ``deliver`` sends an event."""
 
     deliver: Callable[[events.Event], Any]
-    _hooks: list[Hook] = field(default_factory=list)
+    _hooks: list[LifecycleAction] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self, host: Host, transition: str, group: str = "workers") -> Hook:
+    def open(self, host: Host, transition: str, group: str = "workers") -> LifecycleAction:
         """Begin an action and tell of it."""
         name = "swarm-join" if transition == "launch" else "swarm-leave"
-        hook = Hook(group, name, transition, host.instance)
+        hook = LifecycleAction(group, name, transition, host.instance)
         with self._lock:
             self._hooks.append(hook)
         self.deliver(events.lifecycle_action(host, transition, (group, name, hook.token), time.time()))
         return hook
 
-    def told(self, event: events.Event) -> Hook:
+    def told(self, event: events.Event) -> LifecycleAction:
         """Begin the very action that an event tells of, and deliver that event."""
         detail = event["detail"]
         transition = detail["LifecycleTransition"].rpartition("_")[2]
-        hook = Hook(
+        hook = LifecycleAction(
             detail["AutoScalingGroupName"],
             detail["LifecycleHookName"],
             {"LAUNCHING": "launch", "TERMINATING": "terminate"}[transition],
@@ -136,7 +136,7 @@ class LifecycleActions:
             _filled(rows, told | {"LifecycleTransition": _TRANSITIONS[transition]})
         return _answer("DescribeLifecycleHooks", rows)
 
-    def _found(self, form: Mapping[str, str]) -> Hook:
+    def _found(self, form: Mapping[str, str]) -> LifecycleAction:
         token, instance = form.get("LifecycleActionToken", ""), form.get("InstanceId", "")
         for name in ("AutoScalingGroupName", "LifecycleHookName"):
             if not form.get(name):

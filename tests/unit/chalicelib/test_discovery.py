@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chalicelib.actions import Verdict
+from chalicelib.actions import LifecycleResult
 from chalicelib.discovery import find
-from chalicelib.errors import CensusLateError
-from chalicelib.events import HealthNotice, LaunchHeld
+from chalicelib.errors import DiscoveryLateError
+from chalicelib.events import HealthNotice, LaunchLifecycleAction
 from chalicelib.pipeline import follow, handle
-from chalicelib.state.cluster import Census
-from chalicelib.state.instance import Hook, InstanceState, Sighting, Transition
+from chalicelib.state.cluster import Discovery
+from chalicelib.state.instance import DiscoveredInstance, InstanceState, LifecycleAction, Transition
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 from tests.unit.chalicelib.support.fakes import (
@@ -33,7 +33,7 @@ FOREIGN = instance(999)
 
 def test_a_known_instance_costs_no_call_to_ec2() -> None:
     lab = Lab(settled=False)
-    lab.store.enrol([a_node()])
+    lab.store.register([a_node()])
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 0
 
@@ -43,19 +43,19 @@ def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 1
     assert len(lab.store.nodes("blue")) == 6
-    assert lab.store.census() == Census(START, 0.0, ("blue",))
+    assert lab.store.discovery() == Discovery(START, 0.0, ("blue",))
 
 
 def test_an_instance_that_a_later_census_did_not_see_is_foreign_without_a_call() -> None:
     lab = Lab(settled=False)
-    lab.store.end_census(START, ["blue"])
+    lab.store.end_discovery(START, ["blue"])
     assert find(FOREIGN, START, lab.world(), follow) is None
     assert lab.fleet.asked == 0
 
 
 def test_a_foreign_instance_after_the_last_census_waits_for_the_next() -> None:
     lab = Lab(settled=False)
-    lab.store.end_census(START - 1, [])
+    lab.store.end_discovery(START - 1, [])
     assert find(FOREIGN, START, lab.world(), follow) is None
     assert lab.fleet.asked == 1
     assert START + 1 <= lab.clock.time < START + 3
@@ -69,26 +69,26 @@ def test_an_event_from_the_future_does_not_wait_for_it() -> None:
 
 def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_is_open() -> None:
     lab = Lab(settled=False)
-    lab.store.begin_census(Census(), START - 20, 30)
+    lab.store.begin_discovery(Discovery(), START - 20, 30)
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 1
     lab = Lab(settled=False)
-    lab.store.begin_census(Census(), START, 60)
-    with pytest.raises(CensusLateError, match=f"open whose {WORKER} is"):
+    lab.store.begin_discovery(Discovery(), START, 60)
+    with pytest.raises(DiscoveryLateError, match=f"open whose {WORKER} is"):
         find(WORKER, START, lab.world(), follow)
     assert lab.clock.time - START < 60, "enough of a notice is left for Lambda's own retry"
 
 
 def test_an_instance_is_known_as_soon_as_it_is_enrolled_whatever_else_the_census_has_to_do() -> None:
     lab = Lab(settled=False)
-    lab.store.begin_census(Census(), START, 60)
+    lab.store.begin_discovery(Discovery(), START, 60)
     sleep = lab.clock.sleep
 
-    def enrolled(seconds: float) -> None:
+    def registered(seconds: float) -> None:
         sleep(seconds)
-        lab.store.enrol([a_node()])
+        lab.store.register([a_node()])
 
-    lab.clock.sleep = enrolled  # type: ignore[method-assign]
+    lab.clock.sleep = registered  # type: ignore[method-assign]
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.clock.time - START < 2
 
@@ -105,7 +105,7 @@ def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count
 
     lab.store.nodes = broken  # type: ignore[method-assign]
     assert find(WORKER, START, lab.world(), follow) == "blue"
-    assert lab.store.census().taken == 0
+    assert lab.store.discovery().taken == 0
     lab.clock.sleep(60)
     with pytest.raises(ExceptionGroup, match="could not be recorded in some clusters"):
         find(instance(998), START, lab.world(), follow)
@@ -116,12 +116,12 @@ def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_bring
     lab.fleet.turn(WORKER_2, InstanceState.TERMINATED)
     fresh = instance(900)
     lab.fleet.instances[fresh] = a_sighting(fresh, launched=START)
-    move = lab.store.move
-    lab.store.move = None  # type: ignore[method-assign, assignment]
+    move = lab.store.replace_record
+    lab.store.replace_record = None  # type: ignore[method-assign, assignment]
     assert find(fresh, START, lab.world(), follow) == "blue"
-    assert lab.store.census().taken == START
+    assert lab.store.discovery().taken == START
     assert lab.node(fresh).state is NodeState.JOINING
-    lab.store.move = move  # type: ignore[method-assign]
+    lab.store.replace_record = move  # type: ignore[method-assign]
     assert lab.node(WORKER_2).state is NodeState.IN_SERVICE
     tick(lab)
     assert lab.node(WORKER_2).state is NodeState.LEAVING
@@ -133,28 +133,31 @@ def test_a_launch_that_is_held_while_its_instance_is_being_enrolled_is_not_aband
     lab.store.homes[fresh] = "blue"
     sleep = lab.clock.sleep
 
-    def enrolled(seconds: float) -> None:
+    def registered(seconds: float) -> None:
         sleep(seconds)
-        lab.store.enrol([a_node(instance=fresh, state=NodeState.JOINING, due=lab.clock.time)])
+        lab.store.register([a_node(instance=fresh, state=NodeState.JOINING, due=lab.clock.time)])
 
-    lab.clock.sleep = enrolled  # type: ignore[method-assign]
-    handle(LaunchHeld, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world())
+    lab.clock.sleep = registered  # type: ignore[method-assign]
+    handle(LaunchLifecycleAction, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world())
     assert lab.fleet.completed == []
     assert len(lab.node(fresh).hooks) == 1
 
 
-HELD = Hook("workers", "join", "token-1", Transition.LAUNCHING, START)
+HELD = LifecycleAction("workers", "join", "token-1", Transition.LAUNCHING, START)
 
 
 def test_a_launch_hook_that_came_before_ec2_listed_its_instance_is_completed_all_the_same() -> None:
     lab, fresh = Lab(), instance(900)
     lab.fleet.held_back[fresh] = (HELD,)
-    assert handle(LaunchHeld, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world()) == []
+    assert (
+        handle(LaunchLifecycleAction, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world())
+        == []
+    )
     lab.fleet.instances[fresh] = a_sighting(fresh, launched=START, group="workers")
     for _ in range(3):
         tick(lab)
     assert lab.node(fresh).state is NodeState.IN_SERVICE
-    assert lab.fleet.completed[0] == (fresh, "", Verdict.CONTINUE)
+    assert lab.fleet.completed[0] == (fresh, "", LifecycleResult.CONTINUE)
 
 
 def test_a_change_that_is_scheduled_for_an_instance_of_this_minute_is_noted() -> None:
@@ -169,7 +172,7 @@ def test_a_change_that_is_scheduled_for_an_instance_of_this_minute_is_noted() ->
 
 def test_a_census_that_fails_for_minutes_is_told_and_what_is_overdue_is_done_all_the_same() -> None:
     lab = Lab()
-    lab.fleet.census = denied  # type: ignore[method-assign]
+    lab.fleet.discovery = denied  # type: ignore[method-assign]
     lab.store.records["blue", WORKER] = a_node(state=NodeState.EVACUATING, due=START, deadline=START + 600)
     for _ in range(6):
         with pytest.raises(ExceptionGroup):
@@ -181,7 +184,7 @@ def test_a_census_that_fails_for_minutes_is_told_and_what_is_overdue_is_done_all
     assert lab.hosts.sent
 
 
-def denied() -> tuple[Sighting, ...]:
+def denied() -> tuple[DiscoveredInstance, ...]:
     raise PermissionError("not authorized to perform ec2:DescribeInstances")
 
 
@@ -191,13 +194,13 @@ def test_a_group_that_cannot_be_asked_is_told_costs_no_census_and_others_are_not
     lab.fleet.held_back[WORKER] = (HELD,)
     lab.fleet.refuses = True
     tick(lab)
-    assert lab.store.census().taken == START + 60
+    assert lab.store.discovery().taken == START + 60
     assert lab.node().hooks == ()
     assert [subject for subject, _ in lab.messages.told] == ["Swarmkeeper *: census groups"]
     lab.fleet.held = None  # type: ignore[method-assign, assignment]
     lab.fleet.instances[WORKER] = a_sighting()
     tick(lab)
-    assert lab.store.census().taken == START + 120
+    assert lab.store.discovery().taken == START + 120
 
 
 def test_a_storm_of_foreign_instances_brings_few_calls() -> None:

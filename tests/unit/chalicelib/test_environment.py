@@ -1,16 +1,16 @@
-"""Settings are right or named."""
+"""Environment are right or named."""
 
 from __future__ import annotations
 
 import pytest
 
-from chalicelib.environment import Settings, from_environment
+from chalicelib.environment import Environment, from_environment
 from chalicelib.errors import SettingError
 
 
 def test_the_table_is_needed_and_the_notice_is_two_minutes() -> None:
-    assert from_environment({"TABLE": "t"}) == Settings("t", 120.0)
-    assert from_environment({"TABLE": "t", "NOTICE_SECONDS": "20"}) == Settings("t", 20.0)
+    assert from_environment({"TABLE": "t"}) == Environment("t", 120.0)
+    assert from_environment({"TABLE": "t", "NOTICE_SECONDS": "20"}) == Environment("t", 20.0)
 
 
 @pytest.mark.parametrize(

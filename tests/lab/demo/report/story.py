@@ -18,7 +18,7 @@ from tests.lab.observe import timeline
 from tests.lab.observe.timeline import Line, Source
 from tests.lab.state import Lab
 
-QUIET = frozenset({"Tick", "CensusTaken"})  # of these only what leads to something is told
+QUIET = frozenset({"Tick", "InstancesDiscovered"})  # of these only what leads to something is told
 NODE_ID = re.compile(r" \([a-z0-9]{25}\)")
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 _STEP = re.compile(r"(?P<status>\w+)(?:, exit \d+)?: (?P<task>\S+)")

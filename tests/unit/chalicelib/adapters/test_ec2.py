@@ -1,4 +1,4 @@
-"""The census sees every tagged instance, and only those."""
+"""The discovery sees every tagged instance, and only those."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import pytest
 from botocore.config import Config
 from botocore.stub import ANY, Stubber
 
-from chalicelib.actions import Verdict
+from chalicelib.actions import LifecycleResult
 from chalicelib.adapters.ec2 import AwsFleet
 from chalicelib.errors import RefusedError, ThrottledError
-from chalicelib.state.instance import Hook, InstanceState, Role, Transition
+from chalicelib.state.instance import InstanceState, LifecycleAction, Role, Transition
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-HOOK = Hook("workers", "leave", "token-1-0123456789-0123456789-0123456789", Transition.TERMINATING, 0.0)
+HOOK = LifecycleAction(
+    "workers", "leave", "token-1-0123456789-0123456789-0123456789", Transition.TERMINATING, 0.0
+)
 ACTION = {
     "AutoScalingGroupName": "workers",
     "LifecycleHookName": "leave",
@@ -51,7 +53,7 @@ def test_tagged_instances_of_all_clusters_are_seen() -> None:
         run(cluster="x"),
     )
     run()
-    seen = {sighting.instance: sighting for sighting in fleet().census()}
+    seen = {discovered.instance: discovered for discovered in fleet().discovery()}
     assert set(seen) == {manager, worker, plain}
     assert (seen[manager].cluster, seen[manager].role) == ("blue", Role.MANAGER)
     assert (seen[worker].cluster, seen[worker].role) == ("green", Role.WORKER)
@@ -64,14 +66,14 @@ def test_tagged_instances_of_all_clusters_are_seen() -> None:
 def test_ended_instances_are_seen_as_such() -> None:
     worker = run(cluster="blue")
     boto3.client("ec2").terminate_instances(InstanceIds=[worker])
-    (sighting,) = fleet().census()
-    assert sighting.state is InstanceState.TERMINATED
+    (discovered,) = fleet().discovery()
+    assert discovered.state is InstanceState.TERMINATED
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a/b"])
 def test_a_cluster_name_that_is_none_is_left_out(name: str) -> None:
     run(cluster=name)
-    assert fleet().census() == ()
+    assert fleet().discovery() == ()
 
 
 def test_what_an_instance_was_launched_by_is_its_fleet() -> None:
@@ -79,8 +81,8 @@ def test_what_an_instance_was_launched_by_is_its_fleet() -> None:
     boto3.client("ec2").create_tags(
         Resources=[instance], Tags=[{"Key": "aws:ec2:fleet-id", "Value": "fleet-12345678"}]
     )
-    (sighting,) = fleet().census()
-    assert sighting.fleet == "fleet-12345678"
+    (discovered,) = fleet().discovery()
+    assert discovered.fleet == "fleet-12345678"
 
 
 def test_the_group_of_an_instance_is_seen() -> None:
@@ -88,8 +90,8 @@ def test_the_group_of_an_instance_is_seen() -> None:
     boto3.client("ec2").create_tags(
         Resources=[instance], Tags=[{"Key": "aws:autoscaling:groupName", "Value": "workers"}]
     )
-    (sighting,) = fleet().census()
-    assert sighting.group == "workers"
+    (discovered,) = fleet().discovery()
+    assert discovered.group == "workers"
 
 
 def test_a_lifecycle_action_is_completed_or_held_longer_by_its_token() -> None:
@@ -97,8 +99,8 @@ def test_a_lifecycle_action_is_completed_or_held_longer_by_its_token() -> None:
     with Stubber(client) as stub:
         stub.add_response("complete_lifecycle_action", {}, ACTION | {"LifecycleActionResult": "ABANDON"})
         stub.add_response("record_lifecycle_action_heartbeat", {}, ACTION)
-        fleet(client).complete(ACTION["InstanceId"], HOOK, Verdict.ABANDON)
-        fleet(client).beat(ACTION["InstanceId"], HOOK)
+        fleet(client).complete(ACTION["InstanceId"], HOOK, LifecycleResult.ABANDON)
+        fleet(client).heartbeat(ACTION["InstanceId"], HOOK)
         stub.assert_no_pending_responses()
 
 
@@ -108,8 +110,8 @@ def test_an_action_of_which_no_event_told_goes_by_its_instance() -> None:
     with Stubber(client) as stub:
         stub.add_response("complete_lifecycle_action", {}, named | {"LifecycleActionResult": "CONTINUE"})
         stub.add_response("record_lifecycle_action_heartbeat", {}, named)
-        fleet(client).complete(ACTION["InstanceId"], unheard, Verdict.CONTINUE)
-        fleet(client).beat(ACTION["InstanceId"], unheard)
+        fleet(client).complete(ACTION["InstanceId"], unheard, LifecycleResult.CONTINUE)
+        fleet(client).heartbeat(ACTION["InstanceId"], unheard)
         stub.assert_no_pending_responses()
 
 
@@ -145,8 +147,8 @@ def test_the_instances_that_groups_hold_are_found_with_the_hooks_that_tell_no_ta
         held = fleet(client).held({"calm", "busy"}, 9.0)
         stub.assert_no_pending_responses()
     assert held == {
-        "i-three": (Hook("busy", "join", "", Transition.LAUNCHING, 9.0),),
-        "i-four": (Hook("busy", "leave", "", Transition.TERMINATING, 9.0),),
+        "i-three": (LifecycleAction("busy", "join", "", Transition.LAUNCHING, 9.0),),
+        "i-four": (LifecycleAction("busy", "leave", "", Transition.TERMINATING, 9.0),),
     }
 
 
@@ -192,7 +194,7 @@ def test_an_action_that_is_over_is_no_error_and_others_have_a_name(
         for _ in range(5):
             stub.add_client_error("complete_lifecycle_action", code, "No active Lifecycle Action found")
         if error is None:
-            fleet(client).complete(ACTION["InstanceId"], HOOK, Verdict.CONTINUE)
+            fleet(client).complete(ACTION["InstanceId"], HOOK, LifecycleResult.CONTINUE)
             return
         with pytest.raises(error):
-            fleet(client).complete(ACTION["InstanceId"], HOOK, Verdict.CONTINUE)
+            fleet(client).complete(ACTION["InstanceId"], HOOK, LifecycleResult.CONTINUE)

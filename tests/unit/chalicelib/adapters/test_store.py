@@ -10,13 +10,13 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.dynamodb.store import DynamoStore
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.state.cluster import Breaker, Census, Host
+from chalicelib.state.cluster import Breaker, Discovery, Host
 from chalicelib.state.incident import Incident
-from chalicelib.state.instance import Hook, Role, Transition
-from chalicelib.state.job import Errand, Stage
+from chalicelib.state.instance import LifecycleAction, Role, Transition
+from chalicelib.state.job import Job, Stage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.scheduled_change import Notice
-from chalicelib.state.settings import Conduct, Recommendations
+from chalicelib.state.settings import ClusterSettings, Recommendations
 from tests.unit.chalicelib.conftest import TABLE
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, WORKER_2, a_node, instance
 from tests.unit.chalicelib.support.memory import MemoryStore
@@ -47,8 +47,8 @@ FULL = a_node(
     manager="i-1",
     attempts=2,
     hooks=(
-        Hook("workers", "leave", "token-2", Transition.TERMINATING, START, START + 60),
-        Hook("workers", "found without its event", "", Transition.TERMINATING, START),
+        LifecycleAction("workers", "leave", "token-2", Transition.TERMINATING, START, START + 60),
+        LifecycleAction("workers", "found without its event", "", Transition.TERMINATING, START),
     ),
     back=START + 3600,
     drill=True,
@@ -61,15 +61,15 @@ FULL = a_node(
 
 
 def test_an_unknown_instance_has_no_home_and_no_record(store: Store) -> None:
-    assert store.home(WORKER) is None
+    assert store.owner_cluster(WORKER) is None
     assert store.node("blue", WORKER) is None
     assert store.nodes("blue") == ()
 
 
 @pytest.mark.parametrize("node", [a_node(), FULL])
 def test_an_enrolled_node_is_found_as_it_was(store: Store, node: object) -> None:
-    store.enrol([node])  # type: ignore[list-item]
-    assert store.home(WORKER) == "blue"
+    store.register([node])  # type: ignore[list-item]
+    assert store.owner_cluster(WORKER) == "blue"
     assert store.node("blue", WORKER) == node
     assert store.node("green", WORKER) is None
 
@@ -77,37 +77,37 @@ def test_an_enrolled_node_is_found_as_it_was(store: Store, node: object) -> None
 def test_one_that_ended_before_it_was_seen_has_no_address_and_is_found_all_the_same(store: Store) -> None:
     """Terminated instances have lost theirs; one such record must not be in the way of all others."""
     node = a_node(address="", state=NodeState.GONE)
-    store.enrol((node,))
+    store.register((node,))
     assert store.nodes("blue") == (node,)
 
 
 def test_enrolling_again_changes_nothing(store: Store) -> None:
-    store.enrol([FULL])
-    store.enrol([a_node()])
+    store.register([FULL])
+    store.register([a_node()])
     assert store.node("blue", WORKER) == FULL
 
 
 def test_a_record_of_what_is_at_home_elsewhere_leaves_it_there(store: Store) -> None:
-    store.enrol([a_node(cluster="green", instance=WORKER)])
-    store.enrol([a_node()], at_home=False)
-    assert store.home(WORKER) == "green"
+    store.register([a_node(cluster="green", instance=WORKER)])
+    store.register([a_node()], at_home=False)
+    assert store.owner_cluster(WORKER) == "green"
     assert store.node("blue", WORKER) == a_node()
 
 
 def test_a_whole_cluster_is_enrolled_and_listed_without_its_other_items(store: Store) -> None:
     nodes = [a_node(instance=instance(number)) for number in range(60)]
-    store.enrol(nodes)
+    store.register(nodes)
     store.record_managers("blue", MANAGERS)
     store.acquire("blue", "me", START, 10)
     store.record_breaker("blue", MANAGERS[0], Breaker(1), START)
-    store.enrol([a_node(cluster="green", instance=WORKER)])
+    store.register([a_node(cluster="green", instance=WORKER)])
     assert store.nodes("blue") == tuple(nodes)
 
 
 def test_a_move_replaces_the_record_that_was_read(store: Store) -> None:
-    store.enrol([a_node()])
+    store.register([a_node()])
     after = a_node().to(NodeState.LEAVING, since=START, reason="ended", due=START)
-    assert store.move(a_node(), after)
+    assert store.replace_record(a_node(), after)
     assert store.node("blue", WORKER) == after
 
 
@@ -115,23 +115,23 @@ def test_a_move_replaces_the_record_that_was_read(store: Store) -> None:
     "stale", [a_node(version=2), a_node(state=NodeState.LEAVING), a_node(instance=WORKER_2)]
 )
 def test_a_move_of_anything_else_is_refused(store: Store, stale: object) -> None:
-    store.enrol([a_node()])
-    assert not store.move(stale, replace(stale, version=9))  # type: ignore[arg-type, type-var]
+    store.register([a_node()])
+    assert not store.replace_record(stale, replace(stale, version=9))  # type: ignore[arg-type, type-var]
     assert store.nodes("blue") == (a_node(),)
 
 
 def test_open_work_is_what_has_a_due_time_in_its_order(store: Store) -> None:
     late = replace(FULL, instance=instance(1), due=START + 50)
     soon = replace(FULL, instance=instance(2), due=START - 1.5)
-    store.enrol([late, soon, FULL, a_node(instance=WORKER_2), replace(FULL, cluster="green")])
+    store.register([late, soon, FULL, a_node(instance=WORKER_2), replace(FULL, cluster="green")])
     assert store.open("blue", START + 1e6) == (soon, FULL, late)
     assert store.open("blue", START + 30) == (soon, FULL)
     assert store.open("blue", START - 2) == ()
 
 
 def test_closed_work_is_no_longer_open(store: Store) -> None:
-    store.enrol([FULL])
-    store.move(FULL, FULL.to(NodeState.EVACUATED, since=START, reason="safe"))
+    store.register([FULL])
+    store.replace_record(FULL, FULL.to(NodeState.EVACUATED, since=START, reason="safe"))
     assert store.open("blue", START + 1e6) == ()
 
 
@@ -139,7 +139,7 @@ def test_managers_are_hosts_with_their_state_and_breaker(store: Store) -> None:
     assert store.managers("blue") == ()
     assert store.hosts("blue") == ()
     store.record_managers("blue", MANAGERS)
-    store.enrol([replace(FULL, instance=MANAGERS[0], role=Role.MANAGER), a_node(instance=MANAGERS[1])])
+    store.register([replace(FULL, instance=MANAGERS[0], role=Role.MANAGER), a_node(instance=MANAGERS[1])])
     store.record_breaker("blue", MANAGERS[1], Breaker(2, START + 30, START - 5.5), START)
     assert store.managers("blue") == MANAGERS
     assert store.hosts("blue") == (
@@ -189,21 +189,21 @@ def test_who_is_called_for_does_not_let_go_before_it_has_heard_it(store: Store) 
 
 
 def test_one_handler_takes_the_census(store: Store) -> None:
-    never = store.census()
-    assert never == Census()
-    assert store.begin_census(never, START, 30)
-    assert not store.begin_census(never, START + 1, 30)
-    assert store.begin_census(store.census(), START + 30, 30)
-    store.end_census(START + 30, ["blue", "green"])
-    assert store.census() == Census(START + 30, 0.0, ("blue", "green"))
-    assert not store.begin_census(never, START + 40, 30)
-    assert store.begin_census(store.census(), START + 40, 30)
-    store.end_census(START + 29, ["blue"])
-    assert store.census() == Census(START + 30, START + 70, ("blue", "green")), "a slower, older one"
+    never = store.discovery()
+    assert never == Discovery()
+    assert store.begin_discovery(never, START, 30)
+    assert not store.begin_discovery(never, START + 1, 30)
+    assert store.begin_discovery(store.discovery(), START + 30, 30)
+    store.end_discovery(START + 30, ["blue", "green"])
+    assert store.discovery() == Discovery(START + 30, 0.0, ("blue", "green"))
+    assert not store.begin_discovery(never, START + 40, 30)
+    assert store.begin_discovery(store.discovery(), START + 40, 30)
+    store.end_discovery(START + 29, ["blue"])
+    assert store.discovery() == Discovery(START + 30, START + 70, ("blue", "green")), "a slower, older one"
 
 
 def test_an_ended_record_carries_whole_seconds_for_the_time_to_live(table: DynamoDBClient) -> None:
-    DynamoStore(table, TABLE).enrol([a_node(expires=START + 0.7)])
+    DynamoStore(table, TABLE).register([a_node(expires=START + 0.7)])
     key = {"cluster": {"S": "blue"}, "item": {"S": f"node#{WORKER}"}}
     assert table.get_item(TableName=TABLE, Key=key)["Item"]["expires"] == {"N": str(int(START))}
 
@@ -213,19 +213,19 @@ def test_other_refusals_of_the_table_are_raised(aws: None) -> None:  # noqa: ARG
 
     store = DynamoStore(boto3.client("dynamodb"), "no-such-table")
     with pytest.raises(ClientError, match="ResourceNotFound"):
-        store.move(a_node(), a_node())
+        store.replace_record(a_node(), a_node())
     with pytest.raises(ClientError, match="ResourceNotFound"):
         store.release("blue", "me")
 
 
 def test_a_cluster_is_treated_as_usual_until_something_else_is_set(store: Store) -> None:
-    assert store.conduct("blue") == Conduct()
-    store.set_conduct("blue", {"recommendations": Recommendations.EVACUATE, "drills": True})
-    store.set_conduct("blue", {"paused": True})
-    assert store.conduct("blue") == Conduct(Recommendations.EVACUATE, drills=True, paused=True)
-    store.set_conduct("blue", {"paused": False, "drills": False})
-    assert store.conduct("blue") == Conduct(Recommendations.EVACUATE)
-    assert store.conduct("green") == Conduct()
+    assert store.settings("blue") == ClusterSettings()
+    store.update_settings("blue", {"recommendations": Recommendations.EVACUATE, "drills": True})
+    store.update_settings("blue", {"paused": True})
+    assert store.settings("blue") == ClusterSettings(Recommendations.EVACUATE, drills=True, paused=True)
+    store.update_settings("blue", {"paused": False, "drills": False})
+    assert store.settings("blue") == ClusterSettings(Recommendations.EVACUATE)
+    assert store.settings("green") == ClusterSettings()
 
 
 INCIDENT = Incident(
@@ -265,25 +265,25 @@ def test_an_incident_that_cannot_be_read_is_shown_as_such_and_told_to_nobody(tab
 
 
 def test_an_errand_is_begun_by_one_and_replaced_only_as_it_was_read(store: Store) -> None:
-    first = Errand(
+    first = Job(
         task=AgentTask.INIT, since=START + 0.5, instance="i-1", due=START, reason="ordered", wanted=True
     )
     other = replace(first, instance="i-2")
-    assert store.move_errand("blue", None, first)
-    assert not store.move_errand("blue", None, other)
-    assert store.move_errand("green", None, other)
+    assert store.replace_job("blue", None, first)
+    assert not store.replace_job("blue", None, other)
+    assert store.replace_job("green", None, other)
     done = first.but(stage=Stage.DONE, due=None, command="c-1", manager="i-1", attempts=1, result="{}")
-    assert store.move_errand("blue", first, done)
-    assert not store.move_errand("blue", first, first.but(reason="too late"))
-    assert store.errands("blue") == (done,)
+    assert store.replace_job("blue", first, done)
+    assert not store.replace_job("blue", first, first.but(reason="too late"))
+    assert store.jobs("blue") == (done,)
 
 
 def test_an_errand_that_is_due_is_no_node_with_open_work(store: Store) -> None:
-    store.enrol([FULL])
-    store.move_errand("blue", None, Errand(task=AgentTask.INIT, since=START, due=START))
+    store.register([FULL])
+    store.replace_job("blue", None, Job(task=AgentTask.INIT, since=START, due=START))
     assert store.open("blue", START + 60) == (FULL,)
 
 
 def test_fleets_have_a_home_too(store: Store) -> None:
-    store.record_homes("blue", ["fleet-1", "sfr-2"])
-    assert (store.home("fleet-1"), store.home("sfr-2")) == ("blue", "blue")
+    store.record_owners("blue", ["fleet-1", "sfr-2"])
+    assert (store.owner_cluster("fleet-1"), store.owner_cluster("sfr-2")) == ("blue", "blue")

@@ -119,23 +119,23 @@ def test_lambda_answers_a_bad_call_without_a_traceback_and_a_failure_of_ours_wit
     with pytest.raises(CallError) as bad:
         call("evacuate", BLUE, lab.world())
     assert extract_tb(bad.tb) == [], "as Lambda's runtime extracts it"
-    lab.store.conduct = None  # type: ignore[method-assign, assignment]
+    lab.store.settings = None  # type: ignore[method-assign, assignment]
     with pytest.raises(TypeError) as ours:
         call("pause", BLUE, lab.world())
     assert extract_tb(ours.tb)[-1].name == "load"
 
 
 DRY: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("evacuate", NODE, ["Move", "Dispatch"]),
+    ("evacuate", NODE, ["ReplaceRecord", "Dispatch"]),
     ("pause", BLUE, ["SetConduct"]),
     ("resume", BLUE, []),
     ("configure", {**BLUE, "recommendations": "evacuate", "rebalance": False}, ["SetConduct"]),
     ("redrive", BLUE, []),
-    ("init", {**BLUE, "instance": MANAGERS[0]}, ["MoveErrand", "Send"]),
-    ("rotate_tokens", BLUE, ["MoveErrand", "Send"]),
-    ("promote", NODE, ["MoveErrand", "Send"]),
-    ("demote", NODE, ["MoveErrand", "Send"]),
-    ("recover", {**BLUE, "instance": MANAGERS[0], "confirm": "blue"}, ["MoveErrand", "Send"]),
+    ("init", {**BLUE, "instance": MANAGERS[0]}, ["ReplaceJob", "Send"]),
+    ("rotate_tokens", BLUE, ["ReplaceJob", "Send"]),
+    ("promote", NODE, ["ReplaceJob", "Send"]),
+    ("demote", NODE, ["ReplaceJob", "Send"]),
+    ("recover", {**BLUE, "instance": MANAGERS[0], "confirm": "blue"}, ["ReplaceJob", "Send"]),
 ]
 
 
@@ -175,7 +175,7 @@ def test_a_node_that_was_evacuated_for_good_stays_empty_until_somebody_gives_it_
         tick(lab)
     assert (state(lab), len(lab.hosts.sent)) == (NodeState.EVACUATED, 1)
     dry = call("give_back", NODE | {"dry_run": True}, lab.world())
-    assert [action["action"] for action in dry["plan"]] == ["Move", "Dispatch"]
+    assert [action["action"] for action in dry["plan"]] == ["ReplaceRecord", "Dispatch"]
     assert state(lab) is NodeState.EVACUATED
     assert call("give_back", NODE, lab.world()) == {"done": ["given back by hand"]}
     end(lab, lab.hosts.sent[1])
@@ -218,7 +218,7 @@ def test_nothing_is_ordered_from_a_paused_cluster() -> None:
 
 def test_status_of_very_many_nodes_fits_into_an_answer_and_shows_first_what_is_going_on() -> None:
     lab = Lab(workers=9000)
-    lab.store.enrol([a_node(instance=instance(5), state=NodeState.GONE)])
+    lab.store.register([a_node(instance=instance(5), state=NodeState.GONE)])
     warn(lab, instance(8000))
     answer = call("status", BLUE, lab.world())
     blue = answer["clusters"]["blue"]
@@ -231,8 +231,8 @@ def test_status_of_very_many_nodes_fits_into_an_answer_and_shows_first_what_is_g
 def test_status_passes_over_a_result_that_another_version_recorded() -> None:
     lab = Lab()
     call("rotate_tokens", BLUE, lab.world())
-    done = lab.store.errands("blue")[0]
-    lab.store.move_errand(
+    done = lab.store.jobs("blue")[0]
+    lab.store.replace_job(
         "blue", done, done.but(result='{"task":"rotate-tokens","ok":true,"nodes":[{"x":1}]}')
     )
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]

@@ -48,7 +48,9 @@ def test_a_node_that_moved_on_while_it_was_sent_keeps_its_new_state(lab: Lab) ->
     def terminated() -> None:
         node = lab.node()
         if node.state is NodeState.EVACUATING:
-            lab.store.move(node, node.to(NodeState.LEAVING, since=START, reason="ended", due=START + 99))
+            lab.store.replace_record(
+                node, node.to(NodeState.LEAVING, since=START, reason="ended", due=START + 99)
+            )
 
     lab.hosts.pause = terminated
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.DONE
@@ -80,7 +82,7 @@ def test_the_more_commands_are_out_the_longer_more_is_gathered_for_the_next(lab:
 
 def test_nothing_is_gathered_when_the_end_is_near_or_the_tick_sends(lab: Lab) -> None:
     out(lab, M1, instance(100), instance(101))
-    lab.store.enrol([a_node(state=NodeState.EVACUATING, deadline=START + 20, due=START)])
+    lab.store.register([a_node(state=NodeState.EVACUATING, deadline=START + 20, due=START)])
     dispatch("blue", Dispatch(WORKER), lab.world())
     open_work(lab, WORKER_2)
     dispatch("blue", Dispatch(seconds=0), lab.world())
@@ -89,7 +91,7 @@ def test_nothing_is_gathered_when_the_end_is_near_or_the_tick_sends(lab: Lab) ->
 
 def test_a_table_that_takes_no_marks_does_not_make_it_send_for_ever(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.store.move = lambda before, after: False  # type: ignore[method-assign]  # noqa: ARG005
+    lab.store.replace_record = lambda before, after: False  # type: ignore[method-assign]  # noqa: ARG005
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.LEFT_OPEN
     assert len(lab.hosts.sent) == 100
 

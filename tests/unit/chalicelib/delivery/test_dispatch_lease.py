@@ -25,7 +25,7 @@ def test_the_first_handler_without_the_lease_stands_by_until_its_node_was_sent(l
 
     def meanwhile(seconds: float) -> None:
         sleep(seconds)
-        lab.store.move(lab.node(), dispatched)
+        lab.store.replace_record(lab.node(), dispatched)
 
     lab.clock.sleep = meanwhile  # type: ignore[method-assign]
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())

@@ -108,7 +108,7 @@ def test_the_tick_gives_a_cluster_without_a_working_manager_one_try(lab: Lab) ->
 
 def test_a_doomed_manager_is_not_asked_to_evacuate_itself(lab: Lab) -> None:
     manager = lab.node(M1)
-    lab.store.move(
+    lab.store.replace_record(
         manager, manager.to(NodeState.EVACUATING, since=START, reason="", deadline=START + 120, due=START)
     )
     dispatch("blue", Dispatch(M1), lab.world())

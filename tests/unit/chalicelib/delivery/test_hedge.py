@@ -9,12 +9,12 @@ from chalicelib.delivery.dispatcher import dispatch
 from chalicelib.errors import ThrottledError
 from chalicelib.events import Answer
 from chalicelib.state.lifecycle import NodeState
-from chalicelib.state.settings import Policy
+from chalicelib.state.settings import Timeouts
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab, a_node, instance
 from tests.unit.chalicelib.support.stories import end, state, tick, warn
 
 M1, M2, M3 = MANAGERS
-STAY = Policy().stay
+STAY = Timeouts().stay
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_others_can_send_meanwhile(lab: Lab) -> None:
 
 def test_a_storm_costs_one_command_more_not_one_for_each_node(lab: Lab) -> None:
     names = [instance(number) for number in range(100, 350)]
-    lab.store.enrol(
+    lab.store.register(
         a_node(instance=name, state=NodeState.EVACUATING, deadline=START + 120, due=START) for name in names
     )
     lab.hosts.takes = 100
@@ -87,7 +87,7 @@ def test_nobody_stays_with_what_is_not_urgent_nor_when_the_tick_sends_or_the_tim
 ) -> None:
     node = lab.node()
     doomed = node.to(NodeState.EVACUATING, since=START, reason="", deadline=deadline, due=START)
-    lab.store.move(node, doomed)
+    lab.store.replace_record(node, doomed)
     lab.hosts.takes = 100
     outcome = dispatch("blue", Dispatch(WORKER, seconds), lab.world())
     assert (outcome.event, lab.clock.time) == (None, START)

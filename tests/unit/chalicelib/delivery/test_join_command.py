@@ -21,7 +21,7 @@ def test_without_a_manager_that_stays_a_join_is_put_off_and_sent_to_nobody(state
     lab = Lab()
     for name in MANAGERS:
         going = lab.node(name)
-        lab.store.move(going, going.but(state=state))
+        lab.store.replace_record(going, going.but(state=state))
     lab.store.records["blue", WORKER] = a_node(state=NodeState.JOINING, due=START, attempts=11)
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     assert (outcome.code, lab.hosts.sent) == (Code.DONE, [])

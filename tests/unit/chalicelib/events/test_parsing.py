@@ -21,18 +21,18 @@ from chalicelib.events import (
     HealthNotice,
     InstanceStateChanged,
     InvocationEnded,
-    LaunchHeld,
+    LaunchLifecycleAction,
     RebalanceRecommended,
     SpotInterruptionWarning,
     SpotRequestFulfilled,
-    TerminationHeld,
+    TerminateLifecycleAction,
     Tick,
     finished,
     task_and_cluster,
 )
 from chalicelib.protocol.codec import encode_result
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
-from chalicelib.state.instance import Hook, InstanceState, Transition
+from chalicelib.state.instance import InstanceState, LifecycleAction, Transition
 from tests.unit.chalicelib.support.samples import sample
 
 TIME = 1795168800.0  # 2026-11-20T10:00:00Z
@@ -41,7 +41,9 @@ COMMAND = "e8d3c0e4-71f7-4491-898f-c9b35bee5f3b"
 STARTS = 1795273200.0  # Sat, 21 Nov 2026 15:00:00 GMT
 RETIREMENT = "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"
 ARN = f"arn:aws:health:us-east-1::event/EC2/{RETIREMENT}/x"
-HOOK = Hook("faas-workers", "swarm-join", "87654321-4321-4321-4321-210987654321", Transition.LAUNCHING, TIME)
+HOOK = LifecycleAction(
+    "faas-workers", "swarm-join", "87654321-4321-4321-4321-210987654321", Transition.LAUNCHING, TIME
+)
 ENDED = InvocationEnded(TIME, COMMAND, INSTANCE)
 SPOT_FLEET = "sfr-598fb973-87b7-422d-be4d-6b0809bfff0a"
 EC2_FLEET = "fleet-598fb973-87b7-422d-be4d-6b0809bfff0a"
@@ -53,8 +55,8 @@ KINDS: dict[type[Any], str] = {
     FleetInstanceChanged: "spot_fleet_instance_launched",
     FleetNoted: "ec2_fleet_state_change",
     FleetFailed: "ec2_fleet_error",
-    LaunchHeld: "asg_launch_lifecycle",
-    TerminationHeld: "asg_terminate_lifecycle",
+    LaunchLifecycleAction: "asg_launch_lifecycle",
+    TerminateLifecycleAction: "asg_terminate_lifecycle",
     HealthNotice: "health_scheduled_change",
     InvocationEnded: "ssm_invocation_failed",
 }
@@ -73,7 +75,7 @@ PARSED = [
         "spot_fleet_error",
         FleetFailed(TIME, "", "allLaunchSpecsTemporarilyBlacklisted", "Request failed: no capacity"),
     ),
-    ("asg_launch_lifecycle", LaunchHeld(TIME, INSTANCE, HOOK)),
+    ("asg_launch_lifecycle", LaunchLifecycleAction(TIME, INSTANCE, HOOK)),
     (
         "health_scheduled_change",
         HealthNotice((ChangeScheduled(TIME, INSTANCE, STARTS, 0.0, RETIREMENT, arn=ARN),)),

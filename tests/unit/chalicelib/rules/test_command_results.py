@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Dispatch, Move, NoteHost, Plan, Raise
+from chalicelib.actions import Dispatch, NoteHost, Notify, Plan, ReplaceRecord
 from chalicelib.events import CommandFinished
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
@@ -66,14 +66,16 @@ def test_an_emptied_node_is_evacuated(fate: Fate) -> None:
     safe = (Measure(Metric.SECONDS_TO_SAFE, 10.0, WORKER),) if fate is Fate.SAFE else ()
     measures = (counted, *safe)
     reason = f"Success: {WORKER} evacuated: {fate.value}: 3 tasks"
-    assert plan == Plan(reason, (Move(EVACUATING, after), NoteHost(MANAGERS[0], healthy=True)), measures)
+    assert plan == Plan(
+        reason, (ReplaceRecord(EVACUATING, after), NoteHost(MANAGERS[0], healthy=True)), measures
+    )
 
 
 @pytest.mark.parametrize("node", ["", "abc"])
 def test_people_are_told_once_of_a_node_that_the_swarm_should_list_and_does_not(node: str) -> None:
     known = replace(EVACUATING, node=node)
     plan = decide(ended(AgentTask.EVACUATE, NodeReport(WORKER, "", Fate.ABSENT)), a_cluster(known, now=NOW))
-    raised = [action.incident for action in plan.actions if isinstance(action, Raise)]
+    raised = [action.incident for action in plan.actions if isinstance(action, Notify)]
     assert [(one.key, one.node) for one in raised] == (
         [(f"absent#{WORKER}#{START:.0f}", "abc")] if node else []
     )
@@ -93,7 +95,7 @@ def test_a_node_that_is_given_back_is_in_service_and_a_manager_is_promoted_again
 ) -> None:
     node = replace(EVACUATING, state=NodeState.RETURNING, role=role, back=START, drill=True)
     plan = decide(ended(AgentTask.GIVE_BACK, report(fate)), a_cluster(node, now=NOW))
-    (move,) = (action for action in plan.actions if isinstance(action, Move))
+    (move,) = (action for action in plan.actions if isinstance(action, ReplaceRecord))
     assert move.after.state is state
     assert move.after.drill is (state is not NodeState.IN_SERVICE)
 
@@ -102,7 +104,7 @@ def test_a_node_that_is_given_back_is_in_service_and_a_manager_is_promoted_again
 def test_a_removed_node_is_gone_and_its_record_ends(fate: Fate) -> None:
     plan = decide(ended(AgentTask.LEAVE, report(fate)), a_cluster(LEAVING, now=NOW))
     move = plan.actions[0]
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert (move.after.state, move.after.due, move.after.node) == (NodeState.GONE, None, "abc")
     assert move.after.expires == START + 10 + 7 * 86_400
     assert plan.measures == (Measure(Metric.NODES_GONE, instance=WORKER),)
@@ -118,7 +120,7 @@ def test_what_the_swarm_itself_puts_off_is_tried_later(task: AgentTask, fate: Fa
     after = replace(
         node, version=2, command="", due=NOW + pause(1, WORKER), reason=fate.value, fate=fate.value
     )
-    assert plan.actions == (Move(node, after), NoteHost(MANAGERS[0], healthy=True))
+    assert plan.actions == (ReplaceRecord(node, after), NoteHost(MANAGERS[0], healthy=True))
 
 
 FAILURES = [
@@ -134,7 +136,7 @@ def test_a_failed_command_is_followed_by_another_at_once(
 ) -> None:
     plan = decide(ended(AgentTask.EVACUATE, **changes), a_cluster(EVACUATING, now=NOW))
     after = replace(EVACUATING, version=2, command="", due=NOW, reason=reason)
-    expected = (Move(EVACUATING, after), NoteHost(MANAGERS[0], healthy=healthy), Dispatch(WORKER))
+    expected = (ReplaceRecord(EVACUATING, after), NoteHost(MANAGERS[0], healthy=healthy), Dispatch(WORKER))
     assert plan.actions == expected
     assert plan.measures == (Measure(Metric.COMMAND_FAILURES, instance=WORKER),)
 
@@ -142,7 +144,7 @@ def test_a_failed_command_is_followed_by_another_at_once(
 def test_a_cancelled_command_opens_the_work_again_and_says_nothing_of_the_host() -> None:
     event = ended(AgentTask.EVACUATE, result=None, status="Cancelled", failure="Cancelled")
     plan = decide(event, a_cluster(EVACUATING, now=NOW))
-    assert [type(action) for action in plan.actions] == [Move, Dispatch]
+    assert [type(action) for action in plan.actions] == [ReplaceRecord, Dispatch]
 
 
 @pytest.mark.parametrize(("attempts", "longest"), [(4, 120), (5, 240), (6, 300), (11, 300)])
@@ -151,10 +153,10 @@ def test_after_four_failures_the_pauses_grow_and_people_are_told(attempts: int, 
     event = ended(AgentTask.EVACUATE, result=None, status="Failed", failure="Failed: broken")
     plan = decide(event, a_cluster(node, now=NOW))
     move = plan.actions[0]
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert NOW + longest * 0.7 <= (move.after.due or 0) <= NOW + longest
     alarm, noted = plan.actions[1:]
-    assert isinstance(alarm, Raise)
+    assert isinstance(alarm, Notify)
     assert (alarm.incident.key, "could evacuate: Failed: broken" in alarm.incident.what) == ("hosts", True)
     assert noted == NoteHost(MANAGERS[0], healthy=False)
 
@@ -165,9 +167,9 @@ UNFETCHED: dict[str, object] = {"result": None, "status": "Failed", "failure": "
 def test_an_agent_that_cannot_be_had_blames_no_manager_and_advises_to_publish() -> None:
     event = ended(AgentTask.EVACUATE, **UNFETCHED)
     first = decide(event, a_cluster(EVACUATING, now=NOW))
-    assert [type(action) for action in first.actions] == [Move, Dispatch]
+    assert [type(action) for action in first.actions] == [ReplaceRecord, Dispatch]
     fourth = decide(event, a_cluster(replace(EVACUATING, attempts=4), now=NOW))
-    (alarm,) = (action.incident for action in fourth.actions if isinstance(action, Raise))
+    (alarm,) = (action.incident for action in fourth.actions if isinstance(action, Notify))
     assert (alarm.key, "make deploy" in alarm.remedy) == ("agent", True)
     assert not any(isinstance(action, NoteHost) for action in fourth.actions)
 
@@ -182,7 +184,7 @@ def test_only_the_word_of_a_swarm_leads_to_recover(changes: dict[str, object]) -
         action.incident.remedy
         for event in (ended(AgentTask.EVACUATE, **changes), ended(AgentTask.EVACUATE, **spoken))
         for action in decide(event, a_cluster(node, now=NOW)).actions
-        if isinstance(action, Raise)
+        if isinstance(action, Notify)
     ]
     assert ["recover" in remedy for remedy in remedies] == [False, True]
 
@@ -208,7 +210,7 @@ def test_one_agent_that_has_waited_in_vain_for_a_leader_is_enough_for_the_alarm(
     keys = [
         action.incident.key
         for action in decide(event, a_cluster(node, now=NOW)).actions
-        if isinstance(action, Raise)
+        if isinstance(action, Notify)
     ]
     assert keys == (["managers"] if told else [])
 
@@ -217,7 +219,9 @@ def test_a_failed_node_in_a_good_command_keeps_only_its_own_work_open() -> None:
     other = replace(EVACUATING, instance=WORKER_2)
     event = ended(AgentTask.EVACUATE, report(Fate.SAFE), report(Fate.UNFINISHED, WORKER_2))
     moves = [
-        action for action in decide(event, a_cluster(EVACUATING, other)).actions if isinstance(action, Move)
+        action
+        for action in decide(event, a_cluster(EVACUATING, other)).actions
+        if isinstance(action, ReplaceRecord)
     ]
     assert [move.after.state for move in moves] == [NodeState.EVACUATED, NodeState.EVACUATING]
     assert [move.after.due is None for move in moves] == [True, False]
@@ -233,7 +237,7 @@ LATE = [
 def test_a_success_is_believed_from_a_command_that_was_given_up_on(node: object) -> None:
     plan = decide(ended(AgentTask.EVACUATE, report(Fate.SAFE)), a_cluster(node))  # type: ignore[arg-type]
     move = plan.actions[0]
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert move.after.state is NodeState.EVACUATED
 
 

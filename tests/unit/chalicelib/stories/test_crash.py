@@ -16,14 +16,14 @@ from tests.unit.chalicelib.support.stories import change, end, tick, warn
 
 EFFECTS = {
     "store": (
-        "enrol",
-        "move",
+        "register",
+        "replace_record",
         "record_managers",
         "record_breaker",
         "acquire",
         "release",
-        "begin_census",
-        "end_census",
+        "begin_discovery",
+        "end_discovery",
     ),
     "hosts": ("send", "cancel"),
 }

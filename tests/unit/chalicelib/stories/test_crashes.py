@@ -156,7 +156,7 @@ def given_up_and_driven_again(life: Mortal) -> None:
     life.hosts.failing = set()
     for _ in range(2):  # who ordered sees that it failed, and orders again
         try:
-            call("redrive", {"cluster": "blue"}, life.lab.world(policy=SOON))
+            call("redrive", {"cluster": "blue"}, life.lab.world(timeouts=SOON))
         except Killed:
             life.killer.dead = False
 
@@ -173,7 +173,7 @@ def ordered(which: str, **payload: str) -> Any:
     def story(life: Mortal) -> None:
         life.run(100)
         with contextlib.suppress(Killed, CallError):
-            call(which, {"cluster": "blue", **payload}, life.lab.world(policy=SOON))
+            call(which, {"cluster": "blue", **payload}, life.lab.world(timeouts=SOON))
         life.killer.dead = False
 
     story.__name__ = which
@@ -197,8 +197,8 @@ def test_a_crash_at_any_effect_of_an_errand_is_mended_by_ticks(story: Any, *, br
             life = lived_errand(story, task, at, after=after, broken=broken)
             if (at, after) == (1, False):
                 continue  # nothing was recorded; who ordered it saw the call break
-            (errand,) = life.lab.store.errands("blue")
-            assert errand.stage is (Stage.FAILED if broken else Stage.DONE), errand
+            (job,) = life.lab.store.jobs("blue")
+            assert job.stage is (Stage.FAILED if broken else Stage.DONE), job
             assert len([sent for sent in life.hosts.sent if sent.task is task]) <= (LIMIT if broken else 2)
             assert (len(life.lab.messages.told) >= 1) == broken
             assert len(life.lab.messages.told) <= 2, "once more only after a crash"
@@ -212,13 +212,13 @@ def test_a_recovery_is_sent_at_most_once_whatever_crashes(*, broken: bool) -> No
             life = lived_errand(story, AgentTask.RECOVER, at, after=after, broken=broken)
             if (at, after) == (1, False):
                 continue
-            (errand,) = life.lab.store.errands("blue")
+            (job,) = life.lab.store.jobs("blue")
             sent = [one for one in life.hosts.sent if one.task is AgentTask.RECOVER]
             assert len(sent) <= 1
-            assert not errand.open
-            if errand.stage is Stage.FAILED and not broken:
+            assert not job.open
+            if job.stage is Stage.FAILED and not broken:
                 assert life.lab.messages.told, "what may have been done is told if nobody knows"
-            if errand.stage is Stage.DONE:
+            if job.stage is Stage.DONE:
                 assert sent
 
 
@@ -242,7 +242,7 @@ def a_manager_scaled_in(life: Mortal) -> None:
 
 
 def removed_by_hand(life: Mortal) -> None:
-    life.policy = replace(SOON, look=300.0)
+    life.timeouts = replace(SOON, look=300.0)
     life.launch(NODE)
     life.run(600)
     life.hear()

@@ -15,7 +15,7 @@ from chalicelib.admin.calls import call
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.instance import UP, Role
 from chalicelib.state.lifecycle import NodeState
-from chalicelib.state.settings import Conduct, Recommendations
+from chalicelib.state.settings import ClusterSettings, Recommendations
 from tests.unit.chalicelib.support.fakes import MANAGERS, instance
 from tests.unit.chalicelib.support.simulation import Life, worker
 
@@ -92,23 +92,23 @@ def waits(life: Life) -> None:
 def agree(life: Life) -> None:
     """Records, swarm and EC2 say the same, and nothing is left to do."""
     store = life.lab.store
-    for name, sighting in life.lab.fleet.instances.items():
+    for name, discovered in life.lab.fleet.instances.items():
         node = store.node("blue", name)
         assert node is not None
         assert not node.hooks
         assert not node.drill
-        if sighting.state in UP:
+        if discovered.state in UP:
             assert node.state is NodeState.IN_SERVICE, f"{name}: {node}"
             assert life.hosts.swarm.get(name) == "active", f"{name}: {node}"
         else:
             assert node.state is NodeState.GONE, f"{name}: {node}"
             assert name not in life.hosts.swarm, f"{name}: {node}"
-        manages = sighting.state in UP and sighting.role is Role.MANAGER
+        manages = discovered.state in UP and discovered.role is Role.MANAGER
         assert (name in life.hosts.voters.votes) == manages, f"{name}: {node}"
     assert store.open("blue", float("inf")) == ()
     assert not any(life.held.values())
     assert life.timed_out == [], "where the tick runs, no group waits in vain for an instance that lives"
-    assert not any(errand.open for errand in store.errands("blue") if errand.task is not AgentTask.INSPECT)
+    assert not any(job.open for job in store.jobs("blue") if job.task is not AgentTask.INSPECT)
     assert not life.hosts.left & set(life.hosts.swarm)
 
 
@@ -129,7 +129,7 @@ def test_any_history_ends_in_agreement(
 ) -> None:
     delays, lag = late
     life = Life(itertools.cycle(copies), itertools.cycle(delays), itertools.cycle(fails), lag)
-    life.lab.store.conducts["blue"] = Conduct(recommendations, drills=True)
+    life.lab.store.conducts["blue"] = ClusterSettings(recommendations, drills=True)
     for step, name, gap in steps:
         act(life, step, name)
         life.run(gap)
@@ -143,7 +143,7 @@ def test_any_history_ends_in_agreement(
         waits(life)
         return
     if life.hosts.voters.lost:  # and came back; what was given up meanwhile, people have to order again
-        call("redrive", {"cluster": "blue"}, life.lab.world(policy=life.policy))
+        call("redrive", {"cluster": "blue"}, life.lab.world(timeouts=life.timeouts))
         life.run(3600)
     agree(life)
     assert all(sent.task is not AgentTask.LEAVE or sent.arguments.targets for sent in life.hosts.sent)

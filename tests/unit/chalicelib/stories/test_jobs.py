@@ -1,4 +1,4 @@
-"""Errands as whole stories: ordered, sent, answered, repeated where that is safe, or given up."""
+"""Jobs as whole stories: ordered, sent, answered, repeated where that is safe, or given up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.state.instance import Role
 from chalicelib.state.job import Stage
 from tests.unit.chalicelib.support.fakes import MANAGERS, WORKER, Lab
-from tests.unit.chalicelib.support.stories import commands, end, errand, tick
+from tests.unit.chalicelib.support.stories import commands, end, job, tick
 
 M1, M2, M3 = MANAGERS
 BLUE = {"cluster": "blue"}
@@ -39,11 +39,11 @@ def test_the_end_of_what_nobody_waited_for_is_heard_of_once() -> None:
     lab.hosts.takes = 80
     assert call("rotate_tokens", BLUE, lab.world())["errand"]["state"] == "open"
     assert end(lab, lab.hosts.sent[0]) == ["rotate-tokens: Success: done"]
-    done = errand(lab, AgentTask.ROTATE_TOKENS)
+    done = job(lab, AgentTask.ROTATE_TOKENS)
     assert (done.stage, done.due) == (Stage.DONE, None)
     assert end(lab, lab.hosts.sent[0]) == ["rotate-tokens: Success: done (nothing waits for it)"]
     tick(lab)
-    assert errand(lab, AgentTask.ROTATE_TOKENS) == done
+    assert job(lab, AgentTask.ROTATE_TOKENS) == done
     assert len(lab.hosts.sent) == 1
 
 
@@ -52,7 +52,7 @@ def test_the_tick_asks_for_what_no_event_told() -> None:
     lab.hosts.takes = 80
     call("rotate_tokens", BLUE, lab.world())
     tick(lab)
-    assert errand(lab, AgentTask.ROTATE_TOKENS).stage is Stage.DONE
+    assert job(lab, AgentTask.ROTATE_TOKENS).stage is Stage.DONE
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert (shown["task"], shown["state"], shown["reason"]) == ("rotate-tokens", "done", "done")
 
@@ -89,7 +89,7 @@ def test_without_an_answer_another_manager_is_sent_and_in_the_end_people_are_tol
     sent = commands(lab, AgentTask.ROTATE_TOKENS)
     assert len(sent) == 4
     assert all(before[0] != after[0] for before, after in pairwise(sent))
-    assert errand(lab, AgentTask.ROTATE_TOKENS).stage is Stage.FAILED
+    assert job(lab, AgentTask.ROTATE_TOKENS).stage is Stage.FAILED
     ((_, text),) = lab.messages.told
     assert "rotate-tokens failed: Failed: swarmkeeper: the engine does not answer" in text
 
@@ -102,7 +102,7 @@ def test_a_host_that_is_not_reached_is_sent_to_again_by_the_tick() -> None:
     lab.hosts.unreachable = set()
     tick(lab)
     tick(lab)
-    assert errand(lab, AgentTask.INIT).stage is Stage.DONE
+    assert job(lab, AgentTask.INIT).stage is Stage.DONE
     assert [manager for manager, _ in commands(lab, AgentTask.INIT)] == [M1]
 
 
@@ -120,22 +120,22 @@ def test_a_recovery_is_never_repeated(state: str) -> None:
     for _ in range(20):
         tick(lab)
     assert len(commands(lab, AgentTask.RECOVER)) == (state == "broken")
-    assert errand(lab, AgentTask.RECOVER).stage is Stage.FAILED
+    assert job(lab, AgentTask.RECOVER).stage is Stage.FAILED
     assert len(lab.messages.told) == (state == "unreachable")
 
 
 def test_two_inits_at_once_make_one_swarm() -> None:
     lab = Lab()
     lab.hosts.takes = 80
-    world, move = lab.world(), lab.store.move_errand
+    world, move = lab.world(), lab.store.replace_job
 
     def late(*order: Any) -> bool:
         """Between what this call has read and its write, another person's call gets through."""
-        lab.store.move_errand = move  # type: ignore[method-assign]
+        lab.store.replace_job = move  # type: ignore[method-assign]
         call("init", {**BLUE, "instance": M2}, lab.world())
         return move(*order)
 
-    lab.store.move_errand = late  # type: ignore[method-assign, assignment]
+    lab.store.replace_job = late  # type: ignore[method-assign, assignment]
     with pytest.raises(
         CallError, match=rf"^init of {M2} is under way, .*command-1 on {M2}: status shows how"
     ):
@@ -152,7 +152,7 @@ def test_an_init_on_another_host_is_refused_while_one_is_open_and_after_one_has_
         with pytest.raises(CallError, match=f"init of {M1} is under way"):
             call("init", {**BLUE, "instance": M2, "dry_run": dry_run}, lab.world())
     tick(lab)
-    assert errand(lab, AgentTask.INIT).stage is Stage.DONE
+    assert job(lab, AgentTask.INIT).stage is Stage.DONE
     with pytest.raises(CallError, match=f"blue has its swarm since init on {M1}: {M2} joins that one"):
         call("init", {**BLUE, "instance": M2}, lab.world())
     lab.hosts.takes = 5
@@ -205,7 +205,7 @@ def test_what_is_sent_by_the_tick_and_fails_is_told_however_soon_it_was() -> Non
     lab.clock.sleep(20)
     call("resume", BLUE, lab.world())
     end(lab, lab.hosts.sent[0])
-    assert lab.clock.time - errand(lab, AgentTask.INIT).since < 45
+    assert lab.clock.time - job(lab, AgentTask.INIT).since < 45
     ((_, text),) = lab.messages.told
     assert "blue has join tokens" in text
 
@@ -218,10 +218,10 @@ def test_what_came_to_nothing_is_driven_again_as_it_was_ordered_but_never_a_reco
             call(which, order, lab.world())
     for _ in range(60):
         tick(lab)
-    assert {one.stage for one in lab.store.errands("blue")} == {Stage.FAILED}
+    assert {one.stage for one in lab.store.jobs("blue")} == {Stage.FAILED}
     lab.hosts.broken = set()
     assert call("redrive", BLUE, lab.world())["done"] == ["1 to do again: rotate-tokens"]
     end(lab, lab.hosts.sent[-1])
-    assert errand(lab, AgentTask.ROTATE_TOKENS).stage is Stage.DONE
-    assert errand(lab, AgentTask.RECOVER).stage is Stage.FAILED
+    assert job(lab, AgentTask.ROTATE_TOKENS).stage is Stage.DONE
+    assert job(lab, AgentTask.RECOVER).stage is Stage.FAILED
     assert not [one.key for one in lab.store.incidents("blue") if "rotate" in one.key]

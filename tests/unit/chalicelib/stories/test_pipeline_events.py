@@ -1,4 +1,4 @@
-"""Events on their way to the records: foreign, malformed, ahead of answers, raced, by the dozen, logged."""
+"""Events on their way to the records: unmanaged, malformed, ahead of answers, raced, by the dozen, logged."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ def test_a_failed_command_goes_to_the_next_manager_inside_the_same_handler() -> 
 def test_a_lost_race_is_decided_again() -> None:
     lab = Lab()
     tick(lab)
-    move, first = lab.store.move, [True]
+    move, first = lab.store.replace_record, [True]
 
     def raced(before: Node, after: Node) -> bool:
         if first.pop() if first else False:
             move(before, before.but(address="10.9.9.9"))
         return move(before, after)
 
-    lab.store.move = raced  # type: ignore[method-assign]
+    lab.store.replace_record = raced  # type: ignore[method-assign]
     assert len(warn(lab)) == 2
     assert (state(lab), lab.node().address) == (NodeState.EVACUATING, "10.9.9.9")
     assert len(lab.hosts.sent) == 1
@@ -129,7 +129,7 @@ def test_a_lost_race_is_decided_again() -> None:
 def test_a_race_that_is_always_lost_is_left_to_the_tick() -> None:
     lab = Lab()
     tick(lab)
-    lab.store.move = lambda before, after: False  # type: ignore[method-assign]  # noqa: ARG005
+    lab.store.replace_record = lambda before, after: False  # type: ignore[method-assign]  # noqa: ARG005
     assert len(warn(lab)) == 5
 
 
@@ -159,7 +159,7 @@ def test_every_plan_is_logged_with_its_reason_cluster_and_instance(
         vars(record) for record in caplog.records if vars(record).get("event") == "SpotInterruptionWarning"
     ]
     assert [(plan["message"], plan["cluster"], plan["instance"], plan["actions"]) for plan in plans] == [
-        ("EC2 will terminate it, 120 s are left", "blue", WORKER, ["Move", "Dispatch"]),
+        ("EC2 will terminate it, 120 s are left", "blue", WORKER, ["ReplaceRecord", "Dispatch"]),
         ("already evacuating", "blue", WORKER, []),
     ]
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]

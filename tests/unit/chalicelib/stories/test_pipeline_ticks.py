@@ -99,14 +99,14 @@ def test_a_record_that_cannot_be_helped_does_not_stop_the_others_of_its_cluster(
     for name in (WORKER, WORKER_2):
         warn(lab, name)
     lab.fleet.turn(WORKER, InstanceState.TERMINATED)
-    moved = lab.store.move
+    moved = lab.store.replace_record
 
     def broken(before: Node, after: Node) -> bool:
         if before.instance == WORKER:
             raise ZeroDivisionError
         return moved(before, after)
 
-    lab.store.move = broken  # type: ignore[method-assign]
+    lab.store.replace_record = broken  # type: ignore[method-assign]
     lab.hosts.takes = 0
     for _ in range(3):
         with pytest.raises(ExceptionGroup, match="the tick failed in part"):
@@ -119,7 +119,7 @@ def test_a_tick_without_ec2_does_what_is_overdue_all_the_same_and_fails() -> Non
     lab = Lab()
     tick(lab)
     warn(lab)
-    lab.fleet.census = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    lab.fleet.discovery = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     with pytest.raises(ExceptionGroup, match="the tick failed in part"):
         tick(lab)
     assert state(lab) is NodeState.EVACUATED

@@ -10,21 +10,21 @@ from chalicelib.state.job import Stage
 from tests.unit.chalicelib.support.fakes import START, WORKER, WORKER_2, Lab, Sent
 from tests.unit.chalicelib.support.rebalances import BLUE, LATER, MOVED, given_back
 from tests.unit.chalicelib.support.samples import sample
-from tests.unit.chalicelib.support.stories import commands, end, errand, tick
+from tests.unit.chalicelib.support.stories import commands, end, job, tick
 
 
 def test_a_node_that_enters_service_is_followed_by_a_rebalance_that_lets_others_settle() -> None:
     lab = Lab(rebalance=True)
-    lab.store.set_conduct("blue", {"settle": 7.0, "cooldown": 60.0})
+    lab.store.update_settings("blue", {"settle": 7.0, "cooldown": 60.0})
     given_back(lab, WORKER)
     sent = lab.hosts.sent[-1]
     assert (sent.task, sent.arguments.rebalance) == (
         AgentTask.REBALANCE,
         Rebalance(settle=7.0, cooldown=60.0),
     )
-    assert errand(lab, AgentTask.REBALANCE).automatic
+    assert job(lab, AgentTask.REBALANCE).automatic
     end(lab, sent)
-    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
 
 
 def joined_during_one() -> tuple[Lab, Sent]:
@@ -41,15 +41,15 @@ def joined_during_one() -> tuple[Lab, Sent]:
 def test_joins_during_a_rebalance_want_one_more_after_it_and_no_second_command() -> None:
     lab, running = joined_during_one()
     assert len(commands(lab, AgentTask.REBALANCE)) == 1
-    assert errand(lab, AgentTask.REBALANCE).wanted
+    assert job(lab, AgentTask.REBALANCE).wanted
     lab.hosts.frozen = set()
     end(lab, running)
-    again = errand(lab, AgentTask.REBALANCE)
+    again = job(lab, AgentTask.REBALANCE)
     assert (again.stage, again.wanted, again.reason) == (Stage.OPEN, False, "a node joined meanwhile")
     tick(lab)
     assert len(commands(lab, AgentTask.REBALANCE)) == 2
     tick(lab)
-    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
 
 
 def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
@@ -58,17 +58,17 @@ def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
     given_back(lab, WORKER)
     first = lab.hosts.sent[-1]
     end(lab, first)
-    waiting = errand(lab, AgentTask.REBALANCE)
+    waiting = job(lab, AgentTask.REBALANCE)
     assert (waiting.stage, waiting.due, waiting.attempts) == (Stage.OPEN, lab.clock.time + 270, 0)
     assert waiting.reason == "put off for 270 s: the last one ended 30 s ago"
     given_back(lab, WORKER_2)
-    assert errand(lab, AgentTask.REBALANCE) == waiting, "what waits sees the later ones too"
+    assert job(lab, AgentTask.REBALANCE) == waiting, "what waits sees the later ones too"
     lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     for _ in range(6):
         tick(lab)
     (_, second) = commands(lab, AgentTask.REBALANCE)
     assert second[1] >= first.at + 270
-    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
 
 
 def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed() -> None:
@@ -78,7 +78,7 @@ def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed(
     tick(lab)
     call("pause", BLUE, lab.world())
     end(lab, lab.hosts.sent[-1])
-    assert errand(lab, AgentTask.REBALANCE).waiting
+    assert job(lab, AgentTask.REBALANCE).waiting
     tick(lab)
     assert commands(lab, AgentTask.REBALANCE) == []
     call("resume", BLUE, lab.world())
@@ -100,7 +100,7 @@ def test_what_waits_when_it_is_switched_off_is_not_begun() -> None:
     for _ in range(6):
         tick(lab)
     assert len(commands(lab, AgentTask.REBALANCE)) == 1
-    off = errand(lab, AgentTask.REBALANCE)
+    off = job(lab, AgentTask.REBALANCE)
     assert (off.stage, off.reason) == (Stage.DONE, "not begun: automatic rebalances are switched off")
 
 
@@ -109,16 +109,16 @@ def test_one_that_runs_when_it_is_switched_off_is_not_followed_by_another() -> N
     call("configure", BLUE | {"rebalance": False}, lab.world())
     lab.hosts.frozen = set()
     end(lab, running)
-    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
 
 
 def test_a_rebalance_that_follows_a_drill_says_so() -> None:
     lab = Lab(rebalance=True)
-    lab.store.set_conduct("blue", {"drills": True})
+    lab.store.update_settings("blue", {"drills": True})
     warning = sample("spot_interruption_warning", START, instance_id=WORKER) | {"source": "swarmkeeper.drill"}
     handle(SpotInterruptionWarning, warning, lab.world())
     end(lab, lab.hosts.sent[-1])
     while AgentTask.GIVE_BACK not in {sent.task for sent in lab.hosts.sent}:
         tick(lab)
     end(lab, lab.hosts.sent[-1])
-    assert errand(lab, AgentTask.REBALANCE).reason == f"{WORKER} in service after a drill"
+    assert job(lab, AgentTask.REBALANCE).reason == f"{WORKER} in service after a drill"

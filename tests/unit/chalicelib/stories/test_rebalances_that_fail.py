@@ -11,7 +11,7 @@ from chalicelib.state.instance import InstanceState
 from chalicelib.state.job import Stage
 from tests.unit.chalicelib.support.fakes import MANAGERS, WORKER, WORKER_2, Lab
 from tests.unit.chalicelib.support.rebalances import BLUE, FAILED, MOVED, RAISED, given_back
-from tests.unit.chalicelib.support.stories import commands, end, errand, tick
+from tests.unit.chalicelib.support.stories import commands, end, job, tick
 
 
 def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join() -> None:
@@ -33,13 +33,13 @@ def test_a_surge_that_had_to_be_left_is_ended_later_and_told_after_an_hour_in_va
     lab.hosts.answers[AgentTask.REBALANCE] = RAISED
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
-    assert errand(lab, AgentTask.REBALANCE).open
+    assert job(lab, AgentTask.REBALANCE).open
     for _ in range(30):
         tick(lab)
     assert lab.messages.told == []
     for _ in range(60):
         tick(lab)
-    assert errand(lab, AgentTask.REBALANCE).stage is Stage.FAILED
+    assert job(lab, AgentTask.REBALANCE).stage is Stage.FAILED
     ((_, text),) = lab.messages.told
     assert "web failed: its own update is paused" in text
 
@@ -57,7 +57,7 @@ def test_a_failure_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     call("resume", BLUE, lab.world())
     assert len(lab.messages.told) == 1
     assert len(commands(lab, AgentTask.REBALANCE)) == 1
-    assert errand(lab, AgentTask.REBALANCE).stage is Stage.FAILED
+    assert job(lab, AgentTask.REBALANCE).stage is Stage.FAILED
 
 
 def test_an_automatic_rebalance_that_meets_an_election_is_sent_again() -> None:
@@ -67,11 +67,11 @@ def test_an_automatic_rebalance_that_meets_an_election_is_sent_again() -> None:
     )
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
-    assert errand(lab, AgentTask.REBALANCE).reason == "it is sent again: the swarm has no leader"
+    assert job(lab, AgentTask.REBALANCE).reason == "it is sent again: the swarm has no leader"
     lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     for _ in range(2):
         tick(lab)
-    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
     assert lab.messages.told == []
 
 
@@ -83,7 +83,7 @@ def test_what_is_put_off_again_and_again_is_sent_ever_more_rarely_and_told_after
     end(lab, lab.hosts.sent[-1])
     for _ in range(26 * 60):
         tick(lab)
-    last = errand(lab, AgentTask.REBALANCE)
+    last = job(lab, AgentTask.REBALANCE)
     assert (last.stage, last.reason[:16]) == (Stage.FAILED, "put off for 24 h")
     assert len(commands(lab, AgentTask.REBALANCE)) < 120
     ((_, text),) = lab.messages.told
@@ -98,7 +98,7 @@ def test_a_rebalance_whose_manager_ends_goes_on_at_another_one() -> None:
     lab.fleet.turn(first.manager, InstanceState.TERMINATED)
     for _ in range(4):
         tick(lab)
-    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
     assert [manager == first.manager for manager, _ in commands(lab, AgentTask.REBALANCE)] == [True, False]
 
 
@@ -113,7 +113,7 @@ def test_a_rebalance_that_died_half_way_is_finished_also_after_it_is_switched_of
     for _ in range(3):
         tick(lab)
     assert len(commands(lab, AgentTask.REBALANCE)) == 2
-    assert errand(lab, AgentTask.REBALANCE).reason == "web moved: 5/4/0 is 3/3/3"
+    assert job(lab, AgentTask.REBALANCE).reason == "web moved: 5/4/0 is 3/3/3"
 
 
 def test_a_manager_whose_engine_is_sick_is_not_the_one_that_is_asked_again() -> None:
@@ -126,7 +126,7 @@ def test_a_manager_whose_engine_is_sick_is_not_the_one_that_is_asked_again() -> 
     lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     tick(lab)
     tick(lab)
-    assert errand(lab, AgentTask.REBALANCE).stage is Stage.DONE, "nobody was asked to order it again"
+    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE, "nobody was asked to order it again"
     lab.hosts.answers[AgentTask.REBALANCE] = hung
     for _ in range(2):
         with pytest.raises(CallError, match="the engine did not say what it is within 5 s"):

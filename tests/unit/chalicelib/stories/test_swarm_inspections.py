@@ -11,7 +11,7 @@ from chalicelib.protocol.messages import AgentTask, Listing, Result, Target
 from chalicelib.state.job import Stage
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab
-from tests.unit.chalicelib.support.stories import commands, end, errand, state, tick
+from tests.unit.chalicelib.support.stories import commands, end, job, state, tick
 
 BLUE = {"cluster": "blue"}
 
@@ -101,7 +101,7 @@ def test_managers_that_do_not_answer_are_told_of_though_no_work_is_open() -> Non
     shows(lab)
     well = lab.clock.time
     ticks(lab, 10)
-    assert errand(lab, AgentTask.INSPECT).ended > well
+    assert job(lab, AgentTask.INSPECT).ended > well
 
 
 @pytest.mark.parametrize("silent", ["broken", "unreachable"])
@@ -121,16 +121,16 @@ def test_a_cluster_that_never_had_a_swarm_is_no_alarm() -> None:
     lab = a_lab()
     lab.hosts.broken = set(MANAGERS)
     ticks(lab, 30)
-    assert errand(lab, AgentTask.INSPECT).result == ""
+    assert job(lab, AgentTask.INSPECT).result == ""
     assert lab.messages.told == []
 
 
 def test_a_look_that_nobody_sent_is_sent_by_the_next_tick_whatever_joins_lead_to() -> None:
     lab = a_lab()
     ticks(lab, 6)
-    last = errand(lab, AgentTask.INSPECT)
+    last = job(lab, AgentTask.INSPECT)
     lost = last.but(stage=Stage.OPEN, due=lab.clock.time, command="", attempts=0)
-    assert lab.store.move_errand("blue", last, lost)
+    assert lab.store.replace_job("blue", last, lost)
     sent = len(lab.hosts.sent)
     tick(lab)
     assert len(lab.hosts.sent) == sent + 1

@@ -12,15 +12,15 @@ from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol.codec import encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
 from chalicelib.state.cluster import Cluster
-from chalicelib.state.instance import Hook, InstanceState, Role, Sighting
+from chalicelib.state.instance import DiscoveredInstance, InstanceState, LifecycleAction, Role
 from chalicelib.state.node import Node
-from chalicelib.state.settings import Conduct, Policy
+from chalicelib.state.settings import ClusterSettings, Timeouts
 from tests.unit.chalicelib.support.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from chalicelib.actions import Verdict
+    from chalicelib.actions import LifecycleResult
 
 START = 1_800_000_000.0
 WORKER, WORKER_2 = "i-0000000000000000a", "i-0000000000000000b"
@@ -45,9 +45,9 @@ def a_cluster(*nodes: Node, now: float = START, managers: tuple[str, ...] = MANA
     return Cluster("blue", now, nodes, managers)
 
 
-def a_sighting(name: str = WORKER, **changes: object) -> Sighting:
+def a_sighting(name: str = WORKER, **changes: object) -> DiscoveredInstance:
     """A running worker, but for the changes."""
-    plain = Sighting("blue", name, Role.WORKER, "10.0.0.10", InstanceState.RUNNING, START - 3600)
+    plain = DiscoveredInstance("blue", name, Role.WORKER, "10.0.0.10", InstanceState.RUNNING, START - 3600)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -169,9 +169,7 @@ class FakeHosts:
             return self.answers[sent.task]
         usual = USUAL.get(sent.task, Fate.ACTIVE)
         reports = tuple(
-            NodeReport(
-                target.instance, f"node{target.instance[-3:]}", self.fates.get(target.instance, usual)
-            )
+            NodeReport(target.instance, f"node{target.instance[-3:]}", self.fates.get(target.instance, usual))
             for target in sent.arguments.targets
             if sent.task is not AgentTask.JOIN or target.instance == sent.manager
         )
@@ -187,14 +185,16 @@ class FakeHosts:
 class FakeFleet:
     """EC2 with these instances, counting how often it is asked; Auto Scaling, with what it was told."""
 
-    instances: dict[str, Sighting] = field(default_factory=dict)
+    instances: dict[str, DiscoveredInstance] = field(default_factory=dict)
     asked: int = 0
-    completed: list[tuple[str, str, Verdict]] = field(default_factory=list)
-    beats: list[str] = field(default_factory=list)
-    held_back: dict[str, tuple[Hook, ...]] = field(default_factory=dict)  # open actions, by instance
+    completed: list[tuple[str, str, LifecycleResult]] = field(default_factory=list)
+    heartbeats: list[str] = field(default_factory=list)
+    held_back: dict[str, tuple[LifecycleAction, ...]] = field(
+        default_factory=dict
+    )  # open actions, by instance
     refuses: bool = False  # lifecycle calls
 
-    def held(self, groups: Iterable[str], now: float) -> dict[str, tuple[Hook, ...]]:
+    def held(self, groups: Iterable[str], now: float) -> dict[str, tuple[LifecycleAction, ...]]:
         if self.refuses:
             raise RefusedError("Auto Scaling refuses")
         return {
@@ -202,17 +202,17 @@ class FakeFleet:
             for name, hooks in self.held_back.items()
         }
 
-    def complete(self, instance: str, hook: Hook, verdict: Verdict) -> None:
+    def complete(self, instance: str, hook: LifecycleAction, result: LifecycleResult) -> None:
         if self.refuses:
             raise RefusedError("Auto Scaling refuses")
-        self.completed.append((instance, hook.token, verdict))
+        self.completed.append((instance, hook.token, result))
 
-    def beat(self, instance: str, hook: Hook) -> None:  # noqa: ARG002
+    def heartbeat(self, instance: str, hook: LifecycleAction) -> None:  # noqa: ARG002
         if self.refuses:
             raise RefusedError("Auto Scaling refuses")
-        self.beats.append(instance)
+        self.heartbeats.append(instance)
 
-    def census(self) -> tuple[Sighting, ...]:
+    def discovery(self) -> tuple[DiscoveredInstance, ...]:
         self.asked += 1
         return tuple(self.instances.values())
 
@@ -234,13 +234,13 @@ class FakeMessages:
         self.told.append((subject, text))
 
 
-def _in_service(sighting: Sighting) -> Node:
+def _in_service(discovered: DiscoveredInstance) -> Node:
     return a_node(
-        instance=sighting.instance,
-        role=sighting.role,
-        address=sighting.address,
-        launched=sighting.launched,
-        since=sighting.launched,
+        instance=discovered.instance,
+        role=discovered.role,
+        address=discovered.address,
+        launched=discovered.launched,
+        since=discovered.launched,
     )
 
 
@@ -266,23 +266,23 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.hosts = FakeHosts(self.clock)
-        self.store.conducts["blue"] = Conduct(rebalance=self.rebalance)
+        self.store.conducts["blue"] = ClusterSettings(rebalance=self.rebalance)
         for number, name in enumerate(MANAGERS):
-            sighting = a_sighting(name, role=Role.MANAGER, address=f"10.0.0.{number + 1}")
-            self.fleet.instances[name] = sighting
+            discovered = a_sighting(name, role=Role.MANAGER, address=f"10.0.0.{number + 1}")
+            self.fleet.instances[name] = discovered
         for number in range(self.workers):
             name = instance(number + 10)
             address = f"10.0.{1 + number // 200}.{number % 200 + 1}"
             self.fleet.instances[name] = a_sighting(name, address=address)
         if self.settled:
-            self.store.enrol(map(_in_service, self.fleet.instances.values()))
+            self.store.register(map(_in_service, self.fleet.instances.values()))
             self.store.record_managers("blue", MANAGERS)
-            self.store.end_census(START - 60, ["blue"])
+            self.store.end_discovery(START - 60, ["blue"])
 
     def world(self, **others: object) -> World:
         """For one invocation."""
-        policy = Policy(look=self.look) if self.stay else Policy(look=self.look, stay=0.0)
-        world = World(self.store, self.hosts, self.fleet, self.messages, self.clock, policy)
+        timeouts = Timeouts(look=self.look) if self.stay else Timeouts(look=self.look, stay=0.0)
+        world = World(self.store, self.hosts, self.fleet, self.messages, self.clock, timeouts)
         return replace(world, **others)  # type: ignore[arg-type]
 
     def node(self, name: str = WORKER) -> Node:

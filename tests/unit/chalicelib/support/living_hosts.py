@@ -11,7 +11,7 @@ from chalicelib.events import Answer
 from chalicelib.protocol.codec import encode_result
 from chalicelib.protocol.messages import SHORT, AgentTask, Fate, Listing, NodeReport, Result, Target
 from chalicelib.state.instance import Role
-from chalicelib.state.job import Errand
+from chalicelib.state.job import Job
 from chalicelib.state.lifecycle import PLACES
 from chalicelib.state.node import Node
 from tests.unit.chalicelib.support.fakes import USUAL, FakeHosts, Sent
@@ -35,14 +35,14 @@ class LivingHosts(FakeHosts):
     alive: Callable[[str], bool] = lambda _: True
     tagged: Callable[[str], Role] = lambda _: Role.WORKER
     records: Callable[[str], Node | None] = lambda _: None
-    errands: Callable[[], tuple[Errand, ...]] = lambda: ()
+    jobs: Callable[[], tuple[Job, ...]] = lambda: ()
 
     def send(
         self, hosts: tuple[str, ...], cluster: str, task: AgentTask, arguments: Arguments, seconds: int
     ) -> str:
         if task not in PLACES:
-            claimed = [errand for errand in self.errands() if (errand.task, errand.manager) == (task, *hosts)]
-            assert [(errand.open, errand.command) for errand in claimed] == [(True, "")], "claimed, then sent"
+            claimed = [job for job in self.jobs() if (job.task, job.manager) == (task, *hosts)]
+            assert [(job.open, job.command) for job in claimed] == [(True, "")], "claimed, then sent"
         for target in arguments.targets if task in PLACES else ():
             node = self.records(target.instance)
             assert node is not None, "intent comes before the command"

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from chalicelib.state.cluster import Breaker, Census, Host
+from chalicelib.state.cluster import Breaker, Discovery, Host
 from chalicelib.state.incident import Incident
-from chalicelib.state.job import Errand
+from chalicelib.state.job import Job
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
-from chalicelib.state.settings import Conduct
+from chalicelib.state.settings import ClusterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,13 +26,13 @@ class MemoryStore:
     breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
     known_managers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     leases: dict[str, tuple[str, float, int]] = field(default_factory=dict)
-    conducts: dict[str, Conduct] = field(default_factory=dict)
+    conducts: dict[str, ClusterSettings] = field(default_factory=dict)
     known_incidents: dict[tuple[str, str], Incident] = field(default_factory=dict)
-    known_errands: dict[tuple[str, str], Errand] = field(default_factory=dict)
-    last_census: Census = field(default_factory=Census)
+    known_errands: dict[tuple[str, str], Job] = field(default_factory=dict)
+    last_census: Discovery = field(default_factory=Discovery)
     lock: RLock = field(default_factory=RLock)
 
-    def home(self, instance: str) -> str | None:
+    def owner_cluster(self, instance: str) -> str | None:
         return self.homes.get(instance)
 
     def node(self, cluster: str, instance: str) -> Node | None:
@@ -46,14 +46,14 @@ class MemoryStore:
         due = [node for node in self.nodes(cluster) if node.due is not None and node.due <= until]
         return tuple(sorted(due, key=lambda node: node.due or 0))
 
-    def enrol(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
+    def register(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
         with self.lock:
             for node in nodes:
                 if at_home:
                     self.homes[node.instance] = node.cluster
                 self.records.setdefault((node.cluster, node.instance), node)
 
-    def move(self, before: Node, after: Node) -> bool:
+    def replace_record(self, before: Node, after: Node) -> bool:
         with self.lock:
             found = self.records.get((before.cluster, before.instance))
             if found is None or (found.version, found.state) != (before.version, before.state):
@@ -61,14 +61,14 @@ class MemoryStore:
             self.records[before.cluster, before.instance] = after
             return True
 
-    def record_homes(self, cluster: str, fleets: Iterable[str]) -> None:
+    def record_owners(self, cluster: str, fleets: Iterable[str]) -> None:
         self.homes |= dict.fromkeys(fleets, cluster)
 
-    def conduct(self, cluster: str) -> Conduct:
-        return self.conducts.get(cluster, Conduct())
+    def settings(self, cluster: str) -> ClusterSettings:
+        return self.conducts.get(cluster, ClusterSettings())
 
-    def set_conduct(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
-        self.conducts[cluster] = replace(self.conduct(cluster), **changes)  # type: ignore[arg-type]
+    def update_settings(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
+        self.conducts[cluster] = replace(self.settings(cluster), **changes)  # type: ignore[arg-type]
 
     def incidents(self, cluster: str) -> tuple[Incident, ...]:
         return tuple(one for key, one in sorted(self.known_incidents.items()) if key[0] == cluster)
@@ -91,7 +91,7 @@ class MemoryStore:
     def forget(self, cluster: str, name: str) -> None:
         self.known_incidents.pop((cluster, name), None)
 
-    def move_errand(self, cluster: str, before: Errand | None, after: Errand) -> bool:
+    def replace_job(self, cluster: str, before: Job | None, after: Job) -> bool:
         with self.lock:
             found = self.known_errands.get((cluster, after.task.value))
             if (found and found.version) != (before and before.version):
@@ -99,7 +99,7 @@ class MemoryStore:
             self.known_errands[cluster, after.task.value] = after
             return True
 
-    def errands(self, cluster: str) -> tuple[Errand, ...]:
+    def jobs(self, cluster: str) -> tuple[Job, ...]:
         return tuple(one for key, one in sorted(self.known_errands.items()) if key[0] == cluster)
 
     def managers(self, cluster: str) -> tuple[str, ...]:
@@ -150,16 +150,16 @@ class MemoryStore:
             del self.leases[cluster]
             return True
 
-    def census(self) -> Census:
+    def discovery(self) -> Discovery:
         return self.last_census
 
-    def begin_census(self, seen: Census, now: float, seconds: float) -> bool:
+    def begin_discovery(self, seen: Discovery, now: float, seconds: float) -> bool:
         with self.lock:
             if self.last_census.taken != seen.taken or self.last_census.busy_until > now:
                 return False
             self.last_census = replace(self.last_census, busy_until=now + seconds)
             return True
 
-    def end_census(self, taken: float, clusters: Iterable[str]) -> None:
+    def end_discovery(self, taken: float, clusters: Iterable[str]) -> None:
         if taken >= self.last_census.taken:
-            self.last_census = Census(taken, clusters=tuple(clusters))
+            self.last_census = Discovery(taken, clusters=tuple(clusters))

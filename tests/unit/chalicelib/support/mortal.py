@@ -6,26 +6,26 @@ import itertools
 from typing import Any
 
 from chalicelib.events import Tick
-from chalicelib.state.settings import Conduct, Policy, Recommendations
+from chalicelib.state.settings import ClusterSettings, Recommendations, Timeouts
 from tests.unit.chalicelib.stories.test_crash import Killed, Killer
 from tests.unit.chalicelib.support.simulation import Life
 
 EFFECTS = {
     "store": (
-        "enrol",
-        "move",
-        "move_errand",
-        "set_conduct",
+        "register",
+        "replace_record",
+        "replace_job",
+        "update_settings",
         "open_incident",
         "told",
         "forget",
-        "record_homes",
+        "record_owners",
     ),
     "hosts": ("send",),
-    "fleet": ("complete", "beat"),
+    "fleet": ("complete", "heartbeat"),
     "messages": ("publish",),
 }
-SOON = Policy(hint=300.0, gentle=120.0, ahead=300.0, look=0.0)
+SOON = Timeouts(hint=300.0, gentle=120.0, ahead=300.0, look=0.0)
 
 
 class Mortal(Life):
@@ -33,8 +33,8 @@ class Mortal(Life):
 
     def __init__(self, at: int, *, after: bool) -> None:
         super().__init__(itertools.repeat(0), itertools.repeat(0.0), itertools.repeat(False))
-        self.policy = SOON
-        self.lab.store.conducts["blue"] = Conduct(Recommendations.EVACUATE, drills=True)
+        self.timeouts = SOON
+        self.lab.store.conducts["blue"] = ClusterSettings(Recommendations.EVACUATE, drills=True)
         self.killer = Killer(at, after)
         for part, names in EFFECTS.items():
             target = getattr(self.lab, part)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
-from chalicelib.actions import Verdict
+from chalicelib.actions import LifecycleResult
 from chalicelib.admin.calls import call
 from chalicelib.errors import CallError
 from chalicelib.events import (
@@ -18,19 +18,19 @@ from chalicelib.events import (
     HealthNotice,
     InstanceStateChanged,
     InvocationEnded,
-    LaunchHeld,
+    LaunchLifecycleAction,
     RebalanceRecommended,
     SpotInterruptionWarning,
-    TerminationHeld,
+    TerminateLifecycleAction,
     Tick,
 )
 from chalicelib.pipeline import handle
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.state.instance import UP, Hook, InstanceState, Role, Sighting, Transition
-from chalicelib.state.job import Errand
+from chalicelib.state.instance import UP, DiscoveredInstance, InstanceState, LifecycleAction, Role, Transition
+from chalicelib.state.job import Job
 from chalicelib.state.lifecycle import LEGAL, NodeState
 from chalicelib.state.node import Node
-from chalicelib.state.settings import Policy
+from chalicelib.state.settings import Timeouts
 from tests.unit.chalicelib.support.fakes import Lab, Sent, a_sighting, instance
 from tests.unit.chalicelib.support.living_hosts import LivingHosts, node_of
 from tests.unit.chalicelib.support.memory import MemoryStore
@@ -43,16 +43,16 @@ WAITS = 3600.0  # seconds that a group waits for its hook after the last heartbe
 class StrictStore(MemoryStore):
     """Refuses what no plan may ever do to a record."""
 
-    def move_errand(self, cluster: str, before: Errand | None, after: Errand) -> bool:
+    def replace_job(self, cluster: str, before: Job | None, after: Job) -> bool:
         assert after.version == (before.version + 1 if before else 1)
         assert (after.due is not None) == after.open, "the tick has to find what is open"
-        return super().move_errand(cluster, before, after)
+        return super().replace_job(cluster, before, after)
 
-    def move(self, before: Node, after: Node) -> bool:
+    def replace_record(self, before: Node, after: Node) -> bool:
         assert after.version == before.version + 1
         assert after.state is before.state or after.state in LEGAL[before.state]
         assert after.instance == before.instance
-        return super().move(before, after)
+        return super().replace_record(before, after)
 
 
 class Life:
@@ -67,22 +67,24 @@ class Life:
         self.lab = Lab(workers=0)
         self.lab.store = StrictStore(**vars(self.lab.store))
         self.copies, self.delays = copies, delays
-        self.policy = Policy()
+        self.timeouts = Timeouts()
         self.queue: list[tuple[float, int, Callable[[], object]]] = []
         self.order = itertools.count()
-        self.held: dict[str, dict[str, Hook]] = {}  # open actions of instances by token, as their group has
+        self.held: dict[
+            str, dict[str, LifecycleAction]
+        ] = {}  # open actions of instances by token, as their group has
         self.beaten: dict[str, float] = {}  # when they began or were last asked to wait longer, by token
-        self.timed_out: list[tuple[str, Hook]] = []  # with the instance still there
+        self.timed_out: list[tuple[str, LifecycleAction]] = []  # with the instance still there
         self.hosts = LivingHosts(self.lab.clock, fails=fails)
         self.hosts.ends, self.hosts.alive = self._ends, self.alive
-        self.hosts.errands = lambda: self.lab.store.errands("blue")
+        self.hosts.jobs = lambda: self.lab.store.jobs("blue")
         self.hosts.voters.alive, self.hosts.tagged = self.alive, self.tagged
         self.hosts.records = lambda name: self.lab.store.node("blue", name)
         self.lab.hosts = self.hosts
         self.lab.fleet.complete = self._complete  # type: ignore[method-assign, assignment]
         self.lag, self.listed = lag, dict(self.lab.fleet.instances)
-        self.lab.fleet.census = lambda: tuple(self.listed.values())  # type: ignore[method-assign]
-        self.lab.fleet.beat = self._beat  # type: ignore[method-assign, assignment]
+        self.lab.fleet.discovery = lambda: tuple(self.listed.values())  # type: ignore[method-assign]
+        self.lab.fleet.heartbeat = self._beat  # type: ignore[method-assign, assignment]
         self.lab.fleet.held = self._held  # type: ignore[method-assign, assignment]
         for name in self.lab.fleet.instances:
             self.hosts.swarm[name] = "active"
@@ -92,13 +94,13 @@ class Life:
         """One invocation of a handler."""
         if kind in (SpotInterruptionWarning, FleetInstanceChanged):
             self._expect(kind.parse(payload))
-        handle(kind, payload, self.lab.world(policy=self.policy))
+        handle(kind, payload, self.lab.world(timeouts=self.timeouts))
 
     def _expect(self, event: SpotInterruptionWarning | FleetInstanceChanged) -> None:
         """A real warning of a node in service is followed by a command inside its notice."""
-        node, end = self.lab.store.node("blue", event.instance), event.time + self.policy.notice
+        node, end = self.lab.store.node("blue", event.instance), event.time + self.timeouts.notice
         serves = node is not None and node.state is NodeState.IN_SERVICE and node.launched <= event.time
-        sends = not self.lab.store.conduct("blue").paused and self.lab.store.managers("blue")
+        sends = not self.lab.store.settings("blue").paused and self.lab.store.managers("blue")
         if serves and sends and not event.drill and self.lab.clock.time < end:
             self.later(end - self.lab.clock.time, lambda: self._was_sent(event.instance, event.time, end))
 
@@ -113,7 +115,7 @@ class Life:
     def call(self, which: str, **payload: object) -> None:
         """A person orders, and is refused what cannot be done."""
         with suppress(CallError):
-            call(which, {"cluster": "blue", **payload}, self.lab.world(policy=self.policy))
+            call(which, {"cluster": "blue", **payload}, self.lab.world(timeouts=self.timeouts))
 
     def alive(self, name: str) -> bool:
         found = self.lab.fleet.instances.get(name)
@@ -196,11 +198,11 @@ class Life:
             self.handle(SpotInterruptionWarning, payload)
 
     def scale_out(self, name: str) -> None:
-        self.hold(name, LaunchHeld, "asg_launch_lifecycle")
+        self.hold(name, LaunchLifecycleAction, "asg_launch_lifecycle")
 
     def scale_in(self, name: str) -> None:
         if self.alive(name):
-            self.hold(name, TerminationHeld, "asg_terminate_lifecycle")
+            self.hold(name, TerminateLifecycleAction, "asg_terminate_lifecycle")
 
     def terminate(self, name: str) -> None:
         if self.alive(name):
@@ -218,13 +220,13 @@ class Life:
             self._appear(again)
             self.tell(InstanceStateChanged, "instance_running", instance_id=name)
 
-    def _appear(self, sighting: Sighting) -> None:
+    def _appear(self, discovered: DiscoveredInstance) -> None:
         """It is so now, and EC2 will list it so."""
-        self.lab.fleet.instances[sighting.instance] = sighting
+        self.lab.fleet.instances[discovered.instance] = discovered
         if self.lag:
-            self.later(self.lag, lambda: self.listed.update({sighting.instance: sighting}))
+            self.later(self.lag, lambda: self.listed.update({discovered.instance: discovered}))
         else:
-            self.listed[sighting.instance] = sighting
+            self.listed[discovered.instance] = discovered
 
     def leave(self, name: str) -> None:
         """Somebody has a worker leave its swarm, which goes on listing it."""
@@ -248,22 +250,22 @@ class Life:
         where = {"command_id": sent.id, "instance_id": sent.manager}
         self.tell(InvocationEnded, "ssm_invocation_success", **where)
 
-    def _complete(self, name: str, hook: Hook, verdict: Verdict) -> None:
+    def _complete(self, name: str, hook: LifecycleAction, result: LifecycleResult) -> None:
         node = self.lab.store.node("blue", name)
         assert node is not None
         launching = hook.transition is Transition.LAUNCHING
-        if launching and verdict is Verdict.CONTINUE:
+        if launching and result is LifecycleResult.CONTINUE:
             assert node.state is NodeState.IN_SERVICE, "a group is told to go on when the node is of use"
         if not launching and node.state in (NodeState.EVACUATING, NodeState.RETURNING):
             assert node.exhausted, "a group is not told to go on while the node is being emptied"
-        self.lab.fleet.completed.append((name, hook.token, verdict))
+        self.lab.fleet.completed.append((name, hook.token, result))
         for token in [hook.token] if hook.token else self._tokens(name, hook.name):
-            self._released(name, token, ends=not launching or verdict is Verdict.ABANDON)
+            self._released(name, token, ends=not launching or result is LifecycleResult.ABANDON)
 
     def _tokens(self, name: str, hook: str) -> list[str]:
         return [token for token, held in self.held.get(name, {}).items() if held.name == hook]
 
-    def _held(self, groups: set[str], now: float) -> dict[str, tuple[Hook, ...]]:
+    def _held(self, groups: set[str], now: float) -> dict[str, tuple[LifecycleAction, ...]]:
         waiting = {
             name: [one for one in held.values() if one.group in groups] for name, held in self.held.items()
         }
@@ -272,7 +274,7 @@ class Life:
             for name, hooks in waiting.items()
         }
 
-    def _beat(self, name: str, hook: Hook) -> None:
+    def _beat(self, name: str, hook: LifecycleAction) -> None:
         for token in [hook.token] if hook.token else self._tokens(name, hook.name):
             self.beaten[token] = self.lab.clock.time
 

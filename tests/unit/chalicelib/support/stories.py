@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chalicelib.events import InstanceStateChanged, InvocationEnded, SpotInterruptionWarning, Tick
 from chalicelib.pipeline import handle
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.state.job import Errand
+from chalicelib.state.job import Job
 from tests.unit.chalicelib.support.fakes import START, WORKER
 from tests.unit.chalicelib.support.samples import sample
 
@@ -42,9 +42,9 @@ def state(lab: Lab, name: str = WORKER) -> NodeState:
     return lab.node(name).state
 
 
-def errand(lab: Lab, task: AgentTask) -> Errand:
-    """The cluster's errand, which must exist."""
-    return next(one for one in lab.store.errands("blue") if one.task is task)
+def job(lab: Lab, task: AgentTask) -> Job:
+    """The cluster's job, which must exist."""
+    return next(one for one in lab.store.jobs("blue") if one.task is task)
 
 
 def commands(lab: Lab, task: AgentTask) -> list[tuple[str, float]]:

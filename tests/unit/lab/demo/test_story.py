@@ -25,8 +25,8 @@ TOLD = [
         Beat(1.0, Kind.EVENT, "i-1 terminate", "EC2 Spot Instance Interruption Warning → on_x"),
     ),
     (
-        said(message="it ends", event="SpotInterruptionWarning", actions=["Move", "Dispatch"]),
-        Beat(1.0, Kind.DECISION, "on_command_finished", "it ends → Move, Dispatch"),
+        said(message="it ends", event="SpotInterruptionWarning", actions=["ReplaceRecord", "Dispatch"]),
+        Beat(1.0, Kind.DECISION, "on_command_finished", "it ends → ReplaceRecord, Dispatch"),
     ),
     (
         said(message="already evacuating", event="SpotInterruptionWarning", actions=[]),

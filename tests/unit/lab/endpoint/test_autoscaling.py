@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.aws.events import check
-from tests.lab.endpoint.autoscaling import Hook, LifecycleActions
+from tests.lab.endpoint.autoscaling import LifecycleAction, LifecycleActions
 from tests.lab.endpoint.messages import AwsError
 from tests.lab.state import Host
 
@@ -27,7 +27,7 @@ def actions(sent: list[dict[str, Any]]) -> LifecycleActions:
     return LifecycleActions(sent.append)
 
 
-def form(hook: Hook, **changes: str) -> dict[str, str]:
+def form(hook: LifecycleAction, **changes: str) -> dict[str, str]:
     names = {"AutoScalingGroupName": hook.group, "LifecycleHookName": hook.hook}
     asked = {**names, "InstanceId": hook.instance, "LifecycleActionResult": "CONTINUE", **changes}
     return {name: value for name, value in asked.items() if value}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.actions import Dispatch, Move, Raise
+from chalicelib.actions import Dispatch, Notify, ReplaceRecord
 from chalicelib.events import (
     Change,
     ChangeScheduled,
@@ -16,10 +16,10 @@ from chalicelib.events import (
     EvacuationOrdered,
     FleetInstanceChanged,
     InstanceStateChanged,
-    LaunchHeld,
+    LaunchLifecycleAction,
     RebalanceRecommended,
     SpotInterruptionWarning,
-    TerminationHeld,
+    TerminateLifecycleAction,
     Tick,
 )
 from chalicelib.metrics import Measure, Metric
@@ -29,7 +29,7 @@ from chalicelib.state.cluster import Cluster
 from chalicelib.state.instance import InstanceState, Role
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
-from chalicelib.state.settings import Conduct, Recommendations
+from chalicelib.state.settings import ClusterSettings, Recommendations
 from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
@@ -47,13 +47,13 @@ HINTED = a_node(
 )
 
 
-def conducted(node: Node, now: float = START, **conduct: Any) -> Cluster:
-    return replace(a_cluster(node, now=now), conduct=Conduct(**conduct))
+def conducted(node: Node, now: float = START, **settings: Any) -> Cluster:
+    return replace(a_cluster(node, now=now), settings=ClusterSettings(**settings))
 
 
 def after(event: Any, cluster: Cluster) -> Node | None:
     """The node after the event; None where nothing is to be changed."""
-    moves = [action for action in decide(event, cluster).actions if isinstance(action, Move)]
+    moves = [action for action in decide(event, cluster).actions if isinstance(action, ReplaceRecord)]
     return moves[0].after if moves else None
 
 
@@ -74,11 +74,11 @@ def test_recommendations_never_thrash(ago: float, *, heeded: bool) -> None:
     assert (after(HINT, cluster) is not None) is heeded
 
 
-@pytest.mark.parametrize("policy", Recommendations)
-def test_a_recommendation_of_long_ago_changes_nothing(policy: Recommendations) -> None:
-    assert after(HINT, conducted(a_node(), now=START + 3600, recommendations=policy)) is None
-    noted = after(HINT, conducted(a_node(), now=START + 3599, recommendations=policy))
-    assert (noted is None) == (policy is Recommendations.IGNORE)
+@pytest.mark.parametrize("timeouts", Recommendations)
+def test_a_recommendation_of_long_ago_changes_nothing(timeouts: Recommendations) -> None:
+    assert after(HINT, conducted(a_node(), now=START + 3600, recommendations=timeouts)) is None
+    noted = after(HINT, conducted(a_node(), now=START + 3599, recommendations=timeouts))
+    assert (noted is None) == (timeouts is Recommendations.IGNORE)
 
 
 @pytest.mark.parametrize("state", [state for state in NodeState if state is not NodeState.IN_SERVICE])
@@ -89,7 +89,7 @@ def test_only_a_node_in_service_heeds_a_recommendation(state: NodeState) -> None
 def test_a_warning_after_a_recommendation_hurries_the_one_evacuation_and_makes_it_final() -> None:
     plan = decide(WARNING, a_cluster(HINTED))
     move, dispatch = plan.actions
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert (move.after.state, move.after.since) == (NodeState.EVACUATING, HINTED.since)
     assert (move.after.deadline, move.after.back, move.after.command) == (START + 120, 0.0, "")
     assert dispatch == Dispatch(WORKER)
@@ -112,7 +112,7 @@ def test_a_warning_begins_an_evacuation_again_that_had_come_to_nothing(node: Nod
     node = replace(node, back=back)
     plan = decide(WARNING, a_cluster(node))
     move, dispatch = plan.actions
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     again = move.after
     assert (again.since, again.deadline, again.due) == (START, START + 120, START)
     assert (again.attempts, again.command, again.back) == (0, "", 0.0)
@@ -136,7 +136,7 @@ def test_what_was_given_up_is_counted_once_whatever_is_noted_later() -> None:
 
 FOR_GOOD = EvacuationOrdered(START, WORKER, 600.0)
 FOR_A_WHILE = EvacuationOrdered(START, WORKER, 600.0, 60.0)
-HELD = TerminationHeld(START, WORKER, END)
+HELD = TerminateLifecycleAction(START, WORKER, END)
 STOPPING = InstanceStateChanged(START, WORKER, InstanceState.STOPPING)
 NOTIFIED = FleetInstanceChanged(START, WORKER, Change.TERMINATION_NOTIFIED)
 
@@ -181,7 +181,7 @@ def test_of_two_reasons_the_more_lasting_holds(first: Any, second: Any, state: N
 def test_what_was_evacuated_for_a_while_returns_when_nothing_followed() -> None:
     empty = a_node(state=NodeState.EVACUATED, due=START, back=START)
     move, dispatch = decide(Tick(), a_cluster(empty)).actions
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert (move.after.state, move.after.reason) == (NodeState.RETURNING, "nothing followed")
     assert dispatch == Dispatch(seconds=0)
 
@@ -192,7 +192,7 @@ DRILLS = [
     (replace(HINT, drill=True), 600.0),
     (FleetInstanceChanged(START, WORKER, Change.TERMINATION_NOTIFIED, drill=True), 120.0),
     (InstanceStateChanged(START, WORKER, InstanceState.SHUTTING_DOWN, drill=True), 30.0),
-    (TerminationHeld(START, WORKER, END, drill=True), 600.0),
+    (TerminateLifecycleAction(START, WORKER, END, drill=True), 600.0),
     (ChangeScheduled(START, WORKER, START + 9999, drill=True), 600.0),
 ]
 
@@ -201,7 +201,7 @@ DRILLS = [
 def test_a_drill_evacuates_marks_the_record_and_gives_back(event: Any, seconds: float) -> None:
     plan = decide(event, conducted(a_node(), drills=True))
     move = plan.actions[0]
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     node = move.after
     assert (node.state, node.drill, node.hooks) == (NodeState.EVACUATING, True, ())
     assert (node.deadline, node.back) == (START + seconds, START + seconds + 30)
@@ -221,7 +221,7 @@ def test_where_drills_are_not_allowed_nothing_happens(event: Any, _: float) -> N
         InstanceStateChanged(START, WORKER, InstanceState.RUNNING, drill=True),
         FleetInstanceChanged(START, WORKER, Change.TERMINATED, drill=True),
         FleetInstanceChanged(START, WORKER, Change.LAUNCHED, drill=True),
-        LaunchHeld(START, WORKER, LAUNCH, drill=True),
+        LaunchLifecycleAction(START, WORKER, LAUNCH, drill=True),
     ],
 )
 @pytest.mark.parametrize("state", NodeState)
@@ -252,7 +252,7 @@ def test_a_drilled_manager_says_so_until_it_is_in_service_again() -> None:
     assert (node.state, node.drill) == (NodeState.ACTIVATING, True)
     failing = replace(node, attempts=12, due=START)
     raised = next(
-        action for action in decide(Tick(), a_cluster(failing)).actions if isinstance(action, Raise)
+        action for action in decide(Tick(), a_cluster(failing)).actions if isinstance(action, Notify)
     )
     assert raised.incident.drill
     ended = CommandFinished(START, "c", "m", AgentTask.ACTIVATE, "Success", ACTIVE)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.events import Ending, SpotInterruptionWarning
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules import decide
 from chalicelib.state.lifecycle import STANDING, NodeState
-from chalicelib.state.settings import Policy
+from chalicelib.state.settings import Timeouts
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
 WARNING = SpotInterruptionWarning(START, WORKER)
@@ -39,7 +39,7 @@ def test_the_first_warning_begins_the_evacuation(ending: Ending, lead: float, re
         announced=True,
     )
     interrupted = (Measure(Metric.INTERRUPTIONS, instance=WORKER),)
-    assert plan == Plan(reason, (Move(node, after), Dispatch(WORKER)), interrupted)
+    assert plan == Plan(reason, (ReplaceRecord(node, after), Dispatch(WORKER)), interrupted)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_an_instance_that_has_outlived_its_notice_gets_another_so_that_nothing_d
 ) -> None:
     plan = decide(WARNING, a_cluster(a_node(), now=START + late))
     move = plan.actions[0]
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert (move.after.state, move.after.deadline) == (NodeState.EVACUATING, deadline)
     assert plan.reason == reason
 
@@ -72,16 +72,16 @@ def test_a_warning_whose_notice_ended_long_ago_changes_nothing_and_is_counted(
 
 
 def test_the_notice_is_the_clusters_policy() -> None:
-    cluster = replace(a_cluster(a_node()), policy=Policy(notice=30))
+    cluster = replace(a_cluster(a_node()), timeouts=Timeouts(notice=30))
     move = decide(WARNING, cluster).actions[0]
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert move.after.deadline == START + 30
 
 
 @pytest.mark.parametrize("state", sorted(STANDING))
 def test_a_node_that_is_not_in_service_yet_or_again_is_evacuated_too(state: NodeState) -> None:
     move, dispatch = decide(WARNING, a_cluster(a_node(state=state, command="out"))).actions
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert (move.after.state, move.after.command) == (NodeState.EVACUATING, "")
     assert dispatch == Dispatch(WORKER)
 

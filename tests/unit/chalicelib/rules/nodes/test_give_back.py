@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.events import GiveBackOrdered
 from chalicelib.rules import decide
 from chalicelib.state.lifecycle import NodeState
@@ -27,7 +27,9 @@ def test_what_was_evacuated_by_hand_or_for_a_while_returns_at_once(back: float, 
     node = a_node(state=NodeState.EVACUATED, due=back or None, back=back, drill=drill)
     after = node.to(NodeState.RETURNING, since=START, due=START, reason="given back by hand")
     assert after.drill is drill
-    assert decide(ORDER, a_cluster(node)) == Plan(after.reason, (Move(node, after), Dispatch(WORKER)))
+    assert decide(ORDER, a_cluster(node)) == Plan(
+        after.reason, (ReplaceRecord(node, after), Dispatch(WORKER))
+    )
 
 
 @pytest.mark.parametrize("command", ["", "out"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.actions import Dispatch, Move
+from chalicelib.actions import Dispatch, ReplaceRecord
 from chalicelib.events import CommandFinished
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide, retry
@@ -32,7 +32,7 @@ def ended(
 
 
 def after(node: Node, event: CommandFinished) -> Node:
-    moves = [action for action in decide(event, a_cluster(node)).actions if isinstance(action, Move)]
+    moves = [action for action in decide(event, a_cluster(node)).actions if isinstance(action, ReplaceRecord)]
     assert [move.before for move in moves] == [node]
     return moves[0].after
 
@@ -85,4 +85,6 @@ def test_a_node_that_is_not_ready_yet_is_looked_at_again_after_a_pause() -> None
 def test_the_end_of_one_hosts_join_says_nothing_about_the_others_of_its_command() -> None:
     other = out(AgentTask.JOIN, instance="i-0000000000000009f", manager="i-0000000000000009f")
     event = ended(AgentTask.JOIN, error="no manager takes connections")
-    assert [action for action in decide(event, a_cluster(other)).actions if isinstance(action, Move)] == []
+    assert [
+        action for action in decide(event, a_cluster(other)).actions if isinstance(action, ReplaceRecord)
+    ] == []

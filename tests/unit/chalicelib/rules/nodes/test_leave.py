@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Dispatch, Move, Plan
+from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.events import InstanceStateChanged
 from chalicelib.rules import decide
 from chalicelib.state.instance import InstanceState
@@ -29,7 +29,7 @@ def test_an_unannounced_shutdown_is_evacuated_in_what_is_left(state: str) -> Non
     )
     after = replace(after, announced=True)
     plan = decide(changed(state), a_cluster(node, now=START + 1))
-    assert plan == Plan(reason, (Move(node, after), Dispatch(WORKER)))
+    assert plan == Plan(reason, (ReplaceRecord(node, after), Dispatch(WORKER)))
 
 
 @pytest.mark.parametrize("state", OVER)
@@ -45,7 +45,7 @@ def test_an_ended_instance_leaves_wherever_its_node_stood(before: NodeState, sta
         reason=f"the instance is {state}",
     )
     plan = decide(changed(state), a_cluster(node))
-    assert plan == Plan(after.reason, (Move(node, after), Dispatch(WORKER)))
+    assert plan == Plan(after.reason, (ReplaceRecord(node, after), Dispatch(WORKER)))
 
 
 def test_a_shutdown_of_what_is_evacuated_already_can_only_hurry_it() -> None:
@@ -53,7 +53,7 @@ def test_a_shutdown_of_what_is_evacuated_already_can_only_hurry_it() -> None:
     late = replace(late, announced=True, attempts=5)
     assert decide(changed("shutting-down"), a_cluster(late)).actions == (Dispatch(WORKER),)
     (move, _) = decide(changed("stopping"), a_cluster(replace(late, deadline=START + 90))).actions
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert (move.after.deadline, move.after.since) == (START + 30, START - 300)
 
 
@@ -73,7 +73,7 @@ def test_an_instance_that_was_stopped_and_runs_joins_again(before: NodeState) ->
         reason="the instance was started again",
     )
     plan = decide(changed("running"), a_cluster(node, now=START + 1))
-    assert plan == Plan(after.reason, (Move(node, after), Dispatch(WORKER)))
+    assert plan == Plan(after.reason, (ReplaceRecord(node, after), Dispatch(WORKER)))
 
 
 @pytest.mark.parametrize("before", AFTER_A_STOP)
@@ -111,7 +111,7 @@ def test_a_repeated_end_sends_what_the_first_only_recorded() -> None:
 def test_a_node_that_lived_too_long_to_be_removed_is_removed_when_its_instance_ends(state: str) -> None:
     node = a_node(state=NodeState.LEAVING, attempts=20, fate="alive", since=START - 9000)
     move, *sending = decide(changed(state), a_cluster(node)).actions
-    assert isinstance(move, Move)
+    assert isinstance(move, ReplaceRecord)
     assert (move.after.unsent, move.after.due, move.after.since) == (True, START, node.since)
     assert sending == [Dispatch(WORKER)]
 

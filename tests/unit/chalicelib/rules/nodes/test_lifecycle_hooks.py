@@ -6,32 +6,38 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Beat, Complete, Dispatch, Enrol, Move, Raise, Verdict
-from chalicelib.events import CensusTaken, InstanceStateChanged, LaunchHeld, TerminationHeld, Tick
+from chalicelib.actions import Complete, Dispatch, Heartbeat, LifecycleResult, Notify, Register, ReplaceRecord
+from chalicelib.events import (
+    InstancesDiscovered,
+    InstanceStateChanged,
+    LaunchLifecycleAction,
+    TerminateLifecycleAction,
+    Tick,
+)
 from chalicelib.rules import decide
 from chalicelib.rules.nodes.lifecycle_hooks import ended
 from chalicelib.state.cluster import Cluster
-from chalicelib.state.instance import Hook, InstanceState, Transition
+from chalicelib.state.instance import InstanceState, LifecycleAction, Transition
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
-from chalicelib.state.settings import Conduct
+from chalicelib.state.settings import ClusterSettings
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node, a_sighting, instance
 
-LAUNCH = Hook("workers", "join", "token-1", Transition.LAUNCHING, START)
-END = Hook("workers", "leave", "token-2", Transition.TERMINATING, START)
+LAUNCH = LifecycleAction("workers", "join", "token-1", Transition.LAUNCHING, START)
+END = LifecycleAction("workers", "leave", "token-2", Transition.TERMINATING, START)
 TRIED = {"attempts": 12, "command": ""}
 
 
 def test_a_group_that_waits_for_a_joining_node_is_noted_and_the_join_sent() -> None:
     node = a_node(state=NodeState.JOINING, due=START)
-    plan = decide(LaunchHeld(START, WORKER, LAUNCH), a_cluster(node))
-    assert plan.actions == (Move(node, node.but(hooks=(LAUNCH,))), Dispatch(WORKER))
+    plan = decide(LaunchLifecycleAction(START, WORKER, LAUNCH), a_cluster(node))
+    assert plan.actions == (ReplaceRecord(node, node.but(hooks=(LAUNCH,))), Dispatch(WORKER))
 
 
 def test_a_group_that_ends_an_instance_begins_an_evacuation_without_haste() -> None:
     node = a_node()
-    move, dispatch = decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions
-    assert isinstance(move, Move)
+    move, dispatch = decide(TerminateLifecycleAction(START, WORKER, END), a_cluster(node)).actions
+    assert isinstance(move, ReplaceRecord)
     assert (move.after.state, move.after.deadline, move.after.hooks) == (
         NodeState.EVACUATING,
         START + 600,
@@ -42,64 +48,68 @@ def test_a_group_that_ends_an_instance_begins_an_evacuation_without_haste() -> N
 
 def test_a_lifecycle_action_a_warning_and_a_state_change_are_one_evacuation() -> None:
     node = a_node(state=NodeState.EVACUATING, since=START, deadline=START + 120, command="out", due=START + 9)
-    (move,) = decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions
-    assert move == Move(node, node.but(hooks=(END,)))
+    (move,) = decide(TerminateLifecycleAction(START, WORKER, END), a_cluster(node)).actions
+    assert move == ReplaceRecord(node, node.but(hooks=(END,)))
 
 
 def test_the_same_action_twice_is_one() -> None:
     node = a_node(state=NodeState.EVACUATING, command="out", due=START + 9, hooks=(END,))
-    assert decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions == ()
+    assert decide(TerminateLifecycleAction(START, WORKER, END), a_cluster(node)).actions == ()
 
 
 VERDICTS = [
     (a_node(state=NodeState.JOINING), LAUNCH, None),
     (a_node(state=NodeState.ACTIVATING), LAUNCH, None),
-    (a_node(), LAUNCH, Verdict.CONTINUE),
-    (a_node(state=NodeState.JOINING, **TRIED), LAUNCH, Verdict.ABANDON),
+    (a_node(), LAUNCH, LifecycleResult.CONTINUE),
+    (a_node(state=NodeState.JOINING, **TRIED), LAUNCH, LifecycleResult.ABANDON),
     (a_node(state=NodeState.EVACUATING), LAUNCH, None),
-    (a_node(state=NodeState.EVACUATING, **TRIED), LAUNCH, Verdict.ABANDON),
-    (a_node(state=NodeState.EVACUATED), LAUNCH, Verdict.ABANDON),
-    (a_node(state=NodeState.GONE), LAUNCH, Verdict.ABANDON),
+    (a_node(state=NodeState.EVACUATING, **TRIED), LAUNCH, LifecycleResult.ABANDON),
+    (a_node(state=NodeState.EVACUATED), LAUNCH, LifecycleResult.ABANDON),
+    (a_node(state=NodeState.GONE), LAUNCH, LifecycleResult.ABANDON),
     (a_node(state=NodeState.EVACUATING), END, None),
-    (a_node(state=NodeState.EVACUATING, **TRIED), END, Verdict.CONTINUE),
-    (a_node(state=NodeState.EVACUATED), END, Verdict.CONTINUE),
-    (a_node(state=NodeState.LEAVING), END, Verdict.CONTINUE),
-    (a_node(state=NodeState.GONE), END, Verdict.CONTINUE),
-    (a_node(state=NodeState.JOINING), END, Verdict.CONTINUE),
+    (a_node(state=NodeState.EVACUATING, **TRIED), END, LifecycleResult.CONTINUE),
+    (a_node(state=NodeState.EVACUATED), END, LifecycleResult.CONTINUE),
+    (a_node(state=NodeState.LEAVING), END, LifecycleResult.CONTINUE),
+    (a_node(state=NodeState.GONE), END, LifecycleResult.CONTINUE),
+    (a_node(state=NodeState.JOINING), END, LifecycleResult.CONTINUE),
 ]
 
 
-@pytest.mark.parametrize(("node", "hook", "verdict"), VERDICTS)
-def test_a_hook_ends_with_its_phase(node: Node, hook: Hook, verdict: Verdict | None) -> None:
-    assert ended(replace(node, hooks=(hook,))) == (((hook, verdict),) if verdict else ())
+@pytest.mark.parametrize(("node", "hook", "result"), VERDICTS)
+def test_a_hook_ends_with_its_phase(
+    node: Node, hook: LifecycleAction, result: LifecycleResult | None
+) -> None:
+    assert ended(replace(node, hooks=(hook,))) == (((hook, result),) if result else ())
 
 
 def test_a_node_that_never_joined_does_not_keep_its_group_waiting() -> None:
     node = a_node(state=NodeState.GONE)
-    move, complete = decide(TerminationHeld(START, WORKER, END), a_cluster(node)).actions
+    move, complete = decide(TerminateLifecycleAction(START, WORKER, END), a_cluster(node)).actions
     marked = replace(node.but(hooks=(END,)), due=START)
-    assert move == Move(node, marked)
-    done = Move(marked, marked.but(hooks=(), due=None))
-    assert complete == Complete(((END, Verdict.CONTINUE),), done, WORKER)
+    assert move == ReplaceRecord(node, marked)
+    done = ReplaceRecord(marked, marked.but(hooks=(), due=None))
+    assert complete == Complete(((END, LifecycleResult.CONTINUE),), done, WORKER)
 
 
 @pytest.mark.parametrize(
-    ("event", "verdict"),
+    ("event", "result"),
     [
-        (TerminationHeld(START, WORKER, END), Verdict.CONTINUE),
-        (LaunchHeld(START, WORKER, LAUNCH), Verdict.ABANDON),
+        (TerminateLifecycleAction(START, WORKER, END), LifecycleResult.CONTINUE),
+        (LaunchLifecycleAction(START, WORKER, LAUNCH), LifecycleResult.ABANDON),
     ],
 )
-def test_an_instance_whose_record_has_expired_neither(event: LaunchHeld, verdict: Verdict) -> None:
-    assert decide(event, a_cluster()).actions == (Complete(((event.hook, verdict),), None, WORKER),)
+def test_an_instance_whose_record_has_expired_neither(
+    event: LaunchLifecycleAction, result: LifecycleResult
+) -> None:
+    assert decide(event, a_cluster()).actions == (Complete(((event.hook, result),), None, WORKER),)
 
 
 def test_the_tick_beats_for_what_takes_long_and_completes_what_a_crash_left_open() -> None:
     busy = a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,))
     left = a_node(instance="i-0000000000000000c", state=NodeState.EVACUATED, due=START, hooks=(END,))
-    complete, beat = decide(Tick(), a_cluster(busy, left, now=START + 60)).actions
-    assert isinstance(beat, Beat)
-    assert beat.move.after.hooks == (replace(END, beat=START + 60),)
+    complete, heartbeat = decide(Tick(), a_cluster(busy, left, now=START + 60)).actions
+    assert isinstance(heartbeat, Heartbeat)
+    assert heartbeat.move.after.hooks == (replace(END, heartbeat=START + 60),)
     assert isinstance(complete, Complete)
     assert complete.instance == left.instance
 
@@ -111,18 +121,18 @@ def test_of_very_many_late_heartbeats_a_tick_sends_the_latest_first() -> None:
             state=NodeState.EVACUATING,
             command="out",
             due=START + 9999,
-            hooks=(replace(END, beat=START + number),),
+            hooks=(replace(END, heartbeat=START + number),),
         )
         for number in range(300)
     ]
-    beats = decide(Tick(), a_cluster(*reversed(nodes), now=START + 1000)).actions
-    assert [beat.instance for beat in beats if isinstance(beat, Beat)] == [
+    heartbeats = decide(Tick(), a_cluster(*reversed(nodes), now=START + 1000)).actions
+    assert [heartbeat.instance for heartbeat in heartbeats if isinstance(heartbeat, Heartbeat)] == [
         instance(number) for number in range(200)
     ]
 
 
 def paused(cluster: Cluster) -> Cluster:
-    return replace(cluster, conduct=Conduct(paused=True))
+    return replace(cluster, settings=ClusterSettings(paused=True))
 
 
 @pytest.mark.parametrize(
@@ -134,20 +144,20 @@ def paused(cluster: Cluster) -> Cluster:
     ids=["at work", "done, but nothing is completed now"],
 )
 def test_in_a_paused_cluster_groups_are_asked_to_wait(node: Node) -> None:
-    (beat,) = decide(Tick(), paused(a_cluster(node, now=START + 60))).actions
-    assert isinstance(beat, Beat)
-    assert beat.hooks == node.hooks
+    (heartbeat,) = decide(Tick(), paused(a_cluster(node, now=START + 60))).actions
+    assert isinstance(heartbeat, Heartbeat)
+    assert heartbeat.hooks == node.hooks
 
 
 def test_a_hook_without_a_record_is_remembered_while_the_cluster_is_paused() -> None:
-    event = TerminationHeld(START, WORKER, END)
-    (enrol,) = decide(event, paused(a_cluster())).actions
-    assert isinstance(enrol, Enrol)
-    (node,) = enrol.nodes
+    event = TerminateLifecycleAction(START, WORKER, END)
+    (register,) = decide(event, paused(a_cluster())).actions
+    assert isinstance(register, Register)
+    (node,) = register.nodes
     assert (node.state, node.hooks, node.due) == (NodeState.GONE, (END,), START)
     steps = decide(Tick(), a_cluster(node, now=START + 60)).actions
     (complete,) = (step for step in steps if isinstance(step, Complete))
-    assert complete.verdicts == ((END, Verdict.CONTINUE),)
+    assert complete.results == ((END, LifecycleResult.CONTINUE),)
 
 
 def test_a_completion_that_is_refused_for_minutes_is_told_once_for_each_group() -> None:
@@ -159,9 +169,9 @@ def test_a_completion_that_is_refused_for_minutes_is_told_once_for_each_group() 
     assert kinds == [Complete] * 3
     *others, told = decide(Tick(), a_cluster(*left, now=START + 301)).actions
     assert [type(action) for action in others] == [Complete] * 3
-    assert isinstance(told, Raise)
+    assert isinstance(told, Notify)
     assert (told.incident.key, told.incident.expires) == ("hook#workers", START + 301 + 3600)
-    waited = [replace(node, hooks=(replace(END, beat=START + 290),)) for node in left]
+    waited = [replace(node, hooks=(replace(END, heartbeat=START + 290),)) for node in left]
     after_a_pause = decide(Tick(), a_cluster(*waited, now=START + 301)).actions
     assert [type(action) for action in after_a_pause] == [Complete] * 3
 
@@ -174,21 +184,23 @@ def test_there_is_no_heartbeat_before_it_is_time() -> None:
 def test_a_launch_that_finally_failed_is_told_and_abandoned() -> None:
     node = a_node(state=NodeState.JOINING, due=START, hooks=(LAUNCH,), **TRIED)
     told, complete = decide(Tick(), a_cluster(node)).actions
-    assert isinstance(told, Raise)
+    assert isinstance(told, Notify)
     assert isinstance(complete, Complete)
-    assert complete.verdicts == ((LAUNCH, Verdict.ABANDON),)
+    assert complete.results == ((LAUNCH, LifecycleResult.ABANDON),)
 
 
 SEEN_LAUNCH, SEEN_END = (replace(hook, token="") for hook in (LAUNCH, END))
 
 
-def seen(node: Node, *hooks: Hook) -> Node | None:
-    """The node after a census that finds these hooks open, before its plan is closed."""
-    sighting = a_sighting(node.instance, hooks=hooks, group="workers")
+def seen(node: Node, *hooks: LifecycleAction) -> Node | None:
+    """The node after a discovery that finds these hooks open, before its plan is closed."""
+    discovered = a_sighting(node.instance, hooks=hooks, group="workers")
     moves = [
         action
-        for action in decide(CensusTaken(START + 60, (sighting,)), a_cluster(node, now=START + 60)).actions
-        if isinstance(action, Move)
+        for action in decide(
+            InstancesDiscovered(START + 60, (discovered,)), a_cluster(node, now=START + 60)
+        ).actions
+        if isinstance(action, ReplaceRecord)
     ]
     return moves[0].after if moves else None
 
@@ -218,33 +230,35 @@ def test_a_hook_that_is_known_by_its_event_is_not_found_again_nor_told_again() -
     busy = {"state": NodeState.EVACUATING, "command": "out", "due": START + 99}
     assert seen(a_node(**busy, hooks=(END,)), SEEN_END) is None
     found = a_node(**busy, hooks=(SEEN_END,))
-    assert decide(TerminationHeld(START, WORKER, END), a_cluster(found)).actions == ()
-    another = Hook("workers", "leave", "token-3", Transition.TERMINATING, START)
-    assert decide(TerminationHeld(START, WORKER, another), a_cluster(a_node(**busy, hooks=(END,)))).actions
+    assert decide(TerminateLifecycleAction(START, WORKER, END), a_cluster(found)).actions == ()
+    another = LifecycleAction("workers", "leave", "token-3", Transition.TERMINATING, START)
+    assert decide(
+        TerminateLifecycleAction(START, WORKER, another), a_cluster(a_node(**busy, hooks=(END,)))
+    ).actions
 
 
 def test_a_new_instance_is_enrolled_with_its_hooks() -> None:
-    (enrol,) = (
+    (register,) = (
         action
         for action in decide(
-            CensusTaken(START, (a_sighting(hooks=(SEEN_LAUNCH,)),)), a_cluster(managers=())
+            InstancesDiscovered(START, (a_sighting(hooks=(SEEN_LAUNCH,)),)), a_cluster(managers=())
         ).actions
     )
-    assert isinstance(enrol, Enrol)
-    assert enrol.nodes[0].hooks == (SEEN_LAUNCH,)
+    assert isinstance(register, Register)
+    assert register.nodes[0].hooks == (SEEN_LAUNCH,)
 
 
 def test_what_else_has_changed_comes_first_and_its_hooks_with_the_next_census() -> None:
     ended = a_sighting(state=InstanceState.TERMINATED, hooks=(SEEN_END,))
-    (move, *_) = decide(CensusTaken(START, (ended,)), a_cluster(a_node(), managers=())).actions
-    assert isinstance(move, Move)
+    (move, *_) = decide(InstancesDiscovered(START, (ended,)), a_cluster(a_node(), managers=())).actions
+    assert isinstance(move, ReplaceRecord)
     assert (move.after.state, move.after.hooks) == (NodeState.LEAVING, ())
-    again = decide(CensusTaken(START, (ended,)), a_cluster(move.after, managers=())).actions
-    assert [type(action) for action in again] == [Move, Complete]
+    again = decide(InstancesDiscovered(START, (ended,)), a_cluster(move.after, managers=())).actions
+    assert [type(action) for action in again] == [ReplaceRecord, Complete]
 
 
 def test_an_end_without_the_groups_word_completes_the_hook_too() -> None:
     node = a_node(state=NodeState.EVACUATING, command="out", due=START + 9, hooks=(END,))
     event = InstanceStateChanged(START, WORKER, InstanceState.TERMINATED)
     kinds = [type(action) for action in decide(event, a_cluster(node)).actions]
-    assert kinds == [Move, Complete, Dispatch]
+    assert kinds == [ReplaceRecord, Complete, Dispatch]

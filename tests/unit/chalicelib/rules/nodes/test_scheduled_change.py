@@ -11,7 +11,7 @@ from chalicelib.actions import Complete, Dispatch
 from chalicelib.events import ChangeScheduled, CommandFinished, Tick
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
-from chalicelib.state.instance import Hook
+from chalicelib.state.instance import LifecycleAction
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.scheduled_change import Notice
 from tests.unit.chalicelib.rules.nodes.test_disruptions import after
@@ -78,7 +78,7 @@ def test_what_was_noted_meanwhile_is_due_once_the_node_is_in_service(
 
 
 @pytest.mark.parametrize("group", [LAUNCH, END])
-def test_a_completed_hook_leaves_the_change_due(group: Hook) -> None:
+def test_a_completed_hook_leaves_the_change_due(group: LifecycleAction) -> None:
     before = a_node(hooks=(group,), notices=(NOTICE,), due=START)
     (complete,) = decide(Tick(), a_cluster(before)).actions
     assert isinstance(complete, Complete)

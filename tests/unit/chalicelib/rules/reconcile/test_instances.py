@@ -1,4 +1,4 @@
-"""The census brings the records in line with EC2 and sends nothing."""
+"""The discovery brings the records in line with EC2 and sends nothing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Enrol, Move, Plan, RecordHomes, RecordManagers
-from chalicelib.events import CensusTaken
+from chalicelib.actions import Plan, RecordManagers, RecordOwners, Register, ReplaceRecord
+from chalicelib.events import InstancesDiscovered
 from chalicelib.rules import decide
-from chalicelib.state.instance import InstanceState, Role, Sighting
+from chalicelib.state.instance import DiscoveredInstance, InstanceState, Role
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, a_cluster, a_node, a_sighting, instance
 
@@ -17,50 +17,50 @@ SEEN = [a_sighting(name, role=Role.MANAGER) for name in MANAGERS]
 KNOWN = [a_node(instance=name, role=Role.MANAGER) for name in MANAGERS]
 
 
-def census(*sightings: Sighting) -> CensusTaken:
-    return CensusTaken(START, (*SEEN, *sightings))
+def discovery(*instances: DiscoveredInstance) -> InstancesDiscovered:
+    return InstancesDiscovered(START, (*SEEN, *instances))
 
 
-def moved(node: object, *sightings: Sighting) -> object:
-    """The node after the census, None if nothing is to be changed."""
-    plan = decide(census(*sightings), a_cluster(*KNOWN, node))  # type: ignore[arg-type]
-    moves = [action for action in plan.actions if isinstance(action, Move)]
+def moved(node: object, *instances: DiscoveredInstance) -> object:
+    """The node after the discovery, None if nothing is to be changed."""
+    plan = decide(discovery(*instances), a_cluster(*KNOWN, node))  # type: ignore[arg-type]
+    moves = [action for action in plan.actions if isinstance(action, ReplaceRecord)]
     assert len(plan.actions) == len(moves)
     return moves[0].after if moves else None
 
 
 def test_what_is_in_line_stays() -> None:
-    plan = decide(census(a_sighting()), a_cluster(*KNOWN, a_node()))
+    plan = decide(discovery(a_sighting()), a_cluster(*KNOWN, a_node()))
     assert plan == Plan("4 instances seen: 0 new, 0 changed, 3 managers")
 
 
 def test_new_running_instances_are_enrolled_to_join() -> None:
-    plan = decide(census(a_sighting()), a_cluster(*KNOWN))
-    fresh = a_node(state=NodeState.JOINING, since=START - 3600, due=START, reason="seen by the census")
-    assert plan == Plan("4 instances seen: 1 new, 0 changed, 3 managers", (Enrol((fresh,)),))
+    plan = decide(discovery(a_sighting()), a_cluster(*KNOWN))
+    fresh = a_node(state=NodeState.JOINING, since=START - 3600, due=START, reason="seen by the discovery")
+    assert plan == Plan("4 instances seen: 1 new, 0 changed, 3 managers", (Register((fresh,)),))
 
 
 @pytest.mark.parametrize("state", ["stopping", "shutting-down", "stopped", "terminated"])
 def test_new_instances_that_end_already_are_known_but_never_join(state: str) -> None:
-    (enrol,) = decide(census(a_sighting(state=InstanceState(state))), a_cluster(*KNOWN)).actions
-    assert isinstance(enrol, Enrol)
-    (node,) = enrol.nodes
+    (register,) = decide(discovery(a_sighting(state=InstanceState(state))), a_cluster(*KNOWN)).actions
+    assert isinstance(register, Register)
+    (node,) = register.nodes
     assert (node.state, node.due, node.reason) == (NodeState.GONE, None, f"was {state} before it was seen")
 
 
 def test_the_fleets_of_new_instances_are_noted() -> None:
-    plan = decide(census(a_sighting(fleet="fleet-12345678")), a_cluster(*KNOWN))
-    homes, enrol = plan.actions
-    assert homes == RecordHomes(("fleet-12345678",))
-    assert isinstance(enrol, Enrol), "a crash in between leaves them new"
+    plan = decide(discovery(a_sighting(fleet="fleet-12345678")), a_cluster(*KNOWN))
+    homes, register = plan.actions
+    assert homes == RecordOwners(("fleet-12345678",))
+    assert isinstance(register, Register), "a crash in between leaves them new"
 
 
 def test_a_hurried_census_begins_the_records_of_new_instances_and_leaves_the_known_to_the_tick() -> None:
     new, lost = a_sighting(fleet="fleet-12345678"), a_node(instance=instance(99))
-    plan = decide(replace(census(new), hurried=True), a_cluster(*KNOWN, lost, managers=()))
+    plan = decide(replace(discovery(new), hurried=True), a_cluster(*KNOWN, lost, managers=()))
     kinds = [type(action) for action in plan.actions]
-    assert kinds == [RecordHomes, Enrol, RecordManagers]
-    assert Move in map(type, decide(census(new), a_cluster(*KNOWN, lost)).actions)
+    assert kinds == [RecordOwners, Register, RecordManagers]
+    assert ReplaceRecord in map(type, decide(discovery(new), a_cluster(*KNOWN, lost)).actions)
 
 
 def test_what_began_after_the_census_looked_stays() -> None:
@@ -70,7 +70,7 @@ def test_what_began_after_the_census_looked_stays() -> None:
 
 def test_the_managers_are_those_that_run() -> None:
     gone = replace(SEEN[0], state=InstanceState.TERMINATED)
-    plan = decide(CensusTaken(START, (gone, *SEEN[1:])), a_cluster(*KNOWN))
+    plan = decide(InstancesDiscovered(START, (gone, *SEEN[1:])), a_cluster(*KNOWN))
     assert RecordManagers(MANAGERS[1:]) in plan.actions
 
 

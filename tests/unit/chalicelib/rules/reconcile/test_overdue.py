@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Ask, Dispatch, Move, Plan, Raise
+from chalicelib.actions import Ask, Dispatch, Notify, Plan, ReplaceRecord
 from chalicelib.events import CommandRunning, Tick
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask
@@ -35,11 +35,11 @@ def test_what_was_recorded_but_not_sent_is_sent() -> None:
 
 
 def test_nodes_do_not_wait_for_messages_and_one_tick_makes_up_for_a_few() -> None:
-    untold = tuple(
+    unnotified = tuple(
         Incident(key=f"fleet#{number}", at=START - 100, what="", left="", remedy="") for number in range(50)
     )
-    plan = decide(Tick(), replace(a_cluster(UNSENT), untold=untold))
-    assert plan.actions == (Dispatch(seconds=0), *map(Raise, untold[:20]))
+    plan = decide(Tick(), replace(a_cluster(UNSENT), unnotified=unnotified))
+    assert plan.actions == (Dispatch(seconds=0), *map(Notify, unnotified[:20]))
 
 
 def test_each_command_that_is_out_too_long_is_asked_for_once() -> None:
@@ -51,7 +51,7 @@ def test_each_command_that_is_out_too_long_is_asked_for_once() -> None:
 def test_an_evacuation_that_still_runs_is_sent_through_another_manager_too() -> None:
     after = replace(OUT, version=2, command="", reason="no result yet: sent through another manager")
     plan = decide(RUNNING, a_cluster(OUT))
-    assert plan.actions == (Move(OUT, after), Dispatch(seconds=0))
+    assert plan.actions == (ReplaceRecord(OUT, after), Dispatch(seconds=0))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_an_evacuation_that_still_runs_is_sent_through_another_manager_too() -> 
 )
 def test_otherwise_it_is_waited_for(node: object, managers: tuple[str, ...]) -> None:
     plan = decide(RUNNING, a_cluster(node, managers=managers))  # type: ignore[arg-type]
-    assert plan.actions == (Move(node, replace(node, version=2, due=START + 30)),)  # type: ignore[arg-type, type-var]
+    assert plan.actions == (ReplaceRecord(node, replace(node, version=2, due=START + 30)),)  # type: ignore[arg-type, type-var]
 
 
 def test_a_running_command_that_nothing_waits_for_is_left_alone() -> None:

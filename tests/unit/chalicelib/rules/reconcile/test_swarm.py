@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.actions import Enrol, Move, MoveErrand, Plan, Raise, Send
+from chalicelib.actions import Notify, Plan, Register, ReplaceJob, ReplaceRecord, Send
 from chalicelib.events import CommandFinished, Tick
 from chalicelib.protocol.codec import encode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Listing, Result, Target
 from chalicelib.rules import decide
 from chalicelib.state.cluster import Cluster
-from chalicelib.state.job import Errand, Stage
+from chalicelib.state.job import Job, Stage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
-from chalicelib.state.settings import Conduct, Policy
+from chalicelib.state.settings import ClusterSettings, Timeouts
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, a_cluster, a_node, instance
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
 
 M1 = MANAGERS[0]
-LOOK = Errand(
+LOOK = Job(
     task=AgentTask.INSPECT, since=START, due=START + 30, command="c-1", manager=M1, attempts=1, automatic=True
 )
 DONE = replace(LOOK, stage=Stage.DONE, due=None, arguments=encode_arguments(Arguments(inspection=7)))
@@ -36,8 +36,8 @@ DEAD = Target(WORKER, "10.0.0.10", "n1")
 def looking(*nodes: Node, before: tuple[Target, ...] = (), **changes: object) -> Cluster:
     """A cluster whose look is out, with these nodes and the OTHERS; ``before`` was down in the last one."""
     last = encode_result(Result(AgentTask.INSPECT, ok=True, listing=Listing(5, before, ids=IDS)))
-    errand = replace(LOOK, **({"result": last} | changes))  # type: ignore[arg-type]
-    return replace(a_cluster(*nodes, *OTHERS, now=START + 5), errands=(errand,))
+    job = replace(LOOK, **({"result": last} | changes))  # type: ignore[arg-type]
+    return replace(a_cluster(*nodes, *OTHERS, now=START + 5), jobs=(job,))
 
 
 def seen(cluster: Cluster, down: tuple[Target, ...] = (), ids: tuple[str, ...] = IDS, **part: int) -> Plan:
@@ -47,18 +47,18 @@ def seen(cluster: Cluster, down: tuple[Target, ...] = (), ids: tuple[str, ...] =
 
 
 def moved(plan: Plan) -> list[tuple[NodeState, str]]:
-    return [(step.after.state, step.after.node) for step in plan.actions if isinstance(step, Move)]
+    return [(step.after.state, step.after.node) for step in plan.actions if isinstance(step, ReplaceRecord)]
 
 
-def errand(plan: Plan) -> Errand:
-    return next(step.after for step in plan.actions if isinstance(step, MoveErrand))
+def job(plan: Plan) -> Job:
+    return next(step.after for step in plan.actions if isinstance(step, ReplaceJob))
 
 
 def test_where_nothing_deviates_only_the_look_itself_is_recorded() -> None:
     plan = seen(looking(SERVED), ids=("n1", *IDS))
-    assert [type(step) for step in plan.actions] == [MoveErrand]
+    assert [type(step) for step in plan.actions] == [ReplaceJob]
     assert plan.reason == "inspect: 5 nodes listed, 0 down"
-    after = errand(plan)
+    after = job(plan)
     assert (after.stage, after.due, after.reason, after.ended) == (
         Stage.DONE,
         None,
@@ -70,9 +70,9 @@ def test_where_nothing_deviates_only_the_look_itself_is_recorded() -> None:
 def test_a_node_that_is_not_listed_joins_anew_and_is_told_so_by_its_node_id() -> None:
     plan = seen(looking(SERVED))
     assert moved(plan) == [(NodeState.JOINING, "n1")]
-    (move,) = (step for step in plan.actions if isinstance(step, Move))
+    (move,) = (step for step in plan.actions if isinstance(step, ReplaceRecord))
     assert (move.after.since, move.after.due) == (START + 5, START + 5)
-    assert f"{WORKER} joining: the swarm lists no node n1" in errand(plan).reason
+    assert f"{WORKER} joining: the swarm lists no node n1" in job(plan).reason
 
 
 def test_a_node_that_stays_down_joins_again_as_whatever_its_host_is_by_now() -> None:
@@ -110,14 +110,14 @@ QUIET = {
 def test_a_record_stays_as_it_is_where(node: Node, listed: bool) -> None:
     down = (DEAD,) if listed else ()
     plan = seen(looking(node, before=down), down, ("n1", *IDS) if listed else IDS)
-    assert [type(step) for step in plan.actions] == [MoveErrand]
+    assert [type(step) for step in plan.actions] == [ReplaceJob]
 
 
 @pytest.mark.parametrize("state", [NodeState.JOINING, NodeState.ACTIVATING])
 def test_people_are_told_of_a_node_that_stays_down_though_it_joins_again(state: NodeState) -> None:
     node = replace(SERVED, state=state, node="", due=START, reason="the engine does not answer")
     plan = seen(looking(node, before=(DEAD,)), (DEAD,), ("n1", *IDS))
-    (told,) = (step.incident for step in plan.actions if isinstance(step, Raise))
+    (told,) = (step.incident for step in plan.actions if isinstance(step, Notify))
     assert (told.key, told.instance, told.node) == (f"down#{WORKER}", WORKER, "n1")
     assert "the engine does not answer" in told.what
     assert "dockerd" in told.remedy
@@ -128,14 +128,14 @@ def test_a_removal_that_was_given_up_is_begun_again_once_its_node_is_dead() -> N
     tried = replace(SERVED, state=NodeState.LEAVING, attempts=20, due=None)
     assert tried.given_up
     plan = seen(looking(tried, before=(DEAD,)), (DEAD,))
-    (move,) = (step for step in plan.actions if isinstance(step, Move))
+    (move,) = (step for step in plan.actions if isinstance(step, ReplaceRecord))
     assert (move.after.state, move.after.attempts, move.after.due) == (NodeState.LEAVING, 0, START + 5)
 
 
 def test_a_dead_node_of_an_instance_that_is_gone_leaves_by_its_exact_id() -> None:
     gone = replace(SERVED, state=NodeState.GONE, node="n2", address="")
     plan = seen(looking(gone, before=(DEAD,)), (DEAD,))
-    (move,) = (step for step in plan.actions if isinstance(step, Move))
+    (move,) = (step for step in plan.actions if isinstance(step, ReplaceRecord))
     target = replace(DEAD, version=move.after.version)
     assert (move.after.state, move.after.target) == (NodeState.LEAVING, target)
     assert move.after.due == START + 5
@@ -143,21 +143,21 @@ def test_a_dead_node_of_an_instance_that_is_gone_leaves_by_its_exact_id() -> Non
 
 def test_a_dead_node_of_an_instance_without_a_record_is_enrolled_to_leave() -> None:
     plan = seen(looking(before=(DEAD,)), (DEAD,))
-    (enrol,) = (step for step in plan.actions if isinstance(step, Enrol))
-    (enrolled,) = enrol.nodes
-    assert not enrol.at_home, "EC2 may show it in another cluster, which is to hear of it"
+    (register,) = (step for step in plan.actions if isinstance(step, Register))
+    (registered,) = register.nodes
+    assert not register.at_home, "EC2 may show it in another cluster, which is to hear of it"
     target = replace(DEAD, version=1)
-    assert (enrolled.state, enrolled.target, enrolled.version) == (NodeState.LEAVING, target, 1)
-    assert (enrolled.due, enrolled.expires) == (START + 5, None)
-    assert [type(step) for step in seen(looking(), (DEAD,)).actions] == [MoveErrand], "not after one look"
+    assert (registered.state, registered.target, registered.version) == (NodeState.LEAVING, target, 1)
+    assert (registered.due, registered.expires) == (START + 5, None)
+    assert [type(step) for step in seen(looking(), (DEAD,)).actions] == [ReplaceJob], "not after one look"
 
 
 def test_a_manager_that_lists_hardly_any_node_is_not_believed() -> None:
     plan = seen(looking(SERVED, before=(DEAD,)), (DEAD,), IDS[:1])
-    (told,) = (step.incident for step in plan.actions if isinstance(step, Raise))
+    (told,) = (step.incident for step in plan.actions if isinstance(step, Notify))
     assert told.what == f"{M1} does not list 4 of 5 nodes that are in service"
     assert moved(plan) == []
-    assert not any(isinstance(step, Enrol) for step in plan.actions)
+    assert not any(isinstance(step, Register) for step in plan.actions)
 
 
 def test_a_part_of_a_big_swarm_says_nothing_of_the_nodes_in_the_others() -> None:
@@ -173,24 +173,22 @@ def test_a_part_of_a_big_swarm_says_nothing_of_the_nodes_in_the_others() -> None
 def test_an_answer_that_nothing_waits_for_changes_nothing() -> None:
     cluster = looking(SERVED)
     for late in (
-        replace(cluster, errands=()),
+        replace(cluster, jobs=()),
         looking(SERVED, command="c-2"),
         looking(SERVED, stage=Stage.DONE, due=None),
     ):
         assert seen(late).actions == ()
 
 
-def due(
-    now: float, errand: Errand | None = DONE, name: str = "blue", **changes: object
-) -> tuple[Action, ...]:
-    cluster = replace(a_cluster(now=now), name=name, errands=(errand,) if errand else ())
+def due(now: float, job: Job | None = DONE, name: str = "blue", **changes: object) -> tuple[Action, ...]:
+    cluster = replace(a_cluster(now=now), name=name, jobs=(job,) if job else ())
     plan = decide(Tick(), replace(cluster, **changes))  # type: ignore[arg-type]
     return plan.actions
 
 
 def test_a_look_follows_the_last_one_in_the_next_period_and_asks_another_manager() -> None:
     begun, send = due(START + 300)
-    assert isinstance(begun, MoveErrand)
+    assert isinstance(begun, ReplaceJob)
     assert send == Send(begun.after)
     after = begun.after
     assert (after.since, after.manager, after.command, after.attempts) == (START + 300, M1, "", 0)
@@ -205,16 +203,16 @@ def test_two_looks_are_never_close_to_each_other() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"errand": LOOK},
-        {"policy": Policy(look=0)},
+        {"job": LOOK},
+        {"timeouts": Timeouts(look=0)},
         {"managers": ()},
-        {"conduct": Conduct(paused=True)},
+        {"settings": ClusterSettings(paused=True)},
         {"nodes": (a_node(state=NodeState.EVACUATING, due=START + 900, command="c-2"),)},
     ],
     ids=["one is out", "none are wanted", "no manager", "paused", "an evacuation"],
 )
 def test_no_look_is_begun_while(changes: dict[str, object]) -> None:
-    assert not any(isinstance(step, MoveErrand) for step in due(START + 900, **changes))  # type: ignore[arg-type]
+    assert not any(isinstance(step, ReplaceJob) for step in due(START + 900, **changes))  # type: ignore[arg-type]
 
 
 def test_the_first_looks_of_many_clusters_come_at_different_ticks_and_within_a_period() -> None:
