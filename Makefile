@@ -9,10 +9,10 @@ NOTICE ?= 120
 STAGE ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install system python demo test check format lab lab-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
+.PHONY: help install system python demo test check format e2e e2e-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 install: .venv/done .venv-ministack/done ## both virtual environments
 
@@ -43,7 +43,7 @@ python:
 demo: system install ## a Spot interruption survived on a real swarm, on this machine; NOTICE=120 (root)
 	$(BIN)/python -m tests.lab.demo --notice $(NOTICE)
 
-test: system check lab ## everything: static checks, unit tests and the lab's tests (root)
+test: system check e2e ## everything: static checks, unit tests and the tests on real hosts (root)
 
 check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/ruff check .
@@ -53,11 +53,15 @@ check: .venv/done ## static checks and unit tests, in seconds
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit -n auto --timeout 300
 
-lab: system install ## the tests on real hosts, three labs at a time (root)
-	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder --durations=5 --timeout 600 -m "not thorough"
+# ENGINE=debian12 (or another that the lab knows) chooses the engine of the hosts.
+E2E = $(if $(ENGINE),LAB_ENGINE=$(ENGINE)) $(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile \
+  --no-loadscope-reorder --durations=5 --timeout 600
 
-lab-thorough: system install ## all tests on real hosts, also those that would make `make test` too long (root)
-	$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder --durations=5 --timeout 600
+e2e: system install ## the tests on real hosts, three labs at a time; ENGINE= their engine (root)
+	$(E2E) -m "not thorough"
+
+e2e-thorough: system install ## all tests on real hosts, also those that would make `make test` too long (root)
+	$(E2E)
 
 format: .venv/done ## let ruff lay out the code
 	$(BIN)/ruff format .
