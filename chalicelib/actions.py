@@ -30,11 +30,11 @@ class LifecycleResult(StrEnum):
 class Register:
     """Begin the records of instances that were not known; one that exists stays as it is.
 
-    ``at_home``: EC2 shows them in this cluster, so what is told of them from now on is its business.
+    ``owned``: EC2 shows them in this cluster, so what is told of them from now on is its business.
     """
 
     nodes: tuple[Node, ...]
-    at_home: bool = True
+    owned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class SetConduct:
+class UpdateSettings:
     """Treat the cluster otherwise from now on: fields of settings.ClusterSettings and their new values."""
 
     changes: Mapping[str, str | bool | float]
@@ -157,7 +157,7 @@ Action = (
     | Heartbeat
     | Notify
     | Forget
-    | SetConduct
+    | UpdateSettings
     | ReplaceJob
     | Send
 )
@@ -169,7 +169,7 @@ SILENT = (
     RecordOwners,
     NoteHost,
     Forget,
-    SetConduct,
+    UpdateSettings,
     ReplaceJob,
     Notify,
     Heartbeat,

@@ -21,7 +21,7 @@ from chalicelib.actions import (
     ReplaceJob,
     ReplaceRecord,
     Send,
-    SetConduct,
+    UpdateSettings,
 )
 from chalicelib.delivery.dispatcher import dispatch, note_host
 from chalicelib.delivery.job_command import send
@@ -86,7 +86,7 @@ def perform(action: Action, cluster: str, world: World) -> Outcome:
             | RecordOwners()
             | NoteHost()
             | Forget()
-            | SetConduct()
+            | UpdateSettings()
         ):
             return _record(action, cluster, world)
         case Dispatch():
@@ -108,13 +108,13 @@ def perform(action: Action, cluster: str, world: World) -> Outcome:
 
 
 def _record(
-    action: Register | ReplaceRecord | RecordManagers | RecordOwners | NoteHost | Forget | SetConduct,
+    action: Register | ReplaceRecord | RecordManagers | RecordOwners | NoteHost | Forget | UpdateSettings,
     cluster: str,
     world: World,
 ) -> Outcome:
     match action:
-        case Register(nodes, at_home):
-            world.store.register(nodes, at_home=at_home)
+        case Register(nodes, owned):
+            world.store.register(nodes, owned=owned)
             return Outcome(detail=f"{len(nodes)} registered")
         case ReplaceRecord():
             return _move(action, world)
@@ -130,7 +130,7 @@ def _record(
         case Forget(key):
             world.store.forget(cluster, key)
             return Outcome(detail=f"{key} is forgotten")
-        case SetConduct(changes):
+        case UpdateSettings(changes):
             world.store.update_settings(cluster, changes)
             return Outcome(detail=f"set: {', '.join(changes)}")
         case _:

@@ -79,7 +79,7 @@ def functions(handlers: tuple[Handler, ...]) -> Table:
     """Times and memory of each handler."""
     caption = (
         "times: REPORT lines, cold with the start of the process, a warning's with the "
-        f"{Timeouts().stay:.0f} s that it stays with its command; memory: the process's peak resident size"
+        f"{Timeouts().hedge_s:.0f} s that it stays with its command; memory: the process's peak resident size"
     )
     table = titled("Handlers", caption)
     for name in ("function", "runs", "cold (median)", "warm (median)", "peak memory"):

@@ -38,7 +38,7 @@ class Store(Protocol):
     def open(self, cluster: str, until: float) -> tuple[Node, ...]:
         """The records with open work that is due by then, in order of ``due``."""
 
-    def register(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
+    def register(self, nodes: Iterable[Node], *, owned: bool = True) -> None:
         """Begin records, and note that the instances are at home here if so; existing ones stay."""
 
     def replace_record(self, before: Node, after: Node) -> bool:

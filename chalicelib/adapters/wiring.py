@@ -32,7 +32,7 @@ def connected() -> World:
     """The real world, for one invocation. Raises SettingError."""
     settings = from_environment(os.environ)
     store, hosts, fleet, messages = _adapters(settings.table, settings.topic)
-    return World(store, hosts, fleet, messages, timeouts=Timeouts(notice=settings.notice))
+    return World(store, hosts, fleet, messages, timeouts=Timeouts(notice_s=settings.notice))
 
 
 @cache

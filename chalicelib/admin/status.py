@@ -49,7 +49,7 @@ def _cluster(name: str, most: int, world: World) -> dict[str, Any]:
 
 
 def _calm(node: Node) -> tuple[bool, bool, str]:
-    resting = node.due is None and not node.given_up
+    resting = node.due is None and not node.is_given_up
     return node.state is NodeState.GONE, resting, node.instance
 
 

@@ -13,7 +13,7 @@ from chalicelib.pipeline import follow
 from chalicelib.protocol.codec import decode_result
 from chalicelib.protocol.messages import AgentTask, Arguments
 from chalicelib.rules.cluster.jobs import RESOLUTION
-from chalicelib.state.job import Stage
+from chalicelib.state.job import JobStage
 
 if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
@@ -31,14 +31,14 @@ def ordered(event: TaskOrdered, cluster: str, world: World) -> dict[str, Any]:
     until = world.clock.now() + WAIT
     reasons = list(follow(event, cluster, world))
     job = first = _errand(event.task, cluster, world)
-    while job.open and job.command and job.since == first.since and world.clock.now() < until:
+    while job.is_open and job.command and job.since == first.since and world.clock.now() < until:
         if end := _end(job.task, job.command, job.manager, world):
             reasons += follow(end, cluster, world)
         else:
             world.clock.sleep(LOOK)
         job = _errand(event.task, cluster, world)
     result = _result(job, event.time)
-    if job.stage is Stage.FAILED or (result and not result.ok):
+    if job.stage is JobStage.FAILED or (result and not result.ok):
         why = (result.error or summary(result) if result else "") or job.reason
         raise CallError(f"{event.task.value} failed on {first.manager or 'no manager'}: {why}")
     # Where a node joined meanwhile, the record tells of what follows this order already.

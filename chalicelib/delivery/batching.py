@@ -113,7 +113,7 @@ def entrances(hosts: Sequence[Host]) -> tuple[str, ...]:
 
 
 def _ready(nodes: Iterable[Node], now: float) -> list[Node]:
-    return [node for node in nodes if node.unsent and node.due is not None and node.due <= now]
+    return [node for node in nodes if node.is_unsent and node.due is not None and node.due <= now]
 
 
 def _out(nodes: Iterable[Node]) -> Counter[str]:

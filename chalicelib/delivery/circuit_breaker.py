@@ -5,8 +5,8 @@ from __future__ import annotations
 from chalicelib.state.cluster import Breaker
 
 TOLERATED = 1  # failures in a row that leave the breaker closed
-FIRST_PAUSE = 30.0  # seconds; doubled with each further failure
-LONGEST_PAUSE = 300.0
+FIRST_BACK_OFF_S = 30.0  # seconds; doubled with each further failure
+LONGEST_BACK_OFF_S = 300.0
 
 
 def after_failure(breaker: Breaker, now: float) -> Breaker:
@@ -15,7 +15,7 @@ def after_failure(breaker: Breaker, now: float) -> Breaker:
     if failures <= TOLERATED:
         return Breaker(failures, good=breaker.good)
     # The exponent is capped as the pause is, so that a long row of failures does not overflow.
-    pause = min(FIRST_PAUSE * 2.0 ** min(failures - TOLERATED - 1, 10), LONGEST_PAUSE)
+    pause = min(FIRST_BACK_OFF_S * 2.0 ** min(failures - TOLERATED - 1, 10), LONGEST_BACK_OFF_S)
     return Breaker(failures, now + pause, breaker.good)
 
 

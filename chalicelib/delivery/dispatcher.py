@@ -82,7 +82,7 @@ def _stand_by(cluster: str, instance: str, until: float, world: World) -> bool:
         return False
     world.clock.sleep(STAND_BY)
     node = world.store.node(cluster, instance)
-    return node is not None and node.unsent
+    return node is not None and node.is_unsent
 
 
 def _send_until_nobody_calls(cluster: str, calls: int, state: Round, world: World) -> Outcome:
@@ -192,21 +192,21 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
         return str(error)  # not the manager's fault: the same one again, after a pause
     except UnreachableError as error:
         return _failed(cluster, manager, str(error), state, world)
-    due = now + world.timeouts.patience
-    moves = [(node, node.sent(command, manager, due=due)) for node in batch.nodes]
+    due = now + world.timeouts.answer_s
+    moves = [(node, node.mark_sent(command, manager, due=due)) for node in batch.nodes]
     marked = [after for (_, after), done in zip(moves, _marked(moves, world), strict=True) if done]
     if not _picked_up(command, manager, world):
         world.hosts.cancel(command, manager)
         problem = f"{manager} did not start {command} within {PICK_UP:.0f} s"
         for node in marked:  # as if it had not been sent: only what ran counts as an attempt
-            open_again = node.reopened(due=world.clock.now(), reason=problem)
+            open_again = node.reopen(due=world.clock.now(), reason=problem)
             world.store.replace_record(node, replace(open_again, attempts=node.attempts - 1))
         return _failed(cluster, manager, problem, state, world)
     note_host(cluster, manager, world, healthy=True)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     state.failed.clear()
     state.pauses, state.sent = 0, state.sent + len(marked)
-    if batch.task is AgentTask.EVACUATE and batch.deadline <= now + world.timeouts.notice:
+    if batch.task is AgentTask.EVACUATE and batch.deadline <= now + world.timeouts.notice_s:
         state.urgent[manager] = command
     return ""
 

@@ -21,9 +21,9 @@ def stay(urgent: Mapping[str, str], world: World, until: float) -> CommandRunnin
     One is enough, however many there are: the agent that it is sent to next works on all doomed nodes. What
     AWS forbids to ask for is left to the tick.
     """
-    if not urgent or not world.timeouts.stay or world.clock.now() + world.timeouts.stay > until:
+    if not urgent or not world.timeouts.hedge_s or world.clock.now() + world.timeouts.hedge_s > until:
         return None
-    world.clock.sleep(world.timeouts.stay)
+    world.clock.sleep(world.timeouts.hedge_s)
     now = world.clock.now()
     try:
         running = (

@@ -13,8 +13,8 @@ from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure
 from chalicelib.protocol.codec import decode_arguments
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.rules.retry import pause
-from chalicelib.state.job import LASTS
+from chalicelib.rules.retry import back_off
+from chalicelib.state.job import COMMAND_S
 
 if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
@@ -31,8 +31,8 @@ def send(cluster: str, job: Job, world: World) -> Outcome:
     if not manager:
         return _put_off(cluster, job, f"no manager can run {job.task.value}", world, attempts=1)
     # What must not be sent twice may be out without our knowing: its own result is waited for.
-    hold = job.seconds if job.once else world.timeouts.patience
-    claimed = job.but(manager=manager, attempts=job.attempts + 1, due=now + hold)
+    hold = job.seconds if job.is_unrepeatable else world.timeouts.answer_s
+    claimed = job.revise(manager=manager, attempts=job.attempts + 1, due=now + hold)
     if not world.store.replace_job(cluster, job, claimed):
         return Outcome(detail=f"another handler is at {job.task.value}")
     try:
@@ -41,7 +41,7 @@ def send(cluster: str, job: Job, world: World) -> Outcome:
         if isinstance(error, UnreachableError) and not job.host:
             note_host(cluster, manager, world, healthy=False)
         return _put_off(cluster, claimed, f"not sent: {error}", world)
-    known = claimed.but(command=command, due=now + world.timeouts.patience)
+    known = claimed.revise(command=command, due=now + world.timeouts.answer_s)
     world.store.replace_job(cluster, claimed, known)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     return Outcome(detail=f"{job.task.value} is sent to {manager} as {command}")
@@ -62,12 +62,12 @@ def _manager(cluster: str, job: Job, world: World) -> str:
 
 def _arguments(job: Job, now: float) -> Arguments:
     arguments = decode_arguments(job.arguments)
-    return replace(arguments, deadline=now + job.seconds - SPARE) if job.task in LASTS else arguments
+    return replace(arguments, deadline=now + job.seconds - SPARE) if job.task in COMMAND_S else arguments
 
 
 def _put_off(cluster: str, job: Job, reason: str, world: World, attempts: int = 0) -> Outcome:
     """Open for the tick, which sends it again or, if that must not be, gives it up."""
     now, made = world.clock.now(), job.attempts + attempts
-    due = now if job.once else now + pause(made, job.task.value)
-    world.store.replace_job(cluster, job, job.but(due=due, attempts=made, reason=reason))
+    due = now if job.is_unrepeatable else now + back_off(made, job.task.value)
+    world.store.replace_job(cluster, job, job.revise(due=due, attempts=made, reason=reason))
     return Outcome(Code.LEFT_OPEN, f"{job.task.value}: {reason}; the tick goes on")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure
-from chalicelib.rules.retry import SPARED, pause
+from chalicelib.rules.retry import MAX_ATTEMPTS_WITHOUT_SWARM, back_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,20 +45,20 @@ def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
     except UnreachableError as error:
         _postpone(batch.nodes, str(error), world)
         return 0, ""
-    due = now + world.timeouts.patience
+    due = now + world.timeouts.answer_s
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     return sum(
-        world.store.replace_record(node, node.sent(command, node.instance, due=due)) for node in there
+        world.store.replace_record(node, node.mark_sent(command, node.instance, due=due)) for node in there
     ), ""
 
 
 def _spared(node: Node) -> Node:
-    return replace(node, attempts=min(node.attempts, SPARED - 1))
+    return replace(node, attempts=min(node.attempts, MAX_ATTEMPTS_WITHOUT_SWARM - 1))
 
 
 def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
     for node in nodes:
-        due = world.clock.now() + pause(node.attempts + 1, node.instance)
+        due = world.clock.now() + back_off(node.attempts + 1, node.instance)
         world.store.replace_record(
-            node, replace(node.reopened(due=due, reason=reason), attempts=node.attempts + 1)
+            node, replace(node.reopen(due=due, reason=reason), attempts=node.attempts + 1)
         )

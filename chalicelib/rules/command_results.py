@@ -11,7 +11,7 @@ from chalicelib.rules import incidents
 from chalicelib.rules.cluster import jobs
 from chalicelib.rules.nodes import evacuate, give_back, join, leave
 from chalicelib.rules.reconcile import swarm
-from chalicelib.rules.retry import AT_ONCE
+from chalicelib.rules.retry import IMMEDIATE_ATTEMPTS
 from chalicelib.state.incident import AGAIN, Incident
 from chalicelib.state.lifecycle import PLACES, NodeState, Place
 
@@ -62,7 +62,7 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     actions += [Notify(_absent(move, cluster)) for move in moves if _vanished(move)]
     if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
         actions.append(NoteHost(event.manager, healthy=not event.host_failed))
-    ready = [move.after for move in moves if move.after.unsent and (move.after.due or 0) <= cluster.now]
+    ready = [move.after for move in moves if move.after.is_unsent and (move.after.due or 0) <= cluster.now]
     if ready:
         actions.append(Dispatch(ready[0].instance))
     reason = "; ".join(f"{move.after.instance} {move.after.state}: {move.after.reason}" for move in moves[:5])
@@ -74,7 +74,7 @@ def _alarm(event: CommandFinished, moves: tuple[ReplaceRecord, ...], cluster: Cl
     """Every manager was tried in vain; that there is no leader, one patient agent can tell alone."""
     tried = max((move.after.attempts for move in moves), default=0)
     said = event.result.error if event.result else event.failure
-    enough = 1 if event.task in PATIENT and LEADERLESS in said else AT_ONCE
+    enough = 1 if event.task in PATIENT and LEADERLESS in said else IMMEDIATE_ATTEMPTS
     failed = event.host_failed or event.unfetched
     if not failed or PLACES[event.task] is Place.INSTANCE or tried < enough:
         return ()

@@ -43,7 +43,7 @@ def closed(plan: Plan, cluster: Cluster) -> Plan:
         actions.append(replace(action, after=marked))
         if not cluster.settings.paused:
             actions += ends(marked, cluster)
-            measures += () if action.before.given_up else given_up(marked)
+            measures += () if action.before.is_given_up else given_up(marked)
     return replace(plan, actions=tuple(actions), measures=tuple(measures))
 
 
@@ -52,17 +52,17 @@ def ends(node: Node, cluster: Cluster) -> tuple[Action, ...]:
 
     A group that is told to abandon an instance ends it: then it has to be told already what went wrong.
     """
-    over = node.exhausted and node.due is not None
+    over = node.is_exhausted and node.due is not None
     told: tuple[Action, ...] = (Notify(dead_letter(node, cluster)),) if over else ()
     if lifecycle_hooks.ended(node):
         return (*told, lifecycle_hooks.completion(node, cluster))
     reason = f"given up after {node.attempts} attempts: {node.reason}"
-    return (*told, ReplaceRecord(node, node.but(due=None, reason=reason))) if over else ()
+    return (*told, ReplaceRecord(node, node.revise(due=None, reason=reason))) if over else ()
 
 
 def given_up(node: Node) -> tuple[Measure, ...]:
     """Counted when it happens."""
-    over = node.exhausted and not lifecycle_hooks.ended(node)
+    over = node.is_exhausted and not lifecycle_hooks.ended(node)
     return (Measure(Metric.GIVEN_UP, instance=node.instance),) if over else ()
 
 

@@ -10,7 +10,7 @@ from chalicelib.protocol.codec import decode_arguments
 from chalicelib.protocol.messages import AgentTask
 
 
-class Stage(StrEnum):
+class JobStage(StrEnum):
     """How far an job has come."""
 
     OPEN = "open"  # to be sent, or its command is out
@@ -18,14 +18,14 @@ class Stage(StrEnum):
     FAILED = "failed"  # a host said no, or it was given up
 
 
-HERE = frozenset(
+RUNS_ON_TARGET = frozenset(
     {AgentTask.INIT, AgentTask.RECOVER}
 )  # run on the instance that they name; others on any manager
-ONCE = frozenset({AgentTask.RECOVER})  # never repeated by itself: it throws state away
-LIMIT = 4  # commands without an answer, after which an job is given up
-STALE = 300.0  # seconds after which what may be sent but once, and was not, is no longer sent
-LASTS = {AgentTask.REBALANCE: 1800}  # seconds that a command may run
-USUAL = 300
+NEVER_REPEATED = frozenset({AgentTask.RECOVER})  # never repeated by itself: it throws state away
+MAX_ATTEMPTS = 4  # commands without an answer, after which an job is given up
+SEND_WITHIN_S = 300.0  # seconds after which what may be sent but once, and was not, is no longer sent
+COMMAND_S = {AgentTask.REBALANCE: 1800}  # seconds that a command may run
+DEFAULT_COMMAND_S = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Job:
     since: float
     instance: str = ""
     arguments: str = "{}"
-    stage: Stage = Stage.OPEN
+    stage: JobStage = JobStage.OPEN
     version: int = 1
     due: float | None = None
     command: str = ""
@@ -56,44 +56,44 @@ class Job:
     result: str = ""
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """There is still something to do."""
-        return self.stage is Stage.OPEN
+        return self.stage is JobStage.OPEN
 
     @property
-    def waiting(self) -> bool:
+    def is_waiting(self) -> bool:
         """It is a rebalance that is open, and no host has it: nothing was sent, or the agent said "later"."""
-        return self.task is AgentTask.REBALANCE and self.open and not self.command and not self.attempts
+        return self.task is AgentTask.REBALANCE and self.is_open and not self.command and not self.attempts
 
     @property
     def avoided(self) -> str:
         """The manager that it failed on; the next one is sent to another, if there is one."""
-        return self.manager if self.stage is Stage.FAILED else ""
+        return self.manager if self.stage is JobStage.FAILED else ""
 
     @property
     def host(self) -> str:
         """The one instance that it can run on; "" for any manager."""
-        return self.instance if self.task in HERE else ""
+        return self.instance if self.task in RUNS_ON_TARGET else ""
 
     @property
     def seconds(self) -> int:
         """How long its command may run."""
-        return LASTS.get(self.task, USUAL)
+        return COMMAND_S.get(self.task, DEFAULT_COMMAND_S)
 
     @property
-    def once(self) -> bool:
+    def is_unrepeatable(self) -> bool:
         """It is not repeated by itself: that would throw state away, or make more moves than were allowed."""
-        return self.task in ONCE or decode_arguments(self.arguments).rebalance.max_moves > 0
+        return self.task in NEVER_REPEATED or decode_arguments(self.arguments).rebalance.max_moves > 0
 
-    def spent(self, now: float) -> bool:
+    def is_spent(self, now: float) -> bool:
         """Open, with no command known to be out, and not to be sent (again)."""
-        if not self.open or self.command:
+        if not self.is_open or self.command:
             return False
-        if self.once:
+        if self.is_unrepeatable:
             waits = self.ended >= self.since  # a command for it has ended, and said to come back
-            return bool(self.attempts) or (not waits and now > self.since + STALE)
-        return self.attempts >= LIMIT
+            return bool(self.attempts) or (not waits and now > self.since + SEND_WITHIN_S)
+        return self.attempts >= MAX_ATTEMPTS
 
-    def but(self, **changes: Any) -> Self:
+    def revise(self, **changes: Any) -> Self:
         """The next version of the record."""
         return replace(self, version=self.version + 1, **changes)

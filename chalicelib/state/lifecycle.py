@@ -24,7 +24,7 @@ class NodeState(StrEnum):
 # Every legal change. The way back to joining is for an instance that was started again, or that turned out to
 # live: it joins anew, which finds what is there already. Only what is evacuated for a while returns. What is
 # gone leaves once more where the swarm still lists its dead node.
-LEGAL: dict[NodeState, frozenset[NodeState]] = {
+LEGAL_CHANGES: dict[NodeState, frozenset[NodeState]] = {
     NodeState.JOINING: frozenset(
         {NodeState.JOINING, NodeState.ACTIVATING, NodeState.EVACUATING, NodeState.LEAVING}
     ),
@@ -73,7 +73,7 @@ WORK = {
 PLACES = {work.task: work.place for work in WORK.values()}
 # Commands, or looks for a host that is not there yet, after which the work is given up: with the pauses of
 # again.py about 40 minutes, for removals an hour and a half.
-LIMITS = {work.task: 12 for work in WORK.values()} | {AgentTask.LEAVE: 20}
+MAX_ATTEMPTS = {work.task: 12 for work in WORK.values()} | {AgentTask.LEAVE: 20}
 OUT = frozenset({NodeState.EVACUATED, NodeState.RETURNING})  # empty, perhaps for a while
 COMING = frozenset({NodeState.JOINING, NodeState.ACTIVATING})  # on the way into service
 # The instance is there to stay, as far as is known.

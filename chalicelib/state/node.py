@@ -8,8 +8,8 @@ from typing import Any, Self
 from chalicelib.errors import TransitionError
 from chalicelib.protocol.messages import AgentTask, Target
 from chalicelib.state.instance import LifecycleAction, Role
-from chalicelib.state.lifecycle import COMING, LEGAL, LIMITS, OUT, WORK, NodeState
-from chalicelib.state.scheduled_change import Notice
+from chalicelib.state.lifecycle import COMING, LEGAL_CHANGES, MAX_ATTEMPTS, OUT, WORK, NodeState
+from chalicelib.state.scheduled_change import ScheduledChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Node:
     announced: bool = False
     drill: bool = False
     hinted: float = 0.0
-    notices: tuple[Notice, ...] = ()
+    notices: tuple[ScheduledChange, ...] = ()
 
     @property
     def task(self) -> AgentTask | None:
@@ -58,31 +58,31 @@ class Node:
         return work.task if work else None
 
     @property
-    def unsent(self) -> bool:
+    def is_unsent(self) -> bool:
         """Work is open, no command is out for it, and it may still be tried."""
-        return self.task is not None and not self.command and not self.exhausted
+        return self.task is not None and not self.command and not self.is_exhausted
 
     @property
-    def exhausted(self) -> bool:
+    def is_exhausted(self) -> bool:
         """All attempts at the open work were made, and none is under way."""
-        return not self.command and self.task is not None and self.attempts >= LIMITS[self.task]
+        return not self.command and self.task is not None and self.attempts >= MAX_ATTEMPTS[self.task]
 
     @property
-    def given_up(self) -> bool:
+    def is_given_up(self) -> bool:
         """The open work is left as it is until a person or the instance's end changes something."""
-        return self.exhausted and self.due is None
+        return self.is_exhausted and self.due is None
 
     @property
     def target(self) -> Target:
         """This node as the agents know it."""
         return Target(self.instance, self.address, self.node, self.version)
 
-    def to(self, state: NodeState, *, since: float, reason: str, **phase: Any) -> Self:
+    def enter(self, state: NodeState, *, since: float, reason: str, **phase: Any) -> Self:
         """The record at the beginning of another state; what belonged to the last one is forgotten.
 
-        Raises TransitionError where LEGAL does not know the way.
+        Raises TransitionError where LEGAL_CHANGES does not know the way.
         """
-        if state not in LEGAL[self.state]:
+        if state not in LEGAL_CHANGES[self.state]:
             raise TransitionError(f"{self.instance} cannot go from {self.state} to {state}")
         fresh: dict[str, Any] = {"fate": "", "deadline": 0.0, "due": None, "command": "", "manager": ""}
         fresh |= {"attempts": 0, "expires": None, "state": state, "since": since, "reason": reason}
@@ -90,19 +90,19 @@ class Node:
             fresh |= {"back": 0.0, "announced": False}
         if state not in OUT | COMING:
             fresh |= {"drill": False}
-        return self.but(**(fresh | phase))
+        return self.revise(**(fresh | phase))
 
-    def but(self, **changes: Any) -> Self:
+    def revise(self, **changes: Any) -> Self:
         """The next version of the record, in the same state."""
         return replace(self, version=self.version + 1, **changes)
 
-    def sent(self, command: str, manager: str, *, due: float) -> Self:
+    def mark_sent(self, command: str, manager: str, *, due: float) -> Self:
         """A command is out for the open work."""
-        return self.but(command=command, manager=manager, due=due, attempts=self.attempts + 1)
+        return self.revise(command=command, manager=manager, due=due, attempts=self.attempts + 1)
 
-    def reopened(self, *, due: float, reason: str, fate: str = "") -> Self:
+    def reopen(self, *, due: float, reason: str, fate: str = "") -> Self:
         """No command is out any more, and the work is still to be done."""
-        return self.but(command="", due=due, reason=reason, fate=fate)
+        return self.revise(command="", due=due, reason=reason, fate=fate)
 
 
 def labels(cluster: str, role: Role) -> dict[str, str]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Notice:
+class ScheduledChange:
     """The word of ``told`` on the change ``arn``, from ``start`` to ``end`` (0: not known).
 
     ``closed``: it is over, or will not be. Of two words on one change the greater holds, whichever comes
@@ -26,8 +26,8 @@ class Notice:
 
     def begin(self, timeouts: Timeouts) -> float:
         """From when the node is to be empty."""
-        return self.start - timeouts.ahead
+        return self.start - timeouts.scheduled_change_s
 
     def until(self, timeouts: Timeouts) -> float:
         """When the node is given back."""
-        return (self.end or self.start) + timeouts.ahead
+        return (self.end or self.start) + timeouts.scheduled_change_s

@@ -35,14 +35,14 @@ class ClusterSettings:
 class Timeouts:
     """How patient a cluster is, in seconds."""
 
-    notice: float = 120.0  # from a Spot warning's time to the end
-    shutdown: float = 30.0  # what an instance that shuts down unannounced may still give
-    patience: float = 30.0  # how long a command may be out before it is asked for
-    stay: float = 12.0  # how long a handler stays with an urgent evacuation that it has sent
-    gentle: float = 600.0  # what an evacuation may take that nothing hurries
-    hint: float = (
+    notice_s: float = 120.0  # from a Spot warning's time to the end
+    shutdown_s: float = 30.0  # what an instance that shuts down unannounced may still give
+    answer_s: float = 30.0  # how long a command may be out before it is asked for
+    hedge_s: float = 12.0  # how long a handler stays with an urgent evacuation that it has sent
+    evacuation_s: float = 600.0  # what an evacuation may take that nothing hurries
+    recommendation_s: float = (
         3600.0  # after a recommendation that nothing followed, the node is given back; no other counts
     )
-    ahead: float = 3600.0  # how long before a scheduled change the node is evacuated
-    rehearsal: float = 30.0  # how long a drilled node stays out once its end would have come
-    look: float = 300.0  # between two looks at the swarm; 0 for none
+    scheduled_change_s: float = 3600.0  # how long before a scheduled change the node is evacuated
+    drill_s: float = 30.0  # how long a drilled node stays out once its end would have come
+    inspection_period_s: float = 300.0  # between two looks at the swarm; 0 for none

@@ -191,7 +191,7 @@ def test_the_end_of_a_command_is_fetched(store: DynamoStore, lambdas: Client) ->
     assert "leaving: Success: " in reason, "moto's output is not an agent's"
     node = store.node("blue", leaving.instance)
     assert node is not None
-    assert node.unsent
+    assert node.is_unsent
 
 
 def test_a_tick_takes_the_census(

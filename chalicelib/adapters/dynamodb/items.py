@@ -10,10 +10,10 @@ from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.cluster import Breaker, Discovery, Host
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import LifecycleAction, Role, Transition
-from chalicelib.state.job import Job, Stage
+from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
-from chalicelib.state.scheduled_change import Notice
+from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import ClusterSettings, Recommendations
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ ENUMS = {
     "transition": Transition,
     "recommendations": Recommendations,
     "task": AgentTask,
-    "stage": Stage,
+    "stage": JobStage,
 }
-PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": Notice}
+PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": ScheduledChange}
 # Attributes that keep the name under which version 0.1 stores them.
 STORED_NAMES: dict[type, dict[str, str]] = {LifecycleAction: {"heartbeat": "beat"}}
 EMPTY = (None, "", (), False)

@@ -80,10 +80,10 @@ class DynamoStore(Table):
         found = self.query(condition, names, values, IndexName="open")
         return tuple(node_from(item) for item in found if item["item"]["S"].startswith("node#"))
 
-    def register(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
+    def register(self, nodes: Iterable[Node], *, owned: bool = True) -> None:
         """Begin records, and note that the instances are at home here if so; existing records stay."""
         with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(lambda node: self._register(node, at_home=at_home), nodes))
+            list(pool.map(lambda node: self._register(node, owned=owned), nodes))
 
     def replace_record(self, before: Node, after: Node) -> bool:
         """Replace a record; False if it is no longer the one that was read."""
@@ -221,8 +221,8 @@ class DynamoStore(Table):
             discovery_item(Discovery(taken, clusters=tuple(clusters))), free, {"#taken": "taken"}, values
         )
 
-    def _register(self, node: Node, *, at_home: bool) -> None:
+    def _register(self, node: Node, *, owned: bool) -> None:
         # Home first: a home without a record is completed by the next discovery, the reverse would not be.
-        if at_home:
+        if owned:
             self.put(key(node.instance, "home") | {"name": {"S": node.cluster}})
         self.put(node_item(node), "attribute_not_exists(#item)", {"#item": "item"})

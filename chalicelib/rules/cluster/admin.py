@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Forget, Plan, ReplaceJob, ReplaceRecord, Send, SetConduct
+from chalicelib.actions import Dispatch, Forget, Plan, ReplaceJob, ReplaceRecord, Send, UpdateSettings
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import finalize
 from chalicelib.rules.cluster import jobs
-from chalicelib.state.job import ONCE, Job, Stage
+from chalicelib.state.job import NEVER_REPEATED, Job, JobStage
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
@@ -24,12 +24,12 @@ def on_settings_ordered(event: SettingsOrdered, cluster: Cluster) -> Plan:
     now = {name: getattr(cluster.settings, name) for name in event.changes}
     if now == dict(event.changes):
         return Plan("nothing to change: " + _told(event.changes))
-    return Plan("set: " + _told(event.changes), (SetConduct(event.changes),))
+    return Plan("set: " + _told(event.changes), (UpdateSettings(event.changes),))
 
 
 def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
     """Open given up work again. The letter goes first: if the work fails again, that is a new incident."""
-    nodes = [node for node in cluster.nodes if node.given_up and event.instance in ("", node.instance)]
+    nodes = [node for node in cluster.nodes if node.is_given_up and event.instance in ("", node.instance)]
     failed = [job for job in cluster.jobs if _again(job) and event.instance in ("", job.instance)]
     if not nodes and not failed:
         return Plan("nothing was given up" + (f" for {event.instance}" if event.instance else ""))
@@ -37,7 +37,7 @@ def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
     actions += [ReplaceRecord(node, _reopened(node, cluster)) for node in nodes]
     actions += [Dispatch(nodes[0].instance)] if nodes else []
     for job in failed:
-        after = job.but(stage=Stage.OPEN, attempts=0, command="", due=cluster.now, reason=BY_HAND)
+        after = job.revise(stage=JobStage.OPEN, attempts=0, command="", due=cluster.now, reason=BY_HAND)
         actions += [Forget(jobs.key(job)), ReplaceJob(job, after), Send(after)]
     names = ", ".join([node.instance for node in nodes[:10]] + [job.task.value for job in failed])
     return Plan(f"{len(nodes) + len(failed)} to do again: {names}", tuple(actions))
@@ -45,12 +45,12 @@ def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
 
 def _again(job: Job) -> bool:
     """It came to nothing; what throws state away is ordered anew, with its confirmation, a look by nobody."""
-    return job.stage is Stage.FAILED and job.task not in (*ONCE, AgentTask.INSPECT)
+    return job.stage is JobStage.FAILED and job.task not in (*NEVER_REPEATED, AgentTask.INSPECT)
 
 
 def _reopened(node: Node, cluster: Cluster) -> Node:
-    until = cluster.now + cluster.timeouts.gentle if node.task is AgentTask.EVACUATE else node.deadline
-    return node.but(attempts=0, due=cluster.now, deadline=until, reason=BY_HAND)
+    until = cluster.now + cluster.timeouts.evacuation_s if node.task is AgentTask.EVACUATE else node.deadline
+    return node.revise(attempts=0, due=cluster.now, deadline=until, reason=BY_HAND)
 
 
 def _told(changes: object) -> str:

@@ -13,7 +13,7 @@ from chalicelib.protocol.messages import AgentTask, Arguments, Balance
 from chalicelib.rules import incidents, retry
 from chalicelib.rules.cluster import rebalance
 from chalicelib.state.incident import AGAIN, Incident
-from chalicelib.state.job import LIMIT, Job, Stage
+from chalicelib.state.job import MAX_ATTEMPTS, Job, JobStage
 from chalicelib.state.node import labels
 
 if TYPE_CHECKING:
@@ -44,29 +44,29 @@ def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
     if event.instance and node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
     after = _ordered(event, node, cluster)
-    if before and before.open and (before.instance, before.arguments) == (after.instance, after.arguments):
+    if before and before.is_open and (before.instance, before.arguments) == (after.instance, after.arguments):
         return Plan(f"{_name(before)} is ordered already: {_where(before, cluster.now)}")
     if refusal := _refusal(event, before, cluster):
         return Plan(refusal, refused=True)
     if before:
-        more = before.open and (before.automatic or before.wanted)
-        after = before.but(**(_fresh(after) | {"manager": before.avoided}), wanted=more)
+        more = before.is_open and (before.automatic or before.wanted)
+        after = before.revise(**(_fresh(after) | {"manager": before.avoided}), wanted=more)
     return Plan(after.reason, (ReplaceJob(before, after), Send(after)))
 
 
 def on_job_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     """What the host has answered ends it; without an answer it is sent again where that is safe."""
-    before, said = cluster.job(event.task), f"{event.task.value}: {event.status}: {retry.told(event)}"
+    before, said = cluster.job(event.task), f"{event.task.value}: {event.status}: {retry.summarize(event)}"
     if before is None or not _concerns(event, before):
         return Plan(f"{said} (nothing waits for it)")
     after = _after(before, event, cluster.now)
-    tell = after.stage is Stage.FAILED and _unheard(before, event.time)
+    tell = after.stage is JobStage.FAILED and _unheard(before, event.time)
     return Plan(said, _concluded(before, after, cluster, tell=tell), _measures(event, after))
 
 
 def overdue(cluster: Cluster) -> tuple[Action, ...]:
     """What the tick does about jobs that are due."""
-    due = [row for row in cluster.jobs if row.open and row.due is not None and row.due <= cluster.now]
+    due = [row for row in cluster.jobs if row.is_open and row.due is not None and row.due <= cluster.now]
     return tuple(action for job in due for action in _overdue(job, cluster))
 
 
@@ -75,7 +75,7 @@ def still_running(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]
     waiting = [
         job
         for job in cluster.jobs
-        if job.open and (job.command, job.manager) == (event.command, event.manager)
+        if job.is_open and (job.command, job.manager) == (event.command, event.manager)
     ]
     return tuple(action for job in waiting for action in _running(job, cluster))
 
@@ -133,10 +133,10 @@ def _refusal(event: TaskOrdered, before: Job | None, cluster: Cluster) -> str:
         return f"{cluster.name} has no other manager that could {event.task.value} {event.instance}"
     if before is None:
         return ""
-    if before.open and not before.waiting:
+    if before.is_open and not before.is_waiting:
         where = _where(before, cluster.now)
         return f"{_name(before)} is under way, {where}: status shows how it ends, then order this again"
-    if event.task is AgentTask.INIT and before.stage is Stage.DONE and before.instance != event.instance:
+    if event.task is AgentTask.INIT and before.stage is JobStage.DONE and before.instance != event.instance:
         return (
             f"{cluster.name} has its swarm since init on {before.instance}: {event.instance} joins that one;"
             f" if it is gone for good, delete the item ({cluster.name}, errand#init) from the table and both"
@@ -147,16 +147,16 @@ def _refusal(event: TaskOrdered, before: Job | None, cluster: Cluster) -> str:
 
 def _concerns(event: CommandFinished, job: Job) -> bool:
     """It waits for this command; or it was sent by who died before the command's id was recorded."""
-    if not job.open or job.manager != event.manager:
+    if not job.is_open or job.manager != event.manager:
         return False
-    unnamed = job.once and not job.command and job.attempts > 0
+    unnamed = job.is_unrepeatable and not job.command and job.attempts > 0
     return job.command == event.command or (unnamed and event.time + RESOLUTION >= job.since)
 
 
 def _after(job: Job, event: CommandFinished, now: float) -> Job:
-    if job.once and event.result and event.result.begun:  # a second run might move as many again
+    if job.is_unrepeatable and event.result and event.result.begun:  # a second run might move as many again
         event = replace(event, result=replace(event.result, wait=0.0))
-    reason = retry.told(event)
+    reason = retry.summarize(event)
     # With an error the agent did nothing: in an election none can. What nobody ordered nobody will repeat.
     if event.result is None or (job.automatic and event.result.error and not event.result.wait):
         return _unanswered(job, reason, now)
@@ -164,41 +164,41 @@ def _after(job: Job, event: CommandFinished, now: float) -> Job:
     if event.result.wait > 0:
         waited = now - job.since
         if waited > (PUT_OFF if event.result.ok else STUCK):
-            return _failed(job.but(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
+            return _failed(job.revise(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
         pause = max(event.result.wait, min(waited / 4, RAREST))
         waiting = {"command": "", "attempts": 0, "due": now + pause}
         waiting["wanted"] = job.wanted and not job.automatic  # the next run sees those who joined too
-        return job.but(**(known | waiting), reason=reason)
-    stage = Stage.DONE if event.result.ok else Stage.FAILED
-    return job.but(**known, stage=stage, due=None, reason=reason)
+        return job.revise(**(known | waiting), reason=reason)
+    stage = JobStage.DONE if event.result.ok else JobStage.FAILED
+    return job.revise(**known, stage=stage, due=None, reason=reason)
 
 
 def _unanswered(job: Job, failure: str, now: float) -> Job:
-    if job.once or job.attempts >= LIMIT:
+    if job.is_unrepeatable or job.attempts >= MAX_ATTEMPTS:
         return _failed(job, failure)
-    due = now + retry.pause(job.attempts, job.task.value)
-    return job.but(command="", due=due, reason=f"it is sent again: {failure}")
+    due = now + retry.back_off(job.attempts, job.task.value)
+    return job.revise(command="", due=due, reason=f"it is sent again: {failure}")
 
 
 def _failed(job: Job, reason: str) -> Job:
-    return job.but(stage=Stage.FAILED, due=None, reason=reason)
+    return job.revise(stage=JobStage.FAILED, due=None, reason=reason)
 
 
 def _running(job: Job, cluster: Cluster) -> tuple[Action, ...]:
     """Run Command calls a command running for half an hour after the end of its host."""
     if job.manager in cluster.managers:
-        return (ReplaceJob(job, job.but(due=cluster.now + cluster.timeouts.patience)),)
+        return (ReplaceJob(job, job.revise(due=cluster.now + cluster.timeouts.answer_s)),)
     after = _unanswered(job, f"{job.manager} is no manager of {cluster.name} any more", cluster.now)
-    return _concluded(job, after, cluster, tell=not after.open)
+    return _concluded(job, after, cluster, tell=not after.is_open)
 
 
 def _overdue(job: Job, cluster: Cluster) -> tuple[Action, ...]:
     if job.command:
         return (Ask(job.command, job.manager, job.task),)
-    if job.automatic and job.waiting and not cluster.settings.rebalance:  # what was begun is finished
+    if job.automatic and job.is_waiting and not cluster.settings.rebalance:  # what was begun is finished
         reason = "not begun: automatic rebalances are switched off"
-        return (ReplaceJob(job, job.but(stage=Stage.DONE, due=None, reason=reason)),)
-    if not job.spent(cluster.now):
+        return (ReplaceJob(job, job.revise(stage=JobStage.DONE, due=None, reason=reason)),)
+    if not job.is_spent(cluster.now):
         return (Send(job),)
     ways = f"given up after {job.attempts} attempts" if job.attempts else "nobody sent it in time"
     return _concluded(job, _failed(job, f"{ways}: {job.reason}"), cluster, tell=True)
@@ -208,9 +208,9 @@ def _concluded(before: Job, after: Job, cluster: Cluster, *, tell: bool) -> tupl
     """The job as it is now; told before it is recorded, then followed by the one wanted after it."""
     tell = tell and (before.task is not AgentTask.INSPECT or bool(before.result))  # or there is no swarm yet
     letters = (Notify(letter(after, cluster)),) if tell else ()
-    if before.wanted and not after.open and cluster.settings.rebalance:
+    if before.wanted and not after.is_open and cluster.settings.rebalance:
         last = {"result": after.result, "ended": after.ended, "manager": after.avoided}
-        after = before.but(**(rebalance.fresh(cluster, "a node joined meanwhile") | last))
+        after = before.revise(**(rebalance.fresh(cluster, "a node joined meanwhile") | last))
     return (*letters, ReplaceJob(before, after))
 
 
@@ -226,7 +226,7 @@ def _measures(event: CommandFinished, after: Job) -> tuple[Measure, ...]:
         return ()
     moved = sum(row.moves for row in event.result.spreads if row.balance is Balance.MOVED)
     moves = (Measure(Metric.TASKS_MOVED, moved),) if moved else ()
-    return moves if after.open else (Measure(Metric.REBALANCES), *moves)
+    return moves if after.is_open else (Measure(Metric.REBALANCES), *moves)
 
 
 def _name(job: Job) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.actions import ReplaceJob, ReplaceRecord, Send
 from chalicelib.protocol.codec import encode_arguments
 from chalicelib.protocol.messages import AgentTask, Arguments, Rebalance
-from chalicelib.state.job import Job, Stage
+from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ def following(plan: Plan, cluster: Cluster) -> Plan:
     if not joined or not cluster.settings.rebalance:
         return plan
     before = cluster.job(AgentTask.REBALANCE)
-    if before and before.open:
-        if before.wanted or (before.automatic and before.waiting):
+    if before and before.is_open:
+        if before.wanted or (before.automatic and before.is_waiting):
             return plan
-        return replace(plan, actions=(ReplaceJob(before, before.but(wanted=True)), *plan.actions))
+        return replace(plan, actions=(ReplaceJob(before, before.revise(wanted=True)), *plan.actions))
     names = joined[0].after.instance + (f" and {len(joined) - 1} more" if joined[1:] else "")
     drilled = " after a drill" if all(move.before.drill for move in joined) else ""
     changes = fresh(cluster, f"{names} in service{drilled}") | {"manager": before.avoided if before else ""}
-    after = before.but(**changes) if before else Job(task=AgentTask.REBALANCE, **changes)
+    after = before.revise(**changes) if before else Job(task=AgentTask.REBALANCE, **changes)
     return replace(plan, actions=(ReplaceJob(before, after), *plan.actions, Send(after)))
 
 
@@ -41,7 +41,7 @@ def fresh(cluster: Cluster, reason: str) -> dict[str, Any]:
     """How an automatic rebalance begins; the agent itself waits until joins have settled."""
     wanted = Rebalance(settle=cluster.settings.settle, cooldown=cluster.settings.cooldown)
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=wanted)
-    begun = {"since": cluster.now, "due": cluster.now, "stage": Stage.OPEN, "reason": reason}
+    begun = {"since": cluster.now, "due": cluster.now, "stage": JobStage.OPEN, "reason": reason}
     unsent = {"command": "", "manager": "", "attempts": 0, "automatic": True, "wanted": False}
     return begun | unsent | {"arguments": encode_arguments(arguments)}
 

@@ -30,7 +30,7 @@ def on_drill(event: InstanceEvent, cluster: Cluster) -> Plan:
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}")
     if _ends(event) and node.drill and node.state is NodeState.EVACUATED:
-        after = node.but(due=cluster.now, back=event.time)
+        after = node.revise(due=cluster.now, back=event.time)
         return Plan(
             "a drill: the instance would have ended, its node is given back", (ReplaceRecord(node, after),)
         )
@@ -42,7 +42,7 @@ def on_drill(event: InstanceEvent, cluster: Cluster) -> Plan:
     deadline = evacuate.budget(event.time, seconds, cluster.now)
     reason = f"a drill: {max(deadline - cluster.now, 0):.0f} s to empty it, then it is given back"
     disruption = evacuate.Disruption(
-        event.time, deadline, reason, deadline + cluster.timeouts.rehearsal, drill=True
+        event.time, deadline, reason, deadline + cluster.timeouts.drill_s, drill=True
     )
     return evacuate.answered(node, cluster, disruption, Measure(Metric.DRILLS, instance=node.instance))
 
@@ -59,10 +59,10 @@ def _notice(event: InstanceEvent, cluster: Cluster) -> float | None:
         case SpotInterruptionWarning():
             return evacuate.lead(event.ending, cluster.timeouts)
         case FleetInstanceChanged():
-            return cluster.timeouts.notice if event.change is Change.TERMINATION_NOTIFIED else None
+            return cluster.timeouts.notice_s if event.change is Change.TERMINATION_NOTIFIED else None
         case InstanceStateChanged():
-            return cluster.timeouts.shutdown if event.state in GOING else None
+            return cluster.timeouts.shutdown_s if event.state in GOING else None
         case RebalanceRecommended() | TerminateLifecycleAction() | ChangeScheduled():
-            return cluster.timeouts.gentle
+            return cluster.timeouts.evacuation_s
         case _:
             return None

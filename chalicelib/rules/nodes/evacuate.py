@@ -88,17 +88,17 @@ def on_rebalance_recommended(event: RebalanceRecommended, cluster: Cluster) -> P
         return Plan("a rebalance recommendation: this cluster ignores them")
     if node.state is not NodeState.IN_SERVICE or event.time < max(node.launched, node.hinted):
         return Plan(f"a rebalance recommendation: already {node.state}", measures=(_twice(node),))
-    if event.time + cluster.timeouts.hint <= cluster.now:
+    if event.time + cluster.timeouts.recommendation_s <= cluster.now:
         return Plan("a rebalance recommendation of long ago: nothing followed", measures=(_twice(node),))
-    if node.hinted and event.time < node.hinted + cluster.timeouts.hint:
+    if node.hinted and event.time < node.hinted + cluster.timeouts.recommendation_s:
         return Plan("a rebalance recommendation soon after the last one", measures=(_twice(node),))
     counted = Measure(Metric.RECOMMENDATIONS, instance=node.instance)
     if wanted is Recommendations.NOTE:
-        noted = node.but(hinted=event.time)
+        noted = node.revise(hinted=event.time)
         return Plan("a rebalance recommendation: noted", (ReplaceRecord(node, noted),), (counted,))
-    back = event.time + cluster.timeouts.hint
+    back = event.time + cluster.timeouts.recommendation_s
     reason = "EC2 recommends to leave it: evacuated for a while"
-    disruption = Disruption(event.time, cluster.now + cluster.timeouts.gentle, reason, back)
+    disruption = Disruption(event.time, cluster.now + cluster.timeouts.evacuation_s, reason, back)
     after = begun(node, cluster.now, disruption, hinted=event.time)
     return Plan(reason, (ReplaceRecord(node, after), Dispatch(node.instance)), (counted,))
 
@@ -119,7 +119,7 @@ def answered(node: Node, cluster: Cluster, disruption: Disruption, *counted: Mea
     Recorded but not sent means that the first handler is still at it, or died.
     """
     after = threatened(node, cluster.now, disruption)
-    actions: tuple[Action, ...] = (Dispatch(node.instance),) if (after or node).unsent else ()
+    actions: tuple[Action, ...] = (Dispatch(node.instance),) if (after or node).is_unsent else ()
     if after is None:
         return Plan(f"already {node.state}", actions, (_twice(node),))
     return Plan(disruption.reason, (ReplaceRecord(node, after), *actions), counted)
@@ -135,7 +135,7 @@ def threatened(node: Node, now: float, disruption: Disruption) -> Node | None:
         return begun(node, now, disruption)
     final = _final(node, disruption)
     if node.state is NodeState.EVACUATED and final:
-        return node.but(due=None, reason=disruption.reason, **final)
+        return node.revise(due=None, reason=disruption.reason, **final)
     if node.state is not NodeState.EVACUATING:
         return None
     fresh = {
@@ -145,11 +145,11 @@ def threatened(node: Node, now: float, disruption: Disruption) -> Node | None:
         "attempts": 0,
         "reason": disruption.reason,
     }
-    if (node.given_up or node.deadline <= now) and disruption.since > node.since + EARLIER:
-        return node.but(since=disruption.since, **fresh, **final)
+    if (node.is_given_up or node.deadline <= now) and disruption.since > node.since + EARLIER:
+        return node.revise(since=disruption.since, **fresh, **final)
     if disruption.deadline < node.deadline - EARLIER:
-        return node.but(**fresh, **final)
-    return node.but(**final) if final else None
+        return node.revise(**fresh, **final)
+    return node.revise(**final) if final else None
 
 
 def _final(node: Node, disruption: Disruption) -> dict[str, Any]:
@@ -162,12 +162,12 @@ def _final(node: Node, disruption: Disruption) -> dict[str, Any]:
 
 def lead(ending: Ending, timeouts: Timeouts) -> float:
     """Seconds between a warning and the end: none for hibernation, which begins at once."""
-    return 0.0 if ending is Ending.HIBERNATE else timeouts.notice
+    return 0.0 if ending is Ending.HIBERNATE else timeouts.notice_s
 
 
 def begun(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0) -> Node:
     """The node as it is when its evacuation begins; due at once."""
-    return node.to(
+    return node.enter(
         NodeState.EVACUATING,
         since=disruption.since,
         deadline=disruption.deadline,
@@ -184,7 +184,7 @@ def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now
     """The node after an evacuate command: evacuated if the agent says that it is empty, else open again."""
     if report is None or report.fate not in DONE:
         return retry.after_failure(node, report, event, now)
-    return node.to(
+    return node.enter(
         NodeState.EVACUATED,
         since=event.time,
         reason=f"{report.fate.value}: {report.detail}" if report.detail else report.fate.value,

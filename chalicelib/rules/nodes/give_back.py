@@ -24,11 +24,11 @@ def on_give_back_ordered(event: GiveBackOrdered, cluster: Cluster) -> Plan:
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
     if node.state is NodeState.RETURNING:
-        return Plan("already returning", (Dispatch(node.instance),) if node.unsent else ())
+        return Plan("already returning", (Dispatch(node.instance),) if node.is_unsent else ())
     if why := _kept(node, cluster):
         return Plan(f"{node.instance} is not given back: {why}", refused=True)
     reason = "given back by hand"
-    after = node.to(NodeState.RETURNING, since=event.time, due=cluster.now, reason=reason)
+    after = node.enter(NodeState.RETURNING, since=event.time, due=cluster.now, reason=reason)
     return Plan(reason, (ReplaceRecord(node, after), Dispatch(node.instance)))
 
 
@@ -50,10 +50,10 @@ def returned(node: Node, report: NodeReport | None, event: CommandFinished, now:
     An evacuated manager was demoted: activating makes it what it is tagged to be.
     """
     if report is not None and report.fate is Fate.ABSENT:
-        return node.to(NodeState.JOINING, since=event.time, due=now, reason="the swarm has no such node")
+        return node.enter(NodeState.JOINING, since=event.time, due=now, reason="the swarm has no such node")
     if report is None or report.fate is not Fate.ACTIVE:
         return retry.after_failure(node, report, event, now)
     if node.role is Role.MANAGER:
         reason = "given back, to be promoted again"
-        return node.to(NodeState.ACTIVATING, since=event.time, due=now, reason=reason)
-    return node.to(NodeState.IN_SERVICE, since=event.time, reason="given back", fate=report.fate.value)
+        return node.enter(NodeState.ACTIVATING, since=event.time, due=now, reason=reason)
+    return node.enter(NodeState.IN_SERVICE, since=event.time, reason="given back", fate=report.fate.value)

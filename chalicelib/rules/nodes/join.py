@@ -19,7 +19,7 @@ def joined(node: Node, report: NodeReport | None, event: CommandFinished, now: f
     if report is None or report.fate is not Fate.JOINED:
         return retry.after_failure(node, report, event, now)
     found = report.node or node.node
-    return node.to(NodeState.ACTIVATING, since=event.time, due=now, reason="joined, drained", node=found)
+    return node.enter(NodeState.ACTIVATING, since=event.time, due=now, reason="joined, drained", node=found)
 
 
 def activated(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
@@ -31,11 +31,11 @@ def activated(node: Node, report: NodeReport | None, event: CommandFinished, now
     """
     if report is not None and report.fate is Fate.ABSENT:
         reason = f"{report.detail}: it joins anew"
-        due = now + retry.pause(1, node.instance)
-        return node.to(NodeState.JOINING, since=event.time, due=due, reason=reason)
+        due = now + retry.back_off(1, node.instance)
+        return node.enter(NodeState.JOINING, since=event.time, due=due, reason=reason)
     if report is None or report.fate is not Fate.ACTIVE:
         return retry.after_failure(node, report, event, now)
-    return node.to(
+    return node.enter(
         NodeState.IN_SERVICE,
         since=event.time,
         reason="activated",

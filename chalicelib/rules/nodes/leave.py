@@ -39,11 +39,11 @@ def changed(node: Node, state: InstanceState, time: float, cluster: Cluster) -> 
         after = started(node, time, cluster.now)
     else:
         after = following(node, state, time, cluster)
-    if after is None and state in OVER and node.state is NodeState.LEAVING and node.given_up:
+    if after is None and state in OVER and node.state is NodeState.LEAVING and node.is_given_up:
         # It lived when its node was to be removed: its cluster tag was gone, or EC2's listing was wrong.
-        after = node.but(attempts=0, due=cluster.now, reason=f"the instance is {state} now: removed again")
+        after = node.revise(attempts=0, due=cluster.now, reason=f"the instance is {state} now: removed again")
     if after is None:
-        actions = (Dispatch(node.instance),) if node.unsent else ()
+        actions = (Dispatch(node.instance),) if node.is_unsent else ()
         return Plan(f"the instance is {state}, the node is {node.state}: nothing to begin", actions)
     return Plan(after.reason, (ReplaceRecord(node, after), Dispatch(node.instance)))
 
@@ -56,7 +56,7 @@ def started(node: Node, time: float, now: float) -> Node | None:
     if not (ended or stopped) or time <= node.since + RESOLUTION:
         return None
     reason = "the instance was started again"
-    return node.to(NodeState.JOINING, since=time, launched=time, due=now, reason=reason)
+    return node.enter(NodeState.JOINING, since=time, launched=time, due=now, reason=reason)
 
 
 def following(node: Node, state: InstanceState | None, time: float, cluster: Cluster) -> Node | None:
@@ -65,11 +65,11 @@ def following(node: Node, state: InstanceState | None, time: float, cluster: Clu
         reason = f"the instance is {state} without a warning"
         # What goes on already is hurried by it at most.
         since = time if node.state in STANDING else node.since
-        disruption = evacuate.Disruption(since, time + cluster.timeouts.shutdown, reason, announced=True)
+        disruption = evacuate.Disruption(since, time + cluster.timeouts.shutdown_s, reason, announced=True)
         return evacuate.threatened(node, cluster.now, disruption)
     if (state in OVER or state is None) and node.state not in (NodeState.LEAVING, NodeState.GONE):
         reason = f"the instance is {state}" if state else "EC2 no longer lists the instance"
-        return node.to(NodeState.LEAVING, since=time, due=cluster.now, reason=reason)
+        return node.enter(NodeState.LEAVING, since=time, due=cluster.now, reason=reason)
     return None
 
 
@@ -77,7 +77,7 @@ def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now
     """The node after a leave command: gone if the swarm no longer lists it, else open again."""
     if report is None or report.fate not in REMOVED:
         return retry.after_failure(node, report, event, now)
-    return node.to(
+    return node.enter(
         NodeState.GONE,
         since=event.time,
         reason=report.detail or "removed from the swarm",

@@ -55,12 +55,12 @@ def unheard(node: Node, seen: tuple[LifecycleAction, ...], time: float, cluster:
 def _held(node: Node, hook: LifecycleAction, time: float, cluster: Cluster) -> Node:
     """The node once its group waits with this action: what the group ends is emptied first."""
     after = None
-    tried = not hook.token and node.exhausted  # seen again, as another action still holds the instance
+    tried = not hook.token and node.is_exhausted  # seen again, as another action still holds the instance
     if hook.transition is Transition.TERMINATING and not tried:
-        until = evacuate.budget(time, cluster.timeouts.gentle, cluster.now)
+        until = evacuate.budget(time, cluster.timeouts.evacuation_s, cluster.now)
         disruption = evacuate.Disruption(time, until, f"{hook.group} ends the instance")
         after = evacuate.threatened(node, cluster.now, disruption)
-    return replace(after or node.but(), hooks=(*node.hooks, hook))
+    return replace(after or node.revise(), hooks=(*node.hooks, hook))
 
 
 def ended(node: Node) -> tuple[tuple[LifecycleAction, LifecycleResult], ...]:
@@ -73,7 +73,7 @@ def completion(node: Node, cluster: Cluster) -> Complete:
     """Complete what has ended and take it off the record, which is due again when its own work is."""
     results = ended(node)
     done = [hook for hook, _ in results]
-    after = node.but(
+    after = node.revise(
         hooks=tuple(hook for hook in node.hooks if hook not in done), due=resting_due(node, cluster)
     )
     return Complete(results, ReplaceRecord(node, after), node.instance)
@@ -94,7 +94,7 @@ def heartbeat(node: Node, cluster: Cluster) -> Heartbeat | None:
     late = tuple(hook for hook in node.hooks if now - max(hook.heartbeat, hook.opened) >= EVERY)
     if not late or (ended(node) and not cluster.settings.paused):
         return None
-    after = node.but(
+    after = node.revise(
         hooks=tuple(replace(hook, heartbeat=now) if hook in late else hook for hook in node.hooks)
     )
     return Heartbeat(late, ReplaceRecord(node, after))
@@ -103,11 +103,11 @@ def heartbeat(node: Node, cluster: Cluster) -> Heartbeat | None:
 def _result(node: Node, hook: LifecycleAction) -> LifecycleResult | None:
     """CONTINUE or ABANDON once the phase that the hook holds is over; None before."""
     if hook.transition is Transition.LAUNCHING:
-        if node.state in EMPTIED or node.exhausted:
+        if node.state in EMPTIED or node.is_exhausted:
             return LifecycleResult.ABANDON
         return LifecycleResult.CONTINUE if node.state is NodeState.IN_SERVICE else None
     # A node that stands has outlived the end that it was held for.
-    over = node.state in EMPTIED or node.state in STANDING or node.exhausted
+    over = node.state in EMPTIED or node.state in STANDING or node.is_exhausted
     return LifecycleResult.CONTINUE if over else None
 
 
@@ -147,4 +147,4 @@ def _again(node: Node) -> Plan:
 
 
 def _sending(node: Node) -> tuple[Dispatch, ...]:
-    return (Dispatch(node.instance),) if node.unsent and node.due is not None else ()
+    return (Dispatch(node.instance),) if node.is_unsent and node.due is not None else ()

@@ -13,7 +13,7 @@ from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules.nodes import evacuate
 from chalicelib.state.lifecycle import NodeState
-from chalicelib.state.scheduled_change import Notice
+from chalicelib.state.scheduled_change import ScheduledChange
 
 if TYPE_CHECKING:
     from chalicelib.events import ChangeScheduled
@@ -30,13 +30,13 @@ def on_change_scheduled(event: ChangeScheduled, cluster: Cluster) -> Plan:
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}")
     code = event.code or "a scheduled change"
-    notice = Notice(event.time, event.closed, event.start, event.end, code, event.arn)
+    notice = ScheduledChange(event.time, event.closed, event.start, event.end, code, event.arn)
     known = next((one for one in node.notices if one.arn == notice.arn), None)
     if known and notice <= known:
-        sending = (Dispatch(node.instance),) if node.unsent else ()
+        sending = (Dispatch(node.instance),) if node.is_unsent else ()
         return Plan(f"{code}: known", sending, (Measure(Metric.DUPLICATES, instance=node.instance),))
     noted = replace(_answered(node, known, notice, cluster), notices=_kept(node, notice, cluster))
-    sending = (Dispatch(node.instance),) if noted.unsent else ()
+    sending = (Dispatch(node.instance),) if noted.is_unsent else ()
     return Plan(f"{code}: {_told(notice, node, cluster)}", (ReplaceRecord(node, noted), *sending))
 
 
@@ -50,56 +50,58 @@ def begun(node: Node, cluster: Cluster) -> Node | None:
     if node.state is not NodeState.IN_SERVICE:
         return None
     near = _near(node.notices, node, cluster)
-    return evacuate.begun(node, cluster.now, _threat(cluster.now, near, cluster)) if near else node.but()
+    return evacuate.begun(node, cluster.now, _threat(cluster.now, near, cluster)) if near else node.revise()
 
 
 def held(node: Node, cluster: Cluster) -> Node | None:
     """An evacuated node that would be given back now, but for a change that is near; None without one."""
     near = _near(node.notices, node, cluster)
     back = max((one.until(cluster.timeouts) for one in near), default=None)
-    return node.but(due=back, back=back, drill=False, reason=near[0].code) if back else None
+    return node.revise(due=back, back=back, drill=False, reason=near[0].code) if back else None
 
 
-def _answered(node: Node, known: Notice | None, notice: Notice, cluster: Cluster) -> Node:
+def _answered(node: Node, known: ScheduledChange | None, notice: ScheduledChange, cluster: Cluster) -> Node:
     """The node once the notice is known: evacuated, given back if it was out for this change, or as it is."""
     if near := _near((notice,), node, cluster):
-        return evacuate.threatened(node, cluster.now, _threat(notice.told, near, cluster)) or node.but()
+        return evacuate.threatened(node, cluster.now, _threat(notice.told, near, cluster)) or node.revise()
     if known and node.state in EMPTYING and node.back == known.until(cluster.timeouts):
         now = cluster.now
-        return node.but(back=now, due=now if node.state is NodeState.EVACUATED else node.due)
-    return node.but()
+        return node.revise(back=now, due=now if node.state is NodeState.EVACUATED else node.due)
+    return node.revise()
 
 
-def _threat(since: float, near: tuple[Notice, ...], cluster: Cluster) -> evacuate.Disruption:
+def _threat(since: float, near: tuple[ScheduledChange, ...], cluster: Cluster) -> evacuate.Disruption:
     """The changes as a disruption. They are known long ahead, so the work does not last until their start."""
-    latest = cluster.now + cluster.timeouts.gentle
+    latest = cluster.now + cluster.timeouts.evacuation_s
     start, code = near[0].start, near[0].code
     deadline = min(start, latest) if start > cluster.now else latest
     back = max(one.until(cluster.timeouts) for one in near)
     return evacuate.Disruption(since, deadline, code, max(back, latest))
 
 
-def _near(notices: tuple[Notice, ...], node: Node, cluster: Cluster) -> tuple[Notice, ...]:
+def _near(notices: tuple[ScheduledChange, ...], node: Node, cluster: Cluster) -> tuple[ScheduledChange, ...]:
     """Those for which the node has to be empty now, the next first."""
     pending = _pending(notices, node, cluster)
     near = (one for one in pending if one.begin(cluster.timeouts) <= cluster.now)
     return tuple(sorted(near, key=lambda one: one.start))
 
 
-def _pending(notices: tuple[Notice, ...], node: Node, cluster: Cluster) -> tuple[Notice, ...]:
+def _pending(
+    notices: tuple[ScheduledChange, ...], node: Node, cluster: Cluster
+) -> tuple[ScheduledChange, ...]:
     """Those that are not over. An instance that was started since is on another host."""
     known = (one for one in notices if not one.closed and one.told >= node.launched)
     return tuple(one for one in known if cluster.now < one.until(cluster.timeouts))
 
 
-def _kept(node: Node, notice: Notice, cluster: Cluster) -> tuple[Notice, ...]:
+def _kept(node: Node, notice: ScheduledChange, cluster: Cluster) -> tuple[ScheduledChange, ...]:
     others = (one for one in node.notices if one.arn != notice.arn)
     last = cluster.now - KEPT
     kept = (one for one in others if max(one.told, one.until(cluster.timeouts)) > last)
     return (*kept, notice)
 
 
-def _told(notice: Notice, node: Node, cluster: Cluster) -> str:
+def _told(notice: ScheduledChange, node: Node, cluster: Cluster) -> str:
     if not _pending((notice,), node, cluster):
         return "over, or called off"
     return "the evacuation is planned" if notice.begin(cluster.timeouts) > cluster.now else "it is near"

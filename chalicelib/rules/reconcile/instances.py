@@ -100,7 +100,7 @@ def _after(node: Node, discovered: DiscoveredInstance | None, time: float, clust
         return None
     shown = {"role": discovered.role, "address": discovered.address, "launched": discovered.launched}
     same = all(getattr(node, name) == value for name, value in shown.items())
-    return None if same else node.but(**shown)
+    return None if same else node.revise(**shown)
 
 
 def _why_back(node: Node, discovered: DiscoveredInstance, time: float) -> str:
@@ -121,4 +121,4 @@ def _back(node: Node, discovered: DiscoveredInstance, reason: str, now: float) -
     launched = discovered.launched
     # Without a node id: in a join, one means that the managers do not list it, and that the host must leave.
     now_at = {"role": discovered.role, "address": discovered.address, "launched": launched, "node": ""}
-    return node.to(NodeState.JOINING, since=launched, due=now, reason=reason, **now_at)
+    return node.enter(NodeState.JOINING, since=launched, due=now, reason=reason, **now_at)

@@ -39,16 +39,16 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     changes = [action for node in overdue for action in _changes(node, cluster)]
     changes += _heartbeats(cluster)
     changes += (*ordered, *swarm.begun(cluster))
-    messages = _stuck([node for node in overdue if node.unsent], cluster)
+    messages = _stuck([node for node in overdue if node.is_unsent], cluster)
     messages += _unsettled(cluster)
     messages += _uncompleted(overdue, cluster)
     messages += [Notify(incident) for incident in cluster.unnotified[:MESSAGES]]
-    work = [node for node in overdue if node.unsent or node.command]
+    work = [node for node in overdue if node.is_unsent or node.command]
     if not work and not changes and not messages:
         return Plan("nothing is overdue")
     out = sorted({(node.command, node.manager, node.task) for node in overdue if node.command and node.task})
-    unsent = sum(node.unsent for node in overdue)
-    opened = any(isinstance(change, ReplaceRecord) and change.after.unsent for change in changes)
+    unsent = sum(node.is_unsent for node in overdue)
+    opened = any(isinstance(change, ReplaceRecord) and change.after.is_unsent for change in changes)
     sending: list[Action] = [Dispatch(seconds=0)] if unsent or opened else []
     reason = f"{len(work)} overdue: {unsent} to send, {len(out)} commands to ask for"
     steps = len(changes) + len(messages)
@@ -81,7 +81,7 @@ def _planned(node: Node, cluster: Cluster) -> Node | None:
         if held := scheduled_change.held(node, cluster):
             return held
         reason = "the drill is over" if node.drill else "nothing followed"
-        return node.to(NodeState.RETURNING, since=cluster.now, due=cluster.now, reason=reason)
+        return node.enter(NodeState.RETURNING, since=cluster.now, due=cluster.now, reason=reason)
     return scheduled_change.begun(node, cluster)
 
 
@@ -104,7 +104,7 @@ def _stuck(waiting: list[Node], cluster: Cluster) -> list[Action]:
 def _unsettled(cluster: Cluster) -> list[Action]:
     """Instances that have tried to join for some minutes, in a cluster whose managers all try themselves."""
     joining = [node for node in cluster.nodes if node.state is NodeState.JOINING]
-    waiting = [node for node in joining if node.attempts >= retry.SPARED]
+    waiting = [node for node in joining if node.attempts >= retry.MAX_ATTEMPTS_WITHOUT_SWARM]
     if not waiting or set(cluster.managers) - {node.instance for node in joining}:
         return []
     manager = cluster.managers[0] if cluster.managers else "the one you tag swarmkeeper:role=manager"
@@ -169,12 +169,12 @@ def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
     if not moves:
         ordered = jobs.still_running(event, cluster)
         return Plan(f"{event.command} runs" + ("" if ordered else ", but nothing waits for it"), ordered)
-    resent = sum(move.after.unsent for move in moves)
+    resent = sum(move.after.is_unsent for move in moves)
     reason = f"{event.command} still runs: {resent} of {len(moves)} nodes are sent again, the others wait"
     return Plan(reason, moves + ((Dispatch(seconds=0),) if resent else ()))
 
 
 def _after(node: Node, cluster: Cluster, *, elsewhere: bool) -> Node:
-    if node.task is AgentTask.EVACUATE and elsewhere and node.attempts < retry.AT_ONCE:
-        return node.reopened(due=cluster.now, reason="no result yet: sent through another manager")
-    return node.but(due=cluster.now + cluster.timeouts.patience)
+    if node.task is AgentTask.EVACUATE and elsewhere and node.attempts < retry.IMMEDIATE_ATTEMPTS:
+        return node.reopen(due=cluster.now, reason="no result yet: sent through another manager")
+    return node.revise(due=cluster.now + cluster.timeouts.answer_s)

@@ -12,7 +12,7 @@ from chalicelib.protocol.messages import AgentTask, Arguments, Target
 from chalicelib.rules.cluster import jobs
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import Role
-from chalicelib.state.job import Job, Stage
+from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 
@@ -32,14 +32,14 @@ NAMED = 5  # nodes in a reason
 def begun(cluster: Cluster) -> tuple[Action, ...]:
     """What the tick does to have a manager look at its swarm, one look at a time."""
     before = cluster.job(AgentTask.INSPECT)
-    if (before and before.open) or not _due(before, cluster):
+    if (before and before.is_open) or not _due(before, cluster):
         return ()
     look = decode_arguments(before.arguments).inspection + 1 if before else 1
     given: dict[str, Any] = {"arguments": encode_arguments(Arguments(inspection=look)), "automatic": True}
-    opened = {"since": cluster.now, "due": cluster.now, "stage": Stage.OPEN, "reason": "a look is due"}
+    opened = {"since": cluster.now, "due": cluster.now, "stage": JobStage.OPEN, "reason": "a look is due"}
     unsent = {"command": "", "attempts": 0}  # the manager stays: each look asks another one
     changes = given | opened | unsent
-    after = before.but(**changes) if before else Job(task=AgentTask.INSPECT, **changes)
+    after = before.revise(**changes) if before else Job(task=AgentTask.INSPECT, **changes)
     return (ReplaceJob(before, after), Send(after))
 
 
@@ -48,7 +48,7 @@ def _due(before: Job | None, cluster: Cluster) -> bool:
 
     The clusters look one after the other in a period, also after a time in which none could.
     """
-    period, now = cluster.timeouts.look, cluster.now
+    period, now = cluster.timeouts.inspection_period_s, cluster.now
     if not period or not cluster.managers or cluster.settings.paused:
         return False
     last = before.since if before else now - TICK
@@ -58,8 +58,8 @@ def _due(before: Job | None, cluster: Cluster) -> bool:
 
 
 def _turn(time: float, cluster: Cluster) -> int:
-    offset = crc32(cluster.name.encode()) % cluster.timeouts.look
-    return int((time + offset) // cluster.timeouts.look)
+    offset = crc32(cluster.name.encode()) % cluster.timeouts.inspection_period_s
+    return int((time + offset) // cluster.timeouts.inspection_period_s)
 
 
 def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
@@ -113,7 +113,7 @@ def _lasting(listing: Listing, job: Job) -> list[Target]:
 def _missed(node: Node, event: CommandFinished, cluster: Cluster) -> Node:
     """With its node id: in a join that tells the host that its managers do not list it, and it leaves."""
     reason = f"the swarm lists no node {node.node}: it joins anew"
-    return node.to(NodeState.JOINING, since=event.time, due=cluster.now, reason=reason)
+    return node.enter(NodeState.JOINING, since=event.time, due=cluster.now, reason=reason)
 
 
 def _down(one: Target, node: Node | None, event: CommandFinished, cluster: Cluster) -> Action | None:
@@ -125,17 +125,17 @@ def _down(one: Target, node: Node | None, event: CommandFinished, cluster: Clust
     phase = {"since": event.time, "due": cluster.now}
     if node is None or node.state is NodeState.GONE:
         known = node or _unknown(one, cluster)
-        after = known.to(NodeState.LEAVING, node=one.node, reason="its dead node is still listed", **phase)
+        after = known.enter(NodeState.LEAVING, node=one.node, reason="its dead node is still listed", **phase)
         after = replace(after, address=known.address or one.address)
-        return ReplaceRecord(node, after) if node else Register((replace(after, version=1),), at_home=False)
+        return ReplaceRecord(node, after) if node else Register((replace(after, version=1),), owned=False)
     if node.state in (NodeState.IN_SERVICE, NodeState.RETURNING) and not node.command:
         reason = f"node {one.node} stays down, and the instance runs: it joins again"
-        return ReplaceRecord(node, node.to(NodeState.JOINING, node="", reason=reason, **phase))
-    if node.state is NodeState.LEAVING and node.given_up:
+        return ReplaceRecord(node, node.enter(NodeState.JOINING, node="", reason=reason, **phase))
+    if node.state is NodeState.LEAVING and node.is_given_up:
         return ReplaceRecord(
-            node, node.but(attempts=0, due=cluster.now, reason="its dead node is still listed")
+            node, node.revise(attempts=0, due=cluster.now, reason="its dead node is still listed")
         )
-    if node.state in (NodeState.JOINING, NodeState.ACTIVATING) and not node.given_up:
+    if node.state in (NodeState.JOINING, NodeState.ACTIVATING) and not node.is_given_up:
         return Notify(_lifeless(one, node, cluster))
     return None
 

@@ -13,9 +13,9 @@ from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.cluster import Breaker, Discovery, Host
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import LifecycleAction, Role, Transition
-from chalicelib.state.job import Job, Stage
+from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
-from chalicelib.state.scheduled_change import Notice
+from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import ClusterSettings, Recommendations
 from tests.unit.chalicelib.conftest import TABLE
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, WORKER_2, a_node, instance
@@ -54,8 +54,8 @@ FULL = a_node(
     drill=True,
     hinted=START - 5,
     notices=(
-        Notice(START, False, START + 99, code="REBOOT"),
-        Notice(START - 0.5, True, START, START + 9, arn="a"),
+        ScheduledChange(START, False, START + 99, code="REBOOT"),
+        ScheduledChange(START - 0.5, True, START, START + 9, arn="a"),
     ),
 )
 
@@ -89,7 +89,7 @@ def test_enrolling_again_changes_nothing(store: Store) -> None:
 
 def test_a_record_of_what_is_at_home_elsewhere_leaves_it_there(store: Store) -> None:
     store.register([a_node(cluster="green", instance=WORKER)])
-    store.register([a_node()], at_home=False)
+    store.register([a_node()], owned=False)
     assert store.owner_cluster(WORKER) == "green"
     assert store.node("blue", WORKER) == a_node()
 
@@ -106,7 +106,7 @@ def test_a_whole_cluster_is_enrolled_and_listed_without_its_other_items(store: S
 
 def test_a_move_replaces_the_record_that_was_read(store: Store) -> None:
     store.register([a_node()])
-    after = a_node().to(NodeState.LEAVING, since=START, reason="ended", due=START)
+    after = a_node().enter(NodeState.LEAVING, since=START, reason="ended", due=START)
     assert store.replace_record(a_node(), after)
     assert store.node("blue", WORKER) == after
 
@@ -131,7 +131,7 @@ def test_open_work_is_what_has_a_due_time_in_its_order(store: Store) -> None:
 
 def test_closed_work_is_no_longer_open(store: Store) -> None:
     store.register([FULL])
-    store.replace_record(FULL, FULL.to(NodeState.EVACUATED, since=START, reason="safe"))
+    store.replace_record(FULL, FULL.enter(NodeState.EVACUATED, since=START, reason="safe"))
     assert store.open("blue", START + 1e6) == ()
 
 
@@ -272,9 +272,9 @@ def test_an_errand_is_begun_by_one_and_replaced_only_as_it_was_read(store: Store
     assert store.replace_job("blue", None, first)
     assert not store.replace_job("blue", None, other)
     assert store.replace_job("green", None, other)
-    done = first.but(stage=Stage.DONE, due=None, command="c-1", manager="i-1", attempts=1, result="{}")
+    done = first.revise(stage=JobStage.DONE, due=None, command="c-1", manager="i-1", attempts=1, result="{}")
     assert store.replace_job("blue", first, done)
-    assert not store.replace_job("blue", first, first.but(reason="too late"))
+    assert not store.replace_job("blue", first, first.revise(reason="too late"))
     assert store.jobs("blue") == (done,)
 
 

@@ -127,9 +127,9 @@ def test_lambda_answers_a_bad_call_without_a_traceback_and_a_failure_of_ours_wit
 
 DRY: list[tuple[str, dict[str, Any], list[str]]] = [
     ("evacuate", NODE, ["ReplaceRecord", "Dispatch"]),
-    ("pause", BLUE, ["SetConduct"]),
+    ("pause", BLUE, ["UpdateSettings"]),
     ("resume", BLUE, []),
-    ("configure", {**BLUE, "recommendations": "evacuate", "rebalance": False}, ["SetConduct"]),
+    ("configure", {**BLUE, "recommendations": "evacuate", "rebalance": False}, ["UpdateSettings"]),
     ("redrive", BLUE, []),
     ("init", {**BLUE, "instance": MANAGERS[0]}, ["ReplaceJob", "Send"]),
     ("rotate_tokens", BLUE, ["ReplaceJob", "Send"]),
@@ -233,7 +233,7 @@ def test_status_passes_over_a_result_that_another_version_recorded() -> None:
     call("rotate_tokens", BLUE, lab.world())
     done = lab.store.jobs("blue")[0]
     lab.store.replace_job(
-        "blue", done, done.but(result='{"task":"rotate-tokens","ok":true,"nodes":[{"x":1}]}')
+        "blue", done, done.revise(result='{"task":"rotate-tokens","ok":true,"nodes":[{"x":1}]}')
     )
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert (shown["state"], "result" in shown) == ("done", False)

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.actions import Code, Dispatch
 from chalicelib.delivery.dispatcher import dispatch
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.rules.retry import pause
+from chalicelib.rules.retry import back_off
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.dispatching import open_work, out, sent_to, three_managers
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, WORKER_2, Lab, a_node, instance
@@ -49,7 +49,7 @@ def test_a_node_that_moved_on_while_it_was_sent_keeps_its_new_state(lab: Lab) ->
         node = lab.node()
         if node.state is NodeState.EVACUATING:
             lab.store.replace_record(
-                node, node.to(NodeState.LEAVING, since=START, reason="ended", due=START + 99)
+                node, node.enter(NodeState.LEAVING, since=START, reason="ended", due=START + 99)
             )
 
     lab.hosts.pause = terminated
@@ -62,7 +62,7 @@ def test_a_burst_of_hundreds_is_a_few_commands(lab: Lab) -> None:
     open_work(lab, *names)
     dispatch("blue", Dispatch(names[0]), lab.world())
     assert [len(sent.arguments.targets) for sent in lab.hosts.sent] == [100, 100, 50]
-    assert not any(node.unsent for node in lab.store.nodes("blue"))
+    assert not any(node.is_unsent for node in lab.store.nodes("blue"))
 
 
 def test_the_more_commands_are_out_the_longer_more_is_gathered_for_the_next(lab: Lab) -> None:
@@ -115,7 +115,7 @@ def test_an_instance_that_is_not_reached_yet_is_tried_later_and_keeps_no_other_w
     node = lab.node()
     assert (node.attempts, node.due, node.reason) == (
         1,
-        START + pause(1, WORKER),
+        START + back_off(1, WORKER),
         "Run Command cannot reach it yet",
     )
     assert lab.store.breakers == {}
@@ -126,4 +126,4 @@ def test_joins_that_are_throttled_stay_open(lab: Lab) -> None:
     lab.hosts.throttled = 1
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     assert (outcome.code, outcome.detail.partition(":")[0]) == (Code.LEFT_OPEN, "join is not sent, nodes")
-    assert (lab.node().unsent, lab.node().attempts) == (True, 0)
+    assert (lab.node().is_unsent, lab.node().attempts) == (True, 0)

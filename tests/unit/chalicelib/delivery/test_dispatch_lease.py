@@ -20,7 +20,7 @@ def lab() -> Lab:
 def test_the_first_handler_without_the_lease_stands_by_until_its_node_was_sent(lab: Lab) -> None:
     open_work(lab, WORKER)
     lab.store.acquire("blue", "another", START, LEASE)
-    dispatched = lab.node().sent("c", M1, due=START + 30)
+    dispatched = lab.node().mark_sent("c", M1, due=START + 30)
     sleep = lab.clock.sleep
 
     def meanwhile(seconds: float) -> None:

@@ -91,7 +91,7 @@ def test_when_all_fail_to_the_end_the_work_stays_open_and_the_outcome_says_so(la
         "evacuate is not sent, nodes: 1, the tick tries again: Run Command cannot reach"
     )
     assert lab.clock.time - START <= 41
-    assert lab.node().unsent
+    assert lab.node().is_unsent
     assert lab.store.leases == {}
     assert all(lab.store.breaker("blue", manager).open_until > lab.clock.time for manager in MANAGERS)
 
@@ -109,7 +109,7 @@ def test_the_tick_gives_a_cluster_without_a_working_manager_one_try(lab: Lab) ->
 def test_a_doomed_manager_is_not_asked_to_evacuate_itself(lab: Lab) -> None:
     manager = lab.node(M1)
     lab.store.replace_record(
-        manager, manager.to(NodeState.EVACUATING, since=START, reason="", deadline=START + 120, due=START)
+        manager, manager.enter(NodeState.EVACUATING, since=START, reason="", deadline=START + 120, due=START)
     )
     dispatch("blue", Dispatch(M1), lab.world())
     assert sent_to(lab) == [M2]

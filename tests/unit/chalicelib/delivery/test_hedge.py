@@ -14,7 +14,7 @@ from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab, a_
 from tests.unit.chalicelib.support.stories import end, state, tick, warn
 
 M1, M2, M3 = MANAGERS
-STAY = Timeouts().stay
+STAY = Timeouts().hedge_s
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_nobody_stays_with_what_is_not_urgent_nor_when_the_tick_sends_or_the_tim
     lab: Lab, deadline: float, seconds: float
 ) -> None:
     node = lab.node()
-    doomed = node.to(NodeState.EVACUATING, since=START, reason="", deadline=deadline, due=START)
+    doomed = node.enter(NodeState.EVACUATING, since=START, reason="", deadline=deadline, due=START)
     lab.store.replace_record(node, doomed)
     lab.hosts.takes = 100
     outcome = dispatch("blue", Dispatch(WORKER, seconds), lab.world())

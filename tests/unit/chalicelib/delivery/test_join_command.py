@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.actions import Code, Dispatch
 from chalicelib.delivery.dispatcher import dispatch
-from chalicelib.rules.retry import SPARED
+from chalicelib.rules.retry import MAX_ATTEMPTS_WITHOUT_SWARM
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab, a_node
 from tests.unit.chalicelib.support.stories import tick
@@ -21,12 +21,12 @@ def test_without_a_manager_that_stays_a_join_is_put_off_and_sent_to_nobody(state
     lab = Lab()
     for name in MANAGERS:
         going = lab.node(name)
-        lab.store.replace_record(going, going.but(state=state))
+        lab.store.replace_record(going, going.revise(state=state))
     lab.store.records["blue", WORKER] = a_node(state=NodeState.JOINING, due=START, attempts=11)
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     assert (outcome.code, lab.hosts.sent) == (Code.DONE, [])
     node = lab.node()
-    assert node.unsent, "it does not use up the attempts of the instance"
+    assert node.is_unsent, "it does not use up the attempts of the instance"
     assert node.reason == "no manager stays that it could join at"
     assert node.due
     assert node.due > START + 60
@@ -38,7 +38,7 @@ def test_a_swarm_that_is_made_hours_later_is_joined_and_people_are_told_once_an_
     for _ in range(110):
         tick(lab)
     assert {node.state for node in lab.store.nodes("blue")} == {NodeState.JOINING}
-    assert max(node.attempts for node in lab.store.nodes("blue")) == SPARED
+    assert max(node.attempts for node in lab.store.nodes("blue")) == MAX_ATTEMPTS_WITHOUT_SWARM
     subjects = [subject for subject, _ in lab.messages.told]
     assert subjects == ["Swarmkeeper blue: unsettled"] * 2
     assert "blue has no swarm that could be joined" in lab.messages.told[0][1]
@@ -56,5 +56,5 @@ def test_where_a_swarm_is_a_join_that_fails_again_and_again_is_given_up() -> Non
     lab.hosts.broken = {WORKER}
     for _ in range(60):
         tick(lab)
-    assert lab.node().given_up
+    assert lab.node().is_given_up
     assert [subject for subject, _ in lab.messages.told] == [f"Swarmkeeper blue: {WORKER}"]

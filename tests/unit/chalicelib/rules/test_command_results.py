@@ -11,7 +11,7 @@ from chalicelib.events import CommandFinished
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
-from chalicelib.rules.retry import pause
+from chalicelib.rules.retry import back_off
 from chalicelib.state.instance import Role
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, WORKER_2, a_cluster, a_node
@@ -118,7 +118,7 @@ def test_what_the_swarm_itself_puts_off_is_tried_later(task: AgentTask, fate: Fa
     node = EVACUATING if task is AgentTask.EVACUATE else LEAVING
     plan = decide(ended(task, report(fate)), a_cluster(node, now=NOW))
     after = replace(
-        node, version=2, command="", due=NOW + pause(1, WORKER), reason=fate.value, fate=fate.value
+        node, version=2, command="", due=NOW + back_off(1, WORKER), reason=fate.value, fate=fate.value
     )
     assert plan.actions == (ReplaceRecord(node, after), NoteHost(MANAGERS[0], healthy=True))
 

@@ -8,24 +8,24 @@ import pytest
 
 from chalicelib.errors import TransitionError
 from chalicelib.protocol.messages import AgentTask, Target
-from chalicelib.state.lifecycle import LEGAL, NodeState
+from chalicelib.state.lifecycle import LEGAL_CHANGES, NodeState
 from tests.unit.chalicelib.support.fakes import WORKER, a_cluster, a_node
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(NodeState, NodeState)))
 def test_a_node_goes_only_where_the_table_lets_it(before: NodeState, after: NodeState) -> None:
     node = a_node(state=before, version=7)
-    if after in LEGAL[before]:
-        moved = node.to(after, since=5.0, reason="because")
+    if after in LEGAL_CHANGES[before]:
+        moved = node.enter(after, since=5.0, reason="because")
         assert (moved.state, moved.version, moved.since, moved.reason) == (after, 8, 5.0, "because")
     else:
         with pytest.raises(TransitionError, match=f"{WORKER} cannot go from {before} to {after}"):
-            node.to(after, since=5.0, reason="because")
+            node.enter(after, since=5.0, reason="because")
 
 
 def test_a_new_state_forgets_what_belonged_to_the_last_one() -> None:
-    sent = a_node(state=NodeState.EVACUATING, deadline=9.0, node="abc").sent("c", "m", due=3.0)
-    left = sent.to(NodeState.LEAVING, since=5.0, reason="ended", due=5.0)
+    sent = a_node(state=NodeState.EVACUATING, deadline=9.0, node="abc").mark_sent("c", "m", due=3.0)
+    left = sent.enter(NodeState.LEAVING, since=5.0, reason="ended", due=5.0)
     assert (left.command, left.manager, left.attempts, left.deadline) == ("", "", 0, 0.0)
     assert (left.node, left.due) == ("abc", 5.0)
 
@@ -43,12 +43,12 @@ def test_a_new_state_forgets_what_belonged_to_the_last_one() -> None:
 def test_only_evacuating_and_leaving_nodes_have_work(state: NodeState, task: AgentTask | None) -> None:
     node = a_node(state=state)
     assert node.task is task
-    assert node.unsent is (task is not None)
-    assert not node.but(command="c").unsent
+    assert node.is_unsent is (task is not None)
+    assert not node.revise(command="c").is_unsent
 
 
 def test_a_node_is_found_by_its_instance_and_is_a_subject() -> None:
     node = a_node(node="abc")
     assert a_cluster(node).node(WORKER) == node
     assert a_cluster(node).node("i-00000000") is None
-    assert node.but().target == Target(WORKER, "10.0.0.10", "abc", 2)
+    assert node.revise().target == Target(WORKER, "10.0.0.10", "abc", 2)

@@ -13,7 +13,7 @@ from chalicelib.errors import CallError
 from chalicelib.events import FleetFailed
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.instance import Role
-from chalicelib.state.job import LIMIT, Stage
+from chalicelib.state.job import MAX_ATTEMPTS, JobStage
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.stories.test_crash import Killed
 from tests.unit.chalicelib.stories.test_histories import agree
@@ -198,8 +198,10 @@ def test_a_crash_at_any_effect_of_an_errand_is_mended_by_ticks(story: Any, *, br
             if (at, after) == (1, False):
                 continue  # nothing was recorded; who ordered it saw the call break
             (job,) = life.lab.store.jobs("blue")
-            assert job.stage is (Stage.FAILED if broken else Stage.DONE), job
-            assert len([sent for sent in life.hosts.sent if sent.task is task]) <= (LIMIT if broken else 2)
+            assert job.stage is (JobStage.FAILED if broken else JobStage.DONE), job
+            assert len([sent for sent in life.hosts.sent if sent.task is task]) <= (
+                MAX_ATTEMPTS if broken else 2
+            )
             assert (len(life.lab.messages.told) >= 1) == broken
             assert len(life.lab.messages.told) <= 2, "once more only after a crash"
 
@@ -215,10 +217,10 @@ def test_a_recovery_is_sent_at_most_once_whatever_crashes(*, broken: bool) -> No
             (job,) = life.lab.store.jobs("blue")
             sent = [one for one in life.hosts.sent if one.task is AgentTask.RECOVER]
             assert len(sent) <= 1
-            assert not job.open
-            if job.stage is Stage.FAILED and not broken:
+            assert not job.is_open
+            if job.stage is JobStage.FAILED and not broken:
                 assert life.lab.messages.told, "what may have been done is told if nobody knows"
-            if job.stage is Stage.DONE:
+            if job.stage is JobStage.DONE:
                 assert sent
 
 
@@ -242,7 +244,7 @@ def a_manager_scaled_in(life: Mortal) -> None:
 
 
 def removed_by_hand(life: Mortal) -> None:
-    life.timeouts = replace(SOON, look=300.0)
+    life.timeouts = replace(SOON, inspection_period_s=300.0)
     life.launch(NODE)
     life.run(600)
     life.hear()
@@ -293,7 +295,7 @@ def test_a_crash_at_any_effect_of_any_plan_is_mended_by_ticks(story: Any) -> Non
             assert (story in TOLD) <= told <= 2, "at least once, and once more only after a crash"
             if story.__name__.startswith("scheduled"):
                 emptied = [sent.at for sent in life.hosts.sent if sent.task is AgentTask.EVACUATE]
-                assert CHANGE - SOON.ahead <= max(emptied) < CHANGE
+                assert CHANGE - SOON.scheduled_change_s <= max(emptied) < CHANGE
 
 
 @pytest.mark.parametrize("story", [given_up_and_driven_again, given_up_for_a_group])

@@ -108,7 +108,7 @@ def agree(life: Life) -> None:
     assert store.open("blue", float("inf")) == ()
     assert not any(life.held.values())
     assert life.timed_out == [], "where the tick runs, no group waits in vain for an instance that lives"
-    assert not any(job.open for job in store.jobs("blue") if job.task is not AgentTask.INSPECT)
+    assert not any(job.is_open for job in store.jobs("blue") if job.task is not AgentTask.INSPECT)
     assert not life.hosts.left & set(life.hosts.swarm)
 
 

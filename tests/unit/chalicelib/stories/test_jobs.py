@@ -13,7 +13,7 @@ from chalicelib.admin.calls import call
 from chalicelib.errors import CallError
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.state.instance import Role
-from chalicelib.state.job import Stage
+from chalicelib.state.job import JobStage
 from tests.unit.chalicelib.support.fakes import MANAGERS, WORKER, Lab
 from tests.unit.chalicelib.support.stories import commands, end, job, tick
 
@@ -40,7 +40,7 @@ def test_the_end_of_what_nobody_waited_for_is_heard_of_once() -> None:
     assert call("rotate_tokens", BLUE, lab.world())["errand"]["state"] == "open"
     assert end(lab, lab.hosts.sent[0]) == ["rotate-tokens: Success: done"]
     done = job(lab, AgentTask.ROTATE_TOKENS)
-    assert (done.stage, done.due) == (Stage.DONE, None)
+    assert (done.stage, done.due) == (JobStage.DONE, None)
     assert end(lab, lab.hosts.sent[0]) == ["rotate-tokens: Success: done (nothing waits for it)"]
     tick(lab)
     assert job(lab, AgentTask.ROTATE_TOKENS) == done
@@ -52,7 +52,7 @@ def test_the_tick_asks_for_what_no_event_told() -> None:
     lab.hosts.takes = 80
     call("rotate_tokens", BLUE, lab.world())
     tick(lab)
-    assert job(lab, AgentTask.ROTATE_TOKENS).stage is Stage.DONE
+    assert job(lab, AgentTask.ROTATE_TOKENS).stage is JobStage.DONE
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert (shown["task"], shown["state"], shown["reason"]) == ("rotate-tokens", "done", "done")
 
@@ -89,7 +89,7 @@ def test_without_an_answer_another_manager_is_sent_and_in_the_end_people_are_tol
     sent = commands(lab, AgentTask.ROTATE_TOKENS)
     assert len(sent) == 4
     assert all(before[0] != after[0] for before, after in pairwise(sent))
-    assert job(lab, AgentTask.ROTATE_TOKENS).stage is Stage.FAILED
+    assert job(lab, AgentTask.ROTATE_TOKENS).stage is JobStage.FAILED
     ((_, text),) = lab.messages.told
     assert "rotate-tokens failed: Failed: swarmkeeper: the engine does not answer" in text
 
@@ -102,7 +102,7 @@ def test_a_host_that_is_not_reached_is_sent_to_again_by_the_tick() -> None:
     lab.hosts.unreachable = set()
     tick(lab)
     tick(lab)
-    assert job(lab, AgentTask.INIT).stage is Stage.DONE
+    assert job(lab, AgentTask.INIT).stage is JobStage.DONE
     assert [manager for manager, _ in commands(lab, AgentTask.INIT)] == [M1]
 
 
@@ -120,7 +120,7 @@ def test_a_recovery_is_never_repeated(state: str) -> None:
     for _ in range(20):
         tick(lab)
     assert len(commands(lab, AgentTask.RECOVER)) == (state == "broken")
-    assert job(lab, AgentTask.RECOVER).stage is Stage.FAILED
+    assert job(lab, AgentTask.RECOVER).stage is JobStage.FAILED
     assert len(lab.messages.told) == (state == "unreachable")
 
 
@@ -152,7 +152,7 @@ def test_an_init_on_another_host_is_refused_while_one_is_open_and_after_one_has_
         with pytest.raises(CallError, match=f"init of {M1} is under way"):
             call("init", {**BLUE, "instance": M2, "dry_run": dry_run}, lab.world())
     tick(lab)
-    assert job(lab, AgentTask.INIT).stage is Stage.DONE
+    assert job(lab, AgentTask.INIT).stage is JobStage.DONE
     with pytest.raises(CallError, match=f"blue has its swarm since init on {M1}: {M2} joins that one"):
         call("init", {**BLUE, "instance": M2}, lab.world())
     lab.hosts.takes = 5
@@ -218,10 +218,10 @@ def test_what_came_to_nothing_is_driven_again_as_it_was_ordered_but_never_a_reco
             call(which, order, lab.world())
     for _ in range(60):
         tick(lab)
-    assert {one.stage for one in lab.store.jobs("blue")} == {Stage.FAILED}
+    assert {one.stage for one in lab.store.jobs("blue")} == {JobStage.FAILED}
     lab.hosts.broken = set()
     assert call("redrive", BLUE, lab.world())["done"] == ["1 to do again: rotate-tokens"]
     end(lab, lab.hosts.sent[-1])
-    assert job(lab, AgentTask.ROTATE_TOKENS).stage is Stage.DONE
-    assert job(lab, AgentTask.RECOVER).stage is Stage.FAILED
+    assert job(lab, AgentTask.ROTATE_TOKENS).stage is JobStage.DONE
+    assert job(lab, AgentTask.RECOVER).stage is JobStage.FAILED
     assert not [one.key for one in lab.store.incidents("blue") if "rotate" in one.key]

@@ -117,7 +117,7 @@ def test_a_lost_race_is_decided_again() -> None:
 
     def raced(before: Node, after: Node) -> bool:
         if first.pop() if first else False:
-            move(before, before.but(address="10.9.9.9"))
+            move(before, before.revise(address="10.9.9.9"))
         return move(before, after)
 
     lab.store.replace_record = raced  # type: ignore[method-assign]

@@ -6,7 +6,7 @@ from chalicelib.admin.calls import call
 from chalicelib.events import SpotInterruptionWarning
 from chalicelib.pipeline import handle
 from chalicelib.protocol.messages import AgentTask, Rebalance, Result
-from chalicelib.state.job import Stage
+from chalicelib.state.job import JobStage
 from tests.unit.chalicelib.support.fakes import START, WORKER, WORKER_2, Lab, Sent
 from tests.unit.chalicelib.support.rebalances import BLUE, LATER, MOVED, given_back
 from tests.unit.chalicelib.support.samples import sample
@@ -24,7 +24,7 @@ def test_a_node_that_enters_service_is_followed_by_a_rebalance_that_lets_others_
     )
     assert job(lab, AgentTask.REBALANCE).automatic
     end(lab, sent)
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE
 
 
 def joined_during_one() -> tuple[Lab, Sent]:
@@ -45,11 +45,11 @@ def test_joins_during_a_rebalance_want_one_more_after_it_and_no_second_command()
     lab.hosts.frozen = set()
     end(lab, running)
     again = job(lab, AgentTask.REBALANCE)
-    assert (again.stage, again.wanted, again.reason) == (Stage.OPEN, False, "a node joined meanwhile")
+    assert (again.stage, again.wanted, again.reason) == (JobStage.OPEN, False, "a node joined meanwhile")
     tick(lab)
     assert len(commands(lab, AgentTask.REBALANCE)) == 2
     tick(lab)
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE
 
 
 def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
@@ -59,7 +59,7 @@ def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
     first = lab.hosts.sent[-1]
     end(lab, first)
     waiting = job(lab, AgentTask.REBALANCE)
-    assert (waiting.stage, waiting.due, waiting.attempts) == (Stage.OPEN, lab.clock.time + 270, 0)
+    assert (waiting.stage, waiting.due, waiting.attempts) == (JobStage.OPEN, lab.clock.time + 270, 0)
     assert waiting.reason == "put off for 270 s: the last one ended 30 s ago"
     given_back(lab, WORKER_2)
     assert job(lab, AgentTask.REBALANCE) == waiting, "what waits sees the later ones too"
@@ -68,7 +68,7 @@ def test_what_the_agent_puts_off_is_sent_again_when_it_is_time() -> None:
         tick(lab)
     (_, second) = commands(lab, AgentTask.REBALANCE)
     assert second[1] >= first.at + 270
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE
 
 
 def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed() -> None:
@@ -78,7 +78,7 @@ def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed(
     tick(lab)
     call("pause", BLUE, lab.world())
     end(lab, lab.hosts.sent[-1])
-    assert job(lab, AgentTask.REBALANCE).waiting
+    assert job(lab, AgentTask.REBALANCE).is_waiting
     tick(lab)
     assert commands(lab, AgentTask.REBALANCE) == []
     call("resume", BLUE, lab.world())
@@ -101,7 +101,7 @@ def test_what_waits_when_it_is_switched_off_is_not_begun() -> None:
         tick(lab)
     assert len(commands(lab, AgentTask.REBALANCE)) == 1
     off = job(lab, AgentTask.REBALANCE)
-    assert (off.stage, off.reason) == (Stage.DONE, "not begun: automatic rebalances are switched off")
+    assert (off.stage, off.reason) == (JobStage.DONE, "not begun: automatic rebalances are switched off")
 
 
 def test_one_that_runs_when_it_is_switched_off_is_not_followed_by_another() -> None:
@@ -109,7 +109,7 @@ def test_one_that_runs_when_it_is_switched_off_is_not_followed_by_another() -> N
     call("configure", BLUE | {"rebalance": False}, lab.world())
     lab.hosts.frozen = set()
     end(lab, running)
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE
 
 
 def test_a_rebalance_that_follows_a_drill_says_so() -> None:

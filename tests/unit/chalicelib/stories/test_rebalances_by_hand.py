@@ -10,7 +10,7 @@ import pytest
 from chalicelib.admin.calls import call
 from chalicelib.errors import CallError
 from chalicelib.protocol.messages import AgentTask, Balance, Rebalance, Result, SpreadReport
-from chalicelib.state.job import Stage
+from chalicelib.state.job import JobStage
 from tests.unit.chalicelib.support.fakes import MANAGERS, WORKER, Lab
 from tests.unit.chalicelib.support.rebalances import BLUE, FAILED, LATER, MOVED, RAISED, SPREAD, given_back
 from tests.unit.chalicelib.support.stories import commands, end, job, tick
@@ -89,7 +89,7 @@ def test_a_rebalance_that_still_runs_is_followed_in_status() -> None:
         call("rebalance", BLUE | {"max_moves": 1}, lab.world())
     for _ in range(3):
         tick(lab)
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE
     assert len(lab.hosts.sent) == 1
 
 
@@ -111,7 +111,7 @@ def test_a_person_hears_at_once_of_a_surge_that_had_to_be_left() -> None:
     lab.hosts.answers[AgentTask.REBALANCE] = RAISED
     with pytest.raises(CallError, match="its own update is paused"):
         call("rebalance", BLUE, lab.world())
-    assert job(lab, AgentTask.REBALANCE).open, "it is still to be ended"
+    assert job(lab, AgentTask.REBALANCE).is_open, "it is still to be ended"
 
 
 def test_a_rebalance_that_has_nothing_to_move_says_so() -> None:
@@ -154,7 +154,7 @@ def test_an_order_with_a_bound_that_is_not_answered_is_told_and_not_repeated() -
     for _ in range(10):
         tick(lab)
     assert len(commands(lab, AgentTask.REBALANCE)) == 1
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.FAILED
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.FAILED
     assert len(lab.messages.told) == 1
 
 
@@ -167,4 +167,4 @@ def test_an_order_with_a_bound_waits_for_its_turn(wait: float, minutes: int) -> 
     for _ in range(minutes):
         tick(lab)
     assert len(commands(lab, AgentTask.REBALANCE)) == 2
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE

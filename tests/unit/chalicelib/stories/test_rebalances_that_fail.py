@@ -8,7 +8,7 @@ from chalicelib.admin.calls import call
 from chalicelib.errors import CallError
 from chalicelib.protocol.messages import AgentTask, Result
 from chalicelib.state.instance import InstanceState
-from chalicelib.state.job import Stage
+from chalicelib.state.job import JobStage
 from tests.unit.chalicelib.support.fakes import MANAGERS, WORKER, WORKER_2, Lab
 from tests.unit.chalicelib.support.rebalances import BLUE, FAILED, MOVED, RAISED, given_back
 from tests.unit.chalicelib.support.stories import commands, end, job, tick
@@ -33,13 +33,13 @@ def test_a_surge_that_had_to_be_left_is_ended_later_and_told_after_an_hour_in_va
     lab.hosts.answers[AgentTask.REBALANCE] = RAISED
     given_back(lab, WORKER)
     end(lab, lab.hosts.sent[-1])
-    assert job(lab, AgentTask.REBALANCE).open
+    assert job(lab, AgentTask.REBALANCE).is_open
     for _ in range(30):
         tick(lab)
     assert lab.messages.told == []
     for _ in range(60):
         tick(lab)
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.FAILED
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.FAILED
     ((_, text),) = lab.messages.told
     assert "web failed: its own update is paused" in text
 
@@ -57,7 +57,7 @@ def test_a_failure_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     call("resume", BLUE, lab.world())
     assert len(lab.messages.told) == 1
     assert len(commands(lab, AgentTask.REBALANCE)) == 1
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.FAILED
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.FAILED
 
 
 def test_an_automatic_rebalance_that_meets_an_election_is_sent_again() -> None:
@@ -71,7 +71,7 @@ def test_an_automatic_rebalance_that_meets_an_election_is_sent_again() -> None:
     lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     for _ in range(2):
         tick(lab)
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE
     assert lab.messages.told == []
 
 
@@ -84,7 +84,7 @@ def test_what_is_put_off_again_and_again_is_sent_ever_more_rarely_and_told_after
     for _ in range(26 * 60):
         tick(lab)
     last = job(lab, AgentTask.REBALANCE)
-    assert (last.stage, last.reason[:16]) == (Stage.FAILED, "put off for 24 h")
+    assert (last.stage, last.reason[:16]) == (JobStage.FAILED, "put off for 24 h")
     assert len(commands(lab, AgentTask.REBALANCE)) < 120
     ((_, text),) = lab.messages.told
     assert "web is updated without end" in text
@@ -98,7 +98,7 @@ def test_a_rebalance_whose_manager_ends_goes_on_at_another_one() -> None:
     lab.fleet.turn(first.manager, InstanceState.TERMINATED)
     for _ in range(4):
         tick(lab)
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE
     assert [manager == first.manager for manager, _ in commands(lab, AgentTask.REBALANCE)] == [True, False]
 
 
@@ -126,7 +126,7 @@ def test_a_manager_whose_engine_is_sick_is_not_the_one_that_is_asked_again() -> 
     lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     tick(lab)
     tick(lab)
-    assert job(lab, AgentTask.REBALANCE).stage is Stage.DONE, "nobody was asked to order it again"
+    assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE, "nobody was asked to order it again"
     lab.hosts.answers[AgentTask.REBALANCE] = hung
     for _ in range(2):
         with pytest.raises(CallError, match="the engine did not say what it is within 5 s"):

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.admin.calls import call
 from chalicelib.protocol.messages import AgentTask, Listing, Result, Target
-from chalicelib.state.job import Stage
+from chalicelib.state.job import JobStage
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab
 from tests.unit.chalicelib.support.stories import commands, end, job, state, tick
@@ -129,7 +129,7 @@ def test_a_look_that_nobody_sent_is_sent_by_the_next_tick_whatever_joins_lead_to
     lab = a_lab()
     ticks(lab, 6)
     last = job(lab, AgentTask.INSPECT)
-    lost = last.but(stage=Stage.OPEN, due=lab.clock.time, command="", attempts=0)
+    lost = last.revise(stage=JobStage.OPEN, due=lab.clock.time, command="", attempts=0)
     assert lab.store.replace_job("blue", last, lost)
     sent = len(lab.hosts.sent)
     tick(lab)

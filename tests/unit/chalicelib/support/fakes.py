@@ -281,7 +281,11 @@ class Lab:
 
     def world(self, **others: object) -> World:
         """For one invocation."""
-        timeouts = Timeouts(look=self.look) if self.stay else Timeouts(look=self.look, stay=0.0)
+        timeouts = (
+            Timeouts(inspection_period_s=self.look)
+            if self.stay
+            else Timeouts(inspection_period_s=self.look, hedge_s=0.0)
+        )
         world = World(self.store, self.hosts, self.fleet, self.messages, self.clock, timeouts)
         return replace(world, **others)  # type: ignore[arg-type]
 

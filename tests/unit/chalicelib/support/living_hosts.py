@@ -42,7 +42,7 @@ class LivingHosts(FakeHosts):
     ) -> str:
         if task not in PLACES:
             claimed = [job for job in self.jobs() if (job.task, job.manager) == (task, *hosts)]
-            assert [(job.open, job.command) for job in claimed] == [(True, "")], "claimed, then sent"
+            assert [(job.is_open, job.command) for job in claimed] == [(True, "")], "claimed, then sent"
         for target in arguments.targets if task in PLACES else ():
             node = self.records(target.instance)
             assert node is not None, "intent comes before the command"

@@ -46,10 +46,10 @@ class MemoryStore:
         due = [node for node in self.nodes(cluster) if node.due is not None and node.due <= until]
         return tuple(sorted(due, key=lambda node: node.due or 0))
 
-    def register(self, nodes: Iterable[Node], *, at_home: bool = True) -> None:
+    def register(self, nodes: Iterable[Node], *, owned: bool = True) -> None:
         with self.lock:
             for node in nodes:
-                if at_home:
+                if owned:
                     self.homes[node.instance] = node.cluster
                 self.records.setdefault((node.cluster, node.instance), node)
 

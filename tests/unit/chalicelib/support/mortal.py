@@ -25,7 +25,7 @@ EFFECTS = {
     "fleet": ("complete", "heartbeat"),
     "messages": ("publish",),
 }
-SOON = Timeouts(hint=300.0, gentle=120.0, ahead=300.0, look=0.0)
+SOON = Timeouts(recommendation_s=300.0, evacuation_s=120.0, scheduled_change_s=300.0, inspection_period_s=0.0)
 
 
 class Mortal(Life):

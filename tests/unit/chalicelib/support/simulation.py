@@ -28,7 +28,7 @@ from chalicelib.pipeline import handle
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.instance import UP, DiscoveredInstance, InstanceState, LifecycleAction, Role, Transition
 from chalicelib.state.job import Job
-from chalicelib.state.lifecycle import LEGAL, NodeState
+from chalicelib.state.lifecycle import LEGAL_CHANGES, NodeState
 from chalicelib.state.node import Node
 from chalicelib.state.settings import Timeouts
 from tests.unit.chalicelib.support.fakes import Lab, Sent, a_sighting, instance
@@ -45,12 +45,12 @@ class StrictStore(MemoryStore):
 
     def replace_job(self, cluster: str, before: Job | None, after: Job) -> bool:
         assert after.version == (before.version + 1 if before else 1)
-        assert (after.due is not None) == after.open, "the tick has to find what is open"
+        assert (after.due is not None) == after.is_open, "the tick has to find what is open"
         return super().replace_job(cluster, before, after)
 
     def replace_record(self, before: Node, after: Node) -> bool:
         assert after.version == before.version + 1
-        assert after.state is before.state or after.state in LEGAL[before.state]
+        assert after.state is before.state or after.state in LEGAL_CHANGES[before.state]
         assert after.instance == before.instance
         return super().replace_record(before, after)
 
@@ -98,7 +98,7 @@ class Life:
 
     def _expect(self, event: SpotInterruptionWarning | FleetInstanceChanged) -> None:
         """A real warning of a node in service is followed by a command inside its notice."""
-        node, end = self.lab.store.node("blue", event.instance), event.time + self.timeouts.notice
+        node, end = self.lab.store.node("blue", event.instance), event.time + self.timeouts.notice_s
         serves = node is not None and node.state is NodeState.IN_SERVICE and node.launched <= event.time
         sends = not self.lab.store.settings("blue").paused and self.lab.store.managers("blue")
         if serves and sends and not event.drill and self.lab.clock.time < end:
@@ -257,7 +257,7 @@ class Life:
         if launching and result is LifecycleResult.CONTINUE:
             assert node.state is NodeState.IN_SERVICE, "a group is told to go on when the node is of use"
         if not launching and node.state in (NodeState.EVACUATING, NodeState.RETURNING):
-            assert node.exhausted, "a group is not told to go on while the node is being emptied"
+            assert node.is_exhausted, "a group is not told to go on while the node is being emptied"
         self.lab.fleet.completed.append((name, hook.token, result))
         for token in [hook.token] if hook.token else self._tokens(name, hook.name):
             self._released(name, token, ends=not launching or result is LifecycleResult.ABANDON)

@@ -160,7 +160,7 @@ def test_only_an_announced_end_can_turn_out_to_be_none(
     assert node is not None
     assert (node.announced, node.back > 0) == (announced, for_a_while)
     ended = CommandFinished(START + 9, "c", "m", AgentTask.EVACUATE, "Success", SAFE)
-    empty = after(ended, a_cluster(node.sent("c", "m", due=START)))
+    empty = after(ended, a_cluster(node.mark_sent("c", "m", due=START)))
     assert empty is not None
     assert (empty.state, empty.announced) == (NodeState.EVACUATED, announced)
 
@@ -256,7 +256,7 @@ def test_a_drilled_manager_says_so_until_it_is_in_service_again() -> None:
     )
     assert raised.incident.drill
     ended = CommandFinished(START, "c", "m", AgentTask.ACTIVATE, "Success", ACTIVE)
-    served = after(ended, a_cluster(node.sent("c", "m", due=START)))
+    served = after(ended, a_cluster(node.mark_sent("c", "m", due=START)))
     assert served is not None
     assert (served.state, served.drill) == (NodeState.IN_SERVICE, False)
 

@@ -72,7 +72,7 @@ def test_a_warning_whose_notice_ended_long_ago_changes_nothing_and_is_counted(
 
 
 def test_the_notice_is_the_clusters_policy() -> None:
-    cluster = replace(a_cluster(a_node()), timeouts=Timeouts(notice=30))
+    cluster = replace(a_cluster(a_node()), timeouts=Timeouts(notice_s=30))
     move = decide(WARNING, cluster).actions[0]
     assert isinstance(move, ReplaceRecord)
     assert move.after.deadline == START + 30

@@ -10,7 +10,7 @@ from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.events import GiveBackOrdered
 from chalicelib.rules import decide
 from chalicelib.state.lifecycle import NodeState
-from chalicelib.state.scheduled_change import Notice
+from chalicelib.state.scheduled_change import ScheduledChange
 from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
@@ -25,7 +25,7 @@ EMPTY = a_node(state=NodeState.EVACUATED, since=START - 60)
 @pytest.mark.parametrize("drill", [False, True])
 def test_what_was_evacuated_by_hand_or_for_a_while_returns_at_once(back: float, *, drill: bool) -> None:
     node = a_node(state=NodeState.EVACUATED, due=back or None, back=back, drill=drill)
-    after = node.to(NodeState.RETURNING, since=START, due=START, reason="given back by hand")
+    after = node.enter(NodeState.RETURNING, since=START, due=START, reason="given back by hand")
     assert after.drill is drill
     assert decide(ORDER, a_cluster(node)) == Plan(
         after.reason, (ReplaceRecord(node, after), Dispatch(WORKER))
@@ -39,19 +39,19 @@ def test_ordered_twice_it_returns_once(command: str) -> None:
 
 
 OTHERS = [state for state in NodeState if state not in (NodeState.EVACUATED, NodeState.RETURNING)]
-NEAR = Notice(START - 9, start=START + 60, code="RETIREMENT", arn="1")
+NEAR = ScheduledChange(START - 9, start=START + 60, code="RETIREMENT", arn="1")
 
 
 @pytest.mark.parametrize(
     ("node", "why"),
     [
         *((a_node(state=state), f"it is {state}, not evacuated") for state in OTHERS),
-        (EMPTY.but(hooks=(END,)), f"{END.group} ends it"),
+        (EMPTY.revise(hooks=(END,)), f"{END.group} ends it"),
         (
-            EMPTY.but(announced=True),
+            EMPTY.revise(announced=True),
             "EC2 has announced its end; should it be spared, it joins again by itself",
         ),
-        (EMPTY.but(notices=(NEAR,)), "RETIREMENT is near; it comes back when that is over"),
+        (EMPTY.revise(notices=(NEAR,)), "RETIREMENT is near; it comes back when that is over"),
     ],
 )
 def test_what_is_in_use_or_about_to_end_is_refused(node: Node, why: str) -> None:

@@ -56,7 +56,7 @@ def test_a_node_that_no_manager_lists_joins_anew_and_is_told_which_node_it_is_no
     event = ended(AgentTask.ACTIVATE, NodeReport(WORKER, "abc", Fate.ABSENT, "the swarm lists no node abc"))
     found = after(out(AgentTask.ACTIVATE, node="abc"), event)
     assert (found.state, found.node) == (NodeState.JOINING, "abc")
-    assert found.due == START + retry.pause(1, WORKER)
+    assert found.due == START + retry.back_off(1, WORKER)
     assert found.target.node == "abc"
     assert found.reason == "the swarm lists no node abc: it joins anew"
 
@@ -79,7 +79,7 @@ def test_a_node_that_is_not_ready_yet_is_looked_at_again_after_a_pause() -> None
     found = after(out(AgentTask.ACTIVATE, node="abc"), ended(AgentTask.ACTIVATE, report))
     assert found.state is NodeState.ACTIVATING
     assert found.due is not None
-    assert START < found.due <= START + retry.LONGEST_PAUSE
+    assert START < found.due <= START + retry.LONGEST_BACK_OFF_S
 
 
 def test_the_end_of_one_hosts_join_says_nothing_about_the_others_of_its_command() -> None:

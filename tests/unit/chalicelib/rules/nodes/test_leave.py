@@ -112,7 +112,7 @@ def test_a_node_that_lived_too_long_to_be_removed_is_removed_when_its_instance_e
     node = a_node(state=NodeState.LEAVING, attempts=20, fate="alive", since=START - 9000)
     move, *sending = decide(changed(state), a_cluster(node)).actions
     assert isinstance(move, ReplaceRecord)
-    assert (move.after.unsent, move.after.due, move.after.since) == (True, START, node.since)
+    assert (move.after.is_unsent, move.after.due, move.after.since) == (True, START, node.since)
     assert sending == [Dispatch(WORKER)]
 
 

@@ -31,7 +31,7 @@ TRIED = {"attempts": 12, "command": ""}
 def test_a_group_that_waits_for_a_joining_node_is_noted_and_the_join_sent() -> None:
     node = a_node(state=NodeState.JOINING, due=START)
     plan = decide(LaunchLifecycleAction(START, WORKER, LAUNCH), a_cluster(node))
-    assert plan.actions == (ReplaceRecord(node, node.but(hooks=(LAUNCH,))), Dispatch(WORKER))
+    assert plan.actions == (ReplaceRecord(node, node.revise(hooks=(LAUNCH,))), Dispatch(WORKER))
 
 
 def test_a_group_that_ends_an_instance_begins_an_evacuation_without_haste() -> None:
@@ -49,7 +49,7 @@ def test_a_group_that_ends_an_instance_begins_an_evacuation_without_haste() -> N
 def test_a_lifecycle_action_a_warning_and_a_state_change_are_one_evacuation() -> None:
     node = a_node(state=NodeState.EVACUATING, since=START, deadline=START + 120, command="out", due=START + 9)
     (move,) = decide(TerminateLifecycleAction(START, WORKER, END), a_cluster(node)).actions
-    assert move == ReplaceRecord(node, node.but(hooks=(END,)))
+    assert move == ReplaceRecord(node, node.revise(hooks=(END,)))
 
 
 def test_the_same_action_twice_is_one() -> None:
@@ -85,9 +85,9 @@ def test_a_hook_ends_with_its_phase(
 def test_a_node_that_never_joined_does_not_keep_its_group_waiting() -> None:
     node = a_node(state=NodeState.GONE)
     move, complete = decide(TerminateLifecycleAction(START, WORKER, END), a_cluster(node)).actions
-    marked = replace(node.but(hooks=(END,)), due=START)
+    marked = replace(node.revise(hooks=(END,)), due=START)
     assert move == ReplaceRecord(node, marked)
-    done = ReplaceRecord(marked, marked.but(hooks=(), due=None))
+    done = ReplaceRecord(marked, marked.revise(hooks=(), due=None))
     assert complete == Complete(((END, LifecycleResult.CONTINUE),), done, WORKER)
 
 
@@ -207,9 +207,11 @@ def seen(node: Node, *hooks: LifecycleAction) -> Node | None:
 
 def test_a_hook_of_which_no_event_told_is_found_by_the_census_and_its_node_goes_on() -> None:
     joining = a_node(state=NodeState.JOINING, due=START)
-    assert seen(joining, SEEN_LAUNCH) == joining.but(hooks=(SEEN_LAUNCH,))
+    assert seen(joining, SEEN_LAUNCH) == joining.revise(hooks=(SEEN_LAUNCH,))
     served = a_node()
-    assert seen(served, SEEN_LAUNCH) == replace(served.but(hooks=(SEEN_LAUNCH,)), due=START + 60), "due now"
+    assert seen(served, SEEN_LAUNCH) == replace(served.revise(hooks=(SEEN_LAUNCH,)), due=START + 60), (
+        "due now"
+    )
 
 
 def test_an_end_of_which_no_event_told_begins_the_evacuation_too() -> None:
@@ -220,7 +222,7 @@ def test_an_end_of_which_no_event_told_begins_the_evacuation_too() -> None:
 
 def test_an_end_that_another_action_still_holds_does_not_begin_a_given_up_evacuation_again() -> None:
     tried = a_node(state=NodeState.EVACUATING, attempts=12, due=None, deadline=START - 60)
-    assert tried.exhausted
+    assert tried.is_exhausted
     after = seen(tried, SEEN_END)
     assert after
     assert (after.attempts, after.deadline, after.hooks) == (12, START - 60, (SEEN_END,))

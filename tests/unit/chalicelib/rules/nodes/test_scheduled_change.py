@@ -13,13 +13,13 @@ from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
 from chalicelib.state.instance import LifecycleAction
 from chalicelib.state.lifecycle import NodeState
-from chalicelib.state.scheduled_change import Notice
+from chalicelib.state.scheduled_change import ScheduledChange
 from tests.unit.chalicelib.rules.nodes.test_disruptions import after
 from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
 SCHEDULED = ChangeScheduled(START, WORKER, START + 86_400, code="RETIREMENT", arn="1")
-NOTICE = Notice(START, start=START + 86_400, code="RETIREMENT", arn="1")
+NOTICE = ScheduledChange(START, start=START + 86_400, code="RETIREMENT", arn="1")
 CLOSED = replace(SCHEDULED, time=START + 5, closed=True)
 OTHER = replace(SCHEDULED, start=START + 90_000, arn="2")
 BEGIN, UNTIL = START + 82_800, START + 90_000
@@ -34,7 +34,7 @@ def test_a_change_far_ahead_is_planned_for_an_hour_before() -> None:
     assert put_off is not None
     assert put_off.due == START + 86_400
     off = after(replace(SCHEDULED, closed=True), a_cluster(node))
-    assert off == node.but(due=None, notices=(replace(NOTICE, closed=True),))
+    assert off == node.revise(due=None, notices=(replace(NOTICE, closed=True),))
 
 
 def test_when_its_time_comes_the_planned_evacuation_begins_and_the_node_is_given_back_later() -> None:
@@ -57,7 +57,7 @@ def test_a_change_far_ahead_is_noted_in_every_state_and_changes_no_work(state: N
     before = a_node(state=state, due=START + 7, command="out", back=START + 9)
     node = after(SCHEDULED, a_cluster(before))
     due = BEGIN if state is NodeState.IN_SERVICE else START + 7
-    assert node == before.but(notices=(NOTICE,), due=due)
+    assert node == before.revise(notices=(NOTICE,), due=due)
 
 
 ENDS = [

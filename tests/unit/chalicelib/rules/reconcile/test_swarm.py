@@ -13,7 +13,7 @@ from chalicelib.protocol.codec import encode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Listing, Result, Target
 from chalicelib.rules import decide
 from chalicelib.state.cluster import Cluster
-from chalicelib.state.job import Job, Stage
+from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 from chalicelib.state.settings import ClusterSettings, Timeouts
@@ -26,7 +26,7 @@ M1 = MANAGERS[0]
 LOOK = Job(
     task=AgentTask.INSPECT, since=START, due=START + 30, command="c-1", manager=M1, attempts=1, automatic=True
 )
-DONE = replace(LOOK, stage=Stage.DONE, due=None, arguments=encode_arguments(Arguments(inspection=7)))
+DONE = replace(LOOK, stage=JobStage.DONE, due=None, arguments=encode_arguments(Arguments(inspection=7)))
 SERVED = a_node(node="n1", since=START - 3600)
 OTHERS = tuple(a_node(instance=instance(100 + n), node=f"m{n}", since=START - 3600) for n in range(4))
 IDS = tuple(node.node for node in OTHERS)
@@ -60,7 +60,7 @@ def test_where_nothing_deviates_only_the_look_itself_is_recorded() -> None:
     assert plan.reason == "inspect: 5 nodes listed, 0 down"
     after = job(plan)
     assert (after.stage, after.due, after.reason, after.ended) == (
-        Stage.DONE,
+        JobStage.DONE,
         None,
         "5 nodes listed, 0 down",
         START + 5,
@@ -126,7 +126,7 @@ def test_people_are_told_of_a_node_that_stays_down_though_it_joins_again(state: 
 
 def test_a_removal_that_was_given_up_is_begun_again_once_its_node_is_dead() -> None:
     tried = replace(SERVED, state=NodeState.LEAVING, attempts=20, due=None)
-    assert tried.given_up
+    assert tried.is_given_up
     plan = seen(looking(tried, before=(DEAD,)), (DEAD,))
     (move,) = (step for step in plan.actions if isinstance(step, ReplaceRecord))
     assert (move.after.state, move.after.attempts, move.after.due) == (NodeState.LEAVING, 0, START + 5)
@@ -145,7 +145,7 @@ def test_a_dead_node_of_an_instance_without_a_record_is_enrolled_to_leave() -> N
     plan = seen(looking(before=(DEAD,)), (DEAD,))
     (register,) = (step for step in plan.actions if isinstance(step, Register))
     (registered,) = register.nodes
-    assert not register.at_home, "EC2 may show it in another cluster, which is to hear of it"
+    assert not register.owned, "EC2 may show it in another cluster, which is to hear of it"
     target = replace(DEAD, version=1)
     assert (registered.state, registered.target, registered.version) == (NodeState.LEAVING, target, 1)
     assert (registered.due, registered.expires) == (START + 5, None)
@@ -175,7 +175,7 @@ def test_an_answer_that_nothing_waits_for_changes_nothing() -> None:
     for late in (
         replace(cluster, jobs=()),
         looking(SERVED, command="c-2"),
-        looking(SERVED, stage=Stage.DONE, due=None),
+        looking(SERVED, stage=JobStage.DONE, due=None),
     ):
         assert seen(late).actions == ()
 
@@ -204,7 +204,7 @@ def test_two_looks_are_never_close_to_each_other() -> None:
     "changes",
     [
         {"job": LOOK},
-        {"timeouts": Timeouts(look=0)},
+        {"timeouts": Timeouts(inspection_period_s=0)},
         {"managers": ()},
         {"settings": ClusterSettings(paused=True)},
         {"nodes": (a_node(state=NodeState.EVACUATING, due=START + 900, command="c-2"),)},
