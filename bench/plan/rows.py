@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bootstrap.engine.model import Node, Service, Task
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import Service
+from bootstrap.engine.task import Task
 
 PLUGINS = {
     "Log": "awslogs fluentd gcplogs gelf journald json-file local logentries splunk syslog",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from bootstrap.engine.model import Node, Service, Task
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import Task
 from bootstrap.planning.plan import OPT_IN
 
 SEED = 4

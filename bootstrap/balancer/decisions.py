@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bootstrap.engine.model import Node
-from bootstrap.engine.objects import NodeEvent
+from bootstrap.engine.node import Node
+from bootstrap.engine.node_event import NodeEvent
 from chalicelib.protocol.messages import Result, SpreadReport
 
 LONGEST_PAUSE = 60.0  # seconds between two tries

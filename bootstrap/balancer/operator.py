@@ -18,8 +18,8 @@ from typing import NoReturn, Protocol
 from bootstrap.balancer.decisions import Decision, on_connection, on_events, pause, summary
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
-from bootstrap.engine.model import Node
-from bootstrap.engine.objects import NodeEvent
+from bootstrap.engine.node import Node
+from bootstrap.engine.node_event import NodeEvent
 from bootstrap.errors import NOT_DONE, UNAVAILABLE, AgentError
 from bootstrap.tasks import rebalance
 from chalicelib.protocol.messages import Arguments, Rebalance, Result

@@ -13,19 +13,24 @@ from docker import APIClient
 from requests import Response
 from requests.exceptions import RequestException
 
+from bootstrap.engine.config import Config
 from bootstrap.engine.connection import ANSWER_WITHIN, SOCKET, Connection, check
-from bootstrap.engine.decode import read_membership, read_node, read_service, read_task, rows
-from bootstrap.engine.model import DOOMED_LABEL, Membership, Node, Service, Spec, Task
-from bootstrap.engine.objects import (
-    NAMESPACE_LABEL,
-    Config,
-    Network,
-    NodeEvent,
+from bootstrap.engine.decode import (
     read_config,
+    read_membership,
     read_network,
+    read_node,
     read_node_event,
+    read_service,
+    read_task,
+    rows,
 )
+from bootstrap.engine.network import NAMESPACE_LABEL, Network
+from bootstrap.engine.node import DOOMED_LABEL, Membership, Node
+from bootstrap.engine.node_event import NodeEvent
+from bootstrap.engine.service import Service, Spec
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import Task
 from bootstrap.errors import ConflictError, EngineError, NotManagerError, RefusedError
 
 __all__ = ["SOCKET", "Config", "ConflictError", "Engine", "EngineError", "NotManagerError", "RefusedError"]

@@ -1,4 +1,4 @@
-"""Reads the engine's JSON into the values of view.py; a long list row by row, as it comes."""
+"""Read the engine's JSON into values; a long list row by row, as it comes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from functools import lru_cache
 from sys import intern
 from typing import Any
 
-from bootstrap.engine.model import Membership, Node, Service, Task, counted, moment
+from bootstrap.engine.config import Config
+from bootstrap.engine.network import NAMESPACE_LABEL, Network
+from bootstrap.engine.node import Membership, Node
+from bootstrap.engine.node_event import NodeEvent
+from bootstrap.engine.service import Service, counted
+from bootstrap.engine.task import Task, moment
 
 BETWEEN = re.compile(r"[\s,\[]*")  # what stands before a row of a list
 
@@ -119,3 +124,24 @@ def _host(address: str) -> str:
 def _pair(label: str) -> tuple[str, str]:
     name, _, value = label.partition("=")
     return name, value
+
+
+def read_config(row: Mapping[str, Any]) -> Config:
+    """A config from one row of ``GET /configs``."""
+    return Config(row["ID"], row["Version"]["Index"], row["Spec"])
+
+
+def read_network(row: Mapping[str, Any]) -> Network:
+    """A network from one row of ``GET /networks``."""
+    ranges = (row.get("IPAM") or {}).get("Config") or ()
+    subnets = tuple(str(one["Subnet"]) for one in ranges if one.get("Subnet"))
+    return Network(row["Name"], subnets, (row.get("Labels") or {}).get(NAMESPACE_LABEL, ""))
+
+
+def read_node_event(row: Mapping[str, Any]) -> NodeEvent:
+    """An event from one row of ``GET /events``."""
+    actor = row.get("Actor") or {}
+    said: Mapping[str, str] = actor.get("Attributes") or {}
+    fields = sorted(key[: -len(".new")] for key in said if key.endswith(".new"))
+    changes = {name: (said.get(f"{name}.old", ""), said[f"{name}.new"]) for name in fields}
+    return NodeEvent(str(row.get("Action", "")), str(actor.get("ID", "")), said.get("name", ""), changes)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from bootstrap.engine.model import Node, Service, Task
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import Service
+from bootstrap.engine.task import Task
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine, EngineError, NotManagerError
-from bootstrap.engine.model import Task
+from bootstrap.engine.task import Task
 
 OLD = 5.0  # seconds after which they are read again
 SHARE = 4  # times what the reading took, where that is longer: a manager has other work too

@@ -5,7 +5,7 @@ An order with an older version than the label's comes too late, whatever it want
 
 from __future__ import annotations
 
-from bootstrap.engine.model import DOOMED_LABEL, Node
+from bootstrap.engine.node import DOOMED_LABEL, Node
 
 EARLIER = 1.0  # seconds by which another notice has to be shorter, to hurry a job that runs
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Union
 
-from bootstrap.engine.model import SERVICE_LABEL, Node, Service, Spec, Task
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import SERVICE_LABEL, Service, Spec
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import Task
 from bootstrap.membership.quorum import next_demotion
 from bootstrap.placement.constraints import room
 from bootstrap.specs.exclusion import Pace, excluded, restored, shifted

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from bootstrap.engine.model import Node, Service, Task
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import Task
 from bootstrap.evacuation.plan import course
 from chalicelib.protocol.messages import ServiceReport, Way
 

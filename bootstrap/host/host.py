@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bootstrap.engine.client import PORT
-from bootstrap.engine.model import INSTANCE_LABEL, LIFECYCLE_LABEL, TYPE_LABEL, ZONE_LABEL
+from bootstrap.engine.node import INSTANCE_LABEL, LIFECYCLE_LABEL, TYPE_LABEL, ZONE_LABEL
 from bootstrap.errors import AgentError
 from bootstrap.host.docker_daemon import Daemon
 from bootstrap.host.instance_metadata import Identity, Metadata

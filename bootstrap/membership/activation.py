@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Union
 
-from bootstrap.engine.model import DOOMED_LABEL, Node
+from bootstrap.engine.node import DOOMED_LABEL, Node
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.membership.quorum import next_demotion, next_promotion
 from chalicelib.protocol.messages import Target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from bootstrap.engine.model import Membership
+from bootstrap.engine.node import Membership
 
 BACKGROUND = 25.0  # seconds that a join may go on in the background; the engine itself waits for 20
 REMOVED = "was removed from swarm"  # a manager's own words to a node that it does not list

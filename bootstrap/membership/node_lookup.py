@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bootstrap.engine.model import INSTANCE_LABEL, Node
+from bootstrap.engine.node import INSTANCE_LABEL, Node
 from chalicelib.protocol.messages import Target
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 
 
 def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[Node | None, str]:

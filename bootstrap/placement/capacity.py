@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from bootstrap.engine.model import Node, Service
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from bootstrap.engine.model import Node, Service
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.placement.capacity import Layout
 from bootstrap.placement.constraints import Plugin, label, may_hold, plugins, unfit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from bootstrap.engine.model import Service
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.evacuation.plan import BUSY, Update
 from bootstrap.rebalancing.run import LATER, Decision, Run, Wave

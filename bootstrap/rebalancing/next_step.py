@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from bootstrap.engine.model import Service
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.evacuation.plan import Update
 from bootstrap.planning.plan import Spread, chosen, plan, untouched

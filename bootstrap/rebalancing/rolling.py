@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from bootstrap.engine.model import Service, Spec, moment
+from bootstrap.engine.service import Service, Spec
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import moment
 
 START = 10.0  # seconds that a task is taken to need, where none was seen to start
 LONGEST_START = 300.0  # seconds; a task that took longer had waited for a node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from bootstrap.engine.model import Service
+from bootstrap.engine.service import Service
 from bootstrap.evacuation.plan import Update
 from bootstrap.specs.surge import surge_of
 from chalicelib.protocol.messages import Balance, Mode, Rebalance

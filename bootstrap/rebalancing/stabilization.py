@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 
 LATECOMERS = 120.0  # seconds over the time asked for; somebody may have drained a node for good
 

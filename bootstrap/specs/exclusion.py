@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.engine.model import MARK_LABEL, Service, Spec
+from bootstrap.engine.service import MARK_LABEL, Service, Spec
 
 
 @dataclass(frozen=True)

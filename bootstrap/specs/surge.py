@@ -14,8 +14,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bootstrap.engine.model import WANTED, Service, Spec, Task, moment
+from bootstrap.engine.service import Service, Spec
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import WANTED, Task, moment
 from bootstrap.specs.exclusion import Pace, excluded, set_or_drop, shifted
 
 SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: the surge that is under way, as JSON

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-from bootstrap.engine.objects import Network
+from bootstrap.engine.network import Network
 from bootstrap.errors import AgentError
 
 PART = 500_000  # bytes; engines up to 23.0 take configs of 500 KiB at most

@@ -14,7 +14,7 @@ from zipimport import zipimporter
 
 import bootstrap
 from bootstrap.engine.client import SOCKET, Engine, RefusedError
-from bootstrap.engine.objects import NAMESPACE_LABEL
+from bootstrap.engine.network import NAMESPACE_LABEL
 from bootstrap.errors import BAD_INPUT, UNAVAILABLE, AgentError
 from bootstrap.stacks.catalog import (
     STACKS,

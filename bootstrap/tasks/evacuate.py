@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine, EngineError, NotManagerError, RefusedError
-from bootstrap.engine.model import DOOMED_LABEL, Node
+from bootstrap.engine.node import DOOMED_LABEL, Node
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task_cache import Elsewhere
 from bootstrap.evacuation import deadline_label

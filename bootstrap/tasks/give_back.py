@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
-from bootstrap.engine.model import DOOMED_LABEL, Node
+from bootstrap.engine.node import DOOMED_LABEL, Node
 from bootstrap.evacuation import deadline_label
 from bootstrap.membership.node_lookup import nodes_of, unknown
 from bootstrap.tasks.evacuate import say

@@ -7,7 +7,8 @@ from typing import Any
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
-from bootstrap.engine.model import Node, Task
+from bootstrap.engine.node import Node
+from bootstrap.engine.task import Task
 from chalicelib.protocol.messages import INSTANCE, SHORT, AgentTask, Arguments, Listing, Result, Target
 
 PART = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer

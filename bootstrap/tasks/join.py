@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import PORT, Engine, EngineError
-from bootstrap.engine.model import Membership
+from bootstrap.engine.node import Membership
 from bootstrap.errors import AgentError
 from bootstrap.host.host import Host, cluster_of, labels_of
 from bootstrap.host.instance_metadata import Identity

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine, EngineError, NotManagerError, RefusedError
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task_cache import Elsewhere
 from bootstrap.evacuation.plan import leaving_tasks, next_acts

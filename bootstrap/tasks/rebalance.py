@@ -8,7 +8,7 @@ from functools import partial
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine, EngineError, NotManagerError
-from bootstrap.engine.model import Service
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.rebalancing.lease import LASTS, RENEW, Lease
 from bootstrap.rebalancing.next_step import begun, expired, foretold, next_step, opened, planned, rolls

@@ -7,7 +7,7 @@ from functools import partial
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 from bootstrap.membership.node_lookup import nodes_of, unknown
 from bootstrap.membership.quorum import next_demotion, next_promotion
 from bootstrap.tasks.evacuate import say

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from docker.types import EndpointSpec, Resources, UpdateConfig
 
-from bootstrap.engine.model import DOOMED_LABEL, MARK_LABEL
+from bootstrap.engine.node import DOOMED_LABEL
+from bootstrap.engine.service import MARK_LABEL
 from bootstrap.tasks.evacuate import OVERTIME
 from chalicelib.protocol.messages import AgentTask, Fate, Way
 from tests.lab import lifecycle, state

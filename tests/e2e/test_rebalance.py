@@ -15,7 +15,8 @@ import pytest
 from docker.errors import NotFound
 from docker.types import UpdateConfig
 
-from bootstrap.engine.model import DOOMED_LABEL, MARK_LABEL
+from bootstrap.engine.node import DOOMED_LABEL
+from bootstrap.engine.service import MARK_LABEL
 from bootstrap.rebalancing.lease import NAME as LEASE
 from bootstrap.specs.surge import SURGE_LABEL
 from chalicelib.protocol.messages import AgentTask, Balance, Fate, Rebalance, SpreadReport

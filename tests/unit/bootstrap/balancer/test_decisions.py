@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bootstrap.balancer.decisions import on_connection, on_events, pause, summary
-from bootstrap.engine.model import Node
-from bootstrap.engine.objects import NodeEvent, read_node_event
+from bootstrap.engine.decode import read_node_event
+from bootstrap.engine.node import Node
+from bootstrap.engine.node_event import NodeEvent
 from chalicelib.protocol.messages import AgentTask, Balance, Result, SpreadReport
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 

@@ -14,8 +14,8 @@ import pytest
 
 from bootstrap.balancer.operator import Operator
 from bootstrap.engine.client import Engine, EngineError, RefusedError
-from bootstrap.engine.model import Node
-from bootstrap.engine.objects import NodeEvent
+from bootstrap.engine.node import Node
+from bootstrap.engine.node_event import NodeEvent
 from chalicelib.protocol.messages import AgentTask, Arguments, Rebalance, Result
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 

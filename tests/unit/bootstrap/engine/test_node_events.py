@@ -12,7 +12,7 @@ import pytest
 
 from bootstrap.balancer.operator import GATHER, Listener
 from bootstrap.engine.client import Engine, RefusedError
-from bootstrap.engine.objects import NodeEvent
+from bootstrap.engine.node_event import NodeEvent
 
 READY = NodeEvent("update", "n02", "host-02", {"state": ("unknown", "ready")})
 LABELLED = NodeEvent("update", "n02", "host-02")

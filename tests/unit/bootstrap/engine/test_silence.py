@@ -12,7 +12,7 @@ import pytest
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine, EngineError, RefusedError
 from bootstrap.engine.connection import ANSWER_WITHIN
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 from bootstrap.tasks import evacuate, leave
 from chalicelib.protocol.messages import Arguments, Fate, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance

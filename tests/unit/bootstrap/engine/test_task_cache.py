@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bootstrap.engine.client import EngineError
-from bootstrap.engine.model import Task
+from bootstrap.engine.task import Task
 from bootstrap.engine.task_cache import OLD, SHARE
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, Fate, Result, Target

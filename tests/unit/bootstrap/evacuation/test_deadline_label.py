@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bootstrap.engine.model import DOOMED_LABEL, Node
+from bootstrap.engine.node import DOOMED_LABEL, Node
 from bootstrap.evacuation import deadline_label
 
 NODE = Node("n1", 1, {}, "ready", "", "n1", {}, ("", ""), 0, 0, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 from bootstrap.membership.quorum import next_demotion
 
 

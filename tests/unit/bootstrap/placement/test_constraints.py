@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.decode import read_node
-from bootstrap.engine.model import Node, Service, Task
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import Task
 from bootstrap.placement.constraints import may_hold, meets, room, unfit
 from bootstrap.placement.constraints import plugins as needed
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap.engine.model import MARK_LABEL, Service
+from bootstrap.engine.service import MARK_LABEL, Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.errors import AgentError
 from bootstrap.planning.plan import OPT_IN, Spread, chosen, plan, reachable, untouched

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from bootstrap.engine.model import DOOMED_LABEL, Task
+from bootstrap.engine.node import DOOMED_LABEL
+from bootstrap.engine.task import Task
 from bootstrap.specs.surge import SURGE_LABEL, raised
 from chalicelib.protocol.messages import Balance, Result
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm

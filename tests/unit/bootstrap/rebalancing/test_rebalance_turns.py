@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import RefusedError
-from bootstrap.engine.model import DOOMED_LABEL, MARK_LABEL, Service
+from bootstrap.engine.node import DOOMED_LABEL
+from bootstrap.engine.service import MARK_LABEL, Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.rebalancing.lease import LASTS, Lease
 from bootstrap.rebalancing.rolling import duration

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bootstrap.engine.model import Service, Task
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import Task
 from bootstrap.rebalancing.rolling import duration, forced, outcome, start_up, warnings
 
 SECOND = 10**9

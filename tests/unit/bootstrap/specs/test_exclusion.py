@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.engine.model import Service
+from bootstrap.engine.service import Service
 from bootstrap.specs.exclusion import Pace, excluded, restored, shifted
 
 NODES = ["node-a", "node-b"]

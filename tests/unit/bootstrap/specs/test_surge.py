@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.engine.model import Service, Task
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import Task
 from bootstrap.specs.surge import Surge, lowered, raised, raised_further, surge_of, survivors
 from tests.unit.bootstrap.specs.test_exclusion import PLACEMENTS, SPECS
 

@@ -15,7 +15,8 @@ import pytest
 
 from bootstrap import publish
 from bootstrap.__main__ import main
-from bootstrap.engine.objects import Network, read_network
+from bootstrap.engine.decode import read_network
+from bootstrap.engine.network import Network
 from bootstrap.stacks.catalog import PART, check_free, chosen, named, parts, rendered
 
 CONTROL, BALANCER = named("control"), named("service-balancer")

@@ -9,7 +9,8 @@ import pytest
 
 from bootstrap.__main__ import main
 from bootstrap.engine.client import NotManagerError, RefusedError
-from bootstrap.engine.objects import Config, Network
+from bootstrap.engine.config import Config
+from bootstrap.engine.network import Network
 from bootstrap.errors import AgentError
 from bootstrap.stacks import deploy
 from bootstrap.stacks.catalog import STACKS, chosen, named

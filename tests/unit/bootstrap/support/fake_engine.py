@@ -10,7 +10,9 @@ from typing import Any
 
 from bootstrap.engine.client import Config, ConflictError, Engine, RefusedError
 from bootstrap.engine.decode import read_node, read_service, read_task
-from bootstrap.engine.model import Node, Service, Task
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import Service
+from bootstrap.engine.task import Task
 
 
 class FakeEngine(Engine):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bootstrap.engine.client import Engine, EngineError
-from bootstrap.engine.model import Membership
+from bootstrap.engine.node import Membership
 from bootstrap.host.host import Host
 from bootstrap.host.instance_metadata import Identity
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance

@@ -22,8 +22,9 @@ from typing import Any
 from bootstrap.clock import Clock
 from bootstrap.engine.client import EngineError
 from bootstrap.engine.decode import read_service
-from bootstrap.engine.model import Service, Task
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import Task
 from bootstrap.placement.capacity import Layout
 from bootstrap.placement.constraints import may_hold
 from bootstrap.planning.candidates import path_of

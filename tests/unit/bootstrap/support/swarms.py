@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.engine.model import DOOMED_LABEL, Node, Service, Task
+from bootstrap.engine.node import DOOMED_LABEL, Node
+from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
+from bootstrap.engine.task import Task
 
 CPU = 1_000_000_000
 MEMORY = 8 << 30

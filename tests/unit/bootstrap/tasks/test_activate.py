@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap.engine.model import Membership
+from bootstrap.engine.node import Membership
 from bootstrap.tasks import activate, give_back
 from chalicelib.protocol.messages import Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_host import Killed, killing

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 from bootstrap.specs.exclusion import Pace, shifted
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, Fate, Target, Way

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import EngineError
-from bootstrap.engine.model import MARK_LABEL
+from bootstrap.engine.service import MARK_LABEL
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, Result
 from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services

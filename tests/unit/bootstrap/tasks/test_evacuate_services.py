@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import RefusedError
-from bootstrap.engine.model import MARK_LABEL, Service
+from bootstrap.engine.service import MARK_LABEL, Service
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, Fate, Way
 from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services, way

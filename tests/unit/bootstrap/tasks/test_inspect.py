@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bootstrap.clock import Clock
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 from bootstrap.tasks import inspect
 from chalicelib.protocol.codec import MAX_LINE, decode_result, encode_result
 from chalicelib.protocol.messages import Arguments, Listing, Target

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import EngineError
-from bootstrap.engine.model import Membership
+from bootstrap.engine.node import Membership
 from bootstrap.errors import AgentError
 from bootstrap.membership.join_steps import Step, next_step
 from bootstrap.tasks import join

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 from bootstrap.tasks import give_back, init, recover, roles, rotate_tokens
 from chalicelib.protocol.messages import AgentTask, Arguments, Result, Target
 from tests.unit.bootstrap.support.fake_host import NUMBER, FakeDaemon, FakeHost, Killed, killing

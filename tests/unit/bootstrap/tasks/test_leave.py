@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bootstrap.engine.client import RefusedError
-from bootstrap.engine.model import MARK_LABEL, Node
+from bootstrap.engine.node import Node
+from bootstrap.engine.service import MARK_LABEL
 from bootstrap.specs.exclusion import Pace, shifted
 from bootstrap.tasks import leave
 from chalicelib.protocol.messages import Arguments, Fate, Result, Target

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import EngineError
-from bootstrap.engine.model import Membership, Node
+from bootstrap.engine.node import Membership, Node
 from bootstrap.errors import AgentError
 from bootstrap.tasks import init, leave, recover, roles, rotate_tokens
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, Result, Target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bootstrap.engine.model import Node
+from bootstrap.engine.node import Node
 from bootstrap.membership.quorum import next_demotion, next_promotion
 from tests.unit.chalicelib.support.fakes import MANAGERS
 

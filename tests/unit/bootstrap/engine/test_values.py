@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bootstrap.engine.model import counted, moment
+from bootstrap.engine.service import counted
+from bootstrap.engine.task import moment
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Nodes as the managers list them, and how this host itself stands to a swarm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+INSTANCE_LABEL = "swarmkeeper.instance"  # engine or node label: the EC2 instance that a node is
+ZONE_LABEL = "swarmkeeper.zone"  # engine or node label: its Availability Zone
+TYPE_LABEL = "swarmkeeper.type"  # engine or node label: its instance type
+LIFECYCLE_LABEL = "swarmkeeper.lifecycle"  # engine or node label: spot or on-demand
+DOOMED_LABEL = "swarmkeeper.evacuate"  # node label: the second since the epoch at which the node is gone
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node, as listed by the managers."""
+
+    id: str
+    version: int
+    spec: Mapping[str, Any]
+    state: str
+    address: str
+    hostname: str
+    engine_labels: Mapping[str, str]
+    platform: tuple[str, str]  # (operating system, architecture)
+    cpus: int  # in units of 1e-9 CPU
+    memory: int  # in bytes
+    reachability: str = ""  # of a manager: reachable, unreachable; "" for workers
+    leader: bool = False
+    generic: Mapping[str, int] = field(default_factory=dict)  # generic resources: kind -> how many
+    plugins: frozenset[tuple[str, str]] | None = None  # (Volume, Network or Log, name); None: not told
+
+    @property
+    def availability(self) -> str:
+        return str(self.spec.get("Availability", "active"))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.spec.get("Labels") or {}
+
+    @property
+    def role(self) -> str:
+        return str(self.spec.get("Role", "worker"))
+
+    @property
+    def votes(self) -> bool:
+        """It counts for the quorum; after force-new-cluster the lost managers are managers in name only."""
+        return self.role == "manager" and bool(self.reachability)
+
+    @property
+    def instance(self) -> str:
+        """The EC2 instance id, "" where neither the engine nor the node is labelled."""
+        return self.labels.get(INSTANCE_LABEL) or self.engine_labels.get(INSTANCE_LABEL, "")
+
+    @property
+    def doom(self) -> float | None:
+        """When the node will be gone, in seconds since the epoch; None if it is not doomed."""
+        try:
+            return float(self.labels[DOOMED_LABEL].split(" ")[0])
+        except (KeyError, ValueError):
+            return None
+
+    @property
+    def going(self) -> bool:
+        """It is doomed, and nobody has made it active again since: the label alone may be a left-over."""
+        return self.doom is not None and self.availability != "active"
+
+    @property
+    def down(self) -> bool:
+        """Swarm has given it up. ``unknown`` is less: all are for up to 5 s after an election (measured)."""
+        return self.state == "down"
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How a host stands to a swarm, as its own engine sees it.
+
+    ``state`` is Swarm's own word: inactive, pending, active, error or locked. ``managers`` are addresses.
+    """
+
+    state: str
+    node: str = ""
+    manages: bool = False
+    managers: frozenset[str] = frozenset()
+    error: str = ""
+    raft: bool = False  # a manager's state is on its disk
+    engine_labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def leaderless(self) -> bool:
+        """A manager says that too few managers answer to agree on anything."""
+        return "does not have a leader" in self.error
