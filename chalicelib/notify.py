@@ -27,7 +27,7 @@ def tell(cluster: str, incident: Incident, world: World) -> Outcome:
     now = world.clock.now()
     if not world.store.open_incident(cluster, incident, now):
         known = world.store.incident(cluster, incident.key)
-        if known and (known.told or now < known.at + LEFT_TO_OTHERS):
+        if known and (known.notified or now < known.at + LEFT_TO_OTHERS):
             return Outcome(detail=f"known already: {incident.key}")
     settings = world.store.settings(cluster)
     if settings.paused:

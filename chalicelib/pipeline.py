@@ -182,7 +182,7 @@ def _handle_tick(world: World) -> list[str]:
     except Exception as error:  # noqa: BLE001 - raised below, after the clusters had their turn
         failures.append(error)
         clusters = missed(error, world, follow)
-    if any(not incident.told for incident in world.store.incidents(NO_CLUSTER)):
+    if any(not incident.notified for incident in world.store.incidents(NO_CLUSTER)):
         clusters.append(NO_CLUSTER)
     random.shuffle(clusters)
     for cluster in clusters:
@@ -232,7 +232,7 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
     settings = world.store.settings(cluster)
     unnotified: tuple[Incident, ...] = ()
     if isinstance(event, Tick):
-        unnotified = tuple(incident for incident in world.store.incidents(cluster) if not incident.told)
+        unnotified = tuple(incident for incident in world.store.incidents(cluster) if not incident.notified)
     nodes = _nodes(event, cluster, world, now)
     jobs: tuple[Job, ...] = ()
     if isinstance(event, (Tick, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)):

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.adapters.dynamodb.items import as_stored
 from chalicelib.admin.tables import shown
 from chalicelib.admin.waiting import described
 from chalicelib.protocol.codec import ProtocolError, decode_result
@@ -34,9 +35,9 @@ def _cluster(name: str, most: int, world: World) -> dict[str, Any]:
     """``nodes``: those with work first, the gone ones last. ``left_out``: how many did not fit."""
     store = world.store
     records, incidents = store.nodes(name), store.incidents(name)
-    nodes = _fitting((asdict(node) for node in sorted(records, key=_calm)), most)
+    nodes = _fitting((as_stored(node) for node in sorted(records, key=_calm)), most)
     newest = sorted(incidents, key=lambda incident: -incident.at)
-    told = _fitting((asdict(incident) for incident in newest), most)
+    told = _fitting((as_stored(incident) for incident in newest), most)
     return {
         "settings": asdict(store.settings(name)),
         "managers": [asdict(host) for host in store.hosts(name)],

@@ -44,7 +44,7 @@ def decide(event: Event, cluster: Cluster) -> Plan:
     drilled = getattr(event, "drill", False)
     if drilled and not cluster.settings.drills:
         return Plan('a drill, but this cluster allows none: configure it with {"drills": true}')
-    plan = rebalance.following(finalize.closed(_rule(event, cluster), cluster), cluster)
+    plan = rebalance.extend(finalize.extend(_rule(event, cluster), cluster), cluster)
     if drilled:
         rehearsed = tuple(measure for measure in plan.measures if measure.metric is Metric.DRILLS)
         plan = replace(plan, measures=rehearsed)

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from chalicelib.state.node import Node
 
 CONCLUDE: dict[AgentTask, Callable[[Node, NodeReport | None, CommandFinished, float], Node]] = {
-    AgentTask.JOIN: join.joined,
-    AgentTask.ACTIVATE: join.activated,
-    AgentTask.EVACUATE: evacuate.concluded,
-    AgentTask.GIVE_BACK: give_back.returned,
-    AgentTask.LEAVE: leave.concluded,
+    AgentTask.JOIN: join.conclude,
+    AgentTask.ACTIVATE: join.conclude_activation,
+    AgentTask.EVACUATE: evacuate.conclude,
+    AgentTask.GIVE_BACK: give_back.conclude,
+    AgentTask.LEAVE: leave.conclude,
 }
 ENDED = {  # what an evacuation that is over counts as
     Fate.SAFE.value: Metric.NODES_EVACUATED,
@@ -59,14 +59,14 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     if not moves:
         return Plan(f"{event.command}: nothing waits for this {event.task.value} any more, or yet")
     actions: list[Action] = [*moves, *_alarm(event, moves, cluster)]
-    actions += [Notify(_absent(move, cluster)) for move in moves if _vanished(move)]
+    actions += [Notify(_absent(move, cluster)) for move in moves if _has_vanished(move)]
     if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
         actions.append(NoteHost(event.manager, healthy=not event.host_failed))
     ready = [move.after for move in moves if move.after.is_unsent and (move.after.due or 0) <= cluster.now]
     if ready:
         actions.append(Dispatch(ready[0].instance))
     reason = "; ".join(f"{move.after.instance} {move.after.state}: {move.after.reason}" for move in moves[:5])
-    measures = tuple(measure for move in moves for measure in _measures(move))
+    measures = tuple(measure for move in moves for measure in _list_measures(move))
     return Plan(f"{event.status}: {reason}", tuple(actions), measures)
 
 
@@ -90,7 +90,7 @@ def _remedy(event: CommandFinished) -> tuple[str, str]:
     return incidents.LOST
 
 
-def _vanished(move: ReplaceRecord) -> bool:
+def _has_vanished(move: ReplaceRecord) -> bool:
     """The swarm lists no node of an instance that was one."""
     node = move.after
     return node.state is NodeState.EVACUATED and node.fate == Fate.ABSENT.value and bool(move.before.node)
@@ -125,7 +125,7 @@ def _after(node: Node, report: NodeReport | None, event: CommandFinished, now: f
     return CONCLUDE[event.task](node, report, event, now)
 
 
-def _measures(move: ReplaceRecord) -> tuple[Measure, ...]:
+def _list_measures(move: ReplaceRecord) -> tuple[Measure, ...]:
     node = move.after
     if node.state is NodeState.EVACUATED:
         ended = Measure(ENDED.get(node.fate, Metric.NODES_DRAINED), instance=node.instance)
@@ -133,7 +133,7 @@ def _measures(move: ReplaceRecord) -> tuple[Measure, ...]:
         safe = Measure(Metric.SECONDS_TO_SAFE, seconds, node.instance)
         return (ended, safe) if node.fate == Fate.SAFE.value else (ended,)
     if node.state is NodeState.GONE:
-        return (leave.gone(node),)
+        return (leave.measure_gone(node),)
     if node.state is NodeState.IN_SERVICE:
         return (Measure(Metric.NODES_JOINED, instance=node.instance),)
     if node.state is not move.before.state:

@@ -31,7 +31,7 @@ LEFT = {
 }
 
 
-def closed(plan: Plan, cluster: Cluster) -> Plan:
+def extend(plan: Plan, cluster: Cluster) -> Plan:
     """The plan with what follows from each record that it changes, right after the change."""
     actions: list[Action] = []
     measures = list(plan.measures)
@@ -39,30 +39,30 @@ def closed(plan: Plan, cluster: Cluster) -> Plan:
         if not isinstance(action, ReplaceRecord):
             actions.append(action)
             continue
-        marked = _marked(action.after, cluster)
+        marked = _mark_due(action.after, cluster)
         actions.append(replace(action, after=marked))
         if not cluster.settings.paused:
-            actions += ends(marked, cluster)
-            measures += () if action.before.is_given_up else given_up(marked)
+            actions += finish(marked, cluster)
+            measures += () if action.before.is_given_up else measure_given_up(marked)
     return replace(plan, actions=tuple(actions), measures=tuple(measures))
 
 
-def ends(node: Node, cluster: Cluster) -> tuple[Action, ...]:
+def finish(node: Node, cluster: Cluster) -> tuple[Action, ...]:
     """Tell of what was tried too often; complete the hooks whose phase is over, and only then give up.
 
     A group that is told to abandon an instance ends it: then it has to be told already what went wrong.
     """
     over = node.is_exhausted and node.due is not None
     told: tuple[Action, ...] = (Notify(dead_letter(node, cluster)),) if over else ()
-    if lifecycle_hooks.ended(node):
-        return (*told, lifecycle_hooks.completion(node, cluster))
+    if lifecycle_hooks.results(node):
+        return (*told, lifecycle_hooks.complete(node, cluster))
     reason = f"given up after {node.attempts} attempts: {node.reason}"
     return (*told, ReplaceRecord(node, node.revise(due=None, reason=reason))) if over else ()
 
 
-def given_up(node: Node) -> tuple[Measure, ...]:
+def measure_given_up(node: Node) -> tuple[Measure, ...]:
     """Counted when it happens."""
-    over = node.is_exhausted and not lifecycle_hooks.ended(node)
+    over = node.is_exhausted and not lifecycle_hooks.results(node)
     return (Measure(Metric.GIVEN_UP, instance=node.instance),) if over else ()
 
 
@@ -72,7 +72,7 @@ def dead_letter(node: Node, cluster: Cluster) -> Incident:
     name = node.task.value
     call = json.dumps({"cluster": cluster.name, "instance": node.instance})
     return Incident(
-        key=key(node),
+        key=dead_letter_key(node),
         at=cluster.now,
         what=f"{name} was given up after {node.attempts} attempts: {node.reason}",
         left=LEFT[node.task],
@@ -85,19 +85,21 @@ def dead_letter(node: Node, cluster: Cluster) -> Incident:
     )
 
 
-def key(node: Node) -> str:
+def dead_letter_key(node: Node) -> str:
     """The name of a dead letter: instance and phase."""
     return f"{node.task.value if node.task else node.state}#{node.instance}#{node.since:.0f}"
 
 
-def _marked(node: Node, cluster: Cluster) -> Node:
+def _mark_due(node: Node, cluster: Cluster) -> Node:
     """Due now where something has ended, so that a crash before it is closed is found.
 
     A node in service is due when its next scheduled change comes near, however it came into service.
     """
-    if lifecycle_hooks.ended(node):
+    if lifecycle_hooks.results(node):
         due = cluster.now if node.due is None else min(node.due, cluster.now)
         return replace(node, due=due)
     return (
-        replace(node, due=scheduled_change.due(node, cluster)) if node.state is NodeState.IN_SERVICE else node
+        replace(node, due=scheduled_change.next_due(node, cluster))
+        if node.state is NodeState.IN_SERVICE
+        else node
     )

@@ -13,7 +13,7 @@ class Incident:
 
     ``key`` says what is the same incident. ``what`` happened, what was ``left`` as it was, what to do
     (``remedy``). ``record``: the node's record as JSON where work was given up, which makes it a dead letter.
-    ``told``: a notification was sent, or the cluster wants none.
+    ``notified``: a notification was sent, or the cluster wants none.
     """
 
     key: str
@@ -25,5 +25,5 @@ class Incident:
     node: str = ""
     record: str = ""
     drill: bool = False
-    told: bool = False
+    notified: bool = False
     expires: float = 0.0

@@ -17,7 +17,7 @@ class ScheduledChange:
     first. Times are seconds since the epoch.
     """
 
-    told: float
+    published: float
     closed: bool = False
     start: float = 0.0
     end: float = 0.0

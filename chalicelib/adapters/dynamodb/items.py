@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,11 @@ ENUMS = {
 }
 PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": ScheduledChange}
 # Attributes that keep the name under which version 0.1 stores them.
-STORED_NAMES: dict[type, dict[str, str]] = {LifecycleAction: {"heartbeat": "beat"}}
+STORED_NAMES: dict[type, dict[str, str]] = {
+    Incident: {"notified": "told"},
+    LifecycleAction: {"heartbeat": "beat"},
+    ScheduledChange: {"published": "told"},
+}
 EMPTY = (None, "", (), False)
 WHOLE = frozenset({"version", "attempts"})
 
@@ -80,7 +84,7 @@ def incident_from(item: Item) -> Incident:
     except (KeyError, TypeError, ValueError) as error:
         name = item["item"]["S"].removeprefix("incident#")
         what = f"this incident cannot be read: {type(error).__name__} {error}"
-        return Incident(key=name, at=0.0, what=what, left="-", remedy="delete its item", told=True)
+        return Incident(key=name, at=0.0, what=what, left="-", remedy="delete its item", notified=True)
 
 
 def job_item(cluster: str, job: Job) -> Item:
@@ -124,6 +128,16 @@ def _attributes(record: Any) -> Item:
     if "expires" in found:
         found["expires"] = number(int(values["expires"]))  # time to live wants whole seconds
     return found
+
+
+def as_stored(record: Any) -> Any:
+    """The record as plain values, under the names of its stored attributes."""
+    if isinstance(record, tuple):
+        return tuple(map(as_stored, record))
+    if not is_dataclass(record):
+        return record
+    stored = STORED_NAMES.get(type(record), {})
+    return {stored.get(one.name, one.name): as_stored(getattr(record, one.name)) for one in fields(record)}
 
 
 def _values(kind: Any, item: Item) -> dict[str, Any]:

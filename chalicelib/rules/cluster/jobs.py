@@ -43,14 +43,14 @@ def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
     node, before = cluster.node(event.instance), cluster.job(event.task)
     if event.instance and node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
-    after = _ordered(event, node, cluster)
+    after = _make_job(event, node, cluster)
     if before and before.is_open and (before.instance, before.arguments) == (after.instance, after.arguments):
         return Plan(f"{_name(before)} is ordered already: {_where(before, cluster.now)}")
     if refusal := _refusal(event, before, cluster):
         return Plan(refusal, refused=True)
     if before:
         more = before.is_open and (before.automatic or before.wanted)
-        after = before.revise(**(_fresh(after) | {"manager": before.avoided}), wanted=more)
+        after = before.revise(**(_fresh_fields(after) | {"manager": before.avoided}), wanted=more)
     return Plan(after.reason, (ReplaceJob(before, after), Send(after)))
 
 
@@ -60,32 +60,32 @@ def on_job_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     if before is None or not _concerns(event, before):
         return Plan(f"{said} (nothing waits for it)")
     after = _after(before, event, cluster.now)
-    tell = after.stage is JobStage.FAILED and _unheard(before, event.time)
-    return Plan(said, _concluded(before, after, cluster, tell=tell), _measures(event, after))
+    tell = after.stage is JobStage.FAILED and _needs_notice(before, event.time)
+    return Plan(said, _conclude(before, after, cluster, tell=tell), _measures(event, after))
 
 
-def overdue(cluster: Cluster) -> tuple[Action, ...]:
+def catch_up(cluster: Cluster) -> tuple[Action, ...]:
     """What the tick does about jobs that are due."""
     due = [row for row in cluster.jobs if row.is_open and row.due is not None and row.due <= cluster.now]
-    return tuple(action for job in due for action in _overdue(job, cluster))
+    return tuple(action for job in due for action in _catch_up(job, cluster))
 
 
-def still_running(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]:
+def wait_longer(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]:
     """An job whose command runs is asked for again later, unless its host has ended meanwhile."""
     waiting = [
         job
         for job in cluster.jobs
         if job.is_open and (job.command, job.manager) == (event.command, event.manager)
     ]
-    return tuple(action for job in waiting for action in _running(job, cluster))
+    return tuple(action for job in waiting for action in _wait_longer(job, cluster))
 
 
-def key(job: Job) -> str:
+def dead_letter_key(job: Job) -> str:
     """The name of its dead letter; what comes by itself has one for all times that it fails."""
     return f"errand#{job.task.value}" + ("" if job.automatic else f"#{job.since:.0f}")
 
 
-def letter(job: Job, cluster: Cluster) -> Incident:
+def dead_letter(job: Job, cluster: Cluster) -> Incident:
     """What came to nothing: what is left, and all that is needed to order it again."""
     if job.task is AgentTask.INSPECT:  # nobody orders it: it only shows that the managers do not answer
         return incidents.silent(cluster, job.task, job.reason, job.manager)
@@ -93,7 +93,7 @@ def letter(job: Job, cluster: Cluster) -> Incident:
     order = f"echo '{json.dumps(_payload(job, cluster))}' | chalice invoke -n {name}"
     own = job.automatic
     return Incident(
-        key=key(job),
+        key=dead_letter_key(job),
         at=cluster.now,
         what=f"{_name(job)} failed: {job.reason}",
         left=LEFT[job.task],
@@ -112,7 +112,7 @@ def _payload(job: Job, cluster: Cluster) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value}
 
 
-def _ordered(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Job:
+def _make_job(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Job:
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=event.rebalance)
     if node:
         arguments = Arguments((node.target,), role=node.role.value, labels=labels(cluster.name, node.role))
@@ -121,7 +121,7 @@ def _ordered(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Job:
     return replace(begun, reason=f"{_name(begun)} is ordered")
 
 
-def _fresh(job: Job) -> dict[str, Any]:
+def _fresh_fields(job: Job) -> dict[str, Any]:
     """A new job as a change of the one before; that one's result stays until there is another."""
     kept = ("version", "wanted", "ended", "result")
     return {name: value for name, value in asdict(job).items() if name not in kept}
@@ -159,12 +159,12 @@ def _after(job: Job, event: CommandFinished, now: float) -> Job:
     reason = retry.summarize(event)
     # With an error the agent did nothing: in an election none can. What nobody ordered nobody will repeat.
     if event.result is None or (job.automatic and event.result.error and not event.result.wait):
-        return _unanswered(job, reason, now)
+        return _retry(job, reason, now)
     known = {"command": event.command, "result": encode_result(event.result), "ended": event.time}
     if event.result.wait > 0:
         waited = now - job.since
         if waited > (PUT_OFF if event.result.ok else STUCK):
-            return _failed(job.revise(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
+            return _fail(job.revise(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
         pause = max(event.result.wait, min(waited / 4, RAREST))
         waiting = {"command": "", "attempts": 0, "due": now + pause}
         waiting["wanted"] = job.wanted and not job.automatic  # the next run sees those who joined too
@@ -173,26 +173,26 @@ def _after(job: Job, event: CommandFinished, now: float) -> Job:
     return job.revise(**known, stage=stage, due=None, reason=reason)
 
 
-def _unanswered(job: Job, failure: str, now: float) -> Job:
+def _retry(job: Job, failure: str, now: float) -> Job:
     if job.is_unrepeatable or job.attempts >= MAX_ATTEMPTS:
-        return _failed(job, failure)
+        return _fail(job, failure)
     due = now + retry.back_off(job.attempts, job.task.value)
     return job.revise(command="", due=due, reason=f"it is sent again: {failure}")
 
 
-def _failed(job: Job, reason: str) -> Job:
+def _fail(job: Job, reason: str) -> Job:
     return job.revise(stage=JobStage.FAILED, due=None, reason=reason)
 
 
-def _running(job: Job, cluster: Cluster) -> tuple[Action, ...]:
+def _wait_longer(job: Job, cluster: Cluster) -> tuple[Action, ...]:
     """Run Command calls a command running for half an hour after the end of its host."""
     if job.manager in cluster.managers:
         return (ReplaceJob(job, job.revise(due=cluster.now + cluster.timeouts.answer_s)),)
-    after = _unanswered(job, f"{job.manager} is no manager of {cluster.name} any more", cluster.now)
-    return _concluded(job, after, cluster, tell=not after.is_open)
+    after = _retry(job, f"{job.manager} is no manager of {cluster.name} any more", cluster.now)
+    return _conclude(job, after, cluster, tell=not after.is_open)
 
 
-def _overdue(job: Job, cluster: Cluster) -> tuple[Action, ...]:
+def _catch_up(job: Job, cluster: Cluster) -> tuple[Action, ...]:
     if job.command:
         return (Ask(job.command, job.manager, job.task),)
     if job.automatic and job.is_waiting and not cluster.settings.rebalance:  # what was begun is finished
@@ -201,20 +201,20 @@ def _overdue(job: Job, cluster: Cluster) -> tuple[Action, ...]:
     if not job.is_spent(cluster.now):
         return (Send(job),)
     ways = f"given up after {job.attempts} attempts" if job.attempts else "nobody sent it in time"
-    return _concluded(job, _failed(job, f"{ways}: {job.reason}"), cluster, tell=True)
+    return _conclude(job, _fail(job, f"{ways}: {job.reason}"), cluster, tell=True)
 
 
-def _concluded(before: Job, after: Job, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
+def _conclude(before: Job, after: Job, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
     """The job as it is now; told before it is recorded, then followed by the one wanted after it."""
     tell = tell and (before.task is not AgentTask.INSPECT or bool(before.result))  # or there is no swarm yet
-    letters = (Notify(letter(after, cluster)),) if tell else ()
+    letters = (Notify(dead_letter(after, cluster)),) if tell else ()
     if before.wanted and not after.is_open and cluster.settings.rebalance:
         last = {"result": after.result, "ended": after.ended, "manager": after.avoided}
-        after = before.revise(**(rebalance.fresh(cluster, "a node joined meanwhile") | last))
+        after = before.revise(**(rebalance.fresh_fields(cluster, "a node joined meanwhile") | last))
     return (*letters, ReplaceJob(before, after))
 
 
-def _unheard(job: Job, time: float) -> bool:
+def _needs_notice(job: Job, time: float) -> bool:
     """Who ordered it waits for the first command only."""
     return job.automatic or job.attempts > 1 or time > job.since + ANSWERED
 

@@ -39,12 +39,12 @@ def on_drill(event: InstanceEvent, cluster: Cluster) -> Plan:
         return Plan("a drill: nothing to rehearse, the real event would change nothing or end something")
     if node.state is not NodeState.IN_SERVICE:
         return Plan(f"a drill: the node is {node.state}, only one in service is drilled")
-    deadline = evacuate.budget(event.time, seconds, cluster.now)
+    deadline = evacuate.deadline(event.time, seconds, cluster.now)
     reason = f"a drill: {max(deadline - cluster.now, 0):.0f} s to empty it, then it is given back"
     disruption = evacuate.Disruption(
         event.time, deadline, reason, deadline + cluster.timeouts.drill_s, drill=True
     )
-    return evacuate.answered(node, cluster, disruption, Measure(Metric.DRILLS, instance=node.instance))
+    return evacuate.plan_for(node, cluster, disruption, Measure(Metric.DRILLS, instance=node.instance))
 
 
 def _ends(event: InstanceEvent) -> bool:
@@ -57,7 +57,7 @@ def _notice(event: InstanceEvent, cluster: Cluster) -> float | None:
     """Seconds from the event to the end that it rehearses; None where there is nothing to empty."""
     match event:
         case SpotInterruptionWarning():
-            return evacuate.lead(event.ending, cluster.timeouts)
+            return evacuate.notice_s(event.ending, cluster.timeouts)
         case FleetInstanceChanged():
             return cluster.timeouts.notice_s if event.change is Change.TERMINATION_NOTIFIED else None
         case InstanceStateChanged():

@@ -54,23 +54,23 @@ def on_spot_interruption_warning(event: SpotInterruptionWarning, cluster: Cluste
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}")
     if event.time < node.launched:
-        return Plan("the warning is older than the instance's last start", measures=(_twice(node),))
-    return warned(node, cluster, event.time, event.ending)
+        return Plan("the warning is older than the instance's last start", measures=(_count_duplicate(node),))
+    return plan_for_warning(node, cluster, event.time, event.ending)
 
 
-def warned(node: Node, cluster: Cluster, time: float, ending: Ending) -> Plan:
+def plan_for_warning(node: Node, cluster: Cluster, time: float, ending: Ending) -> Plan:
     """EC2 has announced at ``time`` that the instance will end."""
-    notice = lead(ending, cluster.timeouts)
+    notice = notice_s(ending, cluster.timeouts)
     left = time + notice - cluster.now
     if left < -STALE:
         late = Measure(Metric.LATE_WARNINGS, instance=node.instance)
         return Plan(f"the warning's notice was over {-left:.0f} s ago, the node is {node.state}", (), (late,))
     reason = f"EC2 will {ending} it, {max(left, 0):.0f} s are left"
-    disruption = Disruption(time, budget(time, notice, cluster.now), reason, announced=True)
-    return answered(node, cluster, disruption, Measure(Metric.INTERRUPTIONS, instance=node.instance))
+    disruption = Disruption(time, deadline(time, notice, cluster.now), reason, announced=True)
+    return plan_for(node, cluster, disruption, Measure(Metric.INTERRUPTIONS, instance=node.instance))
 
 
-def budget(time: float, seconds: float, now: float) -> float:
+def deadline(time: float, seconds: float, now: float) -> float:
     """Until when a node has to be empty that has so many seconds from ``time`` on.
 
     One that has outlived them gets as many again: it may live on, and would dip for nothing. If it ends after
@@ -87,11 +87,13 @@ def on_rebalance_recommended(event: RebalanceRecommended, cluster: Cluster) -> P
     if wanted is Recommendations.IGNORE:
         return Plan("a rebalance recommendation: this cluster ignores them")
     if node.state is not NodeState.IN_SERVICE or event.time < max(node.launched, node.hinted):
-        return Plan(f"a rebalance recommendation: already {node.state}", measures=(_twice(node),))
+        return Plan(f"a rebalance recommendation: already {node.state}", measures=(_count_duplicate(node),))
     if event.time + cluster.timeouts.recommendation_s <= cluster.now:
-        return Plan("a rebalance recommendation of long ago: nothing followed", measures=(_twice(node),))
+        return Plan(
+            "a rebalance recommendation of long ago: nothing followed", measures=(_count_duplicate(node),)
+        )
     if node.hinted and event.time < node.hinted + cluster.timeouts.recommendation_s:
-        return Plan("a rebalance recommendation soon after the last one", measures=(_twice(node),))
+        return Plan("a rebalance recommendation soon after the last one", measures=(_count_duplicate(node),))
     counted = Measure(Metric.RECOMMENDATIONS, instance=node.instance)
     if wanted is Recommendations.NOTE:
         noted = node.revise(hinted=event.time)
@@ -99,7 +101,7 @@ def on_rebalance_recommended(event: RebalanceRecommended, cluster: Cluster) -> P
     back = event.time + cluster.timeouts.recommendation_s
     reason = "EC2 recommends to leave it: evacuated for a while"
     disruption = Disruption(event.time, cluster.now + cluster.timeouts.evacuation_s, reason, back)
-    after = begun(node, cluster.now, disruption, hinted=event.time)
+    after = begin(node, cluster.now, disruption, hinted=event.time)
     return Plan(reason, (ReplaceRecord(node, after), Dispatch(node.instance)), (counted,))
 
 
@@ -110,29 +112,29 @@ def on_evacuation_ordered(event: EvacuationOrdered, cluster: Cluster) -> Plan:
         return Plan(f"{event.instance} has no record in {cluster.name}")
     back = event.time + event.seconds + event.back if event.back else 0.0
     disruption = Disruption(event.time, event.time + event.seconds, "evacuated by hand", back)
-    return answered(node, cluster, disruption)
+    return plan_for(node, cluster, disruption)
 
 
-def answered(node: Node, cluster: Cluster, disruption: Disruption, *counted: Measure) -> Plan:
+def plan_for(node: Node, cluster: Cluster, disruption: Disruption, *counted: Measure) -> Plan:
     """The plan against a disruption; if it is known already, to send what is not sent.
 
     Recorded but not sent means that the first handler is still at it, or died.
     """
-    after = threatened(node, cluster.now, disruption)
+    after = apply(node, cluster.now, disruption)
     actions: tuple[Action, ...] = (Dispatch(node.instance),) if (after or node).is_unsent else ()
     if after is None:
-        return Plan(f"already {node.state}", actions, (_twice(node),))
+        return Plan(f"already {node.state}", actions, (_count_duplicate(node),))
     return Plan(disruption.reason, (ReplaceRecord(node, after), *actions), counted)
 
 
-def threatened(node: Node, now: float, disruption: Disruption) -> Node | None:
+def apply(node: Node, now: float, disruption: Disruption) -> Node | None:
     """The node once a disruption is known; None if that changes nothing.
 
     All disruptions to one life of an instance are one evacuation: a later one can only hurry it, begin it
     again where it had come to nothing, or make final what was to be given back.
     """
     if node.state in STANDING:
-        return begun(node, now, disruption)
+        return begin(node, now, disruption)
     final = _final(node, disruption)
     if node.state is NodeState.EVACUATED and final:
         return node.revise(due=None, reason=disruption.reason, **final)
@@ -160,12 +162,12 @@ def _final(node: Node, disruption: Disruption) -> dict[str, Any]:
     return {"back": 0.0, "drill": False, "announced": disruption.announced}
 
 
-def lead(ending: Ending, timeouts: Timeouts) -> float:
+def notice_s(ending: Ending, timeouts: Timeouts) -> float:
     """Seconds between a warning and the end: none for hibernation, which begins at once."""
     return 0.0 if ending is Ending.HIBERNATE else timeouts.notice_s
 
 
-def begun(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0) -> Node:
+def begin(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0) -> Node:
     """The node as it is when its evacuation begins; due at once."""
     return node.enter(
         NodeState.EVACUATING,
@@ -180,7 +182,7 @@ def begun(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0
     )
 
 
-def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
     """The node after an evacuate command: evacuated if the agent says that it is empty, else open again."""
     if report is None or report.fate not in DONE:
         return retry.after_failure(node, report, event, now)
@@ -196,5 +198,5 @@ def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now
     )
 
 
-def _twice(node: Node) -> Measure:
+def _count_duplicate(node: Node) -> Measure:
     return Measure(Metric.DUPLICATES, instance=node.instance)

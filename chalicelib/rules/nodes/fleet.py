@@ -22,13 +22,13 @@ def on_fleet_instance_changed(event: FleetInstanceChanged, cluster: Cluster) -> 
         return Plan(f"{event.instance} has no record in {cluster.name}")
     match event.change:
         case Change.LAUNCHED:
-            return leave.changed(node, InstanceState.RUNNING, event.time, cluster)
+            return leave.plan_for_state(node, InstanceState.RUNNING, event.time, cluster)
         case Change.TERMINATED:
-            return leave.changed(node, InstanceState.TERMINATED, event.time, cluster)
+            return leave.plan_for_state(node, InstanceState.TERMINATED, event.time, cluster)
         case Change.TERMINATION_NOTIFIED:
             if event.time < node.launched:
                 return Plan("the notice is older than the instance's last start")
-            return evacuate.warned(node, cluster, event.time, Ending.TERMINATE)
+            return evacuate.plan_for_warning(node, cluster, event.time, Ending.TERMINATE)
         case _:
             assert_never(event.change)
 

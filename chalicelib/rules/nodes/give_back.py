@@ -25,14 +25,14 @@ def on_give_back_ordered(event: GiveBackOrdered, cluster: Cluster) -> Plan:
         return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
     if node.state is NodeState.RETURNING:
         return Plan("already returning", (Dispatch(node.instance),) if node.is_unsent else ())
-    if why := _kept(node, cluster):
+    if why := _refusal(node, cluster):
         return Plan(f"{node.instance} is not given back: {why}", refused=True)
     reason = "given back by hand"
     after = node.enter(NodeState.RETURNING, since=event.time, due=cluster.now, reason=reason)
     return Plan(reason, (ReplaceRecord(node, after), Dispatch(node.instance)))
 
 
-def _kept(node: Node, cluster: Cluster) -> str:
+def _refusal(node: Node, cluster: Cluster) -> str:
     """Why a node stays as it is; "" if it may be given back."""
     if node.state is not NodeState.EVACUATED:
         return f"it is {node.state}, not evacuated"
@@ -40,11 +40,11 @@ def _kept(node: Node, cluster: Cluster) -> str:
         return f"{node.hooks[0].group} ends it"
     if node.announced:
         return "EC2 has announced its end; should it be spared, it joins again by itself"
-    near = scheduled_change.held(node, cluster)
+    near = scheduled_change.postpone(node, cluster)
     return f"{near.reason} is near; it comes back when that is over" if near else ""
 
 
-def returned(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
     """The node after a give-back command: in service again, joined anew if it is lost, or open again.
 
     An evacuated manager was demoted: activating makes it what it is tagged to be.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.state.node import Node
 
 
-def joined(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
     """The node after a join command: to be activated if it is in the swarm, else open again."""
     if report is None or report.fate is not Fate.JOINED:
         return retry.after_failure(node, report, event, now)
@@ -22,7 +22,7 @@ def joined(node: Node, report: NodeReport | None, event: CommandFinished, now: f
     return node.enter(NodeState.ACTIVATING, since=event.time, due=now, reason="joined, drained", node=found)
 
 
-def activated(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+def conclude_activation(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
     """The node after an activate command: in service, joined anew if the swarm lost it, else open again.
 
     A record that joins anew keeps its node id: so the agent on the host knows that its managers do not list

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REMOVED = frozenset({Fate.REMOVED, Fate.ABSENT})
 RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
-KEEP_GONE = 7 * 86_400.0  # seconds that the record of a gone node stays readable
+KEEP_GONE_S = 7 * 86_400.0  # seconds that the record of a gone node stays readable
 
 
 def on_instance_state_changed(event: InstanceStateChanged, cluster: Cluster) -> Plan:
@@ -28,17 +28,17 @@ def on_instance_state_changed(event: InstanceStateChanged, cluster: Cluster) -> 
     node = cluster.node(event.instance)
     if node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}")
-    return changed(node, event.state, event.time, cluster)
+    return plan_for_state(node, event.state, event.time, cluster)
 
 
-def changed(node: Node, state: InstanceState, time: float, cluster: Cluster) -> Plan:
+def plan_for_state(node: Node, state: InstanceState, time: float, cluster: Cluster) -> Plan:
     """The instance has entered a state at ``time``."""
     if time < node.launched and state is not InstanceState.RUNNING:
         return Plan(f"{state}, but that was before the instance's last start")
     if state is InstanceState.RUNNING:
-        after = started(node, time, cluster.now)
+        after = restart(node, time, cluster.now)
     else:
-        after = following(node, state, time, cluster)
+        after = follow(node, state, time, cluster)
     if after is None and state in OVER and node.state is NodeState.LEAVING and node.is_given_up:
         # It lived when its node was to be removed: its cluster tag was gone, or EC2's listing was wrong.
         after = node.revise(attempts=0, due=cluster.now, reason=f"the instance is {state} now: removed again")
@@ -48,7 +48,7 @@ def changed(node: Node, state: InstanceState, time: float, cluster: Cluster) -> 
     return Plan(after.reason, (ReplaceRecord(node, after), Dispatch(node.instance)))
 
 
-def started(node: Node, time: float, now: float) -> Node | None:
+def restart(node: Node, time: float, now: float) -> Node | None:
     """The node of an instance that runs: it joins again if it had ended before; None for no change."""
     ended = node.state in (NodeState.LEAVING, NodeState.GONE)
     # Evacuated for its stop, and the event of the stop was lost. What is given back never stopped.
@@ -59,21 +59,21 @@ def started(node: Node, time: float, now: float) -> Node | None:
     return node.enter(NodeState.JOINING, since=time, launched=time, due=now, reason=reason)
 
 
-def following(node: Node, state: InstanceState | None, time: float, cluster: Cluster) -> Node | None:
+def follow(node: Node, state: InstanceState | None, time: float, cluster: Cluster) -> Node | None:
     """The node after its instance was found in a state (None: EC2 does not list it); None for no change."""
     if state in GOING:
         reason = f"the instance is {state} without a warning"
         # What goes on already is hurried by it at most.
         since = time if node.state in STANDING else node.since
         disruption = evacuate.Disruption(since, time + cluster.timeouts.shutdown_s, reason, announced=True)
-        return evacuate.threatened(node, cluster.now, disruption)
+        return evacuate.apply(node, cluster.now, disruption)
     if (state in OVER or state is None) and node.state not in (NodeState.LEAVING, NodeState.GONE):
         reason = f"the instance is {state}" if state else "EC2 no longer lists the instance"
         return node.enter(NodeState.LEAVING, since=time, due=cluster.now, reason=reason)
     return None
 
 
-def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
+def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
     """The node after a leave command: gone if the swarm no longer lists it, else open again."""
     if report is None or report.fate not in REMOVED:
         return retry.after_failure(node, report, event, now)
@@ -85,10 +85,10 @@ def concluded(node: Node, report: NodeReport | None, event: CommandFinished, now
         node=report.node or node.node,
         command=event.command,
         manager=event.manager,
-        expires=event.time + KEEP_GONE,
+        expires=event.time + KEEP_GONE_S,
     )
 
 
-def gone(node: Node) -> Measure:
+def measure_gone(node: Node) -> Measure:
     """A node has ended as it should."""
     return Measure(Metric.NODES_GONE, instance=node.instance)

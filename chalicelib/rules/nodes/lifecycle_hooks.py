@@ -24,67 +24,69 @@ def on_launch_lifecycle_action(event: LaunchLifecycleAction, cluster: Cluster) -
     """The group waits until the node is in service."""
     node = cluster.node(event.instance)
     if node is None:
-        return _without_record(event, cluster)
-    if _known(node, event.hook):
-        return _again(node)
-    after = _held(node, event.hook, event.time, cluster)
+        return _plan_without_record(event, cluster)
+    if _is_known(node, event.hook):
+        return _plan_for_known(node)
+    after = _hold(node, event.hook, event.time, cluster)
     reason = f"{event.hook.group} waits for the node, which is {node.state}"
-    return Plan(reason, (ReplaceRecord(node, after), *_sending(after)))
+    return Plan(reason, (ReplaceRecord(node, after), *_dispatch_if_unsent(after)))
 
 
 def on_terminate_lifecycle_action(event: TerminateLifecycleAction, cluster: Cluster) -> Plan:
     """The group waits until the node is empty; a node that never joined does not keep it waiting."""
     node = cluster.node(event.instance)
     if node is None:
-        return _without_record(event, cluster)
-    if _known(node, event.hook):
-        return _again(node)
-    after = _held(node, event.hook, event.time, cluster)
-    return Plan(f"{event.hook.group} ends the instance", (ReplaceRecord(node, after), *_sending(after)))
+        return _plan_without_record(event, cluster)
+    if _is_known(node, event.hook):
+        return _plan_for_known(node)
+    after = _hold(node, event.hook, event.time, cluster)
+    return Plan(
+        f"{event.hook.group} ends the instance", (ReplaceRecord(node, after), *_dispatch_if_unsent(after))
+    )
 
 
-def unheard(node: Node, seen: tuple[LifecycleAction, ...], time: float, cluster: Cluster) -> Node | None:
+def adopt(node: Node, seen: tuple[LifecycleAction, ...], time: float, cluster: Cluster) -> Node | None:
     """The node with those actions seen at ``time`` of which no event told; None if there are none.
 
     A group may show an action for a while that is over: completed again, it stays so.
     """
-    new = tuple(hook for hook in seen if not _known(node, hook))
-    return replace(_held(node, new[0], time, cluster), hooks=(*node.hooks, *new)) if new else None
+    new = tuple(hook for hook in seen if not _is_known(node, hook))
+    return replace(_hold(node, new[0], time, cluster), hooks=(*node.hooks, *new)) if new else None
 
 
-def _held(node: Node, hook: LifecycleAction, time: float, cluster: Cluster) -> Node:
+def _hold(node: Node, hook: LifecycleAction, time: float, cluster: Cluster) -> Node:
     """The node once its group waits with this action: what the group ends is emptied first."""
     after = None
     tried = not hook.token and node.is_exhausted  # seen again, as another action still holds the instance
     if hook.transition is Transition.TERMINATING and not tried:
-        until = evacuate.budget(time, cluster.timeouts.evacuation_s, cluster.now)
+        until = evacuate.deadline(time, cluster.timeouts.evacuation_s, cluster.now)
         disruption = evacuate.Disruption(time, until, f"{hook.group} ends the instance")
-        after = evacuate.threatened(node, cluster.now, disruption)
+        after = evacuate.apply(node, cluster.now, disruption)
     return replace(after or node.revise(), hooks=(*node.hooks, hook))
 
 
-def ended(node: Node) -> tuple[tuple[LifecycleAction, LifecycleResult], ...]:
+def results(node: Node) -> tuple[tuple[LifecycleAction, LifecycleResult], ...]:
     """The hooks of a node whose phase is over, and how it came out."""
     results = ((hook, _result(node, hook)) for hook in node.hooks)
     return tuple((hook, result) for hook, result in results if result)
 
 
-def completion(node: Node, cluster: Cluster) -> Complete:
+def complete(node: Node, cluster: Cluster) -> Complete:
     """Complete what has ended and take it off the record, which is due again when its own work is."""
-    results = ended(node)
-    done = [hook for hook, _ in results]
+    over = results(node)
+    done = [hook for hook, _ in over]
     after = node.revise(
-        hooks=tuple(hook for hook in node.hooks if hook not in done), due=resting_due(node, cluster)
+        hooks=tuple(hook for hook in node.hooks if hook not in done), due=_due_without_hooks(node, cluster)
     )
-    return Complete(results, ReplaceRecord(node, after), node.instance)
+    return Complete(over, ReplaceRecord(node, after), node.instance)
 
 
-def resting_due(node: Node, cluster: Cluster) -> float | None:
+def _due_without_hooks(node: Node, cluster: Cluster) -> float | None:
     """When a node has to be looked at whose hooks are no reason for it."""
     if node.task:
         return node.due
     if node.state is NodeState.IN_SERVICE:
-        return scheduled_change.due(node, cluster)
+        return scheduled_change.next_due(node, cluster)
     return node.back or None
 
 
@@ -92,7 +94,7 @@ def heartbeat(node: Node, cluster: Cluster) -> Heartbeat | None:
     """Ask for more time, where there was no answer for a while and the work goes on, or may not end yet."""
     now = cluster.now
     late = tuple(hook for hook in node.hooks if now - max(hook.heartbeat, hook.opened) >= EVERY)
-    if not late or (ended(node) and not cluster.settings.paused):
+    if not late or (results(node) and not cluster.settings.paused):
         return None
     after = node.revise(
         hooks=tuple(replace(hook, heartbeat=now) if hook in late else hook for hook in node.hooks)
@@ -111,7 +113,7 @@ def _result(node: Node, hook: LifecycleAction) -> LifecycleResult | None:
     return LifecycleResult.CONTINUE if over else None
 
 
-def _without_record(event: LaunchLifecycleAction | TerminateLifecycleAction, cluster: Cluster) -> Plan:
+def _plan_without_record(event: LaunchLifecycleAction | TerminateLifecycleAction, cluster: Cluster) -> Plan:
     result = LifecycleResult.CONTINUE
     if event.hook.transition is Transition.LAUNCHING:
         result = LifecycleResult.ABANDON
@@ -126,13 +128,13 @@ def _without_record(event: LaunchLifecycleAction | TerminateLifecycleAction, clu
             due=cluster.now,
             reason=reason,
             hooks=(event.hook,),
-            expires=cluster.now + leave.KEEP_GONE,
+            expires=cluster.now + leave.KEEP_GONE_S,
         )
         return Plan(reason, (Register((ended_before,)),))
     return Plan(reason, (Complete(((event.hook, result),), None, event.instance),))
 
 
-def _known(node: Node, hook: LifecycleAction) -> bool:
+def _is_known(node: Node, hook: LifecycleAction) -> bool:
     """By its token; one of which no event told has none, and is the one of its hook."""
     return any(
         known.token == hook.token
@@ -142,9 +144,9 @@ def _known(node: Node, hook: LifecycleAction) -> bool:
     )
 
 
-def _again(node: Node) -> Plan:
-    return Plan(f"the lifecycle action is known, the node is {node.state}", _sending(node))
+def _plan_for_known(node: Node) -> Plan:
+    return Plan(f"the lifecycle action is known, the node is {node.state}", _dispatch_if_unsent(node))
 
 
-def _sending(node: Node) -> tuple[Dispatch, ...]:
+def _dispatch_if_unsent(node: Node) -> tuple[Dispatch, ...]:
     return (Dispatch(node.instance),) if node.is_unsent and node.due is not None else ()

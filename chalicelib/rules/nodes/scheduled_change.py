@@ -35,42 +35,48 @@ def on_change_scheduled(event: ChangeScheduled, cluster: Cluster) -> Plan:
     if known and notice <= known:
         sending = (Dispatch(node.instance),) if node.is_unsent else ()
         return Plan(f"{code}: known", sending, (Measure(Metric.DUPLICATES, instance=node.instance),))
-    noted = replace(_answered(node, known, notice, cluster), notices=_kept(node, notice, cluster))
+    noted = replace(_apply(node, known, notice, cluster), notices=_keep(node, notice, cluster))
     sending = (Dispatch(node.instance),) if noted.is_unsent else ()
-    return Plan(f"{code}: {_told(notice, node, cluster)}", (ReplaceRecord(node, noted), *sending))
+    return Plan(f"{code}: {_describe(notice, node, cluster)}", (ReplaceRecord(node, noted), *sending))
 
 
-def due(node: Node, cluster: Cluster) -> float | None:
+def next_due(node: Node, cluster: Cluster) -> float | None:
     """When a node in service has to be evacuated; None if nothing is to come."""
-    return min((one.begin(cluster.timeouts) for one in _pending(node.notices, node, cluster)), default=None)
+    return min(
+        (one.begin(cluster.timeouts) for one in _list_pending(node.notices, node, cluster)), default=None
+    )
 
 
-def begun(node: Node, cluster: Cluster) -> Node | None:
+def begin(node: Node, cluster: Cluster) -> Node | None:
     """A node in service that is due: its evacuation begins, or was not to be and it is due anew."""
     if node.state is not NodeState.IN_SERVICE:
         return None
-    near = _near(node.notices, node, cluster)
-    return evacuate.begun(node, cluster.now, _threat(cluster.now, near, cluster)) if near else node.revise()
+    near = _list_near(node.notices, node, cluster)
+    return (
+        evacuate.begin(node, cluster.now, _disruption(cluster.now, near, cluster)) if near else node.revise()
+    )
 
 
-def held(node: Node, cluster: Cluster) -> Node | None:
+def postpone(node: Node, cluster: Cluster) -> Node | None:
     """An evacuated node that would be given back now, but for a change that is near; None without one."""
-    near = _near(node.notices, node, cluster)
+    near = _list_near(node.notices, node, cluster)
     back = max((one.until(cluster.timeouts) for one in near), default=None)
     return node.revise(due=back, back=back, drill=False, reason=near[0].code) if back else None
 
 
-def _answered(node: Node, known: ScheduledChange | None, notice: ScheduledChange, cluster: Cluster) -> Node:
+def _apply(node: Node, known: ScheduledChange | None, notice: ScheduledChange, cluster: Cluster) -> Node:
     """The node once the notice is known: evacuated, given back if it was out for this change, or as it is."""
-    if near := _near((notice,), node, cluster):
-        return evacuate.threatened(node, cluster.now, _threat(notice.told, near, cluster)) or node.revise()
+    if near := _list_near((notice,), node, cluster):
+        return (
+            evacuate.apply(node, cluster.now, _disruption(notice.published, near, cluster)) or node.revise()
+        )
     if known and node.state in EMPTYING and node.back == known.until(cluster.timeouts):
         now = cluster.now
         return node.revise(back=now, due=now if node.state is NodeState.EVACUATED else node.due)
     return node.revise()
 
 
-def _threat(since: float, near: tuple[ScheduledChange, ...], cluster: Cluster) -> evacuate.Disruption:
+def _disruption(since: float, near: tuple[ScheduledChange, ...], cluster: Cluster) -> evacuate.Disruption:
     """The changes as a disruption. They are known long ahead, so the work does not last until their start."""
     latest = cluster.now + cluster.timeouts.evacuation_s
     start, code = near[0].start, near[0].code
@@ -79,29 +85,31 @@ def _threat(since: float, near: tuple[ScheduledChange, ...], cluster: Cluster) -
     return evacuate.Disruption(since, deadline, code, max(back, latest))
 
 
-def _near(notices: tuple[ScheduledChange, ...], node: Node, cluster: Cluster) -> tuple[ScheduledChange, ...]:
+def _list_near(
+    notices: tuple[ScheduledChange, ...], node: Node, cluster: Cluster
+) -> tuple[ScheduledChange, ...]:
     """Those for which the node has to be empty now, the next first."""
-    pending = _pending(notices, node, cluster)
+    pending = _list_pending(notices, node, cluster)
     near = (one for one in pending if one.begin(cluster.timeouts) <= cluster.now)
     return tuple(sorted(near, key=lambda one: one.start))
 
 
-def _pending(
+def _list_pending(
     notices: tuple[ScheduledChange, ...], node: Node, cluster: Cluster
 ) -> tuple[ScheduledChange, ...]:
     """Those that are not over. An instance that was started since is on another host."""
-    known = (one for one in notices if not one.closed and one.told >= node.launched)
+    known = (one for one in notices if not one.closed and one.published >= node.launched)
     return tuple(one for one in known if cluster.now < one.until(cluster.timeouts))
 
 
-def _kept(node: Node, notice: ScheduledChange, cluster: Cluster) -> tuple[ScheduledChange, ...]:
+def _keep(node: Node, notice: ScheduledChange, cluster: Cluster) -> tuple[ScheduledChange, ...]:
     others = (one for one in node.notices if one.arn != notice.arn)
     last = cluster.now - KEPT
-    kept = (one for one in others if max(one.told, one.until(cluster.timeouts)) > last)
+    kept = (one for one in others if max(one.published, one.until(cluster.timeouts)) > last)
     return (*kept, notice)
 
 
-def _told(notice: ScheduledChange, node: Node, cluster: Cluster) -> str:
-    if not _pending((notice,), node, cluster):
+def _describe(notice: ScheduledChange, node: Node, cluster: Cluster) -> str:
+    if not _list_pending((notice,), node, cluster):
         return "over, or called off"
     return "the evacuation is planned" if notice.begin(cluster.timeouts) > cluster.now else "it is near"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Plan, RecordManagers, RecordOwners, Register, ReplaceRecord
 from chalicelib.protocol.messages import Fate
 from chalicelib.rules.nodes import lifecycle_hooks
-from chalicelib.rules.nodes.leave import KEEP_GONE, following
+from chalicelib.rules.nodes.leave import KEEP_GONE_S, follow
 from chalicelib.state.instance import UP, Role
 from chalicelib.state.lifecycle import STANDING, NodeState
 from chalicelib.state.node import Node
@@ -31,14 +31,12 @@ def on_instances_discovered(event: InstancesDiscovered, cluster: Cluster) -> Pla
     seen = {discovered.instance: discovered for discovered in event.instances}
     known = {node.instance for node in cluster.nodes}
     fresh = tuple(
-        _registered(discovered, event.time)
-        for discovered in seen.values()
-        if discovered.instance not in known
+        _register(discovered, event.time) for discovered in seen.values() if discovered.instance not in known
     )
     compared = () if event.hurried else cluster.nodes
-    afters = [(node, _compared(node, seen.get(node.instance), event.time, cluster)) for node in compared]
+    afters = [(node, _compare(node, seen.get(node.instance), event.time, cluster)) for node in compared]
     moves = tuple(ReplaceRecord(node, after) for node, after in afters if after)
-    managers = _managers(event)
+    managers = _list_managers(event)
     new = {node.instance for node in fresh}
     fleets = sorted({one.fleet for one in seen.values() if one.fleet and one.instance in new})
     # Fleets first: only with new instances are they noted, and after a crash in between these are still new.
@@ -50,12 +48,12 @@ def on_instances_discovered(event: InstancesDiscovered, cluster: Cluster) -> Pla
     return Plan(reason, tuple(actions))
 
 
-def _managers(event: InstancesDiscovered) -> tuple[str, ...]:
+def _list_managers(event: InstancesDiscovered) -> tuple[str, ...]:
     up = (discovered for discovered in event.instances if discovered.state in UP)
     return tuple(sorted(discovered.instance for discovered in up if discovered.role is Role.MANAGER))
 
 
-def _registered(discovered: DiscoveredInstance, time: float) -> Node:
+def _register(discovered: DiscoveredInstance, time: float) -> Node:
     node = Node(
         cluster=discovered.cluster,
         instance=discovered.instance,
@@ -73,17 +71,13 @@ def _registered(discovered: DiscoveredInstance, time: float) -> Node:
     # Its group may still wait for it, so it has to be known; the swarm it never met.
     why = f"was {discovered.state} before it was seen"
     due = time if node.hooks else None
-    return replace(node, state=NodeState.GONE, since=time, due=due, reason=why, expires=time + KEEP_GONE)
+    return replace(node, state=NodeState.GONE, since=time, due=due, reason=why, expires=time + KEEP_GONE_S)
 
 
-def _compared(
-    node: Node, discovered: DiscoveredInstance | None, time: float, cluster: Cluster
-) -> Node | None:
+def _compare(node: Node, discovered: DiscoveredInstance | None, time: float, cluster: Cluster) -> Node | None:
     """A group waits longer than until the next discovery: its hooks come after what else has changed."""
     after = _after(node, discovered, time, cluster)
-    return (
-        lifecycle_hooks.unheard(node, discovered.hooks, time, cluster) if discovered and not after else after
-    )
+    return lifecycle_hooks.adopt(node, discovered.hooks, time, cluster) if discovered and not after else after
 
 
 def _after(node: Node, discovered: DiscoveredInstance | None, time: float, cluster: Cluster) -> Node | None:
@@ -91,11 +85,11 @@ def _after(node: Node, discovered: DiscoveredInstance | None, time: float, clust
     if node.since > time:
         return None
     if discovered is None:
-        return following(node, None, time, cluster) if time > node.launched + SETTLED else None
+        return follow(node, None, time, cluster) if time > node.launched + SETTLED else None
     if discovered.state not in UP:
-        return following(node, discovered.state, time, cluster)
-    if reason := _why_back(node, discovered, time):
-        return _back(node, discovered, reason, cluster.now)
+        return follow(node, discovered.state, time, cluster)
+    if reason := _why_rejoin(node, discovered, time):
+        return _rejoin(node, discovered, reason, cluster.now)
     if node.state not in STANDING:
         return None
     shown = {"role": discovered.role, "address": discovered.address, "launched": discovered.launched}
@@ -103,7 +97,7 @@ def _after(node: Node, discovered: DiscoveredInstance | None, time: float, clust
     return None if same else node.revise(**shown)
 
 
-def _why_back(node: Node, discovered: DiscoveredInstance, time: float) -> str:
+def _why_rejoin(node: Node, discovered: DiscoveredInstance, time: float) -> str:
     """Why a running instance has to join again whatever its record says; "" if it has not."""
     if discovered.launched > node.launched:
         return "the instance was started again"
@@ -117,7 +111,7 @@ def _why_back(node: Node, discovered: DiscoveredInstance, time: float) -> str:
     return ""
 
 
-def _back(node: Node, discovered: DiscoveredInstance, reason: str, now: float) -> Node:
+def _rejoin(node: Node, discovered: DiscoveredInstance, reason: str, now: float) -> Node:
     launched = discovered.launched
     # Without a node id: in a join, one means that the managers do not list it, and that the host must leave.
     now_at = {"role": discovered.role, "address": discovered.address, "launched": launched, "node": ""}

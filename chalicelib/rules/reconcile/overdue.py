@@ -29,16 +29,16 @@ STUCK = 300.0  # seconds that work may wait for a host that takes it, before peo
 def on_tick(_: Tick, cluster: Cluster) -> Plan:
     """Ask for the commands that are out too long, send what is not out, begin what was planned for now."""
     overdue = [node for node in cluster.nodes if node.due is not None and node.due <= cluster.now]
-    ordered = jobs.overdue(cluster)
+    ordered = jobs.catch_up(cluster)
     if cluster.settings.paused:
         waiting = len(overdue) + len(ordered)
         # A group that hears nothing goes its default way, and mostly ends the instance.
         return Plan(
-            f"paused: {waiting} wait" if waiting else "nothing is overdue", tuple(_heartbeats(cluster))
+            f"paused: {waiting} wait" if waiting else "nothing is overdue", tuple(_list_heartbeats(cluster))
         )
-    changes = [action for node in overdue for action in _changes(node, cluster)]
-    changes += _heartbeats(cluster)
-    changes += (*ordered, *swarm.begun(cluster))
+    changes = [action for node in overdue for action in _list_changes(node, cluster)]
+    changes += _list_heartbeats(cluster)
+    changes += (*ordered, *swarm.start(cluster))
     messages = _stuck([node for node in overdue if node.is_unsent], cluster)
     messages += _unsettled(cluster)
     messages += _uncompleted(overdue, cluster)
@@ -58,15 +58,15 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     return Plan(reason, (*changes, *(Ask(*command) for command in out), *sending, *messages), measures)
 
 
-def _changes(node: Node, cluster: Cluster) -> tuple[Action, ...]:
+def _list_changes(node: Node, cluster: Cluster) -> tuple[Action, ...]:
     """What is to be done about a record that is due besides its commands."""
-    if steps := finalize.ends(node, cluster):
+    if steps := finalize.finish(node, cluster):
         return steps
-    after = _planned(node, cluster)
+    after = _begin_planned(node, cluster)
     return (ReplaceRecord(node, after),) if after else ()
 
 
-def _heartbeats(cluster: Cluster) -> list[Action]:
+def _list_heartbeats(cluster: Cluster) -> list[Action]:
     """Heartbeats where one is late, the latest first: a tick must not last until the next one."""
     heartbeats = [
         heartbeat for node in cluster.nodes if (heartbeat := lifecycle_hooks.heartbeat(node, cluster))
@@ -75,14 +75,14 @@ def _heartbeats(cluster: Cluster) -> list[Action]:
     return [*heartbeats[:HEARTBEATS]]
 
 
-def _planned(node: Node, cluster: Cluster) -> Node | None:
+def _begin_planned(node: Node, cluster: Cluster) -> Node | None:
     """What was put off until now: a node that is given back, or one whose scheduled change comes near."""
     if node.state is NodeState.EVACUATED and node.back:
-        if held := scheduled_change.held(node, cluster):
+        if held := scheduled_change.postpone(node, cluster):
             return held
         reason = "the drill is over" if node.drill else "nothing followed"
         return node.enter(NodeState.RETURNING, since=cluster.now, due=cluster.now, reason=reason)
-    return scheduled_change.begun(node, cluster)
+    return scheduled_change.begin(node, cluster)
 
 
 def _stuck(waiting: list[Node], cluster: Cluster) -> list[Action]:
@@ -125,7 +125,7 @@ def _uncompleted(overdue: list[Node], cluster: Cluster) -> list[Action]:
     late = [
         (hook.group, node)
         for node in overdue
-        for hook, _ in lifecycle_hooks.ended(node)
+        for hook, _ in lifecycle_hooks.results(node)
         if cluster.now - max(node.due or 0, hook.opened, hook.heartbeat) > STUCK
     ]
     return [Notify(_refused(group, node, cluster)) for group, node in {one[0]: one for one in late}.values()]
@@ -167,7 +167,7 @@ def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
     others = set(cluster.managers) - {event.manager}
     moves = tuple(ReplaceRecord(node, _after(node, cluster, elsewhere=bool(others))) for node in waiting)
     if not moves:
-        ordered = jobs.still_running(event, cluster)
+        ordered = jobs.wait_longer(event, cluster)
         return Plan(f"{event.command} runs" + ("" if ordered else ", but nothing waits for it"), ordered)
     resent = sum(move.after.is_unsent for move in moves)
     reason = f"{event.command} still runs: {resent} of {len(moves)} nodes are sent again, the others wait"

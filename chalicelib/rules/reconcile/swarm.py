@@ -29,10 +29,10 @@ MESSAGES = 20  # of one look: each may take seconds where the topic does not ans
 NAMED = 5  # nodes in a reason
 
 
-def begun(cluster: Cluster) -> tuple[Action, ...]:
+def start(cluster: Cluster) -> tuple[Action, ...]:
     """What the tick does to have a manager look at its swarm, one look at a time."""
     before = cluster.job(AgentTask.INSPECT)
-    if (before and before.is_open) or not _due(before, cluster):
+    if (before and before.is_open) or not _is_due(before, cluster):
         return ()
     look = decode_arguments(before.arguments).inspection + 1 if before else 1
     given: dict[str, Any] = {"arguments": encode_arguments(Arguments(inspection=look)), "automatic": True}
@@ -43,7 +43,7 @@ def begun(cluster: Cluster) -> tuple[Action, ...]:
     return (ReplaceJob(before, after), Send(after))
 
 
-def _due(before: Job | None, cluster: Cluster) -> bool:
+def _is_due(before: Job | None, cluster: Cluster) -> bool:
     """Its time has come, and no evacuation needs the managers.
 
     The clusters look one after the other in a period, also after a time in which none could.
@@ -67,17 +67,17 @@ def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
     before, plan = cluster.job(AgentTask.INSPECT), jobs.on_job_finished(event, cluster)
     if before is None or not plan.actions or event.result is None or event.result.listing is None:
         return plan
-    found = compared(event.result.listing, before, event, cluster)
-    steps = (_explained(step, found.reason) for step in plan.actions)
+    found = compare(event.result.listing, before, event, cluster)
+    steps = (_explain(step, found.reason) for step in plan.actions)
     return Plan(f"inspect: {found.reason}", (*found.actions, *steps), plan.measures)
 
 
-def _explained(step: Action, reason: str) -> Action:
+def _explain(step: Action, reason: str) -> Action:
     """The job keeps what was found, for status."""
     return replace(step, after=replace(step.after, reason=reason)) if isinstance(step, ReplaceJob) else step
 
 
-def compared(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Plan:
+def compare(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Plan:
     """What a listing says of the records; those that have changed since its look began stay as they are.
 
     To miss a node one listing is enough: it is what the managers agree on. That a node is down counts only
@@ -91,16 +91,18 @@ def compared(listing: Listing, job: Job, event: CommandFinished, cluster: Cluste
     if len(missed) * 2 > len(covered):
         incident = _stranger(len(missed), len(covered), event.manager, cluster)
         return Plan(f"{said}; {incident.what}", (Notify(incident),))
-    steps: list[Action] = [ReplaceRecord(node, _missed(node, event, cluster)) for node in missed.values()]
+    steps: list[Action] = [
+        ReplaceRecord(node, _rejoin_missing(node, event, cluster)) for node in missed.values()
+    ]
     fresh = {node.instance for node in cluster.nodes if node.instance not in quiet}
-    down = [one for one in _lasting(listing, job) if one.instance not in fresh | set(missed)]
-    steps += [step for one in down if (step := _down(one, quiet.get(one.instance), event, cluster))]
+    down = [one for one in _list_lasting(listing, job) if one.instance not in fresh | set(missed)]
+    steps += [step for one in down if (step := _act_on_down(one, quiet.get(one.instance), event, cluster))]
     messages = [step for step in steps if isinstance(step, Notify)]
     moves = [step for step in steps if step not in messages]
-    return Plan(_told(said, steps), (*moves, *messages[:MESSAGES]))
+    return Plan(_describe(said, steps), (*moves, *messages[:MESSAGES]))
 
 
-def _lasting(listing: Listing, job: Job) -> list[Target]:
+def _list_lasting(listing: Listing, job: Job) -> list[Target]:
     """What is down in this listing and the one before, one node for each instance."""
     try:
         before = decode_result(job.result).listing if job.result else None
@@ -110,13 +112,13 @@ def _lasting(listing: Listing, job: Job) -> list[Target]:
     return list({one.instance: one for one in listing.down if one in known}.values())
 
 
-def _missed(node: Node, event: CommandFinished, cluster: Cluster) -> Node:
+def _rejoin_missing(node: Node, event: CommandFinished, cluster: Cluster) -> Node:
     """With its node id: in a join that tells the host that its managers do not list it, and it leaves."""
     reason = f"the swarm lists no node {node.node}: it joins anew"
     return node.enter(NodeState.JOINING, since=event.time, due=cluster.now, reason=reason)
 
 
-def _down(one: Target, node: Node | None, event: CommandFinished, cluster: Cluster) -> Action | None:
+def _act_on_down(one: Target, node: Node | None, event: CommandFinished, cluster: Cluster) -> Action | None:
     """What to do about a node that stays down, by its instance's record; None where that is at work already.
 
     A join finds whatever is there: an engine that left, one that was given another node id, one that hangs.
@@ -124,7 +126,7 @@ def _down(one: Target, node: Node | None, event: CommandFinished, cluster: Clust
     """
     phase = {"since": event.time, "due": cluster.now}
     if node is None or node.state is NodeState.GONE:
-        known = node or _unknown(one, cluster)
+        known = node or _unknown_node(one, cluster)
         after = known.enter(NodeState.LEAVING, node=one.node, reason="its dead node is still listed", **phase)
         after = replace(after, address=known.address or one.address)
         return ReplaceRecord(node, after) if node else Register((replace(after, version=1),), owned=False)
@@ -140,7 +142,7 @@ def _down(one: Target, node: Node | None, event: CommandFinished, cluster: Clust
     return None
 
 
-def _unknown(one: Target, cluster: Cluster) -> Node:
+def _unknown_node(one: Target, cluster: Cluster) -> Node:
     """No discovery has shown it here: it had ended before, or its record has, or it works elsewhere.
 
     If so, its own cluster goes on to hear of it.
@@ -174,7 +176,7 @@ def _stranger(missed: int, covered: int, manager: str, cluster: Cluster) -> Inci
     )
 
 
-def _told(said: str, steps: list[Action]) -> str:
+def _describe(said: str, steps: list[Action]) -> str:
     rows = [f"{node.instance} {node.state.value}: {node.reason}" for step in steps if (node := _after(step))]
     rows += [step.incident.what for step in steps if isinstance(step, Notify)]
     return "; ".join([said, *rows[:NAMED], *([f"and {len(rows) - NAMED} more"] if rows[NAMED:] else [])])

@@ -76,7 +76,7 @@ def test_a_cluster_may_want_no_messages() -> None:
     lab = Lab()
     lab.store.update_settings("blue", {"notify": False})
     assert tell("blue", INCIDENT, lab.world()).code is Code.RAISED
-    assert (lab.messages.told, lab.store.incidents("blue")[0].told) == ([], True)
+    assert (lab.messages.told, lab.store.incidents("blue")[0].notified) == ([], True)
 
 
 @pytest.mark.parametrize("fleet_is_known", [True, False])
@@ -96,7 +96,7 @@ def test_what_fails_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     lab.store.record_owners("blue", [FLEET])
     call("pause", {"cluster": "blue"}, lab.world())
     handle(FleetFailed, sample("ec2_fleet_error", START), lab.world())
-    assert [incident.told for incident in lab.store.incidents("blue")] == [False]
+    assert [incident.notified for incident in lab.store.incidents("blue")] == [False]
     for _ in range(3):
         tick(lab)
     assert lab.messages.told == []

@@ -238,8 +238,8 @@ def test_an_incident_is_opened_once_until_it_expires_or_is_forgotten(store: Stor
     assert not store.open_incident("blue", replace(INCIDENT, what="again"), START + 59)
     assert store.incidents("blue") == (INCIDENT,)
     store.told("blue", INCIDENT.key)
-    assert store.incidents("blue") == (replace(INCIDENT, told=True),)
-    assert store.incident("blue", INCIDENT.key) == replace(INCIDENT, told=True)
+    assert store.incidents("blue") == (replace(INCIDENT, notified=True),)
+    assert store.incident("blue", INCIDENT.key) == replace(INCIDENT, notified=True)
     assert store.incident("blue", "another") is None
     assert store.open_incident("blue", INCIDENT, START + 60)
     store.forget("blue", INCIDENT.key)
@@ -256,7 +256,7 @@ def test_an_incident_that_cannot_be_read_is_shown_as_such_and_told_to_nobody(tab
         Item={"cluster": {"S": "blue"}, "item": {"S": "incident#a"}, "told": {"BOOL": True}},
     )
     broken, known = store.incidents("blue")
-    assert (broken.key, broken.told, broken.what) == (
+    assert (broken.key, broken.notified, broken.what) == (
         "a",
         True,
         "this incident cannot be read: KeyError 'name'",

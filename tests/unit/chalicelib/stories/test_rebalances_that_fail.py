@@ -52,7 +52,7 @@ def test_a_failure_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     end(lab, lab.hosts.sent[-1])
     assert lab.messages.told == []
     (known,) = lab.store.incidents("blue")
-    assert not known.told
+    assert not known.notified
     lab.clock.time += 60
     call("resume", BLUE, lab.world())
     assert len(lab.messages.told) == 1

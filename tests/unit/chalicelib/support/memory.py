@@ -86,7 +86,7 @@ class MemoryStore:
 
     def told(self, cluster: str, name: str) -> None:
         if known := self.known_incidents.get((cluster, name)):
-            self.known_incidents[cluster, name] = replace(known, told=True)
+            self.known_incidents[cluster, name] = replace(known, notified=True)
 
     def forget(self, cluster: str, name: str) -> None:
         self.known_incidents.pop((cluster, name), None)

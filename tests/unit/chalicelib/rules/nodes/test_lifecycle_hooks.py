@@ -15,7 +15,7 @@ from chalicelib.events import (
     Tick,
 )
 from chalicelib.rules import decide
-from chalicelib.rules.nodes.lifecycle_hooks import ended
+from chalicelib.rules.nodes.lifecycle_hooks import results
 from chalicelib.state.cluster import Cluster
 from chalicelib.state.instance import InstanceState, LifecycleAction, Transition
 from chalicelib.state.lifecycle import NodeState
@@ -79,7 +79,7 @@ VERDICTS = [
 def test_a_hook_ends_with_its_phase(
     node: Node, hook: LifecycleAction, result: LifecycleResult | None
 ) -> None:
-    assert ended(replace(node, hooks=(hook,))) == (((hook, result),) if result else ())
+    assert results(replace(node, hooks=(hook,))) == (((hook, result),) if result else ())
 
 
 def test_a_node_that_never_joined_does_not_keep_its_group_waiting() -> None:

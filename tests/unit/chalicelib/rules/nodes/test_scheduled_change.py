@@ -135,7 +135,7 @@ def test_notices_in_any_order_and_twice_end_in_the_last_word(
     node = a_node()
     for event in order * 2:
         node = after(event, a_cluster(node, now=now)) or node
-    assert node.notices == (replace(NOTICE, told=START + 5, closed=True),)
+    assert node.notices == (replace(NOTICE, published=START + 5, closed=True),)
     if order[0] is CLOSED:
         assert (node.state, node.due) == (NodeState.IN_SERVICE, None)
     assert node.due is None or node.back == now
@@ -167,6 +167,8 @@ def test_a_change_is_over_for_an_instance_that_was_started_since() -> None:
 
 def test_what_is_long_over_is_forgotten() -> None:
     old = tuple(replace(NOTICE, start=START - ago * 86_400, arn=str(ago)) for ago in (9, 6))
-    node = after(SCHEDULED, a_cluster(a_node(notices=tuple(replace(one, told=one.start) for one in old))))
+    node = after(
+        SCHEDULED, a_cluster(a_node(notices=tuple(replace(one, published=one.start) for one in old)))
+    )
     assert node is not None
     assert [one.arn for one in node.notices] == ["6", "1"]
