@@ -1,12 +1,14 @@
 # Everything that is needed is installed by the targets themselves; `make help` lists them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# What the lab's hosts are made of. bootstrap/ and chalicelib/ need none of it.
-PACKAGES := docker.io iptables iproute2 docker-registry busybox-static tini util-linux mount python3-venv socat
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120
 PIP := pip install -q --disable-pip-version-check --retries 10
 NOTICE ?= 120
 STAGE ?= dev
+# What the lab's hosts run: newest (the default), debian13, debian12 or machine.
+ifdef ENGINE
+export LAB_ENGINE := $(ENGINE)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help install system python demo test check format e2e e2e-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
@@ -17,8 +19,7 @@ help: ## what there is to make
 install: .venv/done .venv-ministack/done ## both virtual environments
 
 system: ## the lab's programs, through apt where one is missing (root)
-	@dpkg-query -W $(PACKAGES) >/dev/null 2>&1 || { $(APT) update && \
-	  $(APT) install -y --no-install-recommends $(PACKAGES) >/dev/null; }
+	@sh tests/lab/machines/packages.sh
 
 # A bare Debian or Ubuntu keeps `venv` in a package of its own, named after the interpreter.
 VENV = $(or $(notdir $(PYTHON)),python3)-venv
@@ -40,7 +41,7 @@ python:
 	.venv-ministack/bin/$(PIP) -r requirements-ministack.txt
 	touch $@
 
-demo: system install ## a Spot interruption survived on a real swarm, on this machine; NOTICE=120 (root)
+demo: system install ## a Spot interruption survived on a real swarm, on this machine; NOTICE=120 ENGINE=newest (root)
 	$(BIN)/python -m tests.lab.demo --notice $(NOTICE)
 
 test: system check e2e ## everything: static checks, unit tests and the tests on real hosts (root)

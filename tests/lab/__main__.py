@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -17,8 +16,8 @@ from rich.console import Console
 
 from tests.lab import lifecycle, state
 from tests.lab.cli import commands_aws, show
-from tests.lab.cli.answers import answer, as_json, console, named
-from tests.lab.machines import machine, preflight
+from tests.lab.cli.answers import answer, as_json, console, engine_option, named
+from tests.lab.machines import engines, machine, preflight
 from tests.lab.state import Host, LabError
 from tests.lab.swarm import engine
 
@@ -61,13 +60,12 @@ STARTED = time.monotonic()
 @click.option("--bare", is_flag=True, help="Hosts and swarm only, no AWS.")
 @click.option("--unjoined", is_flag=True, help="Leave it to the product to make a swarm of the hosts.")
 @click.option("--fleet", is_flag=True, help="Replace a worker that is gone, as a maintaining fleet does.")
+@engine_option
 @named
 @as_json
-def up(  # noqa: PLR0913 one for each option
-    *, managers: int, workers: int, bare: bool, unjoined: bool, fleet: bool, name: str, as_json: bool
-) -> None:
+def up(*, name: str, as_json: bool, **shape: Any) -> None:
     """Start a lab: hosts, swarm, images, and AWS with the app deployed."""
-    lab = lifecycle.up(name, managers, workers, bare=bare, unjoined=unjoined, fleet=fleet, say=say)
+    lab = lifecycle.up(name, **shape, say=say)
     say("up")
     _tell(show.status(lab), as_json=as_json)
 
@@ -141,8 +139,7 @@ def add(*, role: str, name: str, as_json: bool) -> None:
 def docker_command(*, host: str, args: tuple[str, ...], name: str, as_json: bool) -> None:
     """Run the docker command line against one host's engine: docker HOST -- ARGS."""
     target = _powered(name, host)
-    # The one that came with the engine: a newer one may refuse to speak the engine's API version.
-    program = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
+    program = engines.client(engines.prepare(state.load(name).engine))
     _pass_on([program, *args], {**os.environ, "DOCKER_HOST": f"unix://{target.socket}"}, as_json=as_json)
 
 

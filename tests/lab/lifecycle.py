@@ -12,7 +12,18 @@ from dataclasses import replace
 
 from tests.lab import state
 from tests.lab.aws import cloud
-from tests.lab.machines import cgroups, images, kernel, locks, machine, names, network, preflight, programs
+from tests.lab.machines import (
+    cgroups,
+    engines,
+    images,
+    kernel,
+    locks,
+    machine,
+    names,
+    network,
+    preflight,
+    programs,
+)
 from tests.lab.state import Host, Lab, LabError
 from tests.lab.swarm import formation
 
@@ -33,18 +44,22 @@ def up(  # noqa: PLR0913 a lab's shape in words
     bare: bool = False,
     unjoined: bool = False,
     fleet: bool = False,
+    engine: str = "",
     say: Say = quiet,
 ) -> Lab:
     """Start a lab; nothing of it is left where that fails.
 
     ``bare`` leaves out AWS. ``unjoined`` leaves it to the product to make a swarm of the hosts. With
-    ``fleet`` a worker that is gone is replaced by a fresh host.
+    ``fleet`` a worker that is gone is replaced by a fresh host. ``engine``: see machines/engines.py.
     """
+    engine = engines.chosen(engine)
     preflight.check()
     _check_shape(name, managers, workers)
+    say(f"preparing the engine {engine!r}")
+    engines.prepare(engine)
     with _alone(name):
         _bury(name)
-        state.create(name, name, network.slots(), unjoined=unjoined, fleet=fleet)
+        state.create(name, name, network.slots(), unjoined=unjoined, fleet=fleet, engine=engine)
         try:
             return _raise(state.load(name), ["manager"] * managers + ["worker"] * workers, bare=bare, say=say)
         except BaseException:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 from tests.lab.machines import locks
 
@@ -48,7 +49,7 @@ class Lab:
     """One lab: its slot names its network, a /20, of which the gateway has the first address.
 
     ``unjoined``: the hosts were left bare, for the product to make a swarm of. ``fleet``: a fleet maintains
-    the number of workers.
+    the number of workers. ``engine``: which one the hosts run, by its name in machines/engines.py.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Lab:
     processes: dict[str, int] = field(default_factory=dict)
     unjoined: bool = False
     fleet: bool = False
+    engine: str = "machine"
 
     @property
     def subnet(self) -> IPv4Network:
@@ -106,10 +108,11 @@ def change(name: str, by: Callable[[Lab], Lab]) -> Lab:
         return lab
 
 
-def create(
-    name: str, cluster: str, slots: Sequence[int], *, unjoined: bool = False, fleet: bool = False
-) -> Lab:
-    """Reserve a name and the first free one of the slots; LabError where the name or all slots are taken."""
+def create(name: str, cluster: str, slots: Sequence[int], **shape: Any) -> Lab:
+    """Reserve a name and the first free one of the slots; LabError where the name or all slots are taken.
+
+    ``shape``: further fields of the lab.
+    """
     with locked():
         labs = taken()
         if name in labs:
@@ -119,7 +122,7 @@ def create(
             raise LabError(
                 f"{len(labs)} labs are up already; take one down: python -m tests.lab down --name NAME"
             )
-        lab = Lab(name, free[0], cluster, unjoined=unjoined, fleet=fleet)
+        lab = Lab(name, free[0], cluster, **shape)
         lab.directory.mkdir(parents=True, exist_ok=True)
         _write(lab)
         return lab

@@ -7,14 +7,13 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bootstrap import publish
 from tests.lab.aws import account
-from tests.lab.machines import locks, programs
+from tests.lab.machines import cache, programs
 from tests.lab.state import ROOT, Lab, LabError
 
 STAGE = "lab"
@@ -88,27 +87,19 @@ def _offline(requirements: Path, *which: str) -> dict[str, str]:
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels(ROOT / "cache", requirements, *which))}
 
 
-def wheels(cache: Path, requirements: Path, *which: str) -> Path:
+def wheels(directory: Path, requirements: Path, *which: str) -> Path:
     """The directory of the wheels that pip finds with these options: the first who asks fills it.
 
     The others wait meanwhile. LabError with pip's words where it fails.
     """
-    cache.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(requirements.read_bytes() + " ".join(which).encode()).hexdigest()[:16]
-    filled = cache / f"wheels-{digest}"
-    with locks.held(cache / f"{filled.name}.lock"):
-        if not filled.exists():
-            _download(filled, requirements, which)
-    return filled
+    download = lambda new: _download(new, requirements, which)  # noqa: E731
+    return cache.prepared(directory / f"wheels-{digest}", download)
 
 
-def _download(filled: Path, requirements: Path, which: Sequence[str]) -> None:
-    """Under another name first, so that what was broken off is never taken for all."""
-    with tempfile.TemporaryDirectory(dir=filled.parent, prefix=".part-") as part:
-        whole = Path(part, "wheels")
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--retries", "10"]
-        _run([*pip, "--requirement", str(requirements), "--dest", str(whole), *which], Path(part), None)
-        whole.rename(filled)
+def _download(place: Path, requirements: Path, which: Sequence[str]) -> None:
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--retries", "10"]
+    _run([*pip, "--requirement", str(requirements), "--dest", str(place), *which], place.parent, None)
 
 
 def _run(argv: list[str], directory: Path, environment: dict[str, str] | None) -> None:

@@ -11,7 +11,17 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from tests.lab.machines import engines
+
 named = click.option("--name", default="lab", show_default=True, help="Which lab.")
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(engines.NAMES),
+    envvar=engines.VARIABLE,
+    default=engines.DEFAULT,
+    show_default=True,
+    help=f"What the hosts run; also from the environment: {engines.VARIABLE}.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer with JSON on stdout.")
 
 

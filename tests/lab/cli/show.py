@@ -19,13 +19,15 @@ def status(lab: Lab) -> dict[str, Any]:
     try:
         client = engine.manager(lab)
         nodes, tasks, trouble = engine.nodes(client), engine.tasks(client), ""
+        version = engine.version(client)
     except (LabError, *engine.UNREACHABLE) as error:
-        nodes, tasks, trouble = [], [], str(error)
+        nodes, tasks, trouble, version = [], [], str(error), ""
     known = {node.instance: node for node in nodes}
     spread = engine.spread(tasks)
     return {
         "name": lab.name,
         "cluster": lab.cluster,
+        "engine": {"name": lab.engine, "version": version},
         "endpoint": lab.endpoint,
         "gateway": lab.gateway,
         "registry": f"{lab.gateway}:5000",
@@ -41,7 +43,8 @@ def status(lab: Lab) -> dict[str, Any]:
 def tables(found: dict[str, Any]) -> Iterator[Table | str]:
     """The status for people: what runs where, then how to reach it."""
     endpoint = found["endpoint"] or "none (bare)"
-    yield f"lab {found['name']}, cluster {found['cluster']}, AWS endpoint {endpoint}"
+    engine_version = found["engine"]["version"] or found["engine"]["name"]
+    yield f"lab {found['name']}, cluster {found['cluster']}, engine {engine_version}, AWS endpoint {endpoint}"
     yield _table(("host", "role", "instance", "power", "swarm", "tasks"), map(_swarm_row, found["hosts"]))
     yield _table(("host", "zone", "life cycle", "node id", "socket"), map(_reach_row, found["hosts"]))
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from rich import box
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from tests.lab import state
 from tests.lab.aws import cloud
+from tests.lab.cli.answers import engine_option
 from tests.lab.demo.findings import guarantees
 from tests.lab.demo.findings.facts import Facts, facts
 from tests.lab.demo.findings.steps import story_of
@@ -46,6 +48,7 @@ The lab is up. Talk to it:
     "--notice", default=cloud.SPOT_NOTICE, show_default=True, type=click.FloatRange(5, cloud.SPOT_NOTICE)
 )
 @click.option("--keep", is_flag=True, help="Leave the lab up and say how to talk to it.")
+@engine_option
 @click.option("--name", default="demo", show_default=True, help="The lab's name.")
 @click.option(
     "--report",
@@ -56,7 +59,9 @@ The lab is up. Talk to it:
     help="Where index.html and report.json go.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
-def main(*, notice: float, keep: bool, name: str, directory: Path, as_json: bool) -> None:
+def main(  # noqa: PLR0913 one for each option
+    *, notice: float, keep: bool, engine: str, name: str, directory: Path, as_json: bool
+) -> None:
     """Interrupt a Spot host under load and see that nobody notices.
 
     Exit status: 0 every guarantee held, 1 one did not, 2 the demo could not run, 130 after Ctrl-C.
@@ -64,16 +69,16 @@ def main(*, notice: float, keep: bool, name: str, directory: Path, as_json: bool
     console = Console(stderr=True)
     stage = Stage(console, f"Swarmkeeper demo, lab {name}")
     with to_its_end(console), stage.up():
-        found = play(stage, name, notice, directory, keep=keep)
+        found = play(stage, name, notice, directory, keep=keep, engine=engine)
     _conclude(found, directory, console, as_json=as_json)
     if keep:
         _say_how_to_talk(name, console)
     sys.exit(0 if guarantees.held(found) else NOT_HELD)
 
 
-def play(stage: Stage, name: str, notice: float, directory: Path, *, keep: bool) -> Facts:
+def play(stage: Stage, name: str, notice: float, directory: Path, **lab_options: Any) -> Facts:
     """The whole story, the report included; answers what was measured."""
-    with lab_of_our_own(name, stage.say, keep=keep, fleet=True) as lab:
+    with lab_of_our_own(name, stage.say, fleet=True, **lab_options) as lab:
         story = Story(lab, time.time())
         scenario = Scenario(lab, Method.OURS, notice, stage.say)
         stage.follow(scenario, story)
@@ -112,6 +117,7 @@ def verdict(found: Facts) -> Table:
     """Every guarantee, what was measured, whether it held."""
     held = guarantees.held(found)
     title = "[bold green]every guarantee held[/]" if held else "[bold red]a guarantee did not hold[/]"
+    title += f", engine {escape(found.engine)}" if found.engine else ""
     table = Table(
         "guarantee", "wanted", "measured", "", box=box.SIMPLE_HEAD, title=title, title_justify="left"
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,12 +22,10 @@ CANNOT_RUN = 2  # exit status
 
 
 @contextmanager
-def lab_of_our_own(
-    name: str, say: Say, *, keep: bool = False, bare: bool = False, fleet: bool = False
-) -> Iterator[Lab]:
+def lab_of_our_own(name: str, say: Say, *, keep: bool = False, **shape: Any) -> Iterator[Lab]:
     """A lab that is taken down afterwards, come what may; kept only where all went well.
 
-    ``bare`` and ``fleet`` are lifecycle.up's.
+    ``shape`` is what lifecycle.up takes.
 
     A lab of that name that is up already is somebody's: it stays untouched, and LabError says so.
     """
@@ -35,7 +33,7 @@ def lab_of_our_own(
     if programs.alive(name):
         raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
     try:
-        yield lifecycle.up(name, bare=bare, fleet=fleet, say=say)
+        yield lifecycle.up(name, **shape, say=say)
     except BaseException:
         _take_down(name, say)
         raise

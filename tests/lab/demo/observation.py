@@ -80,6 +80,7 @@ class Observation:
     ways: Mapping[str, str] | None = None  # what the agent says of each service
     fleet: bool = False  # a fleet maintains the number of workers
     replacement: Replacement | None = None
+    engine: str = ""  # its version
 
     @property
     def replicated(self) -> frozenset[str]:

@@ -194,6 +194,7 @@ class Scenario:
             journal=tuple(journal.read(self.lab)) if self.lab.endpoint else (),
             ways=ways(self.lab) if self.lab.endpoint else None,
             fleet=self.lab.fleet,
+            engine=engine.version(engine.manager(self.lab)),
             replacement=self.replacement,
         )
 

@@ -33,7 +33,7 @@ def push_socat(lab: Lab) -> None:
     """``rancher/socat-docker``, which passes port 2375 on to the engine's socket."""
     program = shutil.which("socat", path="/usr/bin:/bin")
     if program is None:
-        raise LabError("programs are missing; apt-get install -y --no-install-recommends socat")
+        raise LabError("programs are missing: socat; install them: make system")
     files = {"usr/bin/socat": Path(program), **_libraries([Path(program)])}
     images.push(lab, SOCAT, images.layer(images.base_files()), images.layer(_tar(files)))
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tests.lab.machines import cgroups, network, programs
+from tests.lab.machines import cgroups, engines, network, programs
 from tests.lab.machines.processes import started
 from tests.lab.state import ROOT, Host, Lab, LabError
 from tests.lab.swarm import engine
@@ -126,6 +126,7 @@ def _furnish(lab: Lab, host: Host, directory: Path) -> None:
     """Fill the host's directory: in its upper layer the files that make it another machine than ours."""
     for name in ("root", "docker", "upper0/etc/docker", "upper0/etc/swarmkeeper"):
         (directory / name).mkdir(parents=True)
+    engines.furnish(engines.prepare(lab.engine), directory / "upper0")
     etc = directory / "upper0/etc"
     (etc / "hostname").write_text(f"{host.name}\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n{host.address} {host.name}\n")

@@ -12,18 +12,18 @@ from pathlib import Path
 from tests.lab.machines import images
 from tests.lab.state import ROOT, LabError
 
-PACKAGES = {
-    "dockerd": "docker.io",
-    "docker": "docker.io",
-    "iptables": "iptables",
-    "ip": "iproute2",
-    "docker-registry": "docker-registry",
-    "busybox": "busybox-static",
-    "tini": "tini",
-    "nsenter": "util-linux",
-    "unshare": "util-linux",
-    "mount": "mount",
-}
+PROGRAMS = (
+    "dockerd",
+    "docker",
+    "iptables",
+    "ip",
+    "docker-registry",
+    "busybox",
+    "tini",
+    "nsenter",
+    "unshare",
+    "mount",
+)
 # Each is tried for real, in namespaces that vanish again: a kernel does not reliably tell what it has.
 FEATURES = {
     "namespaces (run the lab in a privileged container or on a real machine)": "true",
@@ -55,12 +55,11 @@ def check_caller(platform: str = sys.platform) -> None:
 
 def _check_programs() -> None:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    missing = {package for program, package in PACKAGES.items() if not shutil.which(program, path=path)}
-    if not _static(images.BUSYBOX):
-        missing.add("busybox-static")
+    missing = [program for program in PROGRAMS if not shutil.which(program, path=path)]
+    if "busybox" not in missing and not _static(images.BUSYBOX):
+        missing.append("a static busybox")
     if missing:
-        names = " ".join(sorted(missing))
-        raise LabError(f"programs are missing; apt-get install -y --no-install-recommends {names}")
+        raise LabError(f"programs are missing: {', '.join(missing)}; install them: make system")
 
 
 def _static(program: Path) -> bool:

@@ -28,14 +28,16 @@ def lab_command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=PROJECT, timeout=60)
 
 
-def run(argv: Sequence[str]) -> str:
-    """The stdout of a short program; LabError with its stderr where it fails."""
+def run(argv: Sequence[str], timeout_s: float = 60, directory: Path | None = None) -> str:
+    """The stdout of a program; LabError with its stderr where it fails."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            argv, cwd=directory, capture_output=True, text=True, check=False, timeout=timeout_s
+        )
     except FileNotFoundError:
         raise LabError(f"the program {argv[0]!r} is missing") from None
     except subprocess.TimeoutExpired:
-        raise LabError(f"`{' '.join(argv)}` does not end within 60 s") from None
+        raise LabError(f"`{' '.join(argv)}` does not end within {timeout_s:g} s") from None
     if done.returncode:
         raise LabError(f"`{' '.join(argv)}` failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout

@@ -103,6 +103,11 @@ def manager(lab: Lab, timeout: float = 10) -> DockerClient:
     raise LabError(f"no manager of lab {lab.name!r} answers; {'; '.join(reasons) or 'none has power'}")
 
 
+def version(client: DockerClient) -> str:
+    """Name the engine's version, such as ``28.5.2+dfsg4``."""
+    return str(client.version()["Version"])
+
+
 def nodes(client: DockerClient) -> list[Node]:
     """Every node that the swarm lists, by name."""
     return sorted((_node(row) for row in client.api.nodes()), key=lambda node: node.name)

@@ -34,7 +34,7 @@ class Facts:
 
     ``stood`` counts the replicated tasks that ran on the doomed node, ``replaced`` the new ones since then,
     up to the replacement of the host.
-    ``blind`` is the longest time without a fresh look at the swarm.
+    ``blind`` is the longest time without a fresh look at the swarm. ``engine`` is the engines' version.
     """
 
     method: Method
@@ -58,6 +58,7 @@ class Facts:
     fleet: bool = False
     replacement: Replacement | None = None
     balances: tuple[Balance, ...] = ()
+    engine: str = ""
 
     @property
     def sent(self) -> int:
@@ -102,6 +103,7 @@ def facts(seen: Observation) -> Facts:
         fleet=seen.fleet,
         replacement=seen.replacement,
         balances=balances(seen),
+        engine=seen.engine,
     )
 
 
