@@ -33,16 +33,16 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
     An unknown instance is unmanaged if no discovery after the event shows it; until there is one, this
     takes it or waits for who does. Raises DiscoveryLateError if that takes too long.
     """
-    if home := world.store.owner_cluster(instance):
+    if home := world.nodes.find_owner(instance):
         return home
     now = world.clock.now()
     wanted, until, looks = min(time, now), now + PATIENCE, 0
     while True:
         # The discovery is read before the home: a home that is missing after it was missing in it.
-        discovery = world.store.discovery()
+        discovery = world.discoveries.latest()
         over = discovery.taken >= wanted
         # An owner is recorded before its discovery ends, but unmanaged ones need not ask each time.
-        if (over or looks % 2) and (home := world.store.owner_cluster(instance)):
+        if (over or looks % 2) and (home := world.nodes.find_owner(instance)):
             return home
         if over:
             return None
@@ -52,11 +52,11 @@ def find(instance: str, time: float, world: World, follow: Follow) -> str | None
                 f"no discovery within {PATIENCE:.0f} s, so it is open whose {instance} is: see EC2"
             )
         free = discovery.busy_until <= now and discovery.taken + APART <= now
-        if free and world.store.begin_discovery(discovery, now, BUSY):
+        if free and world.discoveries.begin(discovery, now, BUSY):
             try:
                 take(world, follow, hurried=True)
             except ExceptionGroup:
-                if home := world.store.owner_cluster(instance):  # what failed were other clusters
+                if home := world.nodes.find_owner(instance):  # what failed were other clusters
                     return home
                 raise
             continue
@@ -77,7 +77,7 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
     began = world.clock.now()
     instances = world.fleet.discovery() if hurried else _held(world.fleet.discovery(), world, follow)
     found = {discovered.cluster for discovered in instances}
-    clusters = sorted(found | set(world.store.discovery().clusters))
+    clusters = sorted(found | set(world.discoveries.latest().clusters))
     failures: list[Exception] = []
     for cluster in clusters:
         mine = tuple(discovered for discovered in instances if discovered.cluster == cluster)
@@ -87,13 +87,13 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
             failures.append(error)
     if failures:
         raise ExceptionGroup("the discovery could not be recorded in some clusters", failures)
-    world.store.end_discovery(began, clusters)
+    world.discoveries.finish(began, clusters)
     return clusters
 
 
 def missed(error: Exception, world: World, follow: Follow) -> list[str]:
     """The clusters that the last discovery found, after one that failed; people hear of it in time."""
-    discovery = world.store.discovery()
+    discovery = world.discoveries.latest()
     _tell(DiscoveryFailed(world.clock.now(), "instances", str(error), discovery.taken), world, follow)
     return list(discovery.clusters)
 

@@ -114,24 +114,24 @@ def _record(
 ) -> Outcome:
     match action:
         case Register(nodes, owned):
-            world.store.register(nodes, owned=owned)
+            world.nodes.register(nodes, owned=owned)
             return Outcome(detail=f"{len(nodes)} registered")
         case ReplaceRecord():
             return _move(action, world)
         case RecordManagers(managers):
-            world.store.record_managers(cluster, managers)
+            world.managers.record(cluster, managers)
             return Outcome(detail=f"managers are {', '.join(managers) or 'none'}")
         case RecordOwners(fleets):
-            world.store.record_owners(cluster, fleets)
+            world.nodes.record_owners(cluster, fleets)
             return Outcome(detail=f"fleets of the cluster: {', '.join(fleets)}")
         case NoteHost(manager, healthy):
             note_host(cluster, manager, world, healthy=healthy)
             return Outcome(detail=f"{manager} {'did well' if healthy else 'failed'}")
         case Forget(key):
-            world.store.forget(cluster, key)
+            world.incidents.delete(cluster, key)
             return Outcome(detail=f"{key} is forgotten")
         case UpdateSettings(changes):
-            world.store.update_settings(cluster, changes)
+            world.settings.update(cluster, changes)
             return Outcome(detail=f"set: {', '.join(changes)}")
         case _:
             assert_never(action)
@@ -139,13 +139,13 @@ def _record(
 
 def _move(move: ReplaceRecord, world: World) -> Outcome:
     before, after = move.before, move.after
-    if world.store.replace_record(before, after):
+    if world.nodes.replace(before, after):
         return Outcome(detail=f"{before.instance}: {before.state} -> {after.state}")
     return Outcome(Code.LOST_RACE, f"{before.instance} was changed meanwhile")
 
 
 def _move_errand(cluster: str, before: Job | None, after: Job, world: World) -> Outcome:
-    if world.store.replace_job(cluster, before, after):
+    if world.jobs.replace(cluster, before, after):
         return Outcome(detail=f"{after.task.value}: {before.stage if before else 'new'} -> {after.stage}")
     return Outcome(Code.LOST_RACE, f"{after.task.value} was changed meanwhile")
 

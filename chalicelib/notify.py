@@ -25,11 +25,11 @@ def tell(cluster: str, incident: Incident, world: World) -> Outcome:
     In a paused cluster it is recorded only: the first tick after that tells of it.
     """
     now = world.clock.now()
-    if not world.store.open_incident(cluster, incident, now):
-        known = world.store.incident(cluster, incident.key)
+    if not world.incidents.record(cluster, incident, now):
+        known = world.incidents.get(cluster, incident.key)
         if known and (known.notified or now < known.at + LEFT_TO_OTHERS):
             return Outcome(detail=f"known already: {incident.key}")
-    settings = world.store.settings(cluster)
+    settings = world.settings.get(cluster)
     if settings.paused:
         return Outcome(detail=f"recorded, to be told once {cluster} is resumed: {incident.what}")
     if settings.notify:
@@ -37,7 +37,7 @@ def tell(cluster: str, incident: Incident, world: World) -> Outcome:
             world.messages.publish(subject(cluster, incident), text(cluster, incident))
         except RefusedError as error:
             return Outcome(Code.LEFT_OPEN, f"{incident.what}; not told, the tick tries again: {error}")
-    world.store.told(cluster, incident.key)
+    world.incidents.mark_notified(cluster, incident.key)
     return Outcome(Code.RAISED, f"{incident.what}. Left: {incident.left}. To do: {incident.remedy}")
 
 

@@ -128,12 +128,12 @@ def _home(event: InstanceEvent, world: World) -> str | None:
             hurries = False
     if hurries and not event.drill:
         return find(event.instance, event.time, world, follow)
-    return world.store.owner_cluster(event.instance)
+    return world.nodes.find_owner(event.instance)
 
 
 def _handle_fleet(event: FleetEvent, world: World) -> list[str]:
     """A failure that names no fleet may be anybody's: it is told, as nobody else could tell."""
-    cluster = world.store.owner_cluster(event.fleet) if event.fleet else NO_CLUSTER
+    cluster = world.nodes.find_owner(event.fleet) if event.fleet else NO_CLUSTER
     if cluster is None:
         observability.unmanaged(Metric.UNMANAGED_FLEETS, event.fleet)
         return []
@@ -141,7 +141,7 @@ def _handle_fleet(event: FleetEvent, world: World) -> list[str]:
 
 
 def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
-    home = world.store.owner_cluster(event.manager)
+    home = world.nodes.find_owner(event.manager)
     answer = _fetched(event, world) if home else Answer(UNKNOWN)  # Run Command is not asked for others' hosts
     if home and answer.status in LAGGING:
         observability.warn(
@@ -182,7 +182,7 @@ def _handle_tick(world: World) -> list[str]:
     except Exception as error:  # noqa: BLE001 - raised below, after the clusters had their turn
         failures.append(error)
         clusters = missed(error, world, follow)
-    if any(not incident.notified for incident in world.store.incidents(NO_CLUSTER)):
+    if any(not incident.notified for incident in world.incidents.list_all(NO_CLUSTER)):
         clusters.append(NO_CLUSTER)
     random.shuffle(clusters)
     for cluster in clusters:
@@ -228,29 +228,32 @@ def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
 def load(event: Event, cluster: str, world: World) -> Cluster:
     """What is known of the cluster now, as far as the event concerns it."""
     now = world.clock.now()
-    managers = world.store.managers(cluster)
-    settings = world.store.settings(cluster)
+    managers = world.managers.list_ids(cluster)
+    settings = world.settings.get(cluster)
     unnotified: tuple[Incident, ...] = ()
     if isinstance(event, Tick):
-        unnotified = tuple(incident for incident in world.store.incidents(cluster) if not incident.notified)
+        unnotified = tuple(
+            incident for incident in world.incidents.list_all(cluster) if not incident.notified
+        )
     nodes = _nodes(event, cluster, world, now)
     jobs: tuple[Job, ...] = ()
     if isinstance(event, (Tick, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)):
-        jobs = world.store.jobs(cluster)
+        jobs = world.jobs.list_all(cluster)
     return Cluster(cluster, now, nodes, managers, world.timeouts, settings, unnotified, jobs)
 
 
 def _nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:
     match event:
         case InstancesDiscovered() | RedriveOrdered() | CommandFinished(task=AgentTask.INSPECT):
-            return world.store.nodes(cluster)
+            return world.nodes.list_all(cluster)
         case CommandFinished() | CommandRunning() | Tick():
-            return world.store.open(cluster, until=now + 86_400)  # a tick heartbeats for what is not due, too
+            # A tick heartbeats for what is not due, too.
+            return world.nodes.list_open(cluster, until=now + 86_400)
         case FleetNoted() | FleetFailed() | SettingsOrdered() | DiscoveryFailed():
             return ()
         case _:
-            node = world.store.node(cluster, event.instance)
+            node = world.nodes.get(cluster, event.instance)
             if node is None:  # or not yet: a discovery writes the home first
                 world.clock.sleep(ENROLLED)
-                node = world.store.node(cluster, event.instance)
+                node = world.nodes.get(cluster, event.instance)
             return (node,) if node else ()

@@ -21,8 +21,11 @@ import boto3
 from bench.storm import plan
 from bench.storm.cloud import Cloud, Work
 from bench.storm.lambdas import Calls, Invocation, Lambdas
+from chalicelib.adapters.dynamodb.discoveries import DynamoDiscoveries
 from chalicelib.adapters.dynamodb.items import key, node_item
-from chalicelib.adapters.dynamodb.store import DynamoStore
+from chalicelib.adapters.dynamodb.managers import DynamoManagers
+from chalicelib.adapters.dynamodb.nodes import DynamoNodes
+from chalicelib.adapters.dynamodb.table import Table
 from chalicelib.state.instance import Role
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
@@ -61,7 +64,7 @@ class Storm:
 class Ground:
     """Where storms happen."""
 
-    store: DynamoStore
+    nodes: DynamoNodes
     cloud: Cloud
     lambdas: Lambdas
 
@@ -73,11 +76,11 @@ def measure(name: str, say: Say) -> list[Storm]:
     with _emulator(name, say) as lab:
         say(f"recording {NODES:,} nodes in service")
         database = _database(lab)
-        store = DynamoStore(database, TABLE)
+        table = Table(database, TABLE)
         doomed = plan.victims(own, SIZES)
-        _record(database, store, own, doomed)
+        _record(table, own, doomed)
         seen: list[Storm] = []
-        with _ground(lab, store, own, now) as ground:
+        with _ground(lab, DynamoNodes(table), own, now) as ground:
             _warm(ground)
             for size, some in doomed.items():
                 say(f"{size:,} interruptions within {plan.WINDOW:.0f} s")
@@ -122,18 +125,17 @@ def _database(lab: Lab) -> Any:
     return make("dynamodb", endpoint_url=_ministack(lab))
 
 
-def _record(
-    database: Any, store: DynamoStore, own: tuple[Host, ...], doomed: Mapping[int, tuple[Host, ...]]
-) -> None:
+def _record(table: Table, own: tuple[Host, ...], doomed: Mapping[int, tuple[Host, ...]]) -> None:
     """Every node in service, as after a day; and the homes that will be asked for."""
     items = [_record_of(host) for host in own]
     asked = [*own[: plan.MANAGERS], *(host for some in doomed.values() for host in some)]
     items += [key(host.instance, "home") | {"name": {"S": plan.CLUSTER}} for host in asked]
     for first in range(0, len(items), 25):
-        some = [{"PutRequest": {"Item": item}} for item in items[first : first + 25]]
-        database.batch_write_item(RequestItems={TABLE: some})
-    store.record_managers(plan.CLUSTER, sorted(host.instance for host in own if host.role == "manager"))
-    store.end_discovery(time.time(), [plan.CLUSTER])
+        some: list[Any] = [{"PutRequest": {"Item": item}} for item in items[first : first + 25]]
+        table.client.batch_write_item(RequestItems={TABLE: some})
+    managers = sorted(host.instance for host in own if host.role == "manager")
+    DynamoManagers(table).record(plan.CLUSTER, managers)
+    DynamoDiscoveries(table).finish(time.time(), [plan.CLUSTER])
 
 
 def _record_of(host: Host) -> dict[str, Any]:
@@ -150,7 +152,7 @@ def _record_of(host: Host) -> dict[str, Any]:
 
 
 @contextmanager
-def _ground(lab: Lab, store: DynamoStore, own: tuple[Host, ...], now: float) -> Iterator[Ground]:
+def _ground(lab: Lab, nodes: DynamoNodes, own: tuple[Host, ...], now: float) -> Iterator[Ground]:
     lambdas: list[Lambdas] = []
     simulated = Cloud(plan.instances(own, plan.foreigners(500, now)), lambda event: _heard(lambdas[0], event))
     try:
@@ -167,7 +169,7 @@ def _ground(lab: Lab, store: DynamoStore, own: tuple[Host, ...], now: float) -> 
         }
         lambdas.append(Lambdas(PROCESSES, THREADS, environment, lab.directory / "handlers.log"))
         try:
-            yield Ground(store, simulated, lambdas[0])
+            yield Ground(nodes, simulated, lambdas[0])
         finally:
             lambdas[0].close()
     finally:
@@ -207,7 +209,7 @@ def _storm(ground: Ground, size: int, doomed: tuple[Host, ...]) -> Storm:
     over = _await_end(ground, began)
     time.sleep(SETTLED)
     mine = {host.instance for host in doomed}
-    nodes = {node.instance: node.state.value for node in ground.store.nodes(plan.CLUSTER)}
+    nodes = {node.instance: node.state.value for node in ground.nodes.list_all(plan.CLUSTER)}
     work = [one for one in list(ground.cloud.work) if mine & set(one.targets)]
     calls = [one for one in list(ground.cloud.calls) if one[0] >= began]
     states = {instance: nodes.get(instance, "") for instance in mine}
@@ -224,7 +226,7 @@ def _await_end(ground: Ground, began: float) -> float:
         if now >= tick:
             _tick(ground)
             tick += TICK
-        if ground.store.open(plan.CLUSTER, now + 86_400):
+        if ground.nodes.list_open(plan.CLUSTER, now + 86_400):
             over = 0.0
         else:
             over = over or now

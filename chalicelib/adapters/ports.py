@@ -23,92 +23,119 @@ if TYPE_CHECKING:
     from chalicelib.state.settings import ClusterSettings
 
 
-class Store(Protocol):
-    """The records. Reads see all writes that came before them."""
+class NodeRecords(Protocol):
+    """The records of instances as nodes, and which cluster owns an instance or a fleet.
 
-    def owner_cluster(self, instance: str) -> str | None:
-        """The cluster of an instance; None if it was in no discovery."""
+    Reads of this port and of all others see every write that came before them.
+    """
 
-    def node(self, cluster: str, instance: str) -> Node | None:
-        """The record of an instance."""
-
-    def nodes(self, cluster: str) -> tuple[Node, ...]:
-        """All records of a cluster."""
-
-    def open(self, cluster: str, until: float) -> tuple[Node, ...]:
-        """The records with open work that is due by then, in order of ``due``."""
-
-    def register(self, nodes: Iterable[Node], *, owned: bool = True) -> None:
-        """Begin records, and note that the instances are at home here if so; existing ones stay."""
-
-    def replace_record(self, before: Node, after: Node) -> bool:
-        """Replace a record; False if it is no longer the one that was read."""
+    def find_owner(self, instance: str) -> str | None:
+        """Answer the cluster of an instance or a fleet; None if no discovery saw it."""
 
     def record_owners(self, cluster: str, fleets: Iterable[str]) -> None:
-        """Note which cluster fleets work for; ``home`` then answers for them too."""
+        """Record which cluster fleets work for; ``find_owner`` then answers for them too."""
 
-    def managers(self, cluster: str) -> tuple[str, ...]:
-        """The instances that are the cluster's managers."""
+    def get(self, cluster: str, instance: str) -> Node | None:
+        """Answer the record of an instance."""
 
-    def record_managers(self, cluster: str, managers: Iterable[str]) -> None:
-        """Remember the managers."""
+    def list_all(self, cluster: str) -> tuple[Node, ...]:
+        """Answer all records of a cluster."""
 
-    def hosts(self, cluster: str) -> tuple[Host, ...]:
-        """The managers as places to run commands."""
+    def list_open(self, cluster: str, until: float) -> tuple[Node, ...]:
+        """Answer the records with open work that is due by then, in order of ``due``."""
 
-    def settings(self, cluster: str) -> ClusterSettings:
-        """How the cluster is to be treated."""
+    def register(self, nodes: Iterable[Node], *, owned: bool = True) -> None:
+        """Begin records, and record this cluster as owner if ``owned``; existing records stay."""
 
-    def update_settings(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
-        """Treat it otherwise; what is not named stays as it is."""
+    def replace(self, before: Node, after: Node) -> bool:
+        """Replace a record; False if it is no longer the one that was read."""
 
-    def incidents(self, cluster: str) -> tuple[Incident, ...]:
-        """All incidents that are not forgotten, dead letters among them."""
 
-    def incident(self, cluster: str, name: str) -> Incident | None:
-        """The incident of a key."""
+class ManagerRecords(Protocol):
+    """Which instances are a cluster's managers, and a circuit breaker for each."""
 
-    def open_incident(self, cluster: str, incident: Incident, now: float) -> bool:
-        """Record an incident; False where it is known and has not expired."""
+    def list_ids(self, cluster: str) -> tuple[str, ...]:
+        """Answer the instances that are the cluster's managers."""
 
-    def told(self, cluster: str, name: str) -> None:
-        """Somebody was told of the incident; one that is forgotten meanwhile stays so."""
+    def record(self, cluster: str, managers: Iterable[str]) -> None:
+        """Record the cluster's managers."""
 
-    def forget(self, cluster: str, name: str) -> None:
-        """The incident is over."""
+    def list_hosts(self, cluster: str) -> tuple[Host, ...]:
+        """Answer the managers as places to run commands."""
 
-    def replace_job(self, cluster: str, before: Job | None, after: Job) -> bool:
-        """Begin an job (``before`` is None) or replace it; False if it is not the one that was read."""
-
-    def jobs(self, cluster: str) -> tuple[Job, ...]:
-        """What was ordered last, one for each task."""
-
-    def breaker(self, cluster: str, manager: str) -> Breaker:
-        """How a manager has behaved."""
+    def get_breaker(self, cluster: str, manager: str) -> Breaker:
+        """Answer how a manager has behaved; closed if nothing is recorded."""
 
     def record_breaker(self, cluster: str, manager: str, breaker: Breaker, now: float) -> None:
-        """Remember how a manager has behaved."""
+        """Record how a manager has behaved."""
+
+
+class SettingsRecords(Protocol):
+    """How each cluster is to be treated."""
+
+    def get(self, cluster: str) -> ClusterSettings:
+        """Answer the cluster's settings; the defaults if people have set nothing."""
+
+    def update(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
+        """Set some of them; what is not named stays as it is."""
+
+
+class IncidentRecords(Protocol):
+    """The incidents of each cluster, dead letters among them."""
+
+    def list_all(self, cluster: str) -> tuple[Incident, ...]:
+        """Answer all incidents that are not deleted."""
+
+    def get(self, cluster: str, name: str) -> Incident | None:
+        """Answer the incident of a key."""
+
+    def record(self, cluster: str, incident: Incident, now: float) -> bool:
+        """Record an incident; False where it is known and has not expired."""
+
+    def mark_notified(self, cluster: str, name: str) -> None:
+        """Record that people were notified of the incident; one that is deleted meanwhile stays so."""
+
+    def delete(self, cluster: str, name: str) -> None:
+        """Delete an incident that is over."""
+
+
+class JobRecords(Protocol):
+    """The last job of each task in each cluster."""
+
+    def list_all(self, cluster: str) -> tuple[Job, ...]:
+        """Answer what was ordered last, one for each task."""
+
+    def replace(self, cluster: str, before: Job | None, after: Job) -> bool:
+        """Begin a job (``before`` is None) or replace it; False if it is not the one that was read."""
+
+
+class DispatchLease(Protocol):
+    """Who may send a cluster's open work: one handler at a time."""
 
     def acquire(self, cluster: str, holder: str, now: float, seconds: float) -> int | None:
-        """Take or renew the lease; answers how often it was called for, None while another holder's lasts."""
+        """Take or renew the lease; answers the rechecks requested, None while another holder's lasts."""
 
-    def call(self, cluster: str, now: float) -> int:
-        """Have the holder of the lease look again before it lets go.
+    def request_recheck(self, cluster: str, now: float) -> int:
+        """Have the holder look for open work again before it lets go.
 
-        Answers how many have called since it took the lease; 0 if nobody holds it.
+        Answers how many have requested that since it took the lease; 0 if nobody holds it.
         """
 
-    def release(self, cluster: str, holder: str, calls: int | None = None) -> bool:
-        """Let the lease go, if it is still the holder's and, where ``calls`` is given, no more calls came."""
+    def release(self, cluster: str, holder: str, rechecks: int | None = None) -> bool:
+        """Let the lease go, if it is still the holder's and no more than these ``rechecks`` came."""
 
-    def discovery(self) -> Discovery:
-        """When the last discovery was taken, and which clusters there are."""
 
-    def begin_discovery(self, seen: Discovery, now: float, seconds: float) -> bool:
+class DiscoveryRecords(Protocol):
+    """The last discovery of all instances: when it was taken, and by whom the next one is claimed."""
+
+    def latest(self) -> Discovery:
+        """Answer when the last discovery was taken, and which clusters there are."""
+
+    def begin(self, seen: Discovery, now: float, seconds: float) -> bool:
         """Claim the next discovery for some seconds; False if somebody else was faster."""
 
-    def end_discovery(self, taken: float, clusters: Iterable[str]) -> None:
-        """The discovery that began at ``taken`` is recorded; one that began later stands."""
+    def finish(self, taken: float, clusters: Iterable[str]) -> None:
+        """Record the discovery that began at ``taken``; one that began later stands."""
 
 
 class Hosts(Protocol):
@@ -178,7 +205,13 @@ class WallClock:
 class World:
     """Everything outside; ``holder`` names this invocation wherever only one may act."""
 
-    store: Store
+    nodes: NodeRecords
+    managers: ManagerRecords
+    settings: SettingsRecords
+    incidents: IncidentRecords
+    jobs: JobRecords
+    lease: DispatchLease
+    discoveries: DiscoveryRecords
     hosts: Hosts
     fleet: Fleet
     messages: Messages

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import boto3
 from botocore.config import Config
 
-from chalicelib.adapters.dynamodb.store import WRITERS, DynamoStore
+from chalicelib.adapters.dynamodb.discoveries import DynamoDiscoveries
+from chalicelib.adapters.dynamodb.incidents import DynamoIncidents
+from chalicelib.adapters.dynamodb.jobs import DynamoJobs
+from chalicelib.adapters.dynamodb.lease import DynamoLease
+from chalicelib.adapters.dynamodb.managers import DynamoManagers
+from chalicelib.adapters.dynamodb.nodes import WRITERS, DynamoNodes
+from chalicelib.adapters.dynamodb.settings import DynamoSettings
+from chalicelib.adapters.dynamodb.table import Table
 from chalicelib.adapters.ec2 import AwsFleet
 from chalicelib.adapters.ports import World
 from chalicelib.adapters.run_command import SsmHosts
@@ -29,23 +38,30 @@ PATIENCE = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"
 
 
 def connected() -> World:
-    """The real world, for one invocation. Raises SettingError."""
-    settings = from_environment(os.environ)
-    store, hosts, fleet, messages = _adapters(settings.table, settings.topic)
-    return World(store, hosts, fleet, messages, timeouts=Timeouts(notice_s=settings.notice))
+    """Answer the real world, for one invocation. Raises SettingError."""
+    environment = from_environment(os.environ)
+    world = _world(environment.table, environment.topic)
+    return replace(world, timeouts=Timeouts(notice_s=environment.notice), holder=uuid4().hex)
 
 
 @cache
-def _adapters(table: str, topic: str) -> tuple[DynamoStore, SsmHosts, AwsFleet, SnsTopic]:
-    """Made at the first event, as deploying imports the app too; kept while the container lives."""
+def _world(table: str, topic: str) -> World:
+    """Connect at the first event, as deploying imports the app too; kept while the container lives."""
     # Older signatures are refused in newer regions, and so is an address that does not name the region.
     signed = PATIENCE.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
     many = PATIENCE.merge(Config(max_pool_connections=WRITERS))
-    return (
-        DynamoStore(boto3.client("dynamodb", config=many), table),
-        SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
-        AwsFleet(_ec2, _autoscaling),
-        SnsTopic(_sns, topic),
+    records = Table(boto3.client("dynamodb", config=many), table)
+    return World(
+        nodes=DynamoNodes(records),
+        managers=DynamoManagers(records),
+        settings=DynamoSettings(records),
+        incidents=DynamoIncidents(records),
+        jobs=DynamoJobs(records),
+        lease=DynamoLease(records),
+        discoveries=DynamoDiscoveries(records),
+        hosts=SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
+        fleet=AwsFleet(_ec2, _autoscaling),
+        messages=SnsTopic(_sns, topic),
     )
 
 

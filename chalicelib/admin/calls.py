@@ -78,11 +78,11 @@ def _known(payload: Payload, world: World) -> None:
     cluster = payload.get("cluster")
     if cluster is None:
         return
-    known = world.store.discovery().clusters
+    known = world.discoveries.latest().clusters
     if cluster not in known:
         raise CallError(f"there is no cluster {cluster!r}; known are {', '.join(known) or 'none yet'}")
     wanted = payload.get("instance")
-    if wanted and not world.store.node(cluster, wanted):
+    if wanted and not world.nodes.get(cluster, wanted):
         raise CallError(f"{cluster} has no instance {wanted}: status shows those that it has")
 
 
@@ -149,7 +149,7 @@ def _recover(payload: Payload, world: World) -> dict[str, Any]:
 
 def _on_manager(task: AgentTask, payload: Payload, world: World) -> dict[str, Any]:
     cluster, manager = payload["cluster"], payload["instance"]
-    if manager not in world.store.managers(cluster):
+    if manager not in world.managers.list_ids(cluster):
         raise CallError(f"{manager} is no manager of {cluster}: status shows which are")
     return _order(TaskOrdered(world.clock.now(), task, manager), payload, world)
 
@@ -170,7 +170,7 @@ def _turned(task: AgentTask, role: Role, payload: Payload, world: World) -> dict
     """The node is what it is told to be until it joins again: then it is what its instance is tagged."""
     instance = payload["instance"]
     answer = _order(TaskOrdered(world.clock.now(), task, instance), payload, world)
-    node = world.store.node(payload["cluster"], instance)
+    node = world.nodes.get(payload["cluster"], instance)
     if node and node.role is not role:
         answer["warning"] = (
             f"{instance} is tagged swarmkeeper:role={node.role.value}: it is that again when it is given back"
@@ -196,7 +196,7 @@ def _rebalance(payload: Payload, world: World) -> dict[str, Any]:
 
 def _order(event: TaskOrdered, payload: Payload, world: World) -> dict[str, Any]:
     cluster = payload["cluster"]
-    if not world.store.managers(cluster):
+    if not world.managers.list_ids(cluster):
         raise CallError(f"{cluster} has no manager: tag an instance with swarmkeeper:role=manager")
     _going(cluster, world)
     if payload.get("dry_run"):
@@ -205,7 +205,7 @@ def _order(event: TaskOrdered, payload: Payload, world: World) -> dict[str, Any]
 
 
 def _going(cluster: str, world: World) -> None:
-    if world.store.settings(cluster).paused:
+    if world.settings.get(cluster).paused:
         raise CallError(f"{cluster} is paused, nothing is sent: resume it first")
 
 

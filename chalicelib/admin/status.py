@@ -25,7 +25,7 @@ MOST = 2_000_000  # characters of nodes, and of incidents: Lambda answers with s
 
 def status_of(wanted: str | None, world: World) -> dict[str, Any]:
     """Discovery time, and what is recorded of all clusters, or of one; very much of it is shown in part."""
-    discovery = world.store.discovery()
+    discovery = world.discoveries.latest()
     names = [name for name in discovery.clusters if wanted in (None, name)]
     most = MOST // max(len(names), 1)
     return {"census": discovery.taken, "clusters": {name: _cluster(name, most, world) for name in names}}
@@ -33,19 +33,18 @@ def status_of(wanted: str | None, world: World) -> dict[str, Any]:
 
 def _cluster(name: str, most: int, world: World) -> dict[str, Any]:
     """``nodes``: those with work first, the gone ones last. ``left_out``: how many did not fit."""
-    store = world.store
-    records, incidents = store.nodes(name), store.incidents(name)
+    records, incidents = world.nodes.list_all(name), world.incidents.list_all(name)
     nodes = _fitting((as_stored(node) for node in sorted(records, key=_calm)), most)
     newest = sorted(incidents, key=lambda incident: -incident.at)
     told = _fitting((as_stored(incident) for incident in newest), most)
     return {
-        "settings": asdict(store.settings(name)),
-        "managers": [asdict(host) for host in store.hosts(name)],
+        "settings": asdict(world.settings.get(name)),
+        "managers": [asdict(host) for host in world.managers.list_hosts(name)],
         "states": Counter(node.state.value for node in records),
         "nodes": nodes,
         "incidents": told,
         "left_out": {"nodes": len(records) - len(nodes), "incidents": len(incidents) - len(told)},
-        "errands": [_errand(job) for job in store.jobs(name)],
+        "errands": [_errand(job) for job in world.jobs.list_all(name)],
     }
 
 

@@ -48,7 +48,7 @@ def ordered(event: TaskOrdered, cluster: str, world: World) -> dict[str, Any]:
 
 def asked(task: AgentTask, arguments: Arguments, cluster: str, world: World) -> Result:
     """What a manager answers to a question, which changes nothing and is not recorded. Raises CallError."""
-    host = choose(world.store.hosts(cluster), world.clock.now())
+    host = choose(world.managers.list_hosts(cluster), world.clock.now())
     if host is None:
         raise CallError(f"{cluster} has no manager: tag an instance with swarmkeeper:role=manager")
     until = world.clock.now() + WAIT
@@ -82,7 +82,7 @@ def _result(job: Job, since: float) -> Result | None:
 
 
 def _errand(task: AgentTask, cluster: str, world: World) -> Job:
-    return next(job for job in world.store.jobs(cluster) if job.task is task)
+    return next(job for job in world.jobs.list_all(cluster) if job.task is task)
 
 
 def _end(task: AgentTask, command: str, manager: str, world: World) -> CommandFinished | None:

@@ -63,15 +63,15 @@ def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
     """
     until, standing_by = world.clock.now() + action.seconds, False
     state = Round(until)
-    while (calls := world.store.acquire(cluster, world.holder, world.clock.now(), LEASE)) is None:
-        called = 0 if standing_by else world.store.call(cluster, world.clock.now())
+    while (rechecks := world.lease.acquire(cluster, world.holder, world.clock.now(), LEASE)) is None:
+        called = 0 if standing_by else world.lease.request_recheck(cluster, world.clock.now())
         standing_by = standing_by or called == 1
         if called > 1 or (standing_by and not _stand_by(cluster, action.instance, until, world)):
             return Outcome(detail="another handler sends what is open")
     try:
-        outcome = _send_until_nobody_calls(cluster, calls, state, world)
+        outcome = _send_until_nobody_requests_more(cluster, rechecks, state, world)
     except Exception:
-        world.store.release(cluster, world.holder)
+        world.lease.release(cluster, world.holder)
         raise
     return replace(outcome, event=stay(state.urgent, world, until)) if action.seconds else outcome
 
@@ -81,24 +81,24 @@ def _stand_by(cluster: str, instance: str, until: float, world: World) -> bool:
     if world.clock.now() >= until:
         return False
     world.clock.sleep(STAND_BY)
-    node = world.store.node(cluster, instance)
+    node = world.nodes.get(cluster, instance)
     return node is not None and node.is_unsent
 
 
-def _send_until_nobody_calls(cluster: str, calls: int, state: Round, world: World) -> Outcome:
-    """Who called after ``calls`` was read may have recorded his work after the last look at what is open."""
+def _send_until_nobody_requests_more(cluster: str, rechecks: int, state: Round, world: World) -> Outcome:
+    """Send until no further recheck was requested: its work may be recorded after the last poll."""
     while True:
         outcome = _send_all(cluster, state, world)
-        if world.store.release(cluster, world.holder, calls):
+        if world.lease.release(cluster, world.holder, rechecks):
             return outcome
         now = world.clock.now()
         if outcome.code is not Code.DONE and now >= state.until:
-            world.store.release(cluster, world.holder)  # the tick goes on for all
+            world.lease.release(cluster, world.holder)  # the tick goes on for all
             return outcome
-        again = world.store.acquire(cluster, world.holder, now, LEASE)
+        again = world.lease.acquire(cluster, world.holder, now, LEASE)
         if again is None:
             return outcome  # the lease ran out: its new holder looks too
-        calls = again
+        rechecks = again
 
 
 def _send_all(cluster: str, state: Round, world: World) -> Outcome:
@@ -108,16 +108,16 @@ def _send_all(cluster: str, state: Round, world: World) -> Outcome:
     a pause comes first. What is still not sent when the time is over stays open for the tick.
     """
     for _ in range(TRIES):
-        if world.store.settings(cluster).paused:
+        if world.settings.get(cluster).paused:
             return Outcome(detail=f"paused; nodes sent: {state.sent}")
         now = world.clock.now()
-        nodes = world.store.open(cluster, now + AHEAD)
-        batch = next_batch(nodes, now) or next_joins(nodes, now, world.store.hosts(cluster))
+        nodes = world.nodes.list_open(cluster, now + AHEAD)
+        batch = next_batch(nodes, now) or next_joins(nodes, now, world.managers.list_hosts(cluster))
         if batch is None:
             return Outcome(detail=f"nodes sent: {state.sent}")
         if _gather(batch, nodes, state, world):
             continue
-        if world.store.acquire(cluster, world.holder, world.clock.now(), LEASE) is None:
+        if world.lease.acquire(cluster, world.holder, world.clock.now(), LEASE) is None:
             return Outcome(
                 detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
             )
@@ -146,7 +146,7 @@ def _assign(cluster: str, batch: Batch, state: Round, world: World) -> Outcome |
     """Have one manager run the batch. An outcome ends the sending, None goes on."""
     avoid = state.failed | state.crowd | {node.manager for node in batch.nodes}
     again = any(node.attempts for node in batch.nodes)
-    host = choose(world.store.hosts(cluster), world.clock.now(), avoid, again=again)
+    host = choose(world.managers.list_hosts(cluster), world.clock.now(), avoid, again=again)
     if host is None:
         return Outcome(Code.LEFT_OPEN, "no manager is known: tag one with swarmkeeper:role=manager")
     if problem := _try(cluster, host.instance, batch, state, world):
@@ -164,7 +164,7 @@ def _left(batch: Batch, problem: str) -> str:
 def _go_on(cluster: str, state: Round, world: World) -> bool:
     """Whether there is somebody else to try, at once or after a pause that the time allows."""
     now = world.clock.now()
-    host = choose(world.store.hosts(cluster), now, state.failed)
+    host = choose(world.managers.list_hosts(cluster), now, state.failed)
     if not state.throttled and host and host.instance not in state.failed and host.breaker.open_until <= now:
         return True
     pause = backoff(state.pauses)
@@ -200,7 +200,7 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
         problem = f"{manager} did not start {command} within {PICK_UP:.0f} s"
         for node in marked:  # as if it had not been sent: only what ran counts as an attempt
             open_again = node.reopen(due=world.clock.now(), reason=problem)
-            world.store.replace_record(node, replace(open_again, attempts=node.attempts - 1))
+            world.nodes.replace(node, replace(open_again, attempts=node.attempts - 1))
         return _failed(cluster, manager, problem, state, world)
     note_host(cluster, manager, world, healthy=True)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
@@ -214,9 +214,9 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
 def _marked(moves: list[tuple[Node, Node]], world: World) -> list[bool]:
     """Which of the records could be replaced."""
     if len(moves) < MANY:
-        return [world.store.replace_record(before, after) for before, after in moves]
+        return [world.nodes.replace(before, after) for before, after in moves]
     with ThreadPoolExecutor(MANY) as pool:
-        return list(pool.map(lambda move: world.store.replace_record(*move), moves))
+        return list(pool.map(lambda move: world.nodes.replace(*move), moves))
 
 
 def _failed(cluster: str, manager: str, problem: str, state: Round, world: World) -> str:
@@ -241,8 +241,8 @@ def _picked_up(command: str, manager: str, world: World) -> bool:
 def note_host(cluster: str, manager: str, world: World, *, healthy: bool) -> None:
     """Tell the manager's breaker how the host behaved."""
     now = world.clock.now()
-    before = world.store.breaker(cluster, manager)
+    before = world.managers.get_breaker(cluster, manager)
     after = after_success(now) if healthy else after_failure(before, now)
-    world.store.record_breaker(cluster, manager, after, now)
+    world.managers.record_breaker(cluster, manager, after, now)
     if after.open_until > now:
         measure(cluster, [Measure(Metric.BREAKERS_OPENED, instance=manager)])

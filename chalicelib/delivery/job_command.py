@@ -33,7 +33,7 @@ def send(cluster: str, job: Job, world: World) -> Outcome:
     # What must not be sent twice may be out without our knowing: its own result is waited for.
     hold = job.seconds if job.is_unrepeatable else world.timeouts.answer_s
     claimed = job.revise(manager=manager, attempts=job.attempts + 1, due=now + hold)
-    if not world.store.replace_job(cluster, job, claimed):
+    if not world.jobs.replace(cluster, job, claimed):
         return Outcome(detail=f"another handler is at {job.task.value}")
     try:
         command = world.hosts.send((manager,), cluster, job.task, _arguments(job, now), job.seconds)
@@ -42,7 +42,7 @@ def send(cluster: str, job: Job, world: World) -> Outcome:
             note_host(cluster, manager, world, healthy=False)
         return _put_off(cluster, claimed, f"not sent: {error}", world)
     known = claimed.revise(command=command, due=now + world.timeouts.answer_s)
-    world.store.replace_job(cluster, claimed, known)
+    world.jobs.replace(cluster, claimed, known)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     return Outcome(detail=f"{job.task.value} is sent to {manager} as {command}")
 
@@ -52,7 +52,7 @@ def _manager(cluster: str, job: Job, world: World) -> str:
 
     Looks go round: what one manager lists says nothing of a sick one.
     """
-    hosts = [host for host in world.store.hosts(cluster) if host.instance != job.instance]
+    hosts = [host for host in world.managers.list_hosts(cluster) if host.instance != job.instance]
     if job.task is AgentTask.INSPECT and hosts:
         hosts.sort(key=lambda host: host.instance)
         return hosts[(decode_arguments(job.arguments).inspection + job.attempts) % len(hosts)].instance
@@ -69,5 +69,5 @@ def _put_off(cluster: str, job: Job, reason: str, world: World, attempts: int = 
     """Open for the tick, which sends it again or, if that must not be, gives it up."""
     now, made = world.clock.now(), job.attempts + attempts
     due = now if job.is_unrepeatable else now + back_off(made, job.task.value)
-    world.store.replace_job(cluster, job, job.revise(due=due, attempts=made, reason=reason))
+    world.jobs.replace(cluster, job, job.revise(due=due, attempts=made, reason=reason))
     return Outcome(Code.LEFT_OPEN, f"{job.task.value}: {reason}; the tick goes on")

@@ -48,7 +48,7 @@ def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
     due = now + world.timeouts.answer_s
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     return sum(
-        world.store.replace_record(node, node.mark_sent(command, node.instance, due=due)) for node in there
+        world.nodes.replace(node, node.mark_sent(command, node.instance, due=due)) for node in there
     ), ""
 
 
@@ -59,6 +59,4 @@ def _spared(node: Node) -> Node:
 def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
     for node in nodes:
         due = world.clock.now() + back_off(node.attempts + 1, node.instance)
-        world.store.replace_record(
-            node, replace(node.reopen(due=due, reason=reason), attempts=node.attempts + 1)
-        )
+        world.nodes.replace(node, replace(node.reopen(due=due, reason=reason), attempts=node.attempts + 1))

@@ -14,11 +14,11 @@ from chalice.test import Client
 
 import app as deployed
 from chalicelib.adapters import run_command, wiring
-from chalicelib.adapters.dynamodb.store import DynamoStore
+from chalicelib.adapters.ports import World
 from chalicelib.adapters.run_command import Agent, SsmHosts
 from chalicelib.errors import SettingError
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.conftest import TABLE, aws, table
+from tests.unit.chalicelib.conftest import aws, table
 from tests.unit.chalicelib.support.fakes import a_node
 from tests.unit.chalicelib.support.samples import sample
 
@@ -80,11 +80,11 @@ NOW = 1_795_168_800.0
 
 
 @pytest.fixture
-def store(table: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> DynamoStore:
+def world(table: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> World:  # noqa: ARG001
     monkeypatch.setattr(run_command, "published", lambda: Agent("bucket", "agent-0.pyz", "0" * 64))
-    for made in (wiring._adapters, wiring._ec2):  # noqa: SLF001
+    for made in (wiring._world, wiring._ec2):  # noqa: SLF001
         made.cache_clear()  # clients of an earlier test
-    return DynamoStore(table, TABLE)
+    return wiring.connected()
 
 
 @pytest.fixture
@@ -148,13 +148,13 @@ def test_the_tick_comes_every_minute() -> None:
     assert source("tick").schedule_expression.to_string() == "rate(1 minute)"
 
 
-def test_a_warning_is_recorded_and_sent(store: DynamoStore, lambdas: Client) -> None:
+def test_a_warning_is_recorded_and_sent(world: World, lambdas: Client) -> None:
     manager = run_manager()
-    store.register([a_node(instance=INSTANCE, launched=0.0)])
-    store.record_managers("blue", [manager])
+    world.nodes.register([a_node(instance=INSTANCE, launched=0.0)])
+    world.managers.record("blue", [manager])
     now = int(time.time())
     reasons = invoke(lambdas, "on_spot_interruption_warning", sample("spot_interruption_warning", now))
-    node = store.node("blue", INSTANCE)
+    node = world.nodes.get("blue", INSTANCE)
     assert node is not None
     assert (node.state, node.manager, node.deadline) == (NodeState.EVACUATING, manager, now + 120)
     assert reasons == [node.reason]
@@ -162,18 +162,18 @@ def test_a_warning_is_recorded_and_sent(store: DynamoStore, lambdas: Client) -> 
     assert (command["CommandId"], command["Comment"]) == (node.command, "evacuate blue")
 
 
-def test_an_ended_instance_leaves(store: DynamoStore, lambdas: Client) -> None:
-    store.register([a_node(instance=INSTANCE, launched=0.0)])
-    store.record_managers("blue", [run_manager()])
+def test_an_ended_instance_leaves(world: World, lambdas: Client) -> None:
+    world.nodes.register([a_node(instance=INSTANCE, launched=0.0)])
+    world.managers.record("blue", [run_manager()])
     assert invoke(lambdas, "on_instance_state_changed", sample("instance_terminated")) == [
         "the instance is terminated"
     ]
-    node = store.node("blue", INSTANCE)
+    node = world.nodes.get("blue", INSTANCE)
     assert node is not None
     assert node.state is NodeState.LEAVING
 
 
-def test_the_end_of_a_command_is_fetched(store: DynamoStore, lambdas: Client) -> None:
+def test_the_end_of_a_command_is_fetched(world: World, lambdas: Client) -> None:
     manager = run_manager()
     sent = boto3.client("ssm").send_command(
         InstanceIds=[manager],
@@ -185,38 +185,36 @@ def test_the_end_of_a_command_is_fetched(store: DynamoStore, lambdas: Client) ->
     leaving = a_node(
         state=NodeState.LEAVING, launched=0.0, command=command, manager=manager, due=NOW, attempts=9
     )
-    store.register([leaving, a_node(instance=manager)])
+    world.nodes.register([leaving, a_node(instance=manager)])
     payload = sample("ssm_invocation_success", instance_id=manager, command_id=command)
     (reason,) = invoke(lambdas, "on_command_finished", payload)
     assert "leaving: Success: " in reason, "moto's output is not an agent's"
-    node = store.node("blue", leaving.instance)
+    node = world.nodes.get("blue", leaving.instance)
     assert node is not None
     assert node.is_unsent
 
 
-def test_a_tick_takes_the_census(
-    store: DynamoStore, lambdas: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tick_takes_the_census(world: World, lambdas: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SsmHosts, "reachable", lambda *_: frozenset())  # moto has no such call
     manager = run_manager()
     event = lambdas.events.generate_cw_event("aws.events", "Scheduled Event", {}, ["arn:aws:events:rule"])
     (reason,) = invoke(lambdas, "tick", event)  # which looks at the swarm, too, in one minute of five
     assert reason.startswith("1 overdue: 1 to send, 0 commands to ask for")
-    assert store.managers("blue") == (manager,)
-    assert store.owner_cluster(manager) == "blue"
+    assert world.managers.list_ids("blue") == (manager,)
+    assert world.nodes.find_owner(manager) == "blue"
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name != "tick"])
-def test_a_malformed_event_does_not_fail_the_function(store: DynamoStore, lambdas: Client, name: str) -> None:
+def test_a_malformed_event_does_not_fail_the_function(world: World, lambdas: Client, name: str) -> None:
     payload = sample("spot_fleet_error") | {"detail-type": "nonsense"}
     assert invoke(lambdas, name, payload) == []
-    assert store.discovery().taken == 0
+    assert world.discoveries.latest().taken == 0
 
 
-def test_status_shows_what_is_recorded(store: DynamoStore, lambdas: Client) -> None:
+def test_status_shows_what_is_recorded(world: World, lambdas: Client) -> None:
     assert invoke(lambdas, "status", None) == {"census": 0.0, "clusters": {}}
-    store.register([a_node()])
-    store.end_discovery(5.0, ["blue", "green"])
+    world.nodes.register([a_node()])
+    world.discoveries.finish(5.0, ["blue", "green"])
     shown = json.loads(json.dumps(invoke(lambdas, "status", {"cluster": "blue"})["clusters"]))
     assert shown == {
         "blue": {

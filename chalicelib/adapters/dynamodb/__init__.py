@@ -1,1 +1,1 @@
-"""The records in one DynamoDB table."""
+"""The records in one DynamoDB table: a module for each port, over one table."""

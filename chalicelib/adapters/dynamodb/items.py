@@ -1,4 +1,19 @@
-"""Records as DynamoDB items, and back. Empty values are left out, so that ``due`` makes a sparse index."""
+"""Records as DynamoDB items, and back.
+
+Items (partition key ``cluster``, sort key ``item``); all names are those of version 0.1:
+    (cluster, ``node#i-…``)      the record of an instance; in the local index ``open`` while it has ``due``
+    (cluster, ``cluster``)       ``managers``
+    (cluster, ``breaker#i-…``)   how a manager host has behaved
+    (cluster, ``settings``)      how the cluster is to be treated, as far as people have set it
+    (cluster, ``incident#…``)    what people have to know; with ``record`` it is a dead letter
+    (cluster, ``errand#task``)   the last job of a task
+    (cluster, ``lease``)         ``holder``, ``until``: who may send; ``calls``: rechecks requested by others
+    (``i-…``, ``home``)          ``name``: which cluster owns the instance or fleet. Never changes, never
+                                 ends: a hundred bytes are cheaper than a node taken for somebody else's
+    (``*``, ``census``)          the last discovery: ``taken``, ``busy_until``, ``clusters``
+
+Empty values are left out, so that ``due`` makes a sparse index.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The DynamoDB table as such: items are read consistently, and written on conditions."""
+"""The DynamoDB table as such. Every read is strongly consistent; writes can carry a condition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chalicelib.adapters.dynamodb.items import Item, key
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-AT_ONCE = 100  # items of one batch, DynamoDB's maximum
+BATCH_ITEMS = 100  # DynamoDB's maximum
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,31 +21,31 @@ class Table:
     """A table through a client."""
 
     client: DynamoDBClient
-    table: str
+    name: str
 
     def get(self, cluster: str, item: str) -> Item | None:
-        found = self.client.get_item(TableName=self.table, Key=key(cluster, item), ConsistentRead=True)
+        found = self.client.get_item(TableName=self.name, Key=key(cluster, item), ConsistentRead=True)
         return found.get("Item")
 
-    def batch(self, keys: list[Item]) -> list[Item]:
+    def get_batch(self, keys: list[Item]) -> list[Item]:
         items: list[Item] = []
-        for first in range(0, len(keys), AT_ONCE):
-            some = keys[first : first + AT_ONCE]
-            wanted: dict[str, Any] = {self.table: {"Keys": some, "ConsistentRead": True}}
+        for first in range(0, len(keys), BATCH_ITEMS):
+            some = keys[first : first + BATCH_ITEMS]
+            wanted: dict[str, Any] = {self.name: {"Keys": some, "ConsistentRead": True}}
             while wanted:
                 page = self.client.batch_get_item(RequestItems=wanted)
-                items += page["Responses"].get(self.table, [])
+                items += page["Responses"].get(self.name, [])
                 wanted = page["UnprocessedKeys"]
         return items
 
-    def all(self, cluster: str, prefix: str) -> Iterator[Item]:
+    def query_prefix(self, cluster: str, prefix: str) -> Iterator[Item]:
         condition = "#cluster = :cluster AND begins_with(#item, :prefix)"
         values = {":cluster": {"S": cluster}, ":prefix": {"S": prefix}}
         return self.query(condition, {"#cluster": "cluster", "#item": "item"}, values)
 
     def query(self, condition: str, names: Mapping[str, str], values: Item, **more: Any) -> Iterator[Item]:
         pages = self.client.get_paginator("query").paginate(
-            TableName=self.table,
+            TableName=self.name,
             KeyConditionExpression=condition,
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
@@ -63,52 +63,53 @@ class Table:
         values: Item | None = None,
     ) -> bool:
         """Write an item; False if the condition refused it."""
-        more: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
-        more |= {"ExpressionAttributeNames": names} if names else {}
-        more |= {"ExpressionAttributeValues": values} if values else {}
         try:
-            self.client.put_item(TableName=self.table, Item=item, **more)
+            self.client.put_item(TableName=self.name, Item=item, **_expressions(condition, names, values))
         except ClientError as error:
-            raise_unless_refused(error)
+            _raise_unless_condition_failed(error)
             return False
         return True
 
     def update(
-        self, where: Item, change: str, condition: str, names: Mapping[str, str], values: Item
+        self, where: Item, change: str, names: Mapping[str, str], values: Item, condition: str = ""
     ) -> Item | None:
         """Change an item and answer it as it is then; None if the condition refused it."""
         try:
             answer = self.client.update_item(
-                TableName=self.table,
+                TableName=self.name,
                 Key=where,
                 UpdateExpression=change,
-                ConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values,
                 ReturnValues="ALL_NEW",
+                **_expressions(condition, names, values),
             )
         except ClientError as error:
-            raise_unless_refused(error)
+            _raise_unless_condition_failed(error)
             return None
         return answer["Attributes"]
 
-    def delete(self, where: Item, condition: str, names: Mapping[str, str], values: Item) -> bool:
+    def delete(
+        self,
+        where: Item,
+        condition: str = "",
+        names: Mapping[str, str] | None = None,
+        values: Item | None = None,
+    ) -> bool:
         """Delete an item; False if the condition refused it."""
         try:
-            self.client.delete_item(
-                TableName=self.table,
-                Key=where,
-                ConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values,
-            )
+            self.client.delete_item(TableName=self.name, Key=where, **_expressions(condition, names, values))
         except ClientError as error:
-            raise_unless_refused(error)
+            _raise_unless_condition_failed(error)
             return False
         return True
 
 
-def raise_unless_refused(error: ClientError) -> None:
-    """Pass over that a condition was not met."""
+def _expressions(condition: str, names: Mapping[str, str] | None, values: Item | None) -> dict[str, Any]:
+    more: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+    more |= {"ExpressionAttributeNames": names} if names else {}
+    return more | ({"ExpressionAttributeValues": values} if values else {})
+
+
+def _raise_unless_condition_failed(error: ClientError) -> None:
+    """Pass over that a condition was not met; raise any other error."""
     if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
         raise error

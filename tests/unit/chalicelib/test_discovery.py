@@ -33,7 +33,7 @@ FOREIGN = instance(999)
 
 def test_a_known_instance_costs_no_call_to_ec2() -> None:
     lab = Lab(settled=False)
-    lab.store.register([a_node()])
+    lab.nodes.register([a_node()])
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 0
 
@@ -42,20 +42,20 @@ def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
     lab = Lab(workers=3, settled=False)
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 1
-    assert len(lab.store.nodes("blue")) == 6
-    assert lab.store.discovery() == Discovery(START, 0.0, ("blue",))
+    assert len(lab.nodes.list_all("blue")) == 6
+    assert lab.discoveries.latest() == Discovery(START, 0.0, ("blue",))
 
 
 def test_an_instance_that_a_later_census_did_not_see_is_foreign_without_a_call() -> None:
     lab = Lab(settled=False)
-    lab.store.end_discovery(START, ["blue"])
+    lab.discoveries.finish(START, ["blue"])
     assert find(FOREIGN, START, lab.world(), follow) is None
     assert lab.fleet.asked == 0
 
 
 def test_a_foreign_instance_after_the_last_census_waits_for_the_next() -> None:
     lab = Lab(settled=False)
-    lab.store.end_discovery(START - 1, [])
+    lab.discoveries.finish(START - 1, [])
     assert find(FOREIGN, START, lab.world(), follow) is None
     assert lab.fleet.asked == 1
     assert START + 1 <= lab.clock.time < START + 3
@@ -69,11 +69,11 @@ def test_an_event_from_the_future_does_not_wait_for_it() -> None:
 
 def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_is_open() -> None:
     lab = Lab(settled=False)
-    lab.store.begin_discovery(Discovery(), START - 20, 30)
+    lab.discoveries.begin(Discovery(), START - 20, 30)
     assert find(WORKER, START, lab.world(), follow) == "blue"
     assert lab.fleet.asked == 1
     lab = Lab(settled=False)
-    lab.store.begin_discovery(Discovery(), START, 60)
+    lab.discoveries.begin(Discovery(), START, 60)
     with pytest.raises(DiscoveryLateError, match=f"open whose {WORKER} is"):
         find(WORKER, START, lab.world(), follow)
     assert lab.clock.time - START < 60, "enough of a notice is left for Lambda's own retry"
@@ -81,12 +81,12 @@ def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_
 
 def test_an_instance_is_known_as_soon_as_it_is_enrolled_whatever_else_the_census_has_to_do() -> None:
     lab = Lab(settled=False)
-    lab.store.begin_discovery(Discovery(), START, 60)
+    lab.discoveries.begin(Discovery(), START, 60)
     sleep = lab.clock.sleep
 
     def registered(seconds: float) -> None:
         sleep(seconds)
-        lab.store.register([a_node()])
+        lab.nodes.register([a_node()])
 
     lab.clock.sleep = registered  # type: ignore[method-assign]
     assert find(WORKER, START, lab.world(), follow) == "blue"
@@ -96,16 +96,16 @@ def test_an_instance_is_known_as_soon_as_it_is_enrolled_whatever_else_the_census
 def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count() -> None:
     lab = Lab(settled=False)
     lab.fleet.instances[FOREIGN] = a_sighting(FOREIGN, cluster="amber")
-    nodes = lab.store.nodes
+    nodes = lab.nodes.list_all
 
     def broken(cluster: str) -> tuple[Node, ...]:
         if cluster == "amber":
             raise ZeroDivisionError
         return nodes(cluster)
 
-    lab.store.nodes = broken  # type: ignore[method-assign]
+    lab.nodes.list_all = broken  # type: ignore[method-assign]
     assert find(WORKER, START, lab.world(), follow) == "blue"
-    assert lab.store.discovery().taken == 0
+    assert lab.discoveries.latest().taken == 0
     lab.clock.sleep(60)
     with pytest.raises(ExceptionGroup, match="could not be recorded in some clusters"):
         find(instance(998), START, lab.world(), follow)
@@ -116,12 +116,12 @@ def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_bring
     lab.fleet.turn(WORKER_2, InstanceState.TERMINATED)
     fresh = instance(900)
     lab.fleet.instances[fresh] = a_sighting(fresh, launched=START)
-    move = lab.store.replace_record
-    lab.store.replace_record = None  # type: ignore[method-assign, assignment]
+    move = lab.nodes.replace
+    lab.nodes.replace = None  # type: ignore[method-assign, assignment]
     assert find(fresh, START, lab.world(), follow) == "blue"
-    assert lab.store.discovery().taken == START
+    assert lab.discoveries.latest().taken == START
     assert lab.node(fresh).state is NodeState.JOINING
-    lab.store.replace_record = move  # type: ignore[method-assign]
+    lab.nodes.replace = move  # type: ignore[method-assign]
     assert lab.node(WORKER_2).state is NodeState.IN_SERVICE
     tick(lab)
     assert lab.node(WORKER_2).state is NodeState.LEAVING
@@ -130,12 +130,12 @@ def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_bring
 def test_a_launch_that_is_held_while_its_instance_is_being_enrolled_is_not_abandoned() -> None:
     lab = Lab()
     fresh = instance(900)
-    lab.store.homes[fresh] = "blue"
+    lab.nodes.owners[fresh] = "blue"
     sleep = lab.clock.sleep
 
     def registered(seconds: float) -> None:
         sleep(seconds)
-        lab.store.register([a_node(instance=fresh, state=NodeState.JOINING, due=lab.clock.time)])
+        lab.nodes.register([a_node(instance=fresh, state=NodeState.JOINING, due=lab.clock.time)])
 
     lab.clock.sleep = registered  # type: ignore[method-assign]
     handle(LaunchLifecycleAction, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world())
@@ -173,7 +173,7 @@ def test_a_change_that_is_scheduled_for_an_instance_of_this_minute_is_noted() ->
 def test_a_census_that_fails_for_minutes_is_told_and_what_is_overdue_is_done_all_the_same() -> None:
     lab = Lab()
     lab.fleet.discovery = denied  # type: ignore[method-assign]
-    lab.store.records["blue", WORKER] = a_node(state=NodeState.EVACUATING, due=START, deadline=START + 600)
+    lab.nodes.records["blue", WORKER] = a_node(state=NodeState.EVACUATING, due=START, deadline=START + 600)
     for _ in range(6):
         with pytest.raises(ExceptionGroup):
             tick(lab)
@@ -194,13 +194,13 @@ def test_a_group_that_cannot_be_asked_is_told_costs_no_census_and_others_are_not
     lab.fleet.held_back[WORKER] = (HELD,)
     lab.fleet.refuses = True
     tick(lab)
-    assert lab.store.discovery().taken == START + 60
+    assert lab.discoveries.latest().taken == START + 60
     assert lab.node().hooks == ()
     assert [subject for subject, _ in lab.messages.told] == ["Swarmkeeper *: census groups"]
     lab.fleet.held = None  # type: ignore[method-assign, assignment]
     lab.fleet.instances[WORKER] = a_sighting()
     tick(lab)
-    assert lab.store.discovery().taken == START + 120
+    assert lab.discoveries.latest().taken == START + 120
 
 
 def test_a_storm_of_foreign_instances_brings_few_calls() -> None:

@@ -74,16 +74,16 @@ def test_a_message_that_was_refused_is_sent_by_the_tick() -> None:
 
 def test_a_cluster_may_want_no_messages() -> None:
     lab = Lab()
-    lab.store.update_settings("blue", {"notify": False})
+    lab.settings.update("blue", {"notify": False})
     assert tell("blue", INCIDENT, lab.world()).code is Code.RAISED
-    assert (lab.messages.told, lab.store.incidents("blue")[0].notified) == ([], True)
+    assert (lab.messages.told, lab.incidents.list_all("blue")[0].notified) == ([], True)
 
 
 @pytest.mark.parametrize("fleet_is_known", [True, False])
 def test_a_fleet_that_fails_is_told_if_it_is_ours(*, fleet_is_known: bool) -> None:
     lab = Lab()
     if fleet_is_known:
-        lab.store.record_owners("blue", [FLEET])
+        lab.nodes.record_owners("blue", [FLEET])
     for _ in range(2):
         handle(FleetFailed, sample("ec2_fleet_error"), lab.world())
     subjects = [subject for subject, _ in lab.messages.told]
@@ -93,10 +93,10 @@ def test_a_fleet_that_fails_is_told_if_it_is_ours(*, fleet_is_known: bool) -> No
 
 def test_what_fails_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     lab = Lab()
-    lab.store.record_owners("blue", [FLEET])
+    lab.nodes.record_owners("blue", [FLEET])
     call("pause", {"cluster": "blue"}, lab.world())
     handle(FleetFailed, sample("ec2_fleet_error", START), lab.world())
-    assert [incident.notified for incident in lab.store.incidents("blue")] == [False]
+    assert [incident.notified for incident in lab.incidents.list_all("blue")] == [False]
     for _ in range(3):
         tick(lab)
     assert lab.messages.told == []
@@ -108,8 +108,8 @@ def test_what_fails_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
 
 def test_a_rehearsed_failure_does_not_silence_the_real_one() -> None:
     lab = Lab()
-    lab.store.update_settings("blue", {"drills": True})
-    lab.store.record_owners("blue", [FLEET])
+    lab.settings.update("blue", {"drills": True})
+    lab.nodes.record_owners("blue", [FLEET])
     failure = sample("ec2_fleet_error")
     handle(FleetFailed, failure | {"source": "swarmkeeper.drill"}, lab.world())
     handle(FleetFailed, failure, lab.world())
@@ -136,7 +136,7 @@ def test_what_names_no_fleet_is_told_by_the_tick_where_the_topic_did_not_take_it
 @pytest.mark.parametrize(("kind", "told"), [("fleetProgressHalted", 1), ("launchSpecUnusable", 0)])
 def test_of_what_a_fleet_informs_only_a_halt_is_told(kind: str, told: int) -> None:
     lab = Lab()
-    lab.store.record_owners("blue", [FLEET])
+    lab.nodes.record_owners("blue", [FLEET])
     handle(FleetNoted, sample("ec2_fleet_information", sub_type=kind), lab.world())
     assert len(lab.messages.told) == told
 
@@ -146,7 +146,7 @@ def test_people_hear_of_work_that_no_manager_takes() -> None:
     lab.hosts.unreachable = set(lab.fleet.instances)
     handle(Tick, {}, lab.world())
     node = lab.node()
-    lab.store.records["blue", WORKER] = replace(node, state="leaving", due=lab.clock.time)  # type: ignore[arg-type]
+    lab.nodes.records["blue", WORKER] = replace(node, state="leaving", due=lab.clock.time)  # type: ignore[arg-type]
     for _ in range(12):
         tick(lab)
     ((subject, text),) = lab.messages.told

@@ -16,9 +16,9 @@ def test_the_address_of_an_agent_names_its_region(aws: None, monkeypatch: pytest
     """S3 answers on the other one with a redirect, for which the signature is not good, or not at all."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-south-1")
     monkeypatch.setenv("TABLE", "table")
-    wiring._adapters.cache_clear()  # noqa: SLF001
+    wiring._world.cache_clear()  # noqa: SLF001
     hosts = wiring.connected().hosts
-    wiring._adapters.cache_clear()  # noqa: SLF001
+    wiring._world.cache_clear()  # noqa: SLF001
     assert isinstance(hosts, SsmHosts)
     url = hosts.s3.generate_presigned_url("get_object", {"Bucket": "swarmkeeper-dev-1", "Key": "agent.pyz"})
     assert urlparse(url).hostname == "swarmkeeper-dev-1.s3.eu-south-1.amazonaws.com"

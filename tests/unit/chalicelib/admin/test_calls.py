@@ -111,7 +111,7 @@ def test_what_cannot_be_done_is_said_in_one_line(which: str, payload: object, er
         call(which, payload, lab.world())
     assert str(raised.value).startswith(error)
     assert lab.hosts.sent == []
-    assert lab.store.known_errands == {}
+    assert lab.jobs.records == {}
 
 
 def test_lambda_answers_a_bad_call_without_a_traceback_and_a_failure_of_ours_with_one() -> None:
@@ -119,7 +119,7 @@ def test_lambda_answers_a_bad_call_without_a_traceback_and_a_failure_of_ours_wit
     with pytest.raises(CallError) as bad:
         call("evacuate", BLUE, lab.world())
     assert extract_tb(bad.tb) == [], "as Lambda's runtime extracts it"
-    lab.store.settings = None  # type: ignore[method-assign, assignment]
+    lab.settings.get = None  # type: ignore[method-assign, assignment]
     with pytest.raises(TypeError) as ours:
         call("pause", BLUE, lab.world())
     assert extract_tb(ours.tb)[-1].name == "load"
@@ -144,13 +144,13 @@ def test_a_dry_run_answers_the_plan_and_does_nothing(
     which: str, payload: dict[str, Any], actions: list[str]
 ) -> None:
     lab = Lab()
-    before = (dict(lab.store.records), dict(lab.store.conducts), dict(lab.store.known_errands))
+    before = (dict(lab.nodes.records), dict(lab.settings.records), dict(lab.jobs.records))
     answer = call(which, payload | {"dry_run": True}, lab.world())
     assert answer["dry_run"] is True
     assert answer["reason"]
     assert [action["action"] for action in answer["plan"]] == actions
     assert json.dumps(answer)
-    assert before == (lab.store.records, lab.store.conducts, lab.store.known_errands)
+    assert before == (lab.nodes.records, lab.settings.records, lab.jobs.records)
     assert lab.hosts.sent == []
 
 
@@ -218,7 +218,7 @@ def test_nothing_is_ordered_from_a_paused_cluster() -> None:
 
 def test_status_of_very_many_nodes_fits_into_an_answer_and_shows_first_what_is_going_on() -> None:
     lab = Lab(workers=9000)
-    lab.store.register([a_node(instance=instance(5), state=NodeState.GONE)])
+    lab.nodes.register([a_node(instance=instance(5), state=NodeState.GONE)])
     warn(lab, instance(8000))
     answer = call("status", BLUE, lab.world())
     blue = answer["clusters"]["blue"]
@@ -231,10 +231,8 @@ def test_status_of_very_many_nodes_fits_into_an_answer_and_shows_first_what_is_g
 def test_status_passes_over_a_result_that_another_version_recorded() -> None:
     lab = Lab()
     call("rotate_tokens", BLUE, lab.world())
-    done = lab.store.jobs("blue")[0]
-    lab.store.replace_job(
-        "blue", done, done.revise(result='{"task":"rotate-tokens","ok":true,"nodes":[{"x":1}]}')
-    )
+    done = lab.jobs.list_all("blue")[0]
+    lab.jobs.replace("blue", done, done.revise(result='{"task":"rotate-tokens","ok":true,"nodes":[{"x":1}]}'))
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert (shown["state"], "result" in shown) == ("done", False)
 

@@ -29,7 +29,7 @@ def test_all_open_work_of_a_kind_is_one_command_to_one_manager(lab: Lab) -> None
     assert (outcome.code, outcome.detail) == (Code.DONE, "nodes sent: 2")
     node = lab.node()
     assert (node.command, node.manager, node.attempts, node.due) == ("command-1", M1, 1, START + 30)
-    assert lab.store.leases == {}
+    assert lab.lease.leases == {}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_node_that_moved_on_while_it_was_sent_keeps_its_new_state(lab: Lab) ->
     def terminated() -> None:
         node = lab.node()
         if node.state is NodeState.EVACUATING:
-            lab.store.replace_record(
+            lab.nodes.replace(
                 node, node.enter(NodeState.LEAVING, since=START, reason="ended", due=START + 99)
             )
 
@@ -62,7 +62,7 @@ def test_a_burst_of_hundreds_is_a_few_commands(lab: Lab) -> None:
     open_work(lab, *names)
     dispatch("blue", Dispatch(names[0]), lab.world())
     assert [len(sent.arguments.targets) for sent in lab.hosts.sent] == [100, 100, 50]
-    assert not any(node.is_unsent for node in lab.store.nodes("blue"))
+    assert not any(node.is_unsent for node in lab.nodes.list_all("blue"))
 
 
 def test_the_more_commands_are_out_the_longer_more_is_gathered_for_the_next(lab: Lab) -> None:
@@ -82,7 +82,7 @@ def test_the_more_commands_are_out_the_longer_more_is_gathered_for_the_next(lab:
 
 def test_nothing_is_gathered_when_the_end_is_near_or_the_tick_sends(lab: Lab) -> None:
     out(lab, M1, instance(100), instance(101))
-    lab.store.register([a_node(state=NodeState.EVACUATING, deadline=START + 20, due=START)])
+    lab.nodes.register([a_node(state=NodeState.EVACUATING, deadline=START + 20, due=START)])
     dispatch("blue", Dispatch(WORKER), lab.world())
     open_work(lab, WORKER_2)
     dispatch("blue", Dispatch(seconds=0), lab.world())
@@ -91,7 +91,7 @@ def test_nothing_is_gathered_when_the_end_is_near_or_the_tick_sends(lab: Lab) ->
 
 def test_a_table_that_takes_no_marks_does_not_make_it_send_for_ever(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.store.replace_record = lambda before, after: False  # type: ignore[method-assign]  # noqa: ARG005
+    lab.nodes.replace = lambda before, after: False  # type: ignore[method-assign]  # noqa: ARG005
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.LEFT_OPEN
     assert len(lab.hosts.sent) == 100
 
@@ -118,7 +118,7 @@ def test_an_instance_that_is_not_reached_yet_is_tried_later_and_keeps_no_other_w
         START + back_off(1, WORKER),
         "Run Command cannot reach it yet",
     )
-    assert lab.store.breakers == {}
+    assert lab.managers.breakers == {}
 
 
 def test_joins_that_are_throttled_stay_open(lab: Lab) -> None:

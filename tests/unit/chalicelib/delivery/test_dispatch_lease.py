@@ -19,13 +19,13 @@ def lab() -> Lab:
 
 def test_the_first_handler_without_the_lease_stands_by_until_its_node_was_sent(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.store.acquire("blue", "another", START, LEASE)
+    lab.lease.acquire("blue", "another", START, LEASE)
     dispatched = lab.node().mark_sent("c", M1, due=START + 30)
     sleep = lab.clock.sleep
 
     def meanwhile(seconds: float) -> None:
         sleep(seconds)
-        lab.store.replace_record(lab.node(), dispatched)
+        lab.nodes.replace(lab.node(), dispatched)
 
     lab.clock.sleep = meanwhile  # type: ignore[method-assign]
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
@@ -35,32 +35,32 @@ def test_the_first_handler_without_the_lease_stands_by_until_its_node_was_sent(l
 
 def test_all_other_handlers_call_the_holder_and_leave(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.store.acquire("blue", "another", START, LEASE)
-    lab.store.call("blue", START)
+    lab.lease.acquire("blue", "another", START, LEASE)
+    lab.lease.request_recheck("blue", START)
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     assert (outcome.detail, lab.clock.time) == ("another handler sends what is open", START)
-    assert lab.store.acquire("blue", "another", START, LEASE) == 2
+    assert lab.lease.acquire("blue", "another", START, LEASE) == 2
 
 
 def test_what_is_recorded_after_the_holders_last_look_is_sent_by_one_more(lab: Lab) -> None:
     open_work(lab, WORKER)
-    release, late = lab.store.release, iter([True])
+    release, late = lab.lease.release, iter([True])
 
-    def meanwhile(cluster: str, holder: str, calls: int | None = None) -> bool:
+    def meanwhile(cluster: str, holder: str, rechecks: int | None = None) -> bool:
         if next(late, False):
             open_work(lab, WORKER_2)
-            assert lab.store.call("blue", lab.clock.time) == 1
-        return release(cluster, holder, calls)
+            assert lab.lease.request_recheck("blue", lab.clock.time) == 1
+        return release(cluster, holder, rechecks)
 
-    lab.store.release = meanwhile  # type: ignore[method-assign]
+    lab.lease.release = meanwhile  # type: ignore[method-assign]
     dispatch("blue", Dispatch(WORKER), lab.world())
     sent = [target.instance for one in lab.hosts.sent for target in one.arguments.targets]
-    assert (sent, lab.store.leases) == ([WORKER, WORKER_2], {})
+    assert (sent, lab.lease.leases) == ([WORKER, WORKER_2], {})
 
 
 def test_a_holder_that_died_is_succeeded_when_its_lease_ends(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.store.acquire("blue", "dead", START, LEASE)
+    lab.lease.acquire("blue", "dead", START, LEASE)
     dispatch("blue", Dispatch(WORKER), lab.world())
     assert len(lab.hosts.sent) == 1
     assert LEASE <= lab.clock.time - START <= LEASE + STAND_BY
@@ -68,7 +68,7 @@ def test_a_holder_that_died_is_succeeded_when_its_lease_ends(lab: Lab) -> None:
 
 def test_the_tick_does_not_wait_for_a_lease(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.store.acquire("blue", "another", START, LEASE)
+    lab.lease.acquire("blue", "another", START, LEASE)
     dispatch("blue", Dispatch(seconds=0), lab.world())
     assert (lab.hosts.sent, lab.clock.time) == ([], START)
 
@@ -79,7 +79,7 @@ def test_a_lease_that_ran_out_is_left_to_its_new_holder(lab: Lab) -> None:
 
     def slow() -> None:
         lab.clock.sleep(LEASE + 1)
-        lab.store.acquire("blue", "another", lab.clock.now(), 1000)
+        lab.lease.acquire("blue", "another", lab.clock.now(), 1000)
 
     lab.hosts.pause = slow
     outcome = dispatch("blue", Dispatch(WORKER, seconds=1000), lab.world())
@@ -87,4 +87,4 @@ def test_a_lease_that_ran_out_is_left_to_its_new_holder(lab: Lab) -> None:
         Code.DONE,
         "nodes sent: 0; the lease ran out, its new holder sends the rest",
     )
-    assert lab.store.leases["blue"][0] == "another"
+    assert lab.lease.leases["blue"][0] == "another"

@@ -27,8 +27,8 @@ def test_an_unreachable_manager_is_followed_by_the_next_at_once(lab: Lab) -> Non
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.DONE
     assert sent_to(lab) == [M2]
     assert lab.clock.time - START < 1
-    assert lab.store.breaker("blue", M1) == Breaker(1)
-    assert lab.store.breaker("blue", M2).good > 0
+    assert lab.managers.get_breaker("blue", M1) == Breaker(1)
+    assert lab.managers.get_breaker("blue", M2).good > 0
 
 
 def test_a_frozen_manager_has_five_seconds_and_its_command_is_taken_back(lab: Lab) -> None:
@@ -56,12 +56,12 @@ def test_throttling_is_waited_out_with_the_same_manager(lab: Lab) -> None:
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.DONE
     assert sent_to(lab) == [M1]
     assert 3.5 <= lab.clock.time - START <= 8
-    assert lab.store.breaker("blue", M1).failures == 0
+    assert lab.managers.get_breaker("blue", M1).failures == 0
 
 
 def test_throttling_after_a_failed_manager_pauses_too(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.store.record_breaker("blue", M1, Breaker(1), START)
+    lab.managers.record_breaker("blue", M1, Breaker(1), START)
     lab.hosts.unreachable = {M2}
     lab.hosts.throttled = 2
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.DONE
@@ -92,15 +92,15 @@ def test_when_all_fail_to_the_end_the_work_stays_open_and_the_outcome_says_so(la
     )
     assert lab.clock.time - START <= 41
     assert lab.node().is_unsent
-    assert lab.store.leases == {}
-    assert all(lab.store.breaker("blue", manager).open_until > lab.clock.time for manager in MANAGERS)
+    assert lab.lease.leases == {}
+    assert all(lab.managers.get_breaker("blue", manager).open_until > lab.clock.time for manager in MANAGERS)
 
 
 def test_the_tick_gives_a_cluster_without_a_working_manager_one_try(lab: Lab) -> None:
     open_work(lab, WORKER)
     lab.hosts.frozen = set(MANAGERS)
     for manager in MANAGERS:
-        lab.store.record_breaker("blue", manager, Breaker(5, START + 100), START)
+        lab.managers.record_breaker("blue", manager, Breaker(5, START + 100), START)
     assert dispatch("blue", Dispatch(seconds=0), lab.world()).code is Code.LEFT_OPEN
     assert len(lab.hosts.sent) == 1
     assert lab.clock.time - START < 6
@@ -108,7 +108,7 @@ def test_the_tick_gives_a_cluster_without_a_working_manager_one_try(lab: Lab) ->
 
 def test_a_doomed_manager_is_not_asked_to_evacuate_itself(lab: Lab) -> None:
     manager = lab.node(M1)
-    lab.store.replace_record(
+    lab.nodes.replace(
         manager, manager.enter(NodeState.EVACUATING, since=START, reason="", deadline=START + 120, due=START)
     )
     dispatch("blue", Dispatch(M1), lab.world())
@@ -117,7 +117,7 @@ def test_a_doomed_manager_is_not_asked_to_evacuate_itself(lab: Lab) -> None:
 
 def test_without_a_manager_it_says_what_to_tag(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.store.record_managers("blue", ())
+    lab.managers.record("blue", ())
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     assert (outcome.code, "tag one with swarmkeeper:role=manager" in outcome.detail) == (Code.LEFT_OPEN, True)
 
@@ -127,7 +127,7 @@ def test_a_manager_with_four_commands_gets_no_fifth(lab: Lab) -> None:
     open_work(lab, WORKER)
     dispatch("blue", Dispatch(WORKER), lab.world())
     assert sent_to(lab) == [M2]
-    assert lab.store.breaker("blue", M1) == Breaker()
+    assert lab.managers.get_breaker("blue", M1) == Breaker()
 
 
 def test_where_all_managers_are_crowded_one_gets_it_all_the_same(lab: Lab) -> None:

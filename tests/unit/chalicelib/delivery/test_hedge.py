@@ -61,7 +61,7 @@ def test_others_can_send_meanwhile(lab: Lab) -> None:
     sleep, leases = lab.clock.sleep, []
 
     def seen(seconds: float) -> None:
-        leases.append((seconds, dict(lab.store.leases)))
+        leases.append((seconds, dict(lab.lease.leases)))
         sleep(seconds)
 
     lab.clock.sleep = seen  # type: ignore[method-assign]
@@ -71,7 +71,7 @@ def test_others_can_send_meanwhile(lab: Lab) -> None:
 
 def test_a_storm_costs_one_command_more_not_one_for_each_node(lab: Lab) -> None:
     names = [instance(number) for number in range(100, 350)]
-    lab.store.register(
+    lab.nodes.register(
         a_node(instance=name, state=NodeState.EVACUATING, deadline=START + 120, due=START) for name in names
     )
     lab.hosts.takes = 100
@@ -87,7 +87,7 @@ def test_nobody_stays_with_what_is_not_urgent_nor_when_the_tick_sends_or_the_tim
 ) -> None:
     node = lab.node()
     doomed = node.enter(NodeState.EVACUATING, since=START, reason="", deadline=deadline, due=START)
-    lab.store.replace_record(node, doomed)
+    lab.nodes.replace(node, doomed)
     lab.hosts.takes = 100
     outcome = dispatch("blue", Dispatch(WORKER, seconds), lab.world())
     assert (outcome.event, lab.clock.time) == (None, START)

@@ -21,8 +21,8 @@ def test_without_a_manager_that_stays_a_join_is_put_off_and_sent_to_nobody(state
     lab = Lab()
     for name in MANAGERS:
         going = lab.node(name)
-        lab.store.replace_record(going, going.revise(state=state))
-    lab.store.records["blue", WORKER] = a_node(state=NodeState.JOINING, due=START, attempts=11)
+        lab.nodes.replace(going, going.revise(state=state))
+    lab.nodes.records["blue", WORKER] = a_node(state=NodeState.JOINING, due=START, attempts=11)
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     assert (outcome.code, lab.hosts.sent) == (Code.DONE, [])
     node = lab.node()
@@ -37,8 +37,8 @@ def test_a_swarm_that_is_made_hours_later_is_joined_and_people_are_told_once_an_
     lab.hosts.broken = set(lab.fleet.instances)
     for _ in range(110):
         tick(lab)
-    assert {node.state for node in lab.store.nodes("blue")} == {NodeState.JOINING}
-    assert max(node.attempts for node in lab.store.nodes("blue")) == MAX_ATTEMPTS_WITHOUT_SWARM
+    assert {node.state for node in lab.nodes.list_all("blue")} == {NodeState.JOINING}
+    assert max(node.attempts for node in lab.nodes.list_all("blue")) == MAX_ATTEMPTS_WITHOUT_SWARM
     subjects = [subject for subject, _ in lab.messages.told]
     assert subjects == ["Swarmkeeper blue: unsettled"] * 2
     assert "blue has no swarm that could be joined" in lab.messages.told[0][1]
@@ -46,13 +46,13 @@ def test_a_swarm_that_is_made_hours_later_is_joined_and_people_are_told_once_an_
     lab.hosts.broken = set()
     for _ in range(12):
         tick(lab)
-    assert {node.state for node in lab.store.nodes("blue")} == {NodeState.IN_SERVICE}
+    assert {node.state for node in lab.nodes.list_all("blue")} == {NodeState.IN_SERVICE}
     assert len(lab.messages.told) == 2
 
 
 def test_where_a_swarm_is_a_join_that_fails_again_and_again_is_given_up() -> None:
     lab = Lab()
-    lab.store.records["blue", WORKER] = replace(a_node(), state=NodeState.JOINING, due=START)
+    lab.nodes.records["blue", WORKER] = replace(a_node(), state=NodeState.JOINING, due=START)
     lab.hosts.broken = {WORKER}
     for _ in range(60):
         tick(lab)

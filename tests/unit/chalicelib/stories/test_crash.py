@@ -15,16 +15,10 @@ from tests.unit.chalicelib.support.fakes import WORKER, WORKER_2, Lab
 from tests.unit.chalicelib.support.stories import change, end, tick, warn
 
 EFFECTS = {
-    "store": (
-        "register",
-        "replace_record",
-        "record_managers",
-        "record_breaker",
-        "acquire",
-        "release",
-        "begin_discovery",
-        "end_discovery",
-    ),
+    "nodes": ("register", "replace"),
+    "managers": ("record", "record_breaker"),
+    "lease": ("acquire", "release"),
+    "discoveries": ("begin", "finish"),
     "hosts": ("send", "cancel"),
 }
 
@@ -101,7 +95,7 @@ def test_a_crash_at_any_effect_is_mended_by_ticks(at: int, *, after: bool) -> No
         tick(lab)
     assert lab.node().state is NodeState.GONE
     assert lab.node(WORKER_2).state is NodeState.IN_SERVICE
-    assert not lab.store.open("blue", float("inf"))
+    assert not lab.nodes.list_open("blue", float("inf"))
     assert lab.hosts.sent[-1].task is AgentTask.LEAVE
 
 

@@ -100,7 +100,7 @@ def notified_by_its_fleet(life: Mortal) -> None:
 def failed_to_launch(life: Mortal) -> None:
     launched(life)
     life.run(300)
-    life.lab.store.homes[FLEET] = "blue"
+    life.lab.nodes.owners[FLEET] = "blue"
     life.hear()
     life.tell(FleetFailed, "ec2_fleet_error")
 
@@ -125,7 +125,7 @@ def evacuated_for_good_and_given_back(life: Mortal) -> None:
     life.run(300)
     by_hand(life, "evacuate", instance=NODE, seconds=60)
     life.run(1100)
-    node = life.lab.store.node("blue", NODE)
+    node = life.lab.nodes.get("blue", NODE)
     assert node is not None
     assert node.state is NodeState.EVACUATED
     by_hand(life, "give_back", instance=NODE)
@@ -197,7 +197,7 @@ def test_a_crash_at_any_effect_of_an_errand_is_mended_by_ticks(story: Any, *, br
             life = lived_errand(story, task, at, after=after, broken=broken)
             if (at, after) == (1, False):
                 continue  # nothing was recorded; who ordered it saw the call break
-            (job,) = life.lab.store.jobs("blue")
+            (job,) = life.lab.jobs.list_all("blue")
             assert job.stage is (JobStage.FAILED if broken else JobStage.DONE), job
             assert len([sent for sent in life.hosts.sent if sent.task is task]) <= (
                 MAX_ATTEMPTS if broken else 2
@@ -214,7 +214,7 @@ def test_a_recovery_is_sent_at_most_once_whatever_crashes(*, broken: bool) -> No
             life = lived_errand(story, AgentTask.RECOVER, at, after=after, broken=broken)
             if (at, after) == (1, False):
                 continue
-            (job,) = life.lab.store.jobs("blue")
+            (job,) = life.lab.jobs.list_all("blue")
             sent = [one for one in life.hosts.sent if one.task is AgentTask.RECOVER]
             assert len(sent) <= 1
             assert not job.is_open

@@ -83,7 +83,7 @@ def act(life: Life, step: str, name: str) -> None:
 def waits(life: Life) -> None:
     """With the quorum lost, nobody who has a vote was removed: each of them could be what brings it back."""
     for name in life.hosts.voters.votes:
-        node = life.lab.store.node("blue", name)
+        node = life.lab.nodes.get("blue", name)
         assert node is not None
         assert node.state is not NodeState.GONE, f"{name}: {node}"
         assert name in life.hosts.swarm
@@ -91,9 +91,8 @@ def waits(life: Life) -> None:
 
 def agree(life: Life) -> None:
     """Records, swarm and EC2 say the same, and nothing is left to do."""
-    store = life.lab.store
     for name, discovered in life.lab.fleet.instances.items():
-        node = store.node("blue", name)
+        node = life.lab.nodes.get("blue", name)
         assert node is not None
         assert not node.hooks
         assert not node.drill
@@ -105,10 +104,10 @@ def agree(life: Life) -> None:
             assert name not in life.hosts.swarm, f"{name}: {node}"
         manages = discovered.state in UP and discovered.role is Role.MANAGER
         assert (name in life.hosts.voters.votes) == manages, f"{name}: {node}"
-    assert store.open("blue", float("inf")) == ()
+    assert life.lab.nodes.list_open("blue", float("inf")) == ()
     assert not any(life.held.values())
     assert life.timed_out == [], "where the tick runs, no group waits in vain for an instance that lives"
-    assert not any(job.is_open for job in store.jobs("blue") if job.task is not AgentTask.INSPECT)
+    assert not any(job.is_open for job in life.lab.jobs.list_all("blue") if job.task is not AgentTask.INSPECT)
     assert not life.hosts.left & set(life.hosts.swarm)
 
 
@@ -129,13 +128,13 @@ def test_any_history_ends_in_agreement(
 ) -> None:
     delays, lag = late
     life = Life(itertools.cycle(copies), itertools.cycle(delays), itertools.cycle(fails), lag)
-    life.lab.store.conducts["blue"] = ClusterSettings(recommendations, drills=True)
+    life.lab.settings.records["blue"] = ClusterSettings(recommendations, drills=True)
     for step, name, gap in steps:
         act(life, step, name)
         life.run(gap)
     life.call("resume")
     life.run(4 * 3600)
-    for node in life.lab.store.nodes("blue"):
+    for node in life.lab.nodes.list_all("blue"):
         if node.state is NodeState.EVACUATED:  # for good
             life.call("give_back", instance=node.instance)
     life.run(1200)
@@ -148,7 +147,7 @@ def test_any_history_ends_in_agreement(
     agree(life)
     assert all(sent.task is not AgentTask.LEAVE or sent.arguments.targets for sent in life.hosts.sent)
     came = max(
-        (node.since for node in life.lab.store.nodes("blue") if node.reason == "activated"), default=0.0
+        (node.since for node in life.lab.nodes.list_all("blue") if node.reason == "activated"), default=0.0
     )
     assert (
         came

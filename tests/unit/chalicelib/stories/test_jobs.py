@@ -127,15 +127,15 @@ def test_a_recovery_is_never_repeated(state: str) -> None:
 def test_two_inits_at_once_make_one_swarm() -> None:
     lab = Lab()
     lab.hosts.takes = 80
-    world, move = lab.world(), lab.store.replace_job
+    world, move = lab.world(), lab.jobs.replace
 
     def late(*order: Any) -> bool:
         """Between what this call has read and its write, another person's call gets through."""
-        lab.store.replace_job = move  # type: ignore[method-assign]
+        lab.jobs.replace = move  # type: ignore[method-assign]
         call("init", {**BLUE, "instance": M2}, lab.world())
         return move(*order)
 
-    lab.store.replace_job = late  # type: ignore[method-assign, assignment]
+    lab.jobs.replace = late  # type: ignore[method-assign, assignment]
     with pytest.raises(
         CallError, match=rf"^init of {M2} is under way, .*command-1 on {M2}: status shows how"
     ):
@@ -191,7 +191,7 @@ def test_a_manager_is_not_demoted_by_itself_and_what_the_quorum_forbids_is_an_er
     lab.hosts.answers[AgentTask.DEMOTE] = Result(AgentTask.DEMOTE, ok=False, nodes=(kept,))
     with pytest.raises(CallError, match=f"demote failed on {M2}: {M1} kept: 2 of 3 managers answer"):
         call("demote", FIRST, lab.world())
-    lab.store.record_managers("blue", [M1])
+    lab.managers.record("blue", [M1])
     with pytest.raises(CallError, match=f"blue has no other manager that could demote {M1}"):
         call("demote", FIRST, lab.world())
 
@@ -218,10 +218,10 @@ def test_what_came_to_nothing_is_driven_again_as_it_was_ordered_but_never_a_reco
             call(which, order, lab.world())
     for _ in range(60):
         tick(lab)
-    assert {one.stage for one in lab.store.jobs("blue")} == {JobStage.FAILED}
+    assert {one.stage for one in lab.jobs.list_all("blue")} == {JobStage.FAILED}
     lab.hosts.broken = set()
     assert call("redrive", BLUE, lab.world())["done"] == ["1 to do again: rotate-tokens"]
     end(lab, lab.hosts.sent[-1])
     assert job(lab, AgentTask.ROTATE_TOKENS).stage is JobStage.DONE
     assert job(lab, AgentTask.RECOVER).stage is JobStage.FAILED
-    assert not [one.key for one in lab.store.incidents("blue") if "rotate" in one.key]
+    assert not [one.key for one in lab.incidents.list_all("blue") if "rotate" in one.key]

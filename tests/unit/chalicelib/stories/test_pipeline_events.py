@@ -96,7 +96,7 @@ def test_a_malformed_event_is_one_error_line_and_a_count(
     text = f"source must be {wanted!r}, not 'nonsense': nothing was changed; look at what sent the event"
     assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", text)]
     assert '"MalformedEvents":[1.0]' in capsys.readouterr().out
-    assert (lab.store.records, lab.fleet.asked) == ({}, 0)
+    assert (lab.nodes.records, lab.fleet.asked) == ({}, 0)
 
 
 def test_a_failed_command_goes_to_the_next_manager_inside_the_same_handler() -> None:
@@ -113,14 +113,14 @@ def test_a_failed_command_goes_to_the_next_manager_inside_the_same_handler() -> 
 def test_a_lost_race_is_decided_again() -> None:
     lab = Lab()
     tick(lab)
-    move, first = lab.store.replace_record, [True]
+    move, first = lab.nodes.replace, [True]
 
     def raced(before: Node, after: Node) -> bool:
         if first.pop() if first else False:
             move(before, before.revise(address="10.9.9.9"))
         return move(before, after)
 
-    lab.store.replace_record = raced  # type: ignore[method-assign]
+    lab.nodes.replace = raced  # type: ignore[method-assign]
     assert len(warn(lab)) == 2
     assert (state(lab), lab.node().address) == (NodeState.EVACUATING, "10.9.9.9")
     assert len(lab.hosts.sent) == 1
@@ -129,7 +129,7 @@ def test_a_lost_race_is_decided_again() -> None:
 def test_a_race_that_is_always_lost_is_left_to_the_tick() -> None:
     lab = Lab()
     tick(lab)
-    lab.store.replace_record = lambda before, after: False  # type: ignore[method-assign]  # noqa: ARG005
+    lab.nodes.replace = lambda before, after: False  # type: ignore[method-assign]  # noqa: ARG005
     assert len(warn(lab)) == 5
 
 

@@ -66,7 +66,7 @@ def test_a_vanished_manager_is_no_longer_asked() -> None:
     tick(lab)
     lab.fleet.turn(M1, InstanceState.TERMINATED)
     tick(lab)
-    assert lab.store.managers("blue") == (M2, M3)
+    assert lab.managers.list_ids("blue") == (M2, M3)
     assert {sent.manager for sent in lab.hosts.sent} == {M2}
 
 
@@ -79,14 +79,14 @@ def test_two_clusters_do_not_disturb_each_other_and_a_broken_one_does_not_stop_t
     assert lab.hosts.sent == [], "green has no manager"
     warn(lab)
     assert [sent.cluster for sent in lab.hosts.sent] == ["blue"]
-    opened = lab.store.open
+    opened = lab.nodes.list_open
 
     def broken(cluster: str, until: float) -> tuple[Node, ...]:
         if cluster == "green":
             raise ZeroDivisionError
         return opened(cluster, until)
 
-    lab.store.open = broken  # type: ignore[method-assign]
+    lab.nodes.list_open = broken  # type: ignore[method-assign]
     with pytest.raises(ExceptionGroup, match="the tick failed in part"):
         tick(lab)
     assert state(lab) is NodeState.EVACUATED
@@ -99,14 +99,14 @@ def test_a_record_that_cannot_be_helped_does_not_stop_the_others_of_its_cluster(
     for name in (WORKER, WORKER_2):
         warn(lab, name)
     lab.fleet.turn(WORKER, InstanceState.TERMINATED)
-    moved = lab.store.replace_record
+    moved = lab.nodes.replace
 
     def broken(before: Node, after: Node) -> bool:
         if before.instance == WORKER:
             raise ZeroDivisionError
         return moved(before, after)
 
-    lab.store.replace_record = broken  # type: ignore[method-assign]
+    lab.nodes.replace = broken  # type: ignore[method-assign]
     lab.hosts.takes = 0
     for _ in range(3):
         with pytest.raises(ExceptionGroup, match="the tick failed in part"):

@@ -15,7 +15,7 @@ from tests.unit.chalicelib.support.stories import commands, end, job, tick
 
 def test_a_node_that_enters_service_is_followed_by_a_rebalance_that_lets_others_settle() -> None:
     lab = Lab(rebalance=True)
-    lab.store.update_settings("blue", {"settle": 7.0, "cooldown": 60.0})
+    lab.settings.update("blue", {"settle": 7.0, "cooldown": 60.0})
     given_back(lab, WORKER)
     sent = lab.hosts.sent[-1]
     assert (sent.task, sent.arguments.rebalance) == (
@@ -88,7 +88,7 @@ def test_a_paused_cluster_records_the_rebalance_and_sends_it_when_it_is_resumed(
 def test_where_it_is_switched_off_joins_are_not_followed_by_a_rebalance() -> None:
     lab = Lab()
     given_back(lab, WORKER)
-    assert lab.store.known_errands == {}
+    assert lab.jobs.records == {}
 
 
 def test_what_waits_when_it_is_switched_off_is_not_begun() -> None:
@@ -114,7 +114,7 @@ def test_one_that_runs_when_it_is_switched_off_is_not_followed_by_another() -> N
 
 def test_a_rebalance_that_follows_a_drill_says_so() -> None:
     lab = Lab(rebalance=True)
-    lab.store.update_settings("blue", {"drills": True})
+    lab.settings.update("blue", {"drills": True})
     warning = sample("spot_interruption_warning", START, instance_id=WORKER) | {"source": "swarmkeeper.drill"}
     handle(SpotInterruptionWarning, warning, lab.world())
     end(lab, lab.hosts.sent[-1])

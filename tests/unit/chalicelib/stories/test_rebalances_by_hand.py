@@ -39,7 +39,7 @@ def test_a_dry_rebalance_asks_the_agent_and_records_nothing() -> None:
     answer = call("rebalance", BLUE | {"dry_run": True}, lab.world())
     assert lab.hosts.sent[0].arguments.rebalance == Rebalance(dry_run=True)
     assert (answer["dry_run"], answer["services"][0]["service"]) == (True, "web")
-    assert lab.store.known_errands == {}
+    assert lab.jobs.records == {}
     assert end(lab, lab.hosts.sent[0])[0].endswith("(nothing waits for it)")
     lab.hosts.answers[AgentTask.REBALANCE] = Result(
         AgentTask.REBALANCE, ok=False, error="nothing was changed: why"

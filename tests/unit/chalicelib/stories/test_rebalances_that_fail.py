@@ -51,7 +51,7 @@ def test_a_failure_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     call("pause", BLUE, lab.world())
     end(lab, lab.hosts.sent[-1])
     assert lab.messages.told == []
-    (known,) = lab.store.incidents("blue")
+    (known,) = lab.incidents.list_all("blue")
     assert not known.notified
     lab.clock.time += 60
     call("resume", BLUE, lab.world())

@@ -19,8 +19,8 @@ BLUE = {"cluster": "blue"}
 def a_lab() -> Lab:
     """A cluster whose tick looks at its swarm, and whose records know their nodes."""
     lab = Lab(look=300.0)
-    for key, node in lab.store.records.items():
-        lab.store.records[key] = replace(node, node=f"node{node.instance[-3:]}")
+    for key, node in lab.nodes.records.items():
+        lab.nodes.records[key] = replace(node, node=f"node{node.instance[-3:]}")
     shows(lab)
     return lab
 
@@ -40,14 +40,14 @@ def ticks(lab: Lab, minutes: int) -> None:
 
 def test_a_quiet_cluster_costs_one_command_in_five_minutes_each_to_another_manager() -> None:
     lab = a_lab()
-    before = dict(lab.store.records)
+    before = dict(lab.nodes.records)
     ticks(lab, 30)
     sent = commands(lab, AgentTask.INSPECT)
     assert len(sent) == len(lab.hosts.sent) == 6
     assert [one[0] for one in sent[:3]] == [one[0] for one in sent[3:]]
     assert {one[0] for one in sent} == set(MANAGERS)
     assert [one.arguments.inspection for one in lab.hosts.sent] == [1, 2, 3, 4, 5, 6]
-    assert lab.store.records == before
+    assert lab.nodes.records == before
     (shown,) = call("status", BLUE, lab.world())["clusters"]["blue"]["errands"]
     assert (shown["task"], shown["reason"]) == ("inspect", "5 nodes listed, 0 down")
     assert START < shown["ended"] <= lab.clock.time
@@ -130,7 +130,7 @@ def test_a_look_that_nobody_sent_is_sent_by_the_next_tick_whatever_joins_lead_to
     ticks(lab, 6)
     last = job(lab, AgentTask.INSPECT)
     lost = last.revise(stage=JobStage.OPEN, due=lab.clock.time, command="", attempts=0)
-    assert lab.store.replace_job("blue", last, lost)
+    assert lab.jobs.replace("blue", last, lost)
     sent = len(lab.hosts.sent)
     tick(lab)
     assert len(lab.hosts.sent) == sent + 1

@@ -10,14 +10,14 @@ from tests.unit.chalicelib.support.fakes import MANAGERS, START, Lab, a_node
 def three_managers() -> Lab:
     """A lab of which nothing is recorded but its managers."""
     lab = Lab(settled=False)
-    lab.store.record_managers("blue", MANAGERS)
-    lab.store.register([a_node(instance=name, role=Role.MANAGER) for name in MANAGERS])
+    lab.managers.record("blue", MANAGERS)
+    lab.nodes.register([a_node(instance=name, role=Role.MANAGER) for name in MANAGERS])
     return lab
 
 
 def open_work(lab: Lab, *names: str, state: NodeState = NodeState.EVACUATING) -> None:
     nodes = [a_node(instance=name, state=state, deadline=START + 120, due=START) for name in names]
-    lab.store.register(nodes)
+    lab.nodes.register(nodes)
 
 
 def sent_to(lab: Lab) -> list[str]:
@@ -26,7 +26,7 @@ def sent_to(lab: Lab) -> list[str]:
 
 def out(lab: Lab, manager: str, *names: str) -> None:
     """Evacuations that are under way, a command for each."""
-    lab.store.register(
+    lab.nodes.register(
         [
             a_node(
                 instance=name,

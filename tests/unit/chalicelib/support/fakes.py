@@ -15,7 +15,15 @@ from chalicelib.state.cluster import Cluster
 from chalicelib.state.instance import DiscoveredInstance, InstanceState, LifecycleAction, Role
 from chalicelib.state.node import Node
 from chalicelib.state.settings import ClusterSettings, Timeouts
-from tests.unit.chalicelib.support.memory import MemoryStore
+from tests.unit.chalicelib.support.memory import (
+    MemoryDiscoveries,
+    MemoryIncidents,
+    MemoryJobs,
+    MemoryLease,
+    MemoryManagers,
+    MemoryNodes,
+    MemorySettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -259,14 +267,21 @@ class Lab:
     stay: bool = False
     look: float = 0.0
     clock: FakeClock = field(default_factory=FakeClock)
-    store: MemoryStore = field(default_factory=MemoryStore)
+    nodes: MemoryNodes = field(default_factory=MemoryNodes)
+    managers: MemoryManagers = field(init=False)
+    settings: MemorySettings = field(default_factory=MemorySettings)
+    incidents: MemoryIncidents = field(default_factory=MemoryIncidents)
+    jobs: MemoryJobs = field(default_factory=MemoryJobs)
+    lease: MemoryLease = field(default_factory=MemoryLease)
+    discoveries: MemoryDiscoveries = field(default_factory=MemoryDiscoveries)
     fleet: FakeFleet = field(default_factory=FakeFleet)
     messages: FakeMessages = field(default_factory=FakeMessages)
     hosts: FakeHosts = field(init=False)
 
     def __post_init__(self) -> None:
+        self.managers = MemoryManagers(self.nodes)
         self.hosts = FakeHosts(self.clock)
-        self.store.conducts["blue"] = ClusterSettings(rebalance=self.rebalance)
+        self.settings.records["blue"] = ClusterSettings(rebalance=self.rebalance)
         for number, name in enumerate(MANAGERS):
             discovered = a_sighting(name, role=Role.MANAGER, address=f"10.0.0.{number + 1}")
             self.fleet.instances[name] = discovered
@@ -275,9 +290,9 @@ class Lab:
             address = f"10.0.{1 + number // 200}.{number % 200 + 1}"
             self.fleet.instances[name] = a_sighting(name, address=address)
         if self.settled:
-            self.store.register(map(_in_service, self.fleet.instances.values()))
-            self.store.record_managers("blue", MANAGERS)
-            self.store.end_discovery(START - 60, ["blue"])
+            self.nodes.register(map(_in_service, self.fleet.instances.values()))
+            self.managers.record("blue", MANAGERS)
+            self.discoveries.finish(START - 60, ["blue"])
 
     def world(self, **others: object) -> World:
         """For one invocation."""
@@ -286,11 +301,24 @@ class Lab:
             if self.stay
             else Timeouts(inspection_period_s=self.look, hedge_s=0.0)
         )
-        world = World(self.store, self.hosts, self.fleet, self.messages, self.clock, timeouts)
+        world = World(
+            nodes=self.nodes,
+            managers=self.managers,
+            settings=self.settings,
+            incidents=self.incidents,
+            jobs=self.jobs,
+            lease=self.lease,
+            discoveries=self.discoveries,
+            hosts=self.hosts,
+            fleet=self.fleet,
+            messages=self.messages,
+            clock=self.clock,
+            timeouts=timeouts,
+        )
         return replace(world, **others)  # type: ignore[arg-type]
 
     def node(self, name: str = WORKER) -> Node:
         """The record of an instance, which must exist."""
-        node = self.store.node("blue", name)
+        node = self.nodes.get("blue", name)
         assert node is not None
         return node

@@ -11,16 +11,10 @@ from tests.unit.chalicelib.stories.test_crash import Killed, Killer
 from tests.unit.chalicelib.support.simulation import Life
 
 EFFECTS = {
-    "store": (
-        "register",
-        "replace_record",
-        "replace_job",
-        "update_settings",
-        "open_incident",
-        "told",
-        "forget",
-        "record_owners",
-    ),
+    "nodes": ("register", "replace", "record_owners"),
+    "jobs": ("replace",),
+    "settings": ("update",),
+    "incidents": ("record", "mark_notified", "delete"),
     "hosts": ("send",),
     "fleet": ("complete", "heartbeat"),
     "messages": ("publish",),
@@ -34,7 +28,7 @@ class Mortal(Life):
     def __init__(self, at: int, *, after: bool) -> None:
         super().__init__(itertools.repeat(0), itertools.repeat(0.0), itertools.repeat(False))
         self.timeouts = SOON
-        self.lab.store.conducts["blue"] = ClusterSettings(Recommendations.EVACUATE, drills=True)
+        self.lab.settings.records["blue"] = ClusterSettings(Recommendations.EVACUATE, drills=True)
         self.killer = Killer(at, after)
         for part, names in EFFECTS.items():
             target = getattr(self.lab, part)

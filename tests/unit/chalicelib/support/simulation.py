@@ -33,26 +33,30 @@ from chalicelib.state.node import Node
 from chalicelib.state.settings import Timeouts
 from tests.unit.chalicelib.support.fakes import Lab, Sent, a_sighting, instance
 from tests.unit.chalicelib.support.living_hosts import LivingHosts, node_of
-from tests.unit.chalicelib.support.memory import MemoryStore
+from tests.unit.chalicelib.support.memory import MemoryJobs, MemoryNodes
 from tests.unit.chalicelib.support.samples import sample
 
 TOKENS = "87654321-4321-4321-4321-{:012d}"
 WAITS = 3600.0  # seconds that a group waits for its hook after the last heartbeat
 
 
-class StrictStore(MemoryStore):
-    """Refuses what no plan may ever do to a record."""
+class StrictJobs(MemoryJobs):
+    """Refuses what no plan may ever do to a job."""
 
-    def replace_job(self, cluster: str, before: Job | None, after: Job) -> bool:
+    def replace(self, cluster: str, before: Job | None, after: Job) -> bool:
         assert after.version == (before.version + 1 if before else 1)
         assert (after.due is not None) == after.is_open, "the tick has to find what is open"
-        return super().replace_job(cluster, before, after)
+        return super().replace(cluster, before, after)
 
-    def replace_record(self, before: Node, after: Node) -> bool:
+
+class StrictNodes(MemoryNodes):
+    """Refuses what no plan may ever do to a node's record."""
+
+    def replace(self, before: Node, after: Node) -> bool:
         assert after.version == before.version + 1
         assert after.state is before.state or after.state in LEGAL_CHANGES[before.state]
         assert after.instance == before.instance
-        return super().replace_record(before, after)
+        return super().replace(before, after)
 
 
 class Life:
@@ -65,7 +69,8 @@ class Life:
         self, copies: Iterator[int], delays: Iterator[float], fails: Iterator[bool], lag: float = 0.0
     ) -> None:
         self.lab = Lab(workers=0)
-        self.lab.store = StrictStore(**vars(self.lab.store))
+        self.lab.nodes = self.lab.managers.nodes = StrictNodes(**vars(self.lab.nodes))
+        self.lab.jobs = StrictJobs(**vars(self.lab.jobs))
         self.copies, self.delays = copies, delays
         self.timeouts = Timeouts()
         self.queue: list[tuple[float, int, Callable[[], object]]] = []
@@ -77,9 +82,9 @@ class Life:
         self.timed_out: list[tuple[str, LifecycleAction]] = []  # with the instance still there
         self.hosts = LivingHosts(self.lab.clock, fails=fails)
         self.hosts.ends, self.hosts.alive = self._ends, self.alive
-        self.hosts.jobs = lambda: self.lab.store.jobs("blue")
+        self.hosts.jobs = lambda: self.lab.jobs.list_all("blue")
         self.hosts.voters.alive, self.hosts.tagged = self.alive, self.tagged
-        self.hosts.records = lambda name: self.lab.store.node("blue", name)
+        self.hosts.records = lambda name: self.lab.nodes.get("blue", name)
         self.lab.hosts = self.hosts
         self.lab.fleet.complete = self._complete  # type: ignore[method-assign, assignment]
         self.lag, self.listed = lag, dict(self.lab.fleet.instances)
@@ -88,7 +93,7 @@ class Life:
         self.lab.fleet.held = self._held  # type: ignore[method-assign, assignment]
         for name in self.lab.fleet.instances:
             self.hosts.swarm[name] = "active"
-            self.lab.store.records["blue", name] = replace(self.lab.node(name), node=node_of(name))
+            self.lab.nodes.records["blue", name] = replace(self.lab.node(name), node=node_of(name))
 
     def handle(self, kind: Any, payload: object) -> None:
         """One invocation of a handler."""
@@ -98,9 +103,9 @@ class Life:
 
     def _expect(self, event: SpotInterruptionWarning | FleetInstanceChanged) -> None:
         """A real warning of a node in service is followed by a command inside its notice."""
-        node, end = self.lab.store.node("blue", event.instance), event.time + self.timeouts.notice_s
+        node, end = self.lab.nodes.get("blue", event.instance), event.time + self.timeouts.notice_s
         serves = node is not None and node.state is NodeState.IN_SERVICE and node.launched <= event.time
-        sends = not self.lab.store.settings("blue").paused and self.lab.store.managers("blue")
+        sends = not self.lab.settings.get("blue").paused and self.lab.managers.list_ids("blue")
         if serves and sends and not event.drill and self.lab.clock.time < end:
             self.later(end - self.lab.clock.time, lambda: self._was_sent(event.instance, event.time, end))
 
@@ -251,7 +256,7 @@ class Life:
         self.tell(InvocationEnded, "ssm_invocation_success", **where)
 
     def _complete(self, name: str, hook: LifecycleAction, result: LifecycleResult) -> None:
-        node = self.lab.store.node("blue", name)
+        node = self.lab.nodes.get("blue", name)
         assert node is not None
         launching = hook.transition is Transition.LAUNCHING
         if launching and result is LifecycleResult.CONTINUE:

@@ -44,7 +44,7 @@ def state(lab: Lab, name: str = WORKER) -> NodeState:
 
 def job(lab: Lab, task: AgentTask) -> Job:
     """The cluster's job, which must exist."""
-    return next(one for one in lab.store.jobs("blue") if one.task is task)
+    return next(one for one in lab.jobs.list_all("blue") if one.task is task)
 
 
 def commands(lab: Lab, task: AgentTask) -> list[tuple[str, float]]:

@@ -1,0 +1,38 @@
+"""The last discovery of all instances, and the claim on the next one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.adapters.dynamodb.items import discovery_from, discovery_item, number
+from chalicelib.adapters.dynamodb.table import Table
+from chalicelib.state.cluster import Discovery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoDiscoveries:
+    """ports.DiscoveryRecords in the table."""
+
+    table: Table
+
+    def latest(self) -> Discovery:
+        """Answer when the last discovery was taken, and which clusters there are."""
+        return discovery_from(self.table.get("*", "census"))
+
+    def begin(self, seen: Discovery, now: float, seconds: float) -> bool:
+        """Claim the next discovery for some seconds; False if somebody else was faster."""
+        item = discovery_item(Discovery(seen.taken, now + seconds, seen.clusters))
+        values = {":taken": number(seen.taken), ":now": number(now)}
+        names = {"#taken": "taken", "#busy": "busy_until"}
+        free = "attribute_not_exists(#taken) OR (#taken = :taken AND #busy <= :now)"
+        return self.table.put(item, free, names, values)
+
+    def finish(self, taken: float, clusters: Iterable[str]) -> None:
+        """Record the discovery that began at ``taken``; one that began later stands."""
+        item = discovery_item(Discovery(taken, clusters=tuple(clusters)))
+        free = "attribute_not_exists(#taken) OR #taken <= :taken"
+        self.table.put(item, free, {"#taken": "taken"}, {":taken": number(taken)})
