@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[3] / "lab/machines/packages.sh"
-# What stands in for the real programs: apt knows docker-cli where the file "knows" exists (which apt-get update
+# Stand-ins for the real programs: apt knows docker-cli where the file "knows" exists (which apt-get update
 # makes where there is "new"), dpkg has all but what is in "missing", and apt-get notes what it is asked for.
 PROGRAMS = {
     "apt-cache": "if [ -e $PLACE/knows ]; then echo Package: $2; fi",
