@@ -21,7 +21,7 @@ from bench.plan.engine import through_engine
 from bench.plan.swarm import grown
 from bench.storm.tables import targets as targets_table
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.planning.plan import chosen, plan
+from bootstrap.planning.plan import choose_services, plan_services
 
 MISSED = 1
 SIZES = (50, 500, 5_000)  # nodes
@@ -76,9 +76,9 @@ def main(*, directory: Path, as_json: bool) -> None:
 
 def measured(swarm: Snapshot, most: int = 0) -> Planned:
     """Plan a swarm, with so many moves at most (0: any number)."""
-    services = chosen(swarm)
+    services = choose_services(swarm)
     start, begun = time.perf_counter(), time.process_time()
-    spreads = plan(swarm, services, most)
+    spreads = plan_services(swarm, services, most)
     busy, seconds = time.process_time() - begun, time.perf_counter() - start
     return Planned(
         what=f"max_moves={most}" if most else "plan",
@@ -89,9 +89,9 @@ def measured(swarm: Snapshot, most: int = 0) -> Planned:
         seconds=round(seconds, 3),
         busy=round(busy, 3),
         peak=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        moves=sum(spread.moves for spread in spreads),
+        moves=sum(plan.moves for plan in spreads),
         forced=sum(service.replicas for service in services),
-        uneven=sum("rolling" in spread.reason for spread in spreads),
+        uneven=sum("rolling" in plan.reason for plan in spreads),
     )
 
 

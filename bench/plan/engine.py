@@ -20,7 +20,7 @@ from typing import Any
 from bench.plan.rows import node_row, service_row, task_row
 from bootstrap.engine.client import Engine
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.planning.plan import chosen, plan
+from bootstrap.planning.plan import choose_services, plan_services
 
 VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12"}
 
@@ -36,9 +36,9 @@ def through_engine(swarm: Snapshot) -> dict[str, float]:
 def main(socket: str) -> None:
     """Read, plan, and tell on stdout what that took."""
     start, begun = time.perf_counter(), time.process_time()
-    swarm = Engine(socket).everything()
+    swarm = Engine(socket).full_snapshot()
     read = time.perf_counter() - start
-    moves = sum(spread.moves for spread in plan(swarm, chosen(swarm)))
+    moves = sum(plan.moves for plan in plan_services(swarm, choose_services(swarm)))
     taken = {"seconds": time.perf_counter() - start, "busy": time.process_time() - begun, "read": read}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({**taken, "peak": peak, "moves": moves}))  # noqa: T201 the answer

@@ -9,7 +9,7 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
-from bootstrap.planning.plan import OPT_IN
+from bootstrap.planning.plan import OPT_IN_LABEL
 
 SEED = 4
 TASKS = 10  # for each node
@@ -64,7 +64,7 @@ def _service(at: int, chance: random.Random) -> Service:
     reserved = {"NanoCPUs": CPU // 20, "MemoryBytes": 64 * MIB} if not at % 2 else {}
     spec = {
         "Name": f"service-{at:04}",
-        "Labels": {OPT_IN: "true"} if at % 3 == 0 else {},
+        "Labels": {OPT_IN_LABEL: "true"} if at % 3 == 0 else {},
         "Mode": {"Replicated": {"Replicas": chance.randint(REPLICAS // 2, REPLICAS * 3 // 2)}},
         "TaskTemplate": {"Placement": placement, "Resources": {"Reservations": reserved}},
     }
@@ -75,7 +75,7 @@ def _tasks(service: Service, nodes: list[Node], chance: random.Random) -> list[T
     """Opted-in services are packed on few nodes, the others stand anywhere."""
     few = -(-service.replicas // PACKED)
     homes = [chance.choice(nodes) for _ in range(few)]
-    packed = OPT_IN in service.labels
+    packed = OPT_IN_LABEL in service.labels
     return [
         Task(
             f"{service.id}-{slot}",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from docker.types import UpdateConfig
 
-from bootstrap.rebalancing.lease import NAME as LEASE
+from bootstrap.rebalancing.lease import LEASE_NAME as LEASE
 from chalicelib.protocol.messages import AgentTask, Rebalance
 from tests.lab.machines import machine
 from tests.lab.observe.load import start_load

@@ -9,7 +9,7 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.node_event import NodeEvent
 from chalicelib.protocol.messages import Result, SpreadReport
 
-LONGEST_PAUSE = 60.0  # seconds between two tries
+LONGEST_BACKOFF_S = 60.0  # seconds between two tries
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def usable(node: Node) -> bool:
 
 def on_events(events: Sequence[NodeEvent], nodes: Iterable[Node]) -> Decision:
     """After these events, with the nodes as they are now."""
-    hopeful = {event.node for event in events if event.hopeful}
+    hopeful = {event.node for event in events if event.is_arrival}
     if not hopeful:
         return Decision(act=False, reason="no node has become usable")
     there = sorted((node for node in nodes if node.id in hopeful), key=lambda node: node.hostname)
@@ -53,7 +53,7 @@ def on_connection(known: Iterable[Node] | None, nodes: Iterable[Node]) -> Decisi
 
 def pause(failures: int, luck: float) -> float:
     """Seconds before the next try after so many failures (from 1) in a row; ``luck`` lies in 0 to 1."""
-    return float(min(LONGEST_PAUSE, 2.0 ** min(failures - 1, 10))) * (0.5 + luck / 2)
+    return float(min(LONGEST_BACKOFF_S, 2.0 ** min(failures - 1, 10))) * (0.5 + luck / 2)
 
 
 def summary(result: Result) -> str:
@@ -65,9 +65,9 @@ def summary(result: Result) -> str:
     return f"{'done' if result.ok else 'not done'}: {result.error or told}{ending}"
 
 
-def _told(spread: SpreadReport) -> str:
-    done = f"{spread.moves} moves, {spread.restarted} restarted, {spread.seconds:.1f} s"
-    figures = f" ({done})" if spread.moves else ""
-    reason = f": {spread.reason}" if spread.reason not in ("", spread.balance.value) else ""
-    warnings = "".join(f", warning: {warning}" for warning in spread.warnings)
-    return f"{spread.service} {spread.balance.value}{figures}{reason}{warnings}"
+def _told(plan: SpreadReport) -> str:
+    done = f"{plan.moves} moves, {plan.restarted} restarted, {plan.seconds:.1f} s"
+    figures = f" ({done})" if plan.moves else ""
+    reason = f": {plan.reason}" if plan.reason not in ("", plan.balance.value) else ""
+    warnings = "".join(f", warning: {warning}" for warning in plan.warnings)
+    return f"{plan.service} {plan.balance.value}{figures}{reason}{warnings}"

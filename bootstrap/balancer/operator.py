@@ -25,12 +25,12 @@ from bootstrap.tasks import rebalance
 from chalicelib.protocol.messages import Arguments, Rebalance, Result
 
 ENGINE = "tcp://docker-api:2375"
-QUIET = 60.0  # seconds without an event after which the connection is made anew
-LONGEST = 1e6  # seconds that an option may name
-GATHER = 1.0  # seconds for which more events are waited for once one has come
+SILENCE_TIMEOUT_S = 60.0  # seconds without an event after which the connection is made anew
+MAX_OPTION_S = 1e6  # seconds that an option may name
+GATHER_S = 1.0  # seconds for which more events are waited for once one has come
 
 
-class Ears(Protocol):
+class EventSource(Protocol):
     """What listens to node events; ``ended`` once the connection is gone and all events were given out."""
 
     ended: bool
@@ -60,7 +60,7 @@ class Listener:
                 self.ended = True
                 break
             if not found:
-                until = time.monotonic() + GATHER
+                until = time.monotonic() + GATHER_S
             found.append(event)
         return tuple(found)
 
@@ -72,9 +72,9 @@ class Listener:
             self._queue.put(None)
 
 
-def listen(engine: Engine) -> Ears:
+def listen(engine: Engine) -> EventSource:
     """Ears on the engine's node events; EngineError where it is not reached."""
-    return Listener(engine.node_events(QUIET))
+    return Listener(engine.node_events(SILENCE_TIMEOUT_S))
 
 
 @dataclass
@@ -85,8 +85,8 @@ class Operator:
     arguments: Arguments
     clock: Clock
     run: Callable[[Engine, Arguments, Clock], Result]  # a rebalance
-    listen: Callable[[Engine], Ears]
-    _ears: Ears | None = None
+    listen: Callable[[Engine], EventSource]
+    _ears: EventSource | None = None
     _looked: bool = False  # since events may have been missed
     _known: tuple[Node, ...] | None = None  # the nodes at the last look
     _due: float = math.inf  # when to rebalance next, in seconds since the epoch
@@ -124,11 +124,11 @@ class Operator:
         else:
             self._hear(self._ears)
 
-    def _hear(self, ears: Ears) -> None:
+    def _hear(self, ears: EventSource) -> None:
         events = ears.heard(self._due - self.clock.now())
         if ears.ended:
             self._ears = None
-            self.clock.sleep(GATHER)  # or a connection that breaks at once would keep us busy
+            self.clock.sleep(GATHER_S)  # or a connection that breaks at once would keep us busy
         for event in events:
             say(f"event: {event}")
         if events:
@@ -211,6 +211,6 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < LONGEST:
+    if not 0 <= value < MAX_OPTION_S:
         raise argparse.ArgumentTypeError(f"must be a number of seconds, not {text!r}")
     return value

@@ -14,7 +14,7 @@ from requests import Response
 from requests.exceptions import RequestException
 
 from bootstrap.engine.config import Config
-from bootstrap.engine.connection import ANSWER_WITHIN, SOCKET, Connection, check
+from bootstrap.engine.connection import ANSWER_TIMEOUT_S, SOCKET, Connection, check
 from bootstrap.engine.decode import (
     read_config,
     read_membership,
@@ -26,7 +26,7 @@ from bootstrap.engine.decode import (
     rows,
 )
 from bootstrap.engine.network import NAMESPACE_LABEL, Network
-from bootstrap.engine.node import DOOMED_LABEL, Membership, Node
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Membership, Node
 from bootstrap.engine.node_event import NodeEvent
 from bootstrap.engine.service import Service, Spec
 from bootstrap.engine.snapshot import Snapshot
@@ -35,9 +35,9 @@ from bootstrap.errors import ConflictError, EngineError, NotManagerError, Refuse
 
 __all__ = ["SOCKET", "Config", "ConflictError", "Engine", "EngineError", "NotManagerError", "RefusedError"]
 
-ALL_WITHIN = 30  # seconds to list all tasks: of 50,000 the answer has some 200 MB
+ALL_TASKS_TIMEOUT_S = 30  # seconds to list all tasks: of 50,000 the answer has some 200 MB
 CHUNK = 1 << 18  # bytes of it that are read at a time
-SETTLE_WITHIN = (
+MEMBERSHIP_TIMEOUT_S = (
     30  # seconds to start, join or leave a swarm; a join that takes 20 s goes on in the background
 )
 PORT = 2377  # of the managers
@@ -47,7 +47,7 @@ RAFT = "swarm/raft"  # in the engine's directory: a manager's state, which no ot
 class Engine(Connection):
     """One host's engine. Every method raises EngineError where it is refused or not answered."""
 
-    def answers(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether the engine itself answers, however its swarm is."""
         try:
             with self._translated("answer"):
@@ -74,7 +74,7 @@ class Engine(Connection):
     def membership(self) -> Membership:
         """How this host stands to a swarm."""
         info = self.info()
-        return read_membership(info, raft=Path(str(info.get("DockerRootDir")), RAFT).is_dir())
+        return read_membership(info, has_raft_state=Path(str(info.get("DockerRootDir")), RAFT).is_dir())
 
     def init(self, address: str, *, force: bool = False) -> None:
         """Start a swarm whose first manager is this host; with force, from this manager's own state."""
@@ -83,7 +83,7 @@ class Engine(Connection):
             "AdvertiseAddr": address,
             "ForceNewCluster": force,
         }
-        self._order("start a swarm", "/swarm/init", message, timeout=SETTLE_WITHIN)
+        self._order("start a swarm", "/swarm/init", message, timeout=MEMBERSHIP_TIMEOUT_S)
 
     def join(self, at: str, token: str, address: str) -> None:
         """Join the swarm of the manager ``at``, drained. A join that takes long goes on in the background."""
@@ -95,11 +95,11 @@ class Engine(Connection):
             "JoinToken": token,
             "Availability": "drain",
         }
-        self._order(f"join the swarm at {at}", "/swarm/join", message, timeout=SETTLE_WITHIN)
+        self._order(f"join the swarm at {at}", "/swarm/join", message, timeout=MEMBERSHIP_TIMEOUT_S)
 
     def leave(self) -> None:
         """Leave the swarm, whatever this host is in it."""
-        self._order("leave its swarm", "/swarm/leave", timeout=SETTLE_WITHIN, force=True)
+        self._order("leave its swarm", "/swarm/leave", timeout=MEMBERSHIP_TIMEOUT_S, force=True)
 
     def tokens(self) -> dict[str, str]:
         """The swarm's join tokens by role; never to be shown."""
@@ -137,8 +137,8 @@ class Engine(Connection):
         if filters:
             return self._rows("list tasks", lambda api: api.tasks(filters), read_task)
         with (
-            self._translated("list all tasks", ALL_WITHIN),
-            self._api.get(self._url("/tasks"), timeout=ALL_WITHIN, stream=True) as answer,
+            self._translated("list all tasks", ALL_TASKS_TIMEOUT_S),
+            self._api.get(self._url("/tasks"), timeout=ALL_TASKS_TIMEOUT_S, stream=True) as answer,
         ):
             check(answer)
             return tuple(map(read_task, rows(answer.iter_content(CHUNK))))
@@ -147,27 +147,27 @@ class Engine(Connection):
         self,
         on: Collection[str] = (),
         of: Collection[str] = (),
-        elsewhere: Callable[[], tuple[Task, ...]] | None = None,
+        task_cache: Callable[[], tuple[Task, ...]] | None = None,
     ) -> Snapshot:
         """The swarm now, with the tasks on doomed nodes and those in ``on``, and of the services concerned.
 
         ``of`` names further services by id. In a big swarm most tasks are of no concern: those are added only
-        where room must be counted, from ``elsewhere``, which may be some seconds old, else from the engine.
+        where room must be counted, from ``task_cache``, which may be some seconds old, else from the engine.
         """
         nodes, services = self.nodes(), self.services()
-        leaving = sorted({node.id for node in nodes if DOOMED_LABEL in node.labels} | set(on))
+        leaving = sorted({node.id for node in nodes if EVACUATION_DEADLINE_LABEL in node.labels} | set(on))
         there = self.tasks(node=leaving) if leaving else ()
-        near = {task.service for task in there if task.present} | set(of)
+        near = {task.service for task in there if task.is_present} | set(of)
         chosen = [service for service in services if service.id in near or service.before is not None]
         ids = [service.id for service in chosen]
         tasks = {task.id: task for task in (*there, *(self.tasks(service=ids) if ids else ()))}
-        if any(service.takes_room for service in chosen):
-            rest = (elsewhere or self.tasks)()
+        if any(service.has_reservations for service in chosen):
+            rest = (task_cache or self.tasks)()
             kept = (task for task in rest if task.service not in ids and task.node not in leaving)
             tasks |= {task.id: task for task in kept}
         return Snapshot(nodes, services, tuple(tasks.values()))
 
-    def everything(self, of: Callable[[Collection[Service]], Collection[str]] | None = None) -> Snapshot:
+    def full_snapshot(self, of: Callable[[Collection[Service]], Collection[str]] | None = None) -> Snapshot:
         """The swarm now with all its tasks, or with those of the services only that ``of`` chooses (ids).
 
         The services are read before their tasks: what was chosen by is what the snapshot shows.
@@ -232,7 +232,7 @@ class Engine(Connection):
         with self._translated("tell node events"):
             asked = {"filters": '{"type":["node"]}'}
             answer = self._api.get(
-                self._url("/events"), params=asked, stream=True, timeout=(ANSWER_WITHIN, quiet)
+                self._url("/events"), params=asked, stream=True, timeout=(ANSWER_TIMEOUT_S, quiet)
             )
             check(answer)
         return _events(answer)

@@ -14,7 +14,7 @@ from requests.exceptions import HTTPError, RequestException
 from bootstrap.errors import EngineError, refusal
 
 SOCKET = "unix:///var/run/docker.sock"
-ANSWER_WITHIN = 5  # seconds for one engine call
+ANSWER_TIMEOUT_S = 5  # seconds for one engine call
 Row = TypeVar("Row")
 
 
@@ -26,7 +26,7 @@ class Connection:
         self._client: APIClient | None = None
 
     def _order(
-        self, what: str, path: str, message: Any = None, timeout: float = ANSWER_WITHIN, **parameters: Any
+        self, what: str, path: str, message: Any = None, timeout: float = ANSWER_TIMEOUT_S, **parameters: Any
     ) -> None:
         """POST what the SDK has no exact call for."""
         with self._translated(what, timeout):
@@ -45,7 +45,7 @@ class Connection:
         With an older one the engine takes what is newer out of each service spec that it is given.
         """
         if self._client is None:
-            self._client = APIClient(base_url=self._socket, version="auto", timeout=ANSWER_WITHIN)
+            self._client = APIClient(base_url=self._socket, version="auto", timeout=ANSWER_TIMEOUT_S)
         return self._client
 
     def renew(self) -> None:
@@ -56,7 +56,7 @@ class Connection:
         return f"{self._api.base_url}/v{self._api.api_version}{path}"
 
     @contextmanager
-    def _translated(self, what: str, timeout: float = ANSWER_WITHIN) -> Iterator[None]:
+    def _translated(self, what: str, timeout: float = ANSWER_TIMEOUT_S) -> Iterator[None]:
         """Without the cause: its text is the engine's own, and could hold what must not be shown."""
         try:
             yield

@@ -61,23 +61,23 @@ def read_node(row: Mapping[str, Any]) -> Node:
         memory=int(resources.get("MemoryBytes", 0)),
         generic=counted(resources.get("GenericResources")),
         reachability=manager.get("Reachability", "") if manager else "",
-        leader=bool(manager.get("Leader", False)),
+        is_leader=bool(manager.get("Leader", False)),
         plugins=_plugins(tuple((one["Type"], one["Name"]) for one in engine.get("Plugins") or ()))
         if engine
         else None,
     )
 
 
-def read_membership(info: Mapping[str, Any], *, raft: bool = False) -> Membership:
+def read_membership(info: Mapping[str, Any], *, has_raft_state: bool = False) -> Membership:
     """A membership from what ``GET /info`` answers, and from whether a manager's state is on the disk."""
     swarm = info.get("Swarm") or {}
     return Membership(
         state=str(swarm.get("LocalNodeState") or "inactive"),
         node=str(swarm.get("NodeID") or ""),
-        manages=bool(swarm.get("ControlAvailable")),
+        is_manager=bool(swarm.get("ControlAvailable")),
         managers=frozenset(_host(row["Addr"]) for row in swarm.get("RemoteManagers") or ()),
         error=str(swarm.get("Error") or ""),
-        raft=raft,
+        has_raft_state=has_raft_state,
         engine_labels=dict(_pair(row) for row in info.get("Labels") or ()),
     )
 

@@ -10,7 +10,9 @@ INSTANCE_LABEL = "swarmkeeper.instance"  # engine or node label: the EC2 instanc
 ZONE_LABEL = "swarmkeeper.zone"  # engine or node label: its Availability Zone
 TYPE_LABEL = "swarmkeeper.type"  # engine or node label: its instance type
 LIFECYCLE_LABEL = "swarmkeeper.lifecycle"  # engine or node label: spot or on-demand
-DOOMED_LABEL = "swarmkeeper.evacuate"  # node label: the second since the epoch at which the node is gone
+EVACUATION_DEADLINE_LABEL = (
+    "swarmkeeper.evacuate"  # node label: the second since the epoch at which the node is gone
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Node:
     cpus: int  # in units of 1e-9 CPU
     memory: int  # in bytes
     reachability: str = ""  # of a manager: reachable, unreachable; "" for workers
-    leader: bool = False
+    is_leader: bool = False
     generic: Mapping[str, int] = field(default_factory=dict)  # generic resources: kind -> how many
     plugins: frozenset[tuple[str, str]] | None = None  # (Volume, Network or Log, name); None: not told
 
@@ -45,7 +47,7 @@ class Node:
         return str(self.spec.get("Role", "worker"))
 
     @property
-    def votes(self) -> bool:
+    def has_vote(self) -> bool:
         """It counts for the quorum; after force-new-cluster the lost managers are managers in name only."""
         return self.role == "manager" and bool(self.reachability)
 
@@ -55,20 +57,20 @@ class Node:
         return self.labels.get(INSTANCE_LABEL) or self.engine_labels.get(INSTANCE_LABEL, "")
 
     @property
-    def doom(self) -> float | None:
+    def evacuation_deadline(self) -> float | None:
         """When the node will be gone, in seconds since the epoch; None if it is not doomed."""
         try:
-            return float(self.labels[DOOMED_LABEL].split(" ")[0])
+            return float(self.labels[EVACUATION_DEADLINE_LABEL].split(" ")[0])
         except (KeyError, ValueError):
             return None
 
     @property
-    def going(self) -> bool:
+    def is_evacuating(self) -> bool:
         """It is doomed, and nobody has made it active again since: the label alone may be a left-over."""
-        return self.doom is not None and self.availability != "active"
+        return self.evacuation_deadline is not None and self.availability != "active"
 
     @property
-    def down(self) -> bool:
+    def is_down(self) -> bool:
         """Swarm has given it up. ``unknown`` is less: all are for up to 5 s after an election (measured)."""
         return self.state == "down"
 
@@ -82,13 +84,13 @@ class Membership:
 
     state: str
     node: str = ""
-    manages: bool = False
+    is_manager: bool = False
     managers: frozenset[str] = frozenset()
     error: str = ""
-    raft: bool = False  # a manager's state is on its disk
+    has_raft_state: bool = False  # a manager's state is on its disk
     engine_labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def leaderless(self) -> bool:
+    def is_leaderless(self) -> bool:
         """A manager says that too few managers answer to agree on anything."""
         return "does not have a leader" in self.error

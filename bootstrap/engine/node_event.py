@@ -16,7 +16,7 @@ class NodeEvent:
     changes: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # field -> (old, new)
 
     @property
-    def hopeful(self) -> bool:
+    def is_arrival(self) -> bool:
         """The node may have become usable by it."""
         news = {field: new for field, (_, new) in self.changes.items()}
         return self.action == "create" or news.get("state") == "ready" or news.get("availability") == "active"

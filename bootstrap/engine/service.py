@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MARK_LABEL = "swarmkeeper.evacuate.before"  # service label: what an evacuation replaced, as JSON
-SERVICE_LABEL = "swarmkeeper.evacuate"  # service label set by users: "stop-first"
+EXCLUSION_LABEL = "swarmkeeper.evacuate.before"  # service label: what an evacuation replaced, as JSON
+EVACUATION_ORDER_LABEL = "swarmkeeper.evacuate"  # service label set by users: "stop-first"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Service:
         return self.spec.get("Labels") or {}
 
     @property
-    def replicated(self) -> bool:
+    def is_replicated(self) -> bool:
         return "Replicated" in self.spec.get("Mode", {})
 
     @property
@@ -86,7 +86,7 @@ class Service:
         )
 
     @property
-    def takes_room(self) -> bool:
+    def has_reservations(self) -> bool:
         """A task takes of its node what tasks of other services may have taken."""
         return bool(self.host_ports or any(self.reserved) or any(self.generic.values()))
 
@@ -104,7 +104,7 @@ class Service:
         A label of that name that no evacuation wrote counts for nothing: it must not stop the others.
         """
         try:
-            mark = json.loads(self.labels.get(MARK_LABEL, ""))
+            mark = json.loads(self.labels.get(EXCLUSION_LABEL, ""))
             return mark if isinstance(mark["nodes"], list) and isinstance(mark["ours"], dict) else None
         except (ValueError, TypeError, KeyError):
             return None

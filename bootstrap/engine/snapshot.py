@@ -28,9 +28,9 @@ class Snapshot:
         return {service.id: service for service in self.services}
 
     @cached_property
-    def doomed(self) -> tuple[Node, ...]:
+    def evacuating_nodes(self) -> tuple[Node, ...]:
         """Nodes that an evacuation was begun for, not down, and not made active again by somebody since."""
-        return tuple(node for node in self.nodes if node.going and not node.down)
+        return tuple(node for node in self.nodes if node.is_evacuating and not node.is_down)
 
     @cached_property
     def _by_service(self) -> Mapping[str, tuple[Task, ...]]:
@@ -47,14 +47,14 @@ class Snapshot:
 
         Ended tasks do not count: they may be of a time with other networks.
         """
-        tasks = (task for task in self.tasks_of(service) if task.wanted)
+        tasks = (task for task in self.tasks_of(service) if task.is_wanted)
         return frozenset(driver for task in tasks for driver in task.drivers)
 
     def tasks_on(self, nodes: Iterable[str]) -> tuple[Task, ...]:
         ids = frozenset(nodes)
         return tuple(task for task in self.tasks if task.node in ids)
 
-    def in_flight(self, service: Service) -> bool:
+    def is_replacing(self, service: Service) -> bool:
         """Some slot holds an old task and the new one that is to replace it."""
-        slots = [task.slot for task in self.tasks_of(service) if task.wanted]
+        slots = [task.slot for task in self.tasks_of(service) if task.is_wanted]
         return len(slots) != len(set(slots))

@@ -26,17 +26,17 @@ class Task:
     drivers: tuple[str, ...] = ()  # of the networks that it is attached to
 
     @property
-    def wanted(self) -> bool:
+    def is_wanted(self) -> bool:
         """Swarm wants it to run and it has not ended."""
         return self.desired in WANTED and self.state not in ENDED
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """It runs (healthy, where it has a health check) and Swarm wants it to."""
         return self.state == "running" and self.desired == "running"
 
     @property
-    def present(self) -> bool:
+    def is_present(self) -> bool:
         """Its container may still exist on the node."""
         return bool(self.node) and self.state not in ENDED
 

@@ -9,12 +9,12 @@ from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine, EngineError, NotManagerError
 from bootstrap.engine.task import Task
 
-OLD = 5.0  # seconds after which they are read again
-SHARE = 4  # times what the reading took, where that is longer: a manager has other work too
+MAX_AGE_S = 5.0  # seconds after which they are read again
+READ_SHARE = 4  # times what the reading took, where that is longer: a manager has other work too
 
 
 @dataclass
-class Elsewhere:
+class TaskCache:
     """All tasks of the swarm, some seconds old: enough to tell what room the other nodes have."""
 
     engine: Engine
@@ -37,5 +37,5 @@ class Elsewhere:
             except EngineError as error:
                 print(f"{error}; what room is left is judged without", file=sys.stderr, flush=True)
             took = self.clock.now() - began
-            self._due = self.clock.now() + max(OLD, SHARE * took)
+            self._due = self.clock.now() + max(MAX_AGE_S, READ_SHARE * took)
         return self._tasks

@@ -5,9 +5,9 @@ An order with an older version than the label's comes too late, whatever it want
 
 from __future__ import annotations
 
-from bootstrap.engine.node import DOOMED_LABEL, Node
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
 
-EARLIER = 1.0  # seconds by which another notice has to be shorter, to hurry a job that runs
+EARLIER_BY_S = 1.0  # seconds by which another notice has to be shorter, to hurry a job that runs
 
 
 def label(deadline: float, version: int) -> str:
@@ -17,7 +17,7 @@ def label(deadline: float, version: int) -> str:
 
 def version(node: Node) -> int:
     """The version of the order that doomed the node; 0 where the label tells none."""
-    _, _, told = node.labels.get(DOOMED_LABEL, "").partition(" ")
+    _, _, told = node.labels.get(EVACUATION_DEADLINE_LABEL, "").partition(" ")
     return int(told) if told.isdecimal() else 0
 
 
@@ -31,11 +31,11 @@ def news(order: int, deadline: float, node: Node, now: float) -> float | None:
 
     A doom that is ahead is brought forward only; one that is over is replaced by what is ordered anew.
     """
-    if node.doom is None or node.availability == "active":
+    if node.evacuation_deadline is None or node.availability == "active":
         return deadline
     if outdated(order, node):
         return None
     if order > version(node):
-        return min(deadline, node.doom) if node.doom > now else deadline
-    over = not order and node.doom <= now < deadline
-    return deadline if over or deadline < node.doom - EARLIER else None
+        return min(deadline, node.evacuation_deadline) if node.evacuation_deadline > now else deadline
+    over = not order and node.evacuation_deadline <= now < deadline
+    return deadline if over or deadline < node.evacuation_deadline - EARLIER_BY_S else None

@@ -14,20 +14,20 @@ from enum import Enum
 from typing import Union
 
 from bootstrap.engine.node import Node
-from bootstrap.engine.service import SERVICE_LABEL, Service, Spec
+from bootstrap.engine.service import EVACUATION_ORDER_LABEL, Service, Spec
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
 from bootstrap.membership.quorum import next_demotion
 from bootstrap.placement.constraints import room
-from bootstrap.specs.exclusion import Pace, excluded, restored, shifted
+from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes, restore_spec
 
-DRAIN_MARGIN = 5.0  # seconds kept for Swarm to notice a drain (measured: 4.9 s with short graces)
-LONGEST_GRACE = 30.0  # seconds; a longer stop grace period cannot be honoured inside a two-minute notice
-START = 10.0  # seconds that a task may take to run, for judging whether a service's own pace fits
+DRAIN_MARGIN_S = 5.0  # seconds kept for Swarm to notice a drain (measured: 4.9 s with short graces)
+LONGEST_GRACE_S = 30.0  # seconds; a longer stop grace period cannot be honoured inside a two-minute notice
+TASK_START_S = 10.0  # seconds that a task may take to run, for judging whether a service's own pace fits
 
 
 @dataclass(frozen=True)
-class Pause:
+class PauseNode:
     """Let no new task come to a node that will be gone at ``deadline``; its label tells both (doom.py)."""
 
     node: Node
@@ -37,7 +37,7 @@ class Pause:
 
 
 @dataclass(frozen=True)
-class Drain:
+class DrainNode:
     """Let Swarm stop what is left on a node."""
 
     node: Node
@@ -45,7 +45,7 @@ class Drain:
 
 
 @dataclass(frozen=True)
-class Demote:
+class DemoteNode:
     """Make a doomed manager a worker, while the quorum is safe."""
 
     node: Node
@@ -53,7 +53,7 @@ class Demote:
 
 
 @dataclass(frozen=True)
-class Update:
+class UpdateService:
     """Give a service another spec."""
 
     service: Service
@@ -61,7 +61,7 @@ class Update:
     reason: str
 
 
-Act = Union[Pause, Drain, Demote, Update]
+Action = Union[PauseNode, DrainNode, DemoteNode, UpdateService]
 
 BUSY = {  # UpdateStatus.State of a service's own update that must not be disturbed, and why
     "updating": " and is left alone",
@@ -81,9 +81,9 @@ class Course(Enum):
     GLOBAL = "global"  # they end with the node
 
 
-def next_acts(snapshot: Snapshot, now: float, self_id: str = "") -> tuple[Act, ...]:
+def next_actions(snapshot: Snapshot, now: float, self_id: str = "") -> tuple[Action, ...]:
     """All that can be done at once. ``self_id`` is the node that decides, which does not demote itself."""
-    courses = {service.id: course(service, snapshot) for service in leaving_services(snapshot)}
+    courses = {service.id: how_tasks_leave(service, snapshot) for service in leaving_services(snapshot)}
     return (
         *_moves(snapshot, courses, now),
         *_drains(snapshot, courses, now),
@@ -92,9 +92,9 @@ def next_acts(snapshot: Snapshot, now: float, self_id: str = "") -> tuple[Act, .
     )
 
 
-def course(service: Service, snapshot: Snapshot) -> tuple[Course, str]:
+def how_tasks_leave(service: Service, snapshot: Snapshot) -> tuple[Course, str]:
     """How the tasks of a service leave the doomed nodes, and why that way."""
-    if not service.replicated:
+    if not service.is_replicated:
         return (Course.GLOBAL, "global") if service.is_global else (Course.HELD, "a job cannot be updated")
     if service.before is not None:
         return _again(service, snapshot)
@@ -105,17 +105,17 @@ def course(service: Service, snapshot: Snapshot) -> tuple[Course, str]:
 
 def _again(service: Service, snapshot: Snapshot) -> tuple[Course, str]:
     """A second update must wait for the first: Swarm would stop the old tasks before the new ones run."""
-    under_way = {task.node for task in leaving_tasks(service, snapshot)} & excluded(service)
-    if under_way or snapshot.in_flight(service):
+    under_way = {task.node for task in leaving_tasks(service, snapshot)} & excluded_nodes(service)
+    if under_way or snapshot.is_replacing(service):
         return Course.MOVING, "its evacuation is under way"
     return _fresh(service, snapshot)
 
 
 def _fresh(service: Service, snapshot: Snapshot) -> tuple[Course, str]:
-    if service.labels.get(SERVICE_LABEL) == "stop-first":
-        return Course.STOP_FIRST, f"label {SERVICE_LABEL}=stop-first"
+    if service.labels.get(EVACUATION_ORDER_LABEL) == "stop-first":
+        return Course.STOP_FIRST, f"label {EVACUATION_ORDER_LABEL}=stop-first"
     tasks = len(leaving_tasks(service, snapshot))
-    space = room(service, snapshot, without={node.id for node in snapshot.doomed})
+    space = room(service, snapshot, without={node.id for node in snapshot.evacuating_nodes})
     if space <= 0:
         return Course.HELD, "no other node has room for it"
     return Course.START_FIRST, f"room for {space:.0f} of {tasks} tasks" if space < tasks else ""
@@ -124,7 +124,7 @@ def _fresh(service: Service, snapshot: Snapshot) -> tuple[Course, str]:
 def leaving_tasks(service: Service, snapshot: Snapshot) -> tuple[Task, ...]:
     """The tasks of a service that still have to leave doomed nodes which are not drained yet."""
     nodes = {node.id for node in _undrained(snapshot)}
-    return tuple(task for task in snapshot.tasks_of(service) if task.wanted and task.node in nodes)
+    return tuple(task for task in snapshot.tasks_of(service) if task.is_wanted and task.node in nodes)
 
 
 def leaving_services(snapshot: Snapshot) -> tuple[Service, ...]:
@@ -135,25 +135,25 @@ def leaving_services(snapshot: Snapshot) -> tuple[Service, ...]:
 
 def drain_at(node: Node, snapshot: Snapshot) -> float:
     """When a doomed node is drained whatever is left on it, so that stop grace periods still fit."""
-    services = {task.service for task in snapshot.tasks_on([node.id]) if task.present}
+    services = {task.service for task in snapshot.tasks_on([node.id]) if task.is_present}
     graces = (known.stop_grace for service in services if (known := snapshot.service_by_id.get(service)))
-    return (node.doom or 0.0) - min(max(graces, default=0.0), LONGEST_GRACE) - DRAIN_MARGIN
+    return (node.evacuation_deadline or 0.0) - min(max(graces, default=0.0), LONGEST_GRACE_S) - DRAIN_MARGIN_S
 
 
 def pace(service: Service, tasks: int, budget: float) -> Pace:
     """The service's own pace where it has a delay that fits into half of the budget, else all at once."""
     delay = int(service.update_config.get("Delay") or 0)
     parallelism = int(service.update_config.get("Parallelism", 1)) or tasks
-    if not delay or math.ceil(tasks / parallelism) * (delay / 1e9 + START) > budget / 2:
+    if not delay or math.ceil(tasks / parallelism) * (delay / 1e9 + TASK_START_S) > budget / 2:
         return Pace()
     return Pace(parallelism, delay)
 
 
 def _undrained(snapshot: Snapshot) -> tuple[Node, ...]:
-    return tuple(node for node in snapshot.doomed if node.availability != "drain")
+    return tuple(node for node in snapshot.evacuating_nodes if node.availability != "drain")
 
 
-def _moves(snapshot: Snapshot, courses: Mapping[str, tuple[Course, str]], now: float) -> list[Act]:
+def _moves(snapshot: Snapshot, courses: Mapping[str, tuple[Course, str]], now: float) -> list[Action]:
     """One update for each service that can start first, and for one at a time of those that cannot."""
     chosen: dict[Course, list[Service]] = {way: [] for way in Course}
     for key, (way, _) in courses.items():
@@ -170,52 +170,58 @@ def _stops_first(service: Service) -> bool:
     return service.update_config.get("Order") == "stop-first"
 
 
-def _move(service: Service, found: tuple[Course, str], snapshot: Snapshot, now: float) -> Update:
+def _move(service: Service, found: tuple[Course, str], snapshot: Snapshot, now: float) -> UpdateService:
     way, why = found
     tasks = leaving_tasks(service, snapshot)
     nodes = {node.id for node in _undrained(snapshot)}
     budget = min(drain_at(snapshot.node_by_id[task.node], snapshot) for task in tasks) - now
-    spec = shifted(service, nodes, way.value, pace(service, len(tasks), budget))
-    return Update(
+    spec = exclude_nodes(service, nodes, way.value, pace(service, len(tasks), budget))
+    return UpdateService(
         service, spec, f"{way.value} {len(tasks)} of its tasks off doomed nodes{why and ': ' + why}"
     )
 
 
-def _drains(snapshot: Snapshot, courses: Mapping[str, tuple[Course, str]], now: float) -> list[Act]:
-    acts: list[Act] = []
+def _drains(snapshot: Snapshot, courses: Mapping[str, tuple[Course, str]], now: float) -> list[Action]:
+    acts: list[Action] = []
     for node in _undrained(snapshot):
         left = {
-            task.service for task in snapshot.tasks_on([node.id]) if task.wanted and task.service in courses
+            task.service
+            for task in snapshot.tasks_on([node.id])
+            if task.is_wanted and task.service in courses
         }
         waiting = sorted(left - {key for key, (found, _) in courses.items() if found is Course.GLOBAL})
         if not waiting:
-            acts.append(Drain(node, "all its replicated tasks run elsewhere"))
+            acts.append(DrainNode(node, "all its replicated tasks run elsewhere"))
         elif now >= drain_at(node, snapshot):
             names = ", ".join(snapshot.service_by_id[key].name for key in waiting)
-            acts.append(Drain(node, f"the notice is nearly over, still there: {names}"))
+            acts.append(DrainNode(node, f"the notice is nearly over, still there: {names}"))
     return acts
 
 
-def _restores(snapshot: Snapshot) -> list[Act]:
+def _restores(snapshot: Snapshot) -> list[Action]:
     return [
-        Update(service, restored(service), "its tasks have left; its spec becomes what it was")
+        UpdateService(service, restore_spec(service), "its tasks have left; its spec becomes what it was")
         for service in snapshot.services
         if service.before is not None
         and not leaving_tasks(service, snapshot)
-        and not snapshot.in_flight(service)
+        and not snapshot.is_replacing(service)
     ]
 
 
-def _demotions(snapshot: Snapshot, self_id: str) -> list[Act]:
+def _demotions(snapshot: Snapshot, self_id: str) -> list[Action]:
     # Measured: a new leader goes on with a start-first update by stopping old tasks at once. So none then.
     moving = any(service.before is not None for service in snapshot.services)
-    ready = (node for node in snapshot.doomed if empty(node, snapshot) and not (node.leader and moving))
+    ready = (
+        node
+        for node in snapshot.evacuating_nodes
+        if empty(node, snapshot) and not (node.is_leader and moving)
+    )
     going = [node.id for node in ready if node.id != self_id]
     managers = [node for node in snapshot.nodes if node.role == "manager"]
     manager, reason = next_demotion(managers, going)
-    return [Demote(manager, reason)] if manager else []
+    return [DemoteNode(manager, reason)] if manager else []
 
 
 def empty(node: Node, snapshot: Snapshot) -> bool:
     """The node is drained and no container of a task is left on it."""
-    return node.availability == "drain" and not any(task.present for task in snapshot.tasks_on([node.id]))
+    return node.availability == "drain" and not any(task.is_present for task in snapshot.tasks_on([node.id]))

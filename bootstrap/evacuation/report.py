@@ -9,7 +9,7 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
-from bootstrap.evacuation.plan import course
+from bootstrap.evacuation.plan import how_tasks_leave
 from chalicelib.protocol.messages import ServiceReport, Way
 
 
@@ -24,22 +24,22 @@ class Leaving:
 
 
 @dataclass(frozen=True)
-class Tally:
+class EvacuationReport:
     """The tasks seen on the nodes, by task id, and when each node had none left (seconds, by node id)."""
 
     tasks: Mapping[str, Leaving] = field(default_factory=dict)
     empty_after: Mapping[str, float] = field(default_factory=dict)
 
-    def seen(self, snapshot: Snapshot, nodes: Collection[Node], after: float) -> Tally:
+    def seen(self, snapshot: Snapshot, nodes: Collection[Node], after: float) -> EvacuationReport:
         """The tally with one more look at the swarm, ``after`` so many seconds."""
         ids = {node.id for node in nodes}
-        new = {task.id: Leaving(task) for task in snapshot.tasks if task.wanted and task.node in ids}
+        new = {task.id: Leaving(task) for task in snapshot.tasks if task.is_wanted and task.node in ids}
         known = {task.id: task for task in snapshot.tasks}
         tasks = {
             key: entry if entry.way else _look(entry, known.get(key), snapshot, after)
             for key, entry in {**new, **self.tasks}.items()
         }
-        busy = {task.node for task in snapshot.tasks if task.present}
+        busy = {task.node for task in snapshot.tasks if task.is_present}
         emptied = dict.fromkeys(ids - busy, after)
         return replace(self, tasks=tasks, empty_after={**emptied, **self.empty_after})
 
@@ -67,8 +67,8 @@ class Tally:
 
 def _look(entry: Leaving, task: Task | None, snapshot: Snapshot, after: float) -> Leaving:
     service = snapshot.service_by_id.get(entry.task.service)
-    if task and task.wanted:
-        why = course(service, snapshot)[1] if service and not service.before else entry.why
+    if task and task.is_wanted:
+        why = how_tasks_leave(service, snapshot)[1] if service and not service.before else entry.why
         return replace(entry, why=why)
     completed = task is not None and task.state == "complete"
     return replace(entry, way=_way(entry, service, snapshot, completed=completed), after=after)
@@ -78,9 +78,9 @@ def _way(entry: Leaving, service: Service | None, snapshot: Snapshot, *, complet
     """Replaced means: another task of its slot runs, or as many run as the service wants (it was scaled)."""
     if service is None or service.is_global or completed:
         return Way.GLOBAL
-    if not service.replicated:
+    if not service.is_replicated:
         return Way.DRAIN
-    running = [task for task in snapshot.tasks_of(service) if task.running]
+    running = [task for task in snapshot.tasks_of(service) if task.is_running]
     if any(task.slot == entry.task.slot for task in running) or len(running) >= service.replicas:
         return Way.START_FIRST
     return Way.STOP_FIRST if _chosen(service) else Way.DRAIN

@@ -11,11 +11,11 @@ from bootstrap.engine.node import INSTANCE_LABEL, LIFECYCLE_LABEL, TYPE_LABEL, Z
 from bootstrap.errors import AgentError
 from bootstrap.host.docker_daemon import Daemon
 from bootstrap.host.instance_metadata import Identity, Metadata
-from bootstrap.host.parameter_store import Parameters, place
+from bootstrap.host.parameter_store import Parameters, parameter_name
 from chalicelib.protocol.messages import Arguments
 
 CLUSTER_LABEL = "swarmkeeper.cluster"
-ANSWER_WITHIN = 1.0  # seconds for a manager of the same network to take a connection
+ANSWER_TIMEOUT_S = 1.0  # seconds for a manager of the same network to take a connection
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Host:
 
     def token(self, cluster: str, role: str) -> str:
         """The join token of one role. Raises ParameterError, AgentError where none is stored."""
-        name = place(cluster, role)
+        name = parameter_name(cluster, role)
         if token := self._store().get(name):
             return token
         raise AgentError(f"there is no join token at {name}: init the first manager, which stores it")
@@ -40,15 +40,15 @@ class Host:
     def store_tokens(self, cluster: str, tokens: dict[str, str]) -> None:
         """Store the join tokens, by role. Raises ParameterError."""
         for role, token in sorted(tokens.items()):
-            self._store().put(place(cluster, role), token)
+            self._store().put(parameter_name(cluster, role), token)
 
     def stored_tokens(self, cluster: str) -> dict[str, str]:
         """The join tokens that are stored, by role; "" where one is missing. Raises ParameterError."""
-        return {role: self._store().get(place(cluster, role)) for role in ("manager", "worker")}
+        return {role: self._store().get(parameter_name(cluster, role)) for role in ("manager", "worker")}
 
     def reaches(self, address: str) -> bool:
         """Whether a swarm manager takes connections at the address."""
-        with suppress(OSError), socket.create_connection((address, PORT), ANSWER_WITHIN):
+        with suppress(OSError), socket.create_connection((address, PORT), ANSWER_TIMEOUT_S):
             return True
         return False
 

@@ -15,10 +15,10 @@ from bootstrap.errors import AgentError
 from chalicelib.protocol.messages import INSTANCE
 
 SERVICE = "http://169.254.169.254"
-ANSWER_WITHIN = 2  # seconds
-SESSION_SECONDS = 300
+ANSWER_TIMEOUT_S = 2  # seconds
+SESSION_S = 300
 # It limits how often it is asked, and a host that has just started is busy.
-AGAIN = Retry(3, allowed_methods=None, status_forcelist=(429, 500, 503), backoff_factor=0.3)
+RETRIES = Retry(3, allowed_methods=None, status_forcelist=(429, 500, 503), backoff_factor=0.3)
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+\Z")
 
 
@@ -88,7 +88,7 @@ class Metadata:
 
     @cached_property
     def _session(self) -> str:
-        wish = {"X-aws-ec2-metadata-token-ttl-seconds": str(SESSION_SECONDS)}
+        wish = {"X-aws-ec2-metadata-token-ttl-seconds": str(SESSION_S)}
         return self._ask("PUT", "/latest/api/token", wish).text
 
     def _get(self, name: str, missing: str | None = None) -> str:
@@ -105,16 +105,16 @@ class Metadata:
         try:
             with requests.Session() as session:
                 session.trust_env = False  # a proxy is never the way to the metadata service
-                session.mount(self._service, HTTPAdapter(max_retries=AGAIN))
+                session.mount(self._service, HTTPAdapter(max_retries=RETRIES))
                 return session.request(
                     method,
                     self._service + path,
                     headers=headers,
-                    timeout=ANSWER_WITHIN,
+                    timeout=ANSWER_TIMEOUT_S,
                     allow_redirects=False,
                 )
         except requests.RequestException as error:
             raise MetadataError(
-                f"the metadata service at {self._service} does not answer within {ANSWER_WITHIN} s "
+                f"the metadata service at {self._service} does not answer within {ANSWER_TIMEOUT_S} s "
                 f"({type(error).__name__}): enable it for this instance"
             ) from None

@@ -18,7 +18,7 @@ from bootstrap.host.instance_metadata import Metadata, MetadataError
 
 ENVIRONMENT = Path("/etc/swarmkeeper/environment")
 ENDPOINTS = ("AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL")  # as in the AWS tools, the more exact one first
-ANSWER_WITHIN = 5  # seconds
+ANSWER_TIMEOUT_S = 5  # seconds
 MISSING = "ParameterNotFound"
 THROTTLED = frozenset({"ThrottlingException", "TooManyUpdates", "InternalServerError"})
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds, at most
@@ -32,7 +32,7 @@ class ThrottledError(ParameterError):
     """Too many ask at once, as when a whole fleet joins."""
 
 
-def place(cluster: str, role: str) -> str:
+def parameter_name(cluster: str, role: str) -> str:
     """The name of the parameter that holds a role's join token."""
     return f"/swarmkeeper/{cluster}/join-token/{role}"
 
@@ -91,7 +91,7 @@ class Parameters:
         headers = {"X-Amz-Target": f"AmazonSSM.{operation}", "Content-Type": "application/x-amz-json-1.1"}
         signed = AWS4Auth(keys.key, keys.secret, region, "ssm", session_token=keys.token)
         body = json.dumps(message).encode()
-        return requests.post(endpoint, body, headers=headers, auth=signed, timeout=ANSWER_WITHIN)
+        return requests.post(endpoint, body, headers=headers, auth=signed, timeout=ANSWER_TIMEOUT_S)
 
     def _endpoint(self) -> str:
         """Where Parameter Store is, if not at its usual address, as with a VPC endpoint of another name."""

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from math import inf
 from typing import Union
 
-from bootstrap.engine.node import DOOMED_LABEL, Node
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.membership.quorum import next_demotion, next_promotion
 from chalicelib.protocol.messages import Target
 
 PREFIX = "swarmkeeper."  # of the engine labels that become node labels
 ROLE_LABEL = "swarmkeeper.role"
-NOTICED = 20.0  # seconds in which the swarm calls a dead node down (12.4 measured)
+DEATH_NOTICED_S = 20.0  # seconds in which the swarm calls a dead node down (12.4 measured)
 
 
 @dataclass(frozen=True)
-class Look:
+class ManagerView:
     """The swarm as one manager sees it: nodes, and the addresses its engine knows on the ingress network.
 
     ``peers`` is None where that network does not exist; ``managers`` are the addresses that the engine knows.
@@ -33,7 +33,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangeNode:
     """Change a node's spec."""
 
     node: Node
@@ -42,7 +42,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Remove:
+class RemoveNode:
     """Take a dead node out of the swarm."""
 
     node: Node
@@ -70,10 +70,10 @@ class Absent:
     reason: str
 
 
-Next = Union[Change, Remove, Wait, Ready, Absent]
+Next = Union[ChangeNode, RemoveNode, Wait, Ready, Absent]
 
 
-def next_activation(target: Target, look: Look) -> Next:
+def next_activation(target: Target, look: ManagerView) -> Next:
     """What to do next for one target."""
     node = _node(target, look.nodes)
     if node is None:
@@ -81,18 +81,20 @@ def next_activation(target: Target, look: Look) -> Next:
     return _dead_or_doomed(node, look) or _old(target, node, look) or _unready(node, look) or _ready(node)
 
 
-def _dead_or_doomed(node: Node, look: Look) -> Union[Wait, Change, None]:
-    if node.down:
+def _dead_or_doomed(node: Node, look: ManagerView) -> Union[Wait, ChangeNode, None]:
+    if node.is_down:
         return Wait(f"node {node.hostname} is {node.state}")
-    if node.doom is not None and node.doom > look.now:
+    if node.evacuation_deadline is not None and node.evacuation_deadline > look.now:
         return Wait(f"node {node.hostname} is being evacuated")
     labels = _labels(node)
-    return Change(node, {"Labels": labels}, "its labels tell what it is") if labels != node.labels else None
+    return (
+        ChangeNode(node, {"Labels": labels}, "its labels tell what it is") if labels != node.labels else None
+    )
 
 
-def _ready(node: Node) -> Union[Change, Ready]:
+def _ready(node: Node) -> Union[ChangeNode, Ready]:
     if node.availability != "active":
-        return Change(node, {"Availability": "active"}, "it is complete and Ready")
+        return ChangeNode(node, {"Availability": "active"}, "it is complete and Ready")
     return Ready(node)
 
 
@@ -105,38 +107,38 @@ def _node(target: Target, nodes: Collection[Node]) -> Node | None:
 
 def _labels(node: Node) -> dict[str, str]:
     """The node's labels with those of its engine, and without a doom that is over."""
-    own = {key: value for key, value in node.labels.items() if key != DOOMED_LABEL}
+    own = {key: value for key, value in node.labels.items() if key != EVACUATION_DEADLINE_LABEL}
     return own | {
         key: value
         for key, value in node.engine_labels.items()
-        if key.startswith(PREFIX) and key != DOOMED_LABEL
+        if key.startswith(PREFIX) and key != EVACUATION_DEADLINE_LABEL
     }
 
 
-def _old(target: Target, node: Node, look: Look) -> Union[Change, Remove, Wait, None]:
+def _old(target: Target, node: Node, look: ManagerView) -> Union[ChangeNode, RemoveNode, Wait, None]:
     """What the instance was before under other node ids; only the dead go, managers after their demotion."""
     instance = node.instance or target.instance
     others = [
         other for other in look.nodes if other.id != node.id and other.instance == instance and instance
     ]
-    dead = [other for other in others if other.down]
+    dead = [other for other in others if other.is_down]
     for other in dead:
-        if not other.votes:
-            return Remove(other, f"it is what {instance} was before, and down")
+        if not other.has_vote:
+            return RemoveNode(other, f"it is what {instance} was before, and down")
     managers = [other for other in look.nodes if other.role == "manager"]
     demoted, reason = next_demotion(managers, [other.id for other in dead])
     if demoted:
-        return Change(demoted, {"Role": "worker"}, reason)
-    if len(others) > len(dead) and look.waited < NOTICED:
+        return ChangeNode(demoted, {"Role": "worker"}, reason)
+    if len(others) > len(dead) and look.waited < DEATH_NOTICED_S:
         return Wait(f"node {node.hostname} was another one before, which is not listed as down yet")
     return None
 
 
-def _unready(node: Node, look: Look) -> Union[Wait, Change, None]:
+def _unready(node: Node, look: ManagerView) -> Union[Wait, ChangeNode, None]:
     managers = [other for other in look.nodes if other.role == "manager"]
     if node.role == "worker" and node.engine_labels.get(ROLE_LABEL) == "manager":
         may, reason = next_promotion(managers)
-        return Change(node, {"Role": "manager"}, reason) if may else Wait(reason)
+        return ChangeNode(node, {"Role": "manager"}, reason) if may else Wait(reason)
     if node.role == "manager" and node.reachability != "reachable":
         return Wait(f"manager {node.hostname} is {node.reachability or 'not one of the managers yet'}")
     if node.role == "manager" and node.address not in look.managers:

@@ -6,7 +6,7 @@ from enum import Enum
 
 from bootstrap.engine.node import Membership
 
-BACKGROUND = 25.0  # seconds that a join may go on in the background; the engine itself waits for 20
+BACKGROUND_JOIN_S = 25.0  # seconds that a join may go on in the background; the engine itself waits for 20
 REMOVED = "was removed from swarm"  # a manager's own words to a node that it does not list
 
 
@@ -34,9 +34,9 @@ def next_step(seen: Membership, disowned: str = "", waited: float = 0.0) -> tupl
     if seen.state in ("active", "pending") and seen.node:
         return _member(seen, waited)
     if seen.state in ("active", "pending"):
-        overdue = waited > BACKGROUND
+        overdue = waited > BACKGROUND_JOIN_S
         return Step.QUIT if overdue else Step.WAIT, "joining continues in the background"
-    if seen.state == "error" and (not seen.raft or REMOVED in seen.error):
+    if seen.state == "error" and (not seen.has_raft_state or REMOVED in seen.error):
         return Step.QUIT, f"its engine cannot be the node that it was to be: {seen.error}"
     said = f"{seen.state} ({seen.error})" if seen.error else seen.state
     return Step.STOP, f"its swarm state is {said}: mend it, or docker swarm leave --force if its node is gone"
@@ -44,6 +44,6 @@ def next_step(seen: Membership, disowned: str = "", waited: float = 0.0) -> tupl
 
 def _member(seen: Membership, waited: float) -> tuple[Step, str]:
     """It has been given an identity, and perhaps not yet more than that."""
-    if seen.state == "pending" and waited <= BACKGROUND:
+    if seen.state == "pending" and waited <= BACKGROUND_JOIN_S:
         return Step.WAIT, "joining continues in the background"
     return Step.STAY, f"it is node {seen.node}"

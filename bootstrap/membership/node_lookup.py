@@ -21,10 +21,10 @@ def nodes_of(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:
             node for node in nodes if not target.node and not node.instance and node.address == target.address
         ]
     )
-    return tuple(sorted(found, key=lambda node: (node.down, node.id)))
+    return tuple(sorted(found, key=lambda node: (node.is_down, node.id)))
 
 
-def unknown(target: Target) -> str:
+def explain_absence(target: Target) -> str:
     """What to tell a person about an instance that is no node."""
     return (
         f"no node of this swarm carries the label {INSTANCE_LABEL}={target.instance} or has the address "

@@ -16,7 +16,7 @@ def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[N
     """
     candidates = sorted(
         (node for node in managers if node.reachability and node.id in going),
-        key=lambda node: (node.reachability == "reachable", node.leader, node.id),
+        key=lambda node: (node.reachability == "reachable", node.is_leader, node.id),
     )
     if not candidates:
         return None, "no manager is going"
@@ -45,7 +45,7 @@ def next_promotion(managers: Collection[Node]) -> tuple[bool, str]:
     A newcomer that fails at once counts like a dead manager. Two or more that all answer can do without it; a
     single one cannot, but gets a second one in no other way.
     """
-    counting = [node for node in managers if node.reachability or not node.down]
+    counting = [node for node in managers if node.reachability or not node.is_down]
     total, reachable = len(counting), sum(node.reachability == "reachable" for node in counting)
     if reachable < total:
         return False, f"{total - reachable} of {total} managers do not answer: demote them first"

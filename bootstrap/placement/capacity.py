@@ -37,7 +37,7 @@ class Demand:
 NOTHING = Demand(0, 0, {}, frozenset(), 0)  # what a task takes whose service is gone
 
 
-class Held:
+class NodeCapacity:
     """What the tasks on one node leave free of it."""
 
     __slots__ = ("cpus", "generic", "memory", "node", "ports", "tasks")
@@ -70,16 +70,16 @@ class Held:
         return self.tasks - tasks + max(0.0, min(0.999, (cpus + memory) / 2))
 
 
-class Layout:
+class SwarmCapacity:
     """The tasks that Swarm wants, by service and by node. ``settle`` is all that changes it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self.held = {node.id: Held(node) for node in snapshot.nodes}
+        self.held = {node.id: NodeCapacity(node) for node in snapshot.nodes}
         self.counts: dict[str, dict[str, int]] = {}
         self._services = snapshot.service_by_id
         self._demands: dict[str, Demand] = {}
         for task in snapshot.tasks:
-            if task.wanted and task.node in self.held:
+            if task.is_wanted and task.node in self.held:
                 there = self.counts.setdefault(task.service, {})
                 there[task.node] = there.get(task.node, 0) + 1
                 self.held[task.node].take(self.demand(task.service))

@@ -10,7 +10,7 @@ from typing import Any
 from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.placement.capacity import Layout
+from bootstrap.placement.capacity import SwarmCapacity
 
 Plugin = tuple[str, str]  # (type, name)
 
@@ -23,34 +23,34 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # swarmkit treats each 
 
 def room(service: Service, snapshot: Snapshot, without: Collection[str]) -> float:
     """How many more tasks of the service the nodes can take that are not in ``without``; may be infinite."""
-    layout, wanted = Layout(snapshot), plugins(service, snapshot)
+    capacity, wanted = SwarmCapacity(snapshot), needed_plugins(service, snapshot)
     return sum(
-        layout.room(node.id, service.id)
+        capacity.room(node.id, service.id)
         for node in snapshot.nodes
-        if node.id not in without and may_hold(node, service, wanted)
+        if node.id not in without and can_hold(node, service, wanted)
     )
 
 
-def may_hold(node: Node, service: Service, wanted: Collection[Plugin] = ()) -> bool:
-    """The node may get tasks of the service, as far as it has room; see ``unfit``."""
-    return not unfit(node, service, wanted)
+def can_hold(node: Node, service: Service, wanted: Collection[Plugin] = ()) -> bool:
+    """The node may get tasks of the service, as far as it has room; see ``why_unfit``."""
+    return not why_unfit(node, service, wanted)
 
 
-def unfit(node: Node, service: Service, wanted: Collection[Plugin]) -> str:
+def why_unfit(node: Node, service: Service, wanted: Collection[Plugin]) -> str:
     """Why the node may get no task of the service, for which these plugins are wanted; "" where it may."""
     placement = service.placement
     if node.state != "ready":
         return node.state
     if node.availability != "active":
         return f"availability {node.availability}"
-    met = all(meets(node, text) for text in placement.get("Constraints") or [])
+    met = all(meets_constraint(node, text) for text in placement.get("Constraints") or [])
     if not met or not _fits_platform(node, placement.get("Platforms") or []):
         return "its constraints or platform"
     missing = [plugin for plugin in sorted(wanted) if not _has(node, plugin)]
     return f"missing {missing[0][0].lower()} plugin {missing[0][1]}" if missing else ""
 
 
-def plugins(service: Service, snapshot: Snapshot) -> frozenset[Plugin]:
+def needed_plugins(service: Service, snapshot: Snapshot) -> frozenset[Plugin]:
     """The plugins that a node needs for its tasks: of volumes, of its networks and of its log."""
     mounts = (service.template.get("ContainerSpec") or {}).get("Mounts") or ()
     named = {("Volume", _driver(mount)) for mount in mounts if mount.get("Type") == "volume"}
@@ -72,7 +72,7 @@ def _has(node: Node, plugin: Plugin) -> bool:
     return plugin in known or (kind, f"{name}:latest") in known
 
 
-def meets(node: Node, constraint: str) -> bool:
+def meets_constraint(node: Node, constraint: str) -> bool:
     """Whether a node meets one constraint such as ``node.labels.disk==ssd``; an unreadable one is not met."""
     parts = CONSTRAINT.match(constraint)
     if not parts:

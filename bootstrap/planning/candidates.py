@@ -13,14 +13,14 @@ from itertools import islice
 from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.placement.capacity import Layout
-from bootstrap.placement.constraints import Plugin, label, may_hold, plugins, unfit
-from bootstrap.planning.leveling import Group, Path, Vessels, even, squares
-from bootstrap.planning.swarmkit import Scheduler, scaled_down, waves
+from bootstrap.placement.capacity import SwarmCapacity
+from bootstrap.placement.constraints import Plugin, can_hold, label, needed_plugins, why_unfit
+from bootstrap.planning.leveling import Group, Occupancy, Path, level_tasks, unevenness
+from bootstrap.planning.swarmkit import Scheduler, plan_waves, scale_down
 
 
 @dataclass(frozen=True)
-class Ground:
+class Candidates:
     """Where one service may stand. Nodes that may get no task still may keep those they hold.
 
     ``group`` leaves out nodes that no plan needs: those with more load than as many free ones as there are
@@ -28,33 +28,33 @@ class Ground:
     """
 
     service: Service
-    layout: Layout
+    capacity: SwarmCapacity
     plugins: frozenset[Plugin]  # that its tasks need
     usable: frozenset[str]  # nodes that may get tasks, as far as they have room
     group: Group
-    vessels: Vessels
+    occupancy: Occupancy
     sizes: Mapping[str, int]
 
     @property
     def before(self) -> Mapping[str, int]:
         """Its tasks by node id."""
-        return self.vessels.before
+        return self.occupancy.before
 
     @cached_property
     def room(self) -> Mapping[str, float]:
         """How many more tasks each node of the group can take that may get any."""
-        most = self.vessels.most
+        most = self.occupancy.most
         nodes = (node for node in self.group.paths if node in self.usable)
         return {node: most[node] - self.before.get(node, 0) for node in nodes}
 
     @cached_property
     def others(self) -> Mapping[str, int]:
         """How many tasks of other services these nodes hold."""
-        return {node: self.layout.held[node].tasks - self.before.get(node, 0) for node in self.room}
+        return {node: self.capacity.held[node].tasks - self.before.get(node, 0) for node in self.room}
 
     def best(self) -> dict[str, int]:
         """The most even spread that the rules allow, with the fewest moves to it."""
-        return even(self.group, sum(self.before.values()), self.vessels)[1]
+        return level_tasks(self.group, sum(self.before.values()), self.occupancy)[1]
 
     @cached_property
     def flat(self) -> Group:
@@ -63,7 +63,7 @@ class Ground:
 
     def level(self) -> dict[str, int]:
         """The most even spread over the nodes alone, with the fewest moves to it: what a surge can reach."""
-        return even(self.flat, sum(self.before.values()), self.vessels)[1]
+        return level_tasks(self.flat, sum(self.before.values()), self.occupancy)[1]
 
     def surged(self, waves: Sequence[int], *, aside: bool) -> dict[str, int]:
         """What at least comes of scale-ups by so many, one after the other, and one scale-down by all.
@@ -77,16 +77,18 @@ class Ground:
             if scheduler.scale_up() < tasks:
                 return dict(self.before)  # some would wait for ever: they are taken away first
             counts = scheduler.counts
-        return scaled_down(counts, sum(waves), self.group)
+        return scale_down(counts, sum(waves), self.group)
 
     def surge(self, level: Mapping[str, int]) -> tuple[tuple[int, ...], bool, dict[str, int]]:
         """How nodes come to stand ``level``: by which waves, whether without preferences, as what at least.
 
         With preferences nodes may stay empty, without them groups may be left behind: the nodes come first.
         """
-        steps = waves(self.before, level)
+        steps = plan_waves(self.before, level)
         ways = ((aside, self.surged(steps, aside=aside)) for aside in (False, True))
-        aside, after = min(ways, key=lambda way: (squares(self.flat, way[1]), squares(self.group, way[1])))
+        aside, after = min(
+            ways, key=lambda way: (unevenness(self.flat, way[1]), unevenness(self.group, way[1]))
+        )
         return steps, aside, after
 
     def gains(self, level: Mapping[str, int]) -> bool:
@@ -94,40 +96,40 @@ class Ground:
 
         Each move changes two groups by one at most, so that what is even over both stays nearly so.
         """
-        if squares(self.flat, level) == squares(self.flat, self.best()):
+        if unevenness(self.flat, level) == unevenness(self.flat, self.best()):
             return True
-        return squares(self.group, self.surge(level)[2]) < squares(self.group, self.before)
+        return unevenness(self.group, self.surge(level)[2]) < unevenness(self.group, self.before)
 
     def short(self, after: Mapping[str, int]) -> dict[str, list[str]]:
         """The rules that keep nodes two or more below the fullest, each with the host names of those."""
         found: dict[str, list[str]] = {}
         top = max(after.values(), default=0)
-        for node, most in self.vessels.most.items():
+        for node, most in self.occupancy.most.items():
             if most <= after.get(node, 0) < top - 1:
-                found.setdefault(self._rule(node), []).append(self.layout.hosts[node])
+                found.setdefault(self._rule(node), []).append(self.capacity.hosts[node])
         return found
 
     def _rule(self, node: str) -> str:
         """Why the node can hold no more."""
         if node in self.usable:
-            return min(self.layout.limits(node, self.service.id), key=lambda limit: limit[1])[0]
-        return unfit(self.layout.held[node].node, self.service, self.plugins)
+            return min(self.capacity.limits(node, self.service.id), key=lambda limit: limit[1])[0]
+        return why_unfit(self.capacity.held[node].node, self.service, self.plugins)
 
 
-class Grounds:
+class CandidateFinder:
     """Makes the grounds of many services; what those with the same rules share is found once."""
 
-    def __init__(self, snapshot: Snapshot, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, snapshot: Snapshot, capacity: SwarmCapacity) -> None:
+        self.capacity = capacity
         self.snapshot = snapshot
         self.usable: dict[str, frozenset[str]] = {}
         self.paths: dict[tuple[str, ...], dict[str, Path]] = {}
         self.leaves: dict[tuple[str, ...], dict[Path, list[str]]] = {}
 
-    def of(self, service: Service) -> Ground:
+    def of(self, service: Service) -> Candidates:
         """The ground of one service, as the layout is now."""
-        before = dict(self.layout.counts.get(service.id, {}))
-        wanted = plugins(service, self.snapshot)
+        before = dict(self.capacity.counts.get(service.id, {}))
+        wanted = needed_plugins(service, self.snapshot)
         placement = service.placement
         rules = json.dumps([placement.get("Constraints"), placement.get("Platforms"), sorted(wanted)])
         usable, paths = self._usable(rules, service, wanted), self._paths(service.spread_over)
@@ -140,31 +142,33 @@ class Grounds:
         for node, count in before.items():
             homes[paths[node]].append(node)
             if node in usable:
-                most[node] = count + self.layout.room(node, service.id)
+                most[node] = count + self.capacity.room(node, service.id)
         for path, nodes in leaves.items():
-            others = (node for node in sorted(nodes, key=self.layout.load.__getitem__) if node not in before)
+            others = (
+                node for node in sorted(nodes, key=self.capacity.load.__getitem__) if node not in before
+            )
             homes[path] += islice(self._open(others, service, most), sum(before.values()))
-        vessels = Vessels(before, most, self.layout.load_of_others(service.id))
-        return Ground(service, self.layout, wanted, usable, tree(homes), vessels, sizes)
+        occupancy = Occupancy(before, most, self.capacity.load_of_others(service.id))
+        return Candidates(service, self.capacity, wanted, usable, group_tree(homes), occupancy, sizes)
 
     def _open(self, nodes: Iterable[str], service: Service, most: dict[str, float]) -> Iterator[str]:
         """Those with room; how much is noted in ``most``."""
-        anywhere = self.layout.demand(service.id).fits_anywhere
+        anywhere = self.capacity.demand(service.id).fits_anywhere
         for node in nodes:
-            room = math.inf if anywhere else self.layout.room(node, service.id)
+            room = math.inf if anywhere else self.capacity.room(node, service.id)
             most[node] = room
             if room > 0:
                 yield node
 
     def _usable(self, rules: str, service: Service, wanted: frozenset[Plugin]) -> frozenset[str]:
         if rules not in self.usable:
-            fit = (node.id for node in self.snapshot.nodes if may_hold(node, service, wanted))
+            fit = (node.id for node in self.snapshot.nodes if can_hold(node, service, wanted))
             self.usable[rules] = frozenset(fit)
         return self.usable[rules]
 
     def _paths(self, preferences: tuple[str, ...]) -> dict[str, Path]:
         if preferences not in self.paths:
-            self.paths[preferences] = {node.id: path_of(node, preferences) for node in self.snapshot.nodes}
+            self.paths[preferences] = {node.id: group_path(node, preferences) for node in self.snapshot.nodes}
         return self.paths[preferences]
 
     def _leaves(self, rules: str, service: Service) -> dict[Path, list[str]]:
@@ -179,7 +183,7 @@ class Grounds:
         return self.leaves[key]
 
 
-def path_of(node: Node, preferences: Sequence[str]) -> Path:
+def group_path(node: Node, preferences: Sequence[str]) -> Path:
     """The node's groups by placement preferences, outermost first; "" where it lacks the label.
 
     Preferences that swarmkit cannot read are passed over, as it does.
@@ -188,11 +192,11 @@ def path_of(node: Node, preferences: Sequence[str]) -> Path:
     return tuple(value for value in values if value is not None)
 
 
-def tree(leaves: Mapping[Path, Sequence[str]]) -> Group:
+def group_tree(leaves: Mapping[Path, Sequence[str]]) -> Group:
     """The nodes at each path as groups inside groups."""
     if () in leaves or not leaves:
         return Group(nodes=leaves.get((), ()))
     parts: dict[str, dict[Path, Sequence[str]]] = {}
     for path, nodes in leaves.items():
         parts.setdefault(path[0], {})[path[1:]] = nodes
-    return Group({value: tree(part) for value, part in sorted(parts.items())})
+    return Group({value: group_tree(part) for value, part in sorted(parts.items())})

@@ -45,7 +45,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Vessels:
+class Occupancy:
     """What is to be evened: tasks by node id, how many each node may hold, and how loaded it is."""
 
     before: Mapping[str, int]
@@ -61,17 +61,17 @@ class Vessels:
         return sum(self.most.get(node, math.inf) for node in group.nodes)
 
 
-def even(group: Group, tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, int]]:
+def level_tasks(group: Group, tasks: int, occupancy: Occupancy) -> tuple[Cost, dict[str, int]]:
     """The best distribution of so many tasks, what it costs, and where they stand then (nodes with any).
 
     The group must be able to hold them.
     """
     if group.groups:
-        return _even_groups(list(group.groups.values()), tasks, vessels)
-    return _even_nodes(group.nodes, tasks, vessels)
+        return _even_groups(list(group.groups.values()), tasks, occupancy)
+    return _even_nodes(group.nodes, tasks, occupancy)
 
 
-def squares(group: Group, counts: Mapping[str, int]) -> Cost:
+def unevenness(group: Group, counts: Mapping[str, int]) -> Cost:
     """How uneven a distribution is, at each level from the outermost inwards: less is more even."""
     depth = max(map(len, group.paths.values()), default=0)
     found = [0] * depth + [sum(count * count for count in counts.values())]
@@ -80,7 +80,7 @@ def squares(group: Group, counts: Mapping[str, int]) -> Cost:
     return tuple(found)
 
 
-def level(most: Sequence[float], tasks: int) -> tuple[int, int]:
+def find_level(most: Sequence[float], tasks: int) -> tuple[int, int]:
     """How high vessels of these sizes stand with so many tasks, and how many of them hold one more."""
     low, high = 0, tasks
     while low < high:
@@ -93,13 +93,17 @@ def _content(most: Sequence[float], height: int) -> float:
     return sum(min(one, height) for one in most)
 
 
-def _even_groups(groups: Sequence[Group], tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, int]]:
+def _even_groups(groups: Sequence[Group], tasks: int, occupancy: Occupancy) -> tuple[Cost, dict[str, int]]:
     """Which groups hold one more is decided by what that costs inside them."""
-    caps = [vessels.cap(group) for group in groups]
-    height, extra = level(caps, tasks)
-    found = [even(one, int(min(cap, height)), vessels) for one, cap in zip(groups, caps, strict=True)]
+    caps = [occupancy.cap(group) for group in groups]
+    height, extra = find_level(caps, tasks)
+    found = [
+        level_tasks(one, int(min(cap, height)), occupancy) for one, cap in zip(groups, caps, strict=True)
+    ]
     raised = {
-        at: even(groups[at], height + 1, vessels) for at, cap in enumerate(caps) if extra and cap > height
+        at: level_tasks(groups[at], height + 1, occupancy)
+        for at, cap in enumerate(caps)
+        if extra and cap > height
     }
     for at in nsmallest(extra, raised, key=lambda at: _less(raised[at][0], found[at][0])):
         found[at] = raised[at]
@@ -112,31 +116,31 @@ def _less(cost: Cost, other: Cost) -> Cost:
     return tuple(one - two for one, two in zip(cost, other, strict=True))
 
 
-def _even_nodes(nodes: Sequence[str], tasks: int, vessels: Vessels) -> tuple[Cost, dict[str, int]]:
-    before, load, most = vessels.before, vessels.load, vessels.most
-    height, extra = _level_of(nodes, tasks, vessels)
+def _even_nodes(nodes: Sequence[str], tasks: int, occupancy: Occupancy) -> tuple[Cost, dict[str, int]]:
+    before, load, most = occupancy.before, occupancy.load, occupancy.most
+    height, extra = _level_of(nodes, tasks, occupancy)
     after = {node: int(min(most.get(node, height), height)) for node in nodes} if height else {}
     if extra:
         open_ = [node for node in nodes if most.get(node, math.inf) > height] if most else nodes
-        after.update(dict.fromkeys(_raised(open_, extra, height, vessels), height + 1))
+        after.update(dict.fromkeys(_raised(open_, extra, height, occupancy), height + 1))
     moves = sum(max(0, count - before.get(node, 0)) for node, count in after.items())
     weight = sum(count * load[node] for node, count in after.items())
     uneven = sum(count * count for count in after.values())
     return (uneven, moves, weight), {node: count for node, count in after.items() if count}
 
 
-def _raised(nodes: Sequence[str], extra: int, height: int, vessels: Vessels) -> list[str]:
+def _raised(nodes: Sequence[str], extra: int, height: int, occupancy: Occupancy) -> list[str]:
     """One more stays first where it stands already, then comes to the nodes with the least load."""
-    stay = [node for node in nodes if vessels.before.get(node, 0) > height]
-    kept = nsmallest(extra, stay, key=vessels.load.__getitem__)
+    stay = [node for node in nodes if occupancy.before.get(node, 0) > height]
+    kept = nsmallest(extra, stay, key=occupancy.load.__getitem__)
     if len(kept) == extra:
         return kept
     there = set(stay)
     others = (node for node in nodes if node not in there)
-    return kept + nsmallest(extra - len(kept), others, key=vessels.load.__getitem__)
+    return kept + nsmallest(extra - len(kept), others, key=occupancy.load.__getitem__)
 
 
-def _level_of(nodes: Sequence[str], tasks: int, vessels: Vessels) -> tuple[int, int]:
-    if not vessels.most and nodes:
+def _level_of(nodes: Sequence[str], tasks: int, occupancy: Occupancy) -> tuple[int, int]:
+    if not occupancy.most and nodes:
         return divmod(tasks, len(nodes))
-    return level([vessels.most.get(node, math.inf) for node in nodes], tasks)
+    return find_level([occupancy.most.get(node, math.inf) for node in nodes], tasks)

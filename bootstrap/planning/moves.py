@@ -7,17 +7,17 @@ from collections.abc import Mapping
 Counts = Mapping[str, int]
 
 
-def moves(before: Counts, after: Counts) -> int:
+def count_moves(before: Counts, after: Counts) -> int:
     """How many tasks have to start on another node."""
     return sum(max(0, count - before.get(node, 0)) for node, count in after.items())
 
 
-def fullest(counts: Counts) -> int:
+def fullest_count(counts: Counts) -> int:
     """How many tasks stand on the fullest node."""
     return max(counts.values(), default=0)
 
 
-def gains(before: Counts, after: Counts, tasks: int) -> list[int]:
+def move_gains(before: Counts, after: Counts, tasks: int) -> list[int]:
     """By how much each move evens, the best first: how many tasks more its giver holds than its receiver.
 
     A surge that starts more ``tasks`` than change their node has as many gains, the others like the least.
@@ -28,7 +28,7 @@ def gains(before: Counts, after: Counts, tasks: int) -> list[int]:
     return found + found[-1:] * (tasks - len(found))
 
 
-def partly(before: Counts, after: Counts, tasks: int) -> dict[str, int]:
+def apply_moves(before: Counts, after: Counts, tasks: int) -> dict[str, int]:
     """The distribution after the first so many moves: from the fullest nodes to the emptiest."""
     found = dict(before)
     for _, node in _leaving(before, after)[:tasks]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.errors import AgentError
-from bootstrap.placement.capacity import Layout
+from bootstrap.placement.capacity import SwarmCapacity
 from bootstrap.planning import reasons
-from bootstrap.planning.candidates import Ground, Grounds
-from bootstrap.planning.moves import fullest, gains, moves, partly
-from bootstrap.planning.swarmkit import waves
+from bootstrap.planning.candidates import CandidateFinder, Candidates
+from bootstrap.planning.moves import apply_moves, count_moves, fullest_count, move_gains
+from bootstrap.planning.swarmkit import plan_waves
 
-OPT_IN = "rebalance.on.node.create"  # service label set by users: "true"
+OPT_IN_LABEL = "rebalance.on.node.create"  # service label set by users: "true"
 
 BUSY = {  # UpdateStatus.State of an update that must not be disturbed, and why
     "updating": "is still under way",
@@ -26,7 +26,7 @@ BUSY = {  # UpdateStatus.State of an update that must not be disturbed, and why
 
 
 @dataclass(frozen=True)
-class Spread:
+class ServicePlan:
     """How one service stands and shall stand: tasks by node id, nodes without any left out."""
 
     service: Service
@@ -40,10 +40,10 @@ class Spread:
     @property
     def moves(self) -> int:
         """How many tasks start anew; of a surge, also where at worst fewer change their node."""
-        return max(moves(self.before, self.after), sum(self.waves))
+        return max(count_moves(self.before, self.after), sum(self.waves))
 
 
-def chosen(snapshot: Snapshot, names: Collection[str] = ()) -> tuple[Service, ...]:
+def choose_services(snapshot: Snapshot, names: Collection[str] = ()) -> tuple[Service, ...]:
     """The services that are named (name or id) or, without names, that opted in by label; by name.
 
     AgentError names what no service is called.
@@ -55,15 +55,17 @@ def chosen(snapshot: Snapshot, names: Collection[str] = ()) -> tuple[Service, ..
             f"no service is called {', '.join(unknown)}: nothing was changed; see docker service ls"
         )
     wanted = {service.id for service in found.values() if service} or {
-        service.id for service in snapshot.services if not names and service.labels.get(OPT_IN) == "true"
+        service.id
+        for service in snapshot.services
+        if not names and service.labels.get(OPT_IN_LABEL) == "true"
     }
     services = (service for service in snapshot.services if service.id in wanted)
     return tuple(sorted(services, key=lambda service: service.name))
 
 
-def untouched(service: Service, snapshot: Snapshot) -> str:
+def why_left_alone(service: Service, snapshot: Snapshot) -> str:
     """Why the service must not be rebalanced now; "" if it may be."""
-    if not service.replicated:
+    if not service.is_replicated:
         return "it is global: it has a task on every node" if service.is_global else "it is a job"
     if service.before is not None:
         return "it is being evacuated"
@@ -73,20 +75,20 @@ def untouched(service: Service, snapshot: Snapshot) -> str:
 
 
 def _unsettled(service: Service, snapshot: Snapshot) -> str:
-    wanted = [task for task in snapshot.tasks_of(service) if task.wanted]
+    wanted = [task for task in snapshot.tasks_of(service) if task.is_wanted]
     nodes = snapshot.node_by_id
     for task in wanted:
-        if task.node in nodes and nodes[task.node].going:
+        if task.node in nodes and nodes[task.node].is_evacuating:
             return f"an evacuation has yet to take its tasks off {nodes[task.node].hostname}"
-    running = sum(task.running for task in wanted)
+    running = sum(task.is_running for task in wanted)
     if running < service.replicas or len(wanted) != service.replicas:
         return f"{running} of {service.replicas} tasks run: Swarm is at work on it, or cannot place them"
     return ""
 
 
-def plan(
+def plan_services(
     snapshot: Snapshot, services: Collection[Service], most: int = 0, rolling: Collection[str] = ()
-) -> tuple[Spread, ...]:
+) -> tuple[ServicePlan, ...]:
     """One spread for each service, those that move first, of these the one with the fullest node.
 
     ``most`` (0: any number) bounds all moves together. Services in ``rolling`` (ids) may be spread in any
@@ -94,35 +96,41 @@ def plan(
     with the least load, which each service changes for the next.
     """
     found = _planned(snapshot, services, {}, rolling)
-    if not most or sum(spread.moves for spread in found) <= most:
+    if not most or sum(plan.moves for plan in found) <= most:
         return found
     return _planned(snapshot, services, _shares(found, most, rolling), rolling)
 
 
-def reachable(spread: Spread, snapshot: Snapshot) -> Mapping[str, int]:
+def surge_outcome(plan: ServicePlan, snapshot: Snapshot) -> Mapping[str, int]:
     """The distribution that a surge by the spread's waves ends in at least; equal nodes may change places."""
-    return Grounds(snapshot, Layout(snapshot)).of(spread.service).surged(spread.waves, aside=spread.aside)
+    return (
+        CandidateFinder(snapshot, SwarmCapacity(snapshot))
+        .of(plan.service)
+        .surged(plan.waves, aside=plan.aside)
+    )
 
 
 def _planned(
     snapshot: Snapshot, services: Collection[Service], shares: Mapping[str, int], rolling: Collection[str]
-) -> tuple[Spread, ...]:
-    layout = Layout(snapshot)
-    grounds = Grounds(snapshot, layout)
+) -> tuple[ServicePlan, ...]:
+    capacity = SwarmCapacity(snapshot)
+    finder = CandidateFinder(snapshot, capacity)
     found = []
-    for service in sorted(services, key=lambda one: (-fullest(layout.counts.get(one.id, {})), one.name)):
-        if why := untouched(service, snapshot):
-            there = dict(layout.counts.get(service.id, {}))
-            found.append(Spread(service, there, there, why))
+    for service in sorted(
+        services, key=lambda one: (-fullest_count(capacity.counts.get(one.id, {})), one.name)
+    ):
+        if why := why_left_alone(service, snapshot):
+            there = dict(capacity.counts.get(service.id, {}))
+            found.append(ServicePlan(service, there, there, why))
             continue
-        ground = grounds.of(service)
-        spread = _spread(ground, shares.get(service.id), surges=service.id not in rolling)
-        layout.settle(service.id, spread.after)
-        found.append(spread)
-    return tuple(sorted(found, key=lambda spread: not spread.moves))
+        candidates = finder.of(service)
+        plan = _spread(candidates, shares.get(service.id), surges=service.id not in rolling)
+        capacity.settle(service.id, plan.after)
+        found.append(plan)
+    return tuple(sorted(found, key=lambda plan: not plan.moves))
 
 
-def _shares(found: Sequence[Spread], most: int, rolling: Collection[str]) -> dict[str, int]:
+def _shares(found: Sequence[ServicePlan], most: int, rolling: Collection[str]) -> dict[str, int]:
     """How many moves each service may make, so that those that help most are made.
 
     A forced update makes all of its service's moves or none: what is too little for it is left to others.
@@ -130,41 +138,41 @@ def _shares(found: Sequence[Spread], most: int, rolling: Collection[str]) -> dic
     granted: Counter[str] = Counter()
     rows = (
         (-gain, at)
-        for at, spread in enumerate(found)
-        for gain in gains(spread.before, spread.after, spread.moves)
+        for at, plan in enumerate(found)
+        for gain in move_gains(plan.before, plan.after, plan.moves)
     )
     for _, at in sorted(rows):
         service, need = found[at].service.id, found[at].moves
         size = need if service in rolling else 1
         if granted[service] < need and granted.total() + size <= most:
             granted[service] += size
-    return {spread.service.id: granted[spread.service.id] for spread in found}
+    return {plan.service.id: granted[plan.service.id] for plan in found}
 
 
-def _spread(ground: Ground, share: int | None, *, surges: bool) -> Spread:
+def _spread(candidates: Candidates, share: int | None, *, surges: bool) -> ServicePlan:
     """``share`` is how many moves the service may make, None for any number."""
-    service, before, best = ground.service, ground.before, ground.best()
-    least = moves(before, best)
+    service, before, best = candidates.service, candidates.before, candidates.best()
+    least = count_moves(before, best)
     if not least:
-        return Spread(service, before, before, reasons.balanced(ground))
+        return ServicePlan(service, before, before, reasons.for_balanced(candidates))
     if share is not None and share < (1 if surges else least):
-        return Spread(service, before, before, reasons.held(least), missing=least)
-    if surges and ground.group.groups:
-        return _over_groups(ground, best, share)
+        return ServicePlan(service, before, before, reasons.for_limited(least), missing=least)
+    if surges and candidates.group.groups:
+        return _over_groups(candidates, best, share)
     share = least if share is None else share
-    after = partly(before, best, share)
-    why, over = reasons.moved(ground, after, min(least, share), least), max(0, least - share)
-    return Spread(service, before, after, why, waves(before, after) if surges else (), over)
+    after = apply_moves(before, best, share)
+    why, over = reasons.for_moved(candidates, after, min(least, share), least), max(0, least - share)
+    return ServicePlan(service, before, after, why, plan_waves(before, after) if surges else (), over)
 
 
-def _over_groups(ground: Ground, best: Mapping[str, int], share: int | None) -> Spread:
+def _over_groups(candidates: Candidates, best: Mapping[str, int], share: int | None) -> ServicePlan:
     """Of a service with placement preferences: what a surge, which levels the nodes, can do of it."""
-    service, before, least = ground.service, ground.before, moves(ground.before, best)
-    level = ground.level()
-    need = moves(before, level)
-    if not need or not ground.gains(level):
-        return Spread(service, before, before, reasons.unreachable(ground, least), missing=least)
-    steps, aside, after = ground.surge(partly(before, level, need if share is None else share))
+    service, before, least = candidates.service, candidates.before, count_moves(candidates.before, best)
+    level = candidates.level()
+    need = count_moves(before, level)
+    if not need or not candidates.gains(level):
+        return ServicePlan(service, before, before, reasons.for_unreachable(candidates, least), missing=least)
+    steps, aside, after = candidates.surge(apply_moves(before, level, need if share is None else share))
     tasks = sum(steps)
-    why = reasons.surged(ground, after, best, tasks, need)
-    return Spread(service, before, after, why, steps, max(0, least - tasks), aside)
+    why = reasons.for_surged(candidates, after, best, tasks, need)
+    return ServicePlan(service, before, after, why, steps, max(0, least - tasks), aside)

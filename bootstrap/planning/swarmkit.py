@@ -96,7 +96,7 @@ class Scheduler:
         self.waiting -= 1
 
 
-def scaled_down(counts: Mapping[str, int], tasks: int, group: Group) -> dict[str, int]:
+def scale_down(counts: Mapping[str, int], tasks: int, group: Group) -> dict[str, int]:
     """The tasks by node id after so many were taken away; of equal ones where that hurts the spread most."""
     left = dict(counts)
     while tasks:
@@ -122,7 +122,7 @@ def _fullness(path: Path, tallies: Mapping[Path, int]) -> list[int]:
     return [tallies[path[: depth + 1]] for depth in range(len(path))]
 
 
-def waves(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[int, ...]:
+def plan_waves(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[int, ...]:
     """By how many to scale up at a time, so that receivers without groups fill level by level."""
     need = [(before.get(node, 0), count, node) for node, count in after.items()]
     need = [row for row in need if row[1] > row[0]]

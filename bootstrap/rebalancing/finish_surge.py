@@ -7,34 +7,42 @@ from dataclasses import replace
 
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.evacuation.plan import BUSY, Update
-from bootstrap.rebalancing.run import LATER, Decision, Run, Wave
-from bootstrap.specs.exclusion import excluded
-from bootstrap.specs.surge import Surge, lowered, moved_off, raised_further, serving, survivors, why_failed
+from bootstrap.evacuation.plan import BUSY, UpdateService
+from bootstrap.rebalancing.run import RETRY_BUSY_S, Decision, Run, Wave
+from bootstrap.specs.exclusion import excluded_nodes
+from bootstrap.specs.surge import (
+    Surge,
+    count_survivors,
+    lower_replicas,
+    move_off_failing_nodes,
+    raise_next_wave,
+    serving_tasks,
+    why_failed,
+)
 from chalicelib.protocol.messages import Balance, Mode
 
-LAST_CHANCE = 60.0  # seconds after giving up in which a safe way down may still appear
+LAST_CHANCE_S = 60.0  # seconds after giving up in which a safe way down may still appear
 
 
-def end(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float) -> Decision:
+def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float) -> Decision:
     """Down again when all run; where they do not come to run, down in the way that stops no task in need."""
     mine = replace(run, active=now)
     if obstacle := _obstacle(service, snapshot):
         return _obstructed(service, surge, run, obstacle)
     if service.replicas != surge.raised:
-        again = mine.waved(service.id, Wave(Mode.SURGE, math.inf))
+        again = mine.with_wave(service.id, Wave(Mode.SURGE, math.inf))
         why = f"somebody scaled it to {service.replicas}, which stays; the surge's mark goes"
-        return Decision(again, Update(service, lowered(service, surge), why))
-    sure = serving(service, surge, snapshot, now)
+        return Decision(again, UpdateService(service, lower_replicas(service, surge), why))
+    sure = serving_tasks(service, surge, snapshot, now)
     given_up = service.id in run.failing
-    if not given_up and not service.before and (spec := raised_further(service, surge, snapshot)):
-        return Decision(mine, Update(service, spec, f"all have a node: up by {surge.waves[0]} more"))
-    if len(sure) >= surge.raised and not surge.waves and not given_up and not snapshot.in_flight(service):
-        done = run if service.id in run.waves else mine.waved(service.id, Wave(Mode.SURGE, math.inf))
+    if not given_up and not service.before and (spec := raise_next_wave(service, surge, snapshot)):
+        return Decision(mine, UpdateService(service, spec, f"all have a node: up by {surge.waves[0]} more"))
+    if len(sure) >= surge.raised and not surge.waves and not given_up and not snapshot.is_replacing(service):
+        done = run if service.id in run.waves else mine.with_wave(service.id, Wave(Mode.SURGE, math.inf))
         why = f"all {surge.raised} run: down to {surge.replicas} again"
         return Decision(
             replace(done, active=now, moved=run.moved + surge.moves),
-            Update(service, lowered(service, surge), why),
+            UpdateService(service, lower_replicas(service, surge), why),
         )
     why = run.failing.get(service.id) or why_failed(service, surge, snapshot, now)
     if service.before and not why:
@@ -42,14 +50,14 @@ def end(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float
     if not why:
         return Decision(run, waiting=f"{len(sure)} of {surge.raised} tasks of {service.name} run")
     failing = replace(mine, failing={**run.failing, service.id: why})
-    if now > max(surge.until, run.began) + LAST_CHANCE:
+    if now > max(surge.until, run.began) + LAST_CHANCE_S:
         return _raised_still(service, surge, failing)
     return _undo(service, surge, snapshot, failing, sure)
 
 
 def _obstacle(service: Service, snapshot: Snapshot) -> str:
     """Any change of a spec, if only of a label, makes Swarm begin an update that is under way anew."""
-    if excluded(service) & {node.id for node in snapshot.doomed}:
+    if excluded_nodes(service) & {node.id for node in snapshot.evacuating_nodes}:
         return "it is being evacuated, which comes first"
     if service.before or service.update not in BUSY:
         return ""
@@ -68,16 +76,18 @@ def _raised_still(service: Service, surge: Surge, run: Run) -> Decision:
     left = (
         f"it keeps {service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
     )
-    return Decision(run.judged(service.id, Balance.FAILED, f"{run.failing[service.id]}; {left}", LATER))
+    return Decision(
+        run.with_outcome(service.id, Balance.FAILED, f"{run.failing[service.id]}; {left}", RETRY_BUSY_S)
+    )
 
 
 def _undo(service: Service, surge: Surge, snapshot: Snapshot, run: Run, sure: frozenset[str]) -> Decision:
     why = run.failing[service.id]
-    left = survivors(snapshot.tasks_of(service), surge.replicas, sure)
+    left = count_survivors(snapshot.tasks_of(service), surge.replicas, sure)
     if left >= min(surge.replicas, len(sure)):
         down = f"{why}: down to {surge.replicas} again"
-        return Decision(run, Update(service, lowered(service, surge), down))
-    if spec := moved_off(service, snapshot, sure):
+        return Decision(run, UpdateService(service, lower_replicas(service, surge), down))
+    if spec := move_off_failing_nodes(service, snapshot, sure):
         off = f"{why}: a scale-down would stop tasks that serve, so the new ones go elsewhere first"
-        return Decision(run, Update(service, spec, off))
+        return Decision(run, UpdateService(service, spec, off))
     return Decision(run, waiting=f"{service.name}: {why}; no scale-down is safe yet")

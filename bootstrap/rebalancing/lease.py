@@ -12,10 +12,10 @@ from secrets import token_hex
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Config, ConflictError, Engine, RefusedError
 
-NAME = "swarmkeeper.rebalance"
-LASTS = 30.0  # seconds after which a holder that does not renew it counts as dead
-RENEW = 5.0  # seconds after which it is renewed
-SKEW = 30.0  # seconds by which a holder's clock may run ahead; one that claims more holds nothing
+LEASE_NAME = "swarmkeeper.rebalance"
+LEASE_S = 30.0  # seconds after which a holder that does not renew it counts as dead
+RENEW_AFTER_S = 5.0  # seconds after which it is renewed
+MAX_SKEW_S = 30.0  # seconds by which a holder's clock may run ahead; one that claims more holds nothing
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Claim:
 
     def valid(self, now: float) -> bool:
         """Somebody holds it. A clock that was wrong when it was written must not block it for ever."""
-        return bool(self.holder) and now < self.until <= now + LASTS + SKEW
+        return bool(self.holder) and now < self.until <= now + LEASE_S + MAX_SKEW_S
 
 
-def claim_of(config: Config | None) -> Claim:
+def read_claim(config: Config | None) -> Claim:
     """What a lease's labels say; nobody holds one that does not exist or cannot be read."""
     labels = config.labels if config else {}
     return Claim(labels.get("holder", ""), _number(labels.get("until")), _number(labels.get("ended")))
@@ -44,29 +44,29 @@ class Lease:
         self._engine, self._clock = engine, clock
         self.me = f"{host} {token_hex(4)}"
 
-    def look(self) -> Claim:
+    def read(self) -> Claim:
         """What it says now."""
-        return claim_of(self._engine.config(NAME))
+        return read_claim(self._engine.config(LEASE_NAME))
 
-    def holder(self) -> str:
+    def other_holder(self) -> str:
         """Who else holds it now; "" where it is free or ours."""
-        claim = self.look()
+        claim = self.read()
         return claim.holder if claim.holder != self.me and claim.valid(self._clock.now()) else ""
 
     def take(self) -> bool:
         """Take or renew it; False where somebody else holds it or was first."""
-        config, now = self._engine.config(NAME), self._clock.now()
-        claim = claim_of(config)
+        config, now = self._engine.config(LEASE_NAME), self._clock.now()
+        claim = read_claim(config)
         if claim.holder != self.me and claim.valid(now):
             return False
-        if claim.holder == self.me and claim.until - now > LASTS - RENEW:
+        if claim.holder == self.me and claim.until - now > LEASE_S - RENEW_AFTER_S:
             return True
-        return self._write(config, Claim(self.me, now + LASTS, claim.ended))
+        return self._write(config, Claim(self.me, now + LEASE_S, claim.ended))
 
     def release(self, *, ended: bool) -> None:
         """Let it go, where it is ours; with ``ended`` the cool-down begins."""
-        config, now = self._engine.config(NAME), self._clock.now()
-        claim = claim_of(config)
+        config, now = self._engine.config(LEASE_NAME), self._clock.now()
+        claim = read_claim(config)
         if claim.holder == self.me:
             self._write(config, Claim("", 0.0, now if ended else claim.ended))
 
@@ -77,11 +77,11 @@ class Lease:
             if config:
                 self._engine.update_config(config, labels)
             else:
-                self._engine.create_config(NAME, labels)
+                self._engine.create_config(LEASE_NAME, labels)
         except ConflictError:
             return False
         except RefusedError:
-            if config or self._engine.config(NAME) is None:
+            if config or self._engine.config(LEASE_NAME) is None:
                 raise
             return False
         return True

@@ -11,43 +11,45 @@ from dataclasses import replace
 
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.evacuation.plan import Update
-from bootstrap.planning.plan import Spread, chosen, plan, untouched
+from bootstrap.evacuation.plan import UpdateService
+from bootstrap.planning.plan import ServicePlan, choose_services, plan_services, why_left_alone
 from bootstrap.rebalancing import rolling
-from bootstrap.rebalancing.finish_surge import end
-from bootstrap.rebalancing.run import AGAIN, LATER, Decision, Run
-from bootstrap.rebalancing.start_wave import begin, mode_of, stay, why_not
-from bootstrap.specs.exclusion import excluded, restored
+from bootstrap.rebalancing.finish_surge import finish_surge
+from bootstrap.rebalancing.run import RETRY_BUSY_S, RETRY_S, Decision, Run
+from bootstrap.rebalancing.start_wave import leave_alone, mode_of, start_wave, why_not
+from bootstrap.specs.exclusion import excluded_nodes, restore_spec
 from bootstrap.specs.surge import surge_of
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
 
-QUIET = 60.0  # seconds to wait for a service at which Swarm is at work
+SWARM_BUSY_TIMEOUT_S = 60.0  # seconds to wait for a service at which Swarm is at work
 
 
-def opened(snapshot: Snapshot, asked: Rebalance, now: float, deadline: float) -> Run:
+def start_run(snapshot: Snapshot, asked: Rebalance, now: float, deadline: float) -> Run:
     """A new run over the services that were asked for, and those that an earlier run has left marked.
 
     AgentError names a service that does not exist.
     """
-    services = tuple(service.id for service in chosen(snapshot, asked.services))
-    others = (service.id for service in snapshot.services if begun(service) and service.id not in services)
+    services = tuple(service.id for service in choose_services(snapshot, asked.services))
+    others = (
+        service.id for service in snapshot.services if has_surge(service) and service.id not in services
+    )
     return Run(asked, services, tuple(others), now, deadline, now)
 
 
-def begun(service: Service) -> bool:
+def has_surge(service: Service) -> bool:
     """A surge of it is under way."""
-    return service.replicated and surge_of(service) is not None
+    return service.is_replicated and surge_of(service) is not None
 
 
-def rolls(service: Service, run: Run, now: float) -> bool:
+def is_rolling(service: Service, run: Run, now: float) -> bool:
     """A forced update of it, which this run has begun, is under way.
 
     A user's change after the last task was restarted takes its status away: then it never shows as completed.
     """
     wave = run.waves.get(service.id)
-    if wave is None or wave.mode is not Mode.ROLLING or service.id in run.verdicts:
+    if wave is None or wave.mode is not Mode.ROLLING or service.id in run.outcomes:
         return False
-    forgotten = not service.update and now >= run.active + QUIET
+    forgotten = not service.update and now >= run.active + SWARM_BUSY_TIMEOUT_S
     return not rolling.outcome(service)[0] and not forgotten
 
 
@@ -55,14 +57,14 @@ def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
     """One step: end what was begun, else see the services through one by one."""
     for service in snapshot.services:
         surge = surge_of(service)
-        if service.replicated and surge and service.id not in run.verdicts:
-            return end(service, surge, snapshot, run, now)
+        if service.is_replicated and surge and service.id not in run.outcomes:
+            return finish_surge(service, surge, snapshot, run, now)
     for service in snapshot.services:
-        if _left_behind(service, snapshot) and not run.hopeless(service.id, now):
+        if _left_behind(service, snapshot) and not run.is_refused_for_good(service.id, now):
             why = "nothing moves any more; its spec becomes what it was"
-            return Decision(replace(run, active=now), Update(service, restored(service), why))
+            return Decision(replace(run, active=now), UpdateService(service, restore_spec(service), why))
     for service in snapshot.services:
-        if rolls(service, run, now):
+        if is_rolling(service, run, now):
             seen = replace(run, active=now) if service.update else run
             return Decision(seen, waiting=f"the update of {service.name} is under way")
     return _through(snapshot, run, now)
@@ -70,8 +72,12 @@ def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
 
 def _left_behind(service: Service, snapshot: Snapshot) -> bool:
     """A constraint of ours has done its work, and no evacuation will come to take it away."""
-    nodes = {node.id for node in snapshot.doomed}
-    return service.before is not None and not excluded(service) & nodes and not snapshot.in_flight(service)
+    nodes = {node.id for node in snapshot.evacuating_nodes}
+    return (
+        service.before is not None
+        and not excluded_nodes(service) & nodes
+        and not snapshot.is_replacing(service)
+    )
 
 
 def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
@@ -79,9 +85,9 @@ def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
     if unrest := _unrest(snapshot, run, now):
         return Decision(run, waiting=unrest)
     run = _judged(snapshot, run)
-    found = [snapshot.service_by_id[key] for key in run.services if key not in run.verdicts]
-    for spread, allowed in planned(snapshot, found, run) if found else ():
-        decision = _one(spread, allowed, snapshot, run, now)
+    found = [snapshot.service_by_id[key] for key in run.services if key not in run.outcomes]
+    for plan, allowed in plan_run(snapshot, found, run) if found else ():
+        decision = _one(plan, allowed, snapshot, run, now)
         if decision.update or decision.waiting:
             return decision
         run = decision.run
@@ -94,8 +100,8 @@ def _unrest(snapshot: Snapshot, run: Run, now: float) -> str:
         return f"no word yet from {unheard} since the managers elected a leader"
     for key in (*run.failing, *run.others):
         service = snapshot.service_by_id.get(key)
-        patient = key not in run.verdicts and now < min(run.active + QUIET, run.deadline)
-        if service and patient and (why := untouched(service, snapshot)):
+        patient = key not in run.outcomes and now < min(run.active + SWARM_BUSY_TIMEOUT_S, run.deadline)
+        if service and patient and (why := why_left_alone(service, snapshot)):
             return f"{service.name}: {why}"
     return ""
 
@@ -105,9 +111,11 @@ def _unheard(snapshot: Snapshot, run: Run, now: float) -> str:
 
     All are unknown for up to 5 s after an election (measured).
     """
-    if all(key in run.verdicts for key in run.services) or now >= min(run.active + QUIET, run.deadline):
+    if all(key in run.outcomes for key in run.services) or now >= min(
+        run.active + SWARM_BUSY_TIMEOUT_S, run.deadline
+    ):
         return ""
-    busy = {task.node for task in snapshot.tasks if task.wanted}
+    busy = {task.node for task in snapshot.tasks if task.is_wanted}
     nodes = (node for node in snapshot.nodes if node.state == "unknown" and node.id in busy)
     return next((node.hostname for node in nodes), "")
 
@@ -122,44 +130,46 @@ def _judged(snapshot: Snapshot, run: Run) -> Run:
     }
     found = {**ended, **dict.fromkeys(gone, (Balance.LEFT, "it was removed meanwhile")), **failed}
     for key, (balance, reason) in found.items():
-        if key not in run.verdicts:
-            run = run.judged(key, balance, reason)
+        if key not in run.outcomes:
+            run = run.with_outcome(key, balance, reason)
     return run
 
 
-def planned(
+def plan_run(
     snapshot: Snapshot, services: Collection[Service], run: Run
-) -> tuple[tuple[Spread, Spread | None], ...]:
+) -> tuple[tuple[ServicePlan, ServicePlan | None], ...]:
     """What each service needs, and what of it may still be moved; None for nothing."""
     rolls = {service.id for service in services if mode_of(service, run.asked) is Mode.ROLLING}
-    needed = plan(snapshot, services, rolling=rolls)
-    if run.rest < 0:
-        return tuple((spread, spread) for spread in needed)
+    needed = plan_services(snapshot, services, rolling=rolls)
+    if run.moves_left < 0:
+        return tuple((plan, plan) for plan in needed)
     modes = ((service, mode_of(service, run.asked)) for service in services)
     able = [service for service, mode in modes if not why_not(service, mode, snapshot, run)[0]]
-    found = plan(snapshot, able, run.rest, rolls) if run.rest else ()
-    allowed = {spread.service.id: spread for spread in found if spread.moves}
-    return tuple((spread, allowed.get(spread.service.id)) for spread in needed)
+    found = plan_services(snapshot, able, run.moves_left, rolls) if run.moves_left else ()
+    allowed = {plan.service.id: plan for plan in found if plan.moves}
+    return tuple((plan, allowed.get(plan.service.id)) for plan in needed)
 
 
-def _one(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run, now: float) -> Decision:
-    service, wave = spread.service, run.waves.get(spread.service.id)
+def _one(
+    plan: ServicePlan, allowed: ServicePlan | None, snapshot: Snapshot, run: Run, now: float
+) -> Decision:
+    service, wave = plan.service, run.waves.get(plan.service.id)
     if wave and wave.mode is Mode.ROLLING and (wrong := rolling.outcome(service)[1]):
-        return Decision(run.judged(service.id, Balance.FAILED, wrong))
+        return Decision(run.with_outcome(service.id, Balance.FAILED, wrong))
     if run.failed:
-        return stay(spread, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
-    if why := untouched(service, snapshot):
-        return _not_now(spread, snapshot, run, why, now)
-    if not spread.moves:
+        return leave_alone(plan, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
+    if why := why_left_alone(service, snapshot):
+        return _not_now(plan, snapshot, run, why, now)
+    if not plan.moves:
         balance = Balance.MOVED if wave else Balance.BALANCED
-        return Decision(run.judged(service.id, balance, spread.reason))
+        return Decision(run.with_outcome(service.id, balance, plan.reason))
     mode = mode_of(service, run.asked)
     why, wait = why_not(service, mode, snapshot, run)
     if not why and not allowed:
         why = f"max_moves={run.asked.max_moves} does not allow {'more' if wave else 'it'}"
     if why or mode is None or allowed is None:
-        return stay(spread, run, why, wait)
-    return begin(allowed, mode, snapshot, run, now)
+        return leave_alone(plan, run, why, wait)
+    return start_wave(allowed, mode, snapshot, run, now)
 
 
 def _name(key: str, snapshot: Snapshot) -> str:
@@ -167,49 +177,49 @@ def _name(key: str, snapshot: Snapshot) -> str:
     return service.name if service else key
 
 
-def _not_now(spread: Spread, snapshot: Snapshot, run: Run, why: str, now: float) -> Decision:
+def _not_now(plan: ServicePlan, snapshot: Snapshot, run: Run, why: str, now: float) -> Decision:
     """What Swarm itself, an update or an evacuation is at work on is waited for, if not for long."""
-    service = spread.service
-    if not service.replicated or "paused" in service.update:
-        return stay(spread, run, why)
-    if now < min(run.active + QUIET, run.deadline):
+    service = plan.service
+    if not service.is_replicated or "paused" in service.update:
+        return leave_alone(plan, run, why)
+    if now < min(run.active + SWARM_BUSY_TIMEOUT_S, run.deadline):
         return Decision(run, waiting=f"{service.name}: {why}")
     busy = service.before is not None or service.update in ("updating", "rollback_started")
-    running = sum(task.running for task in snapshot.tasks_of(service))
+    running = sum(task.is_running for task in snapshot.tasks_of(service))
     if service.id in run.waves and not busy and running < service.replicas:
-        return Decision(run.judged(service.id, Balance.FAILED, f"after it was moved, {why}"))
-    return stay(spread, run, why, LATER if busy else 0.0)
+        return Decision(run.with_outcome(service.id, Balance.FAILED, f"after it was moved, {why}"))
+    return leave_alone(plan, run, why, RETRY_BUSY_S if busy else 0.0)
 
 
-def foretold(snapshot: Snapshot, run: Run) -> Run:
+def predict_outcomes(snapshot: Snapshot, run: Run) -> Run:
     """The verdicts of a dry run."""
     services = [snapshot.service_by_id[key] for key in (*run.services, *run.others)]
-    for spread, allowed in planned(snapshot, services, run):
-        run = _foretold(spread, allowed, snapshot, run)
+    for plan, allowed in plan_run(snapshot, services, run):
+        run = _foretold(plan, allowed, snapshot, run)
     return run
 
 
-def _foretold(spread: Spread, allowed: Spread | None, snapshot: Snapshot, run: Run) -> Run:
-    service, mode = spread.service, mode_of(spread.service, run.asked)
-    if begun(service):
-        return run.judged(
+def _foretold(plan: ServicePlan, allowed: ServicePlan | None, snapshot: Snapshot, run: Run) -> Run:
+    service, mode = plan.service, mode_of(plan.service, run.asked)
+    if has_surge(service):
+        return run.with_outcome(
             service.id, Balance.PLANNED, "the surge that an earlier run began would be ended first"
         )
-    if why := untouched(service, snapshot):
-        return run.judged(service.id, Balance.LEFT, why)
-    if not spread.moves:
-        return run.judged(service.id, Balance.BALANCED, spread.reason)
+    if why := why_left_alone(service, snapshot):
+        return run.with_outcome(service.id, Balance.LEFT, why)
+    if not plan.moves:
+        return run.with_outcome(service.id, Balance.BALANCED, plan.reason)
     why, _ = why_not(service, mode, snapshot, run)
     if not allowed:
         why = why or f"max_moves={run.asked.max_moves} does not allow it"
-    return run.judged(service.id, Balance.LEFT if why else Balance.PLANNED, why or spread.reason)
+    return run.with_outcome(service.id, Balance.LEFT if why else Balance.PLANNED, why or plan.reason)
 
 
-def expired(snapshot: Snapshot, run: Run, why: str) -> Run:
+def stop_run(snapshot: Snapshot, run: Run, why: str) -> Run:
     """The run when it has to stop: every service has a verdict."""
     for key in (*run.services, *run.others):
-        if key not in run.verdicts:
-            run = run.judged(key, *_stopped(key, snapshot.service_by_id.get(key), run, why))
+        if key not in run.outcomes:
+            run = run.with_outcome(key, *_stopped(key, snapshot.service_by_id.get(key), run, why))
     return run
 
 
@@ -218,13 +228,13 @@ def _stopped(key: str, service: Service | None, run: Run, why: str) -> tuple[Bal
     why, wave = run.failing.get(key, why), run.waves.get(key)
     if service and (surge := surge_of(service)):
         left = f"{service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
-        return Balance.FAILED, f"{why}: it has {left}", AGAIN
+        return Balance.FAILED, f"{why}: it has {left}", RETRY_S
     if key in run.failing:
         if service and service.before:
-            return Balance.FAILED, f"{why}; its replicas are as before, a constraint is left", AGAIN
+            return Balance.FAILED, f"{why}; its replicas are as before, a constraint is left", RETRY_S
         return Balance.FAILED, f"{why}; its replicas and its spec are as before", 0.0
     if wave and wave.mode is Mode.ROLLING:
         return Balance.FAILED, f"{why}: Swarm goes on with its update by itself", 0.0
     if wave or key in run.others:
-        return Balance.MOVED, f"{why}: there may be moves left", AGAIN
-    return Balance.LEFT, why, AGAIN
+        return Balance.MOVED, f"{why}: there may be moves left", RETRY_S
+    return Balance.LEFT, why, RETRY_S

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.planning.plan import Spread
+from bootstrap.planning.plan import ServicePlan
 from bootstrap.rebalancing import rolling
-from bootstrap.rebalancing.run import Run, Verdict
+from bootstrap.rebalancing.run import Outcome, Run
 from bootstrap.rebalancing.start_wave import mode_of
 from chalicelib.protocol.messages import Balance, Mode, SpreadReport
 
@@ -18,17 +18,17 @@ MANY = 50  # balanced services; more are only counted
 
 
 @dataclass(frozen=True)
-class Account:
+class RebalanceReport:
     """The plan at first, the ids of tasks at first and since, and how long each service took (seconds)."""
 
-    spreads: Mapping[str, Spread]
+    spreads: Mapping[str, ServicePlan]
     warnings: Mapping[str, tuple[str, ...]]
     first: frozenset[str]
     new: Mapping[str, frozenset[str]] = field(default_factory=dict)
     since: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def seen(self, snapshot: Snapshot, run: Run, now: float) -> Account:
+    def seen(self, snapshot: Snapshot, run: Run, now: float) -> RebalanceReport:
         """The account with one more look at the swarm."""
         new, seconds, since = dict(self.new), dict(self.seconds), dict(self.since)
         for task in snapshot.tasks:
@@ -36,55 +36,55 @@ class Account:
                 new[task.service] = new.get(task.service, frozenset()) | {task.id}
         for key in {*run.waves, *run.failing, *run.others}:
             since.setdefault(key, now)
-            if key not in run.verdicts or key not in seconds:
+            if key not in run.outcomes or key not in seconds:
                 seconds[key] = round(now - since[key], 2)
         return replace(self, new=new, seconds=seconds, since=since)
 
     def reports(self, run: Run, snapshot: Snapshot) -> tuple[SpreadReport, ...]:
         """One report for each service, those that were or are to be moved first."""
         reports = [
-            self._report(key, run.verdicts[key], run, snapshot)
+            self._report(key, run.outcomes[key], run, snapshot)
             for key in (*run.services, *run.others)
-            if key in run.verdicts
+            if key in run.outcomes
         ]
         return tuple(sorted(reports, key=lambda one: (one.balance is Balance.BALANCED, one.service)))
 
-    def _report(self, key: str, verdict: Verdict, run: Run, snapshot: Snapshot) -> SpreadReport:
-        spread = self.spreads[key]
+    def _report(self, key: str, outcome: Outcome, run: Run, snapshot: Snapshot) -> SpreadReport:
+        plan = self.spreads[key]
         return SpreadReport(
-            service=spread.service.name,
-            balance=verdict.balance,
-            mode=mode_of(spread.service, run.asked) or Mode.SURGE,
-            moves=spread.moves,
+            service=plan.service.name,
+            balance=outcome.balance,
+            mode=mode_of(plan.service, run.asked) or Mode.SURGE,
+            moves=plan.moves,
             restarted=len(self.new.get(key, ())),
             seconds=self.seconds.get(key, 0.0),
-            reason=verdict.reason,
+            reason=outcome.reason,
             warnings=self.warnings.get(key, ()),
-            before=by_host(spread.before, snapshot),
-            plan=by_host(spread.after, snapshot),
-            after=by_host(standing(spread.service, snapshot), snapshot),
+            before=by_host(plan.before, snapshot),
+            plan=by_host(plan.after, snapshot),
+            after=by_host(tasks_by_node(plan.service, snapshot), snapshot),
         )
 
 
-def opening(snapshot: Snapshot, run: Run, spreads: tuple[Spread, ...]) -> Account:
+def start_report(snapshot: Snapshot, run: Run, spreads: tuple[ServicePlan, ...]) -> RebalanceReport:
     """The account before anything is done."""
     warned = {
-        spread.service.id: _warnings(spread, snapshot, run)
-        for spread in spreads
-        if spread.moves and mode_of(spread.service, run.asked) is Mode.ROLLING
+        plan.service.id: _warnings(plan, snapshot, run)
+        for plan in spreads
+        if plan.moves and mode_of(plan.service, run.asked) is Mode.ROLLING
     }
     tasks = frozenset(task.id for task in snapshot.tasks)
-    return Account({spread.service.id: spread for spread in spreads}, warned, tasks)
+    return RebalanceReport({plan.service.id: plan for plan in spreads}, warned, tasks)
 
 
-def _warnings(spread: Spread, snapshot: Snapshot, run: Run) -> tuple[str, ...]:
-    bounded = f"max_moves counts moves: all its {spread.service.replicas} tasks are restarted"
-    return (*rolling.warnings(spread.service, snapshot), *((bounded,) if run.asked.max_moves else ()))
+def _warnings(plan: ServicePlan, snapshot: Snapshot, run: Run) -> tuple[str, ...]:
+    bounded = f"max_moves counts moves: all its {plan.service.replicas} tasks are restarted"
+    return (*rolling.warnings(plan.service, snapshot), *((bounded,) if run.asked.max_moves else ()))
 
 
-def standing(service: Service, snapshot: Snapshot) -> Mapping[str, int]:
+def tasks_by_node(service: Service, snapshot: Snapshot) -> Mapping[str, int]:
     """Tasks of a service that run or are to, by node id."""
-    return Counter(task.node for task in snapshot.tasks_of(service) if task.wanted and task.node)
+    return Counter(task.node for task in snapshot.tasks_of(service) if task.is_wanted and task.node)
 
 
 def by_host(counts: Mapping[str, int], snapshot: Snapshot) -> dict[str, int]:
@@ -96,7 +96,7 @@ def by_host(counts: Mapping[str, int], snapshot: Snapshot) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def shown(reports: tuple[SpreadReport, ...]) -> tuple[tuple[SpreadReport, ...], int]:
+def reports_to_send(reports: tuple[SpreadReport, ...]) -> tuple[tuple[SpreadReport, ...], int]:
     """The reports to be sent, without the balanced ones where these are many, and how many were balanced."""
     balanced = sum(one.balance is Balance.BALANCED for one in reports)
     if balanced <= MANY:

@@ -8,8 +8,8 @@ from bootstrap.engine.service import Service, Spec
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import moment
 
-START = 10.0  # seconds that a task is taken to need, where none was seen to start
-LONGEST_START = 300.0  # seconds; a task that took longer had waited for a node
+DEFAULT_START_S = 10.0  # seconds that a task is taken to need, where none was seen to start
+LONGEST_START_S = 300.0  # seconds; a task that took longer had waited for a node
 HEALTH_INTERVAL = 30 * 10**9  # Docker's default for a health check that names none, in 1e-9 s
 
 
@@ -24,10 +24,10 @@ def start_up(service: Service, snapshot: Snapshot) -> float:
 
     Swarm does not tell when a task was given its node, and tasks may have waited for one for hours.
     """
-    running = (task for task in snapshot.tasks_of(service) if task.running)
+    running = (task for task in snapshot.tasks_of(service) if task.is_running)
     taken = (moment(task.since) - moment(task.created) for task in running)
     seen = sorted(seconds for seconds in taken if seconds > 0)
-    return min(seen[len(seen) // 4], LONGEST_START) if seen else START
+    return min(seen[len(seen) // 4], LONGEST_START_S) if seen else DEFAULT_START_S
 
 
 def duration(service: Service, snapshot: Snapshot) -> float:

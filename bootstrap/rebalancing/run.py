@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bootstrap.engine.service import Service
-from bootstrap.evacuation.plan import Update
+from bootstrap.evacuation.plan import UpdateService
 from bootstrap.specs.surge import surge_of
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
 
-AGAIN = 60.0  # seconds after which what could not be begun is to be tried again
-LATER = 300.0  # the same for what others are at work on, which may take as long as it likes
-HOPEFUL = 60.0  # seconds for which a change is tried again that the engine refuses
+RETRY_S = 60.0  # seconds after which what could not be begun is to be tried again
+RETRY_BUSY_S = 300.0  # the same for what others are at work on, which may take as long as it likes
+REFUSAL_TIMEOUT_S = 60.0  # seconds for which a change is tried again that the engine refuses
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """What became of one service, and in how many seconds it is to be tried again (0: it is over)."""
 
     balance: Balance
@@ -46,38 +46,39 @@ class Run:
     moved: int = 0
     waves: Mapping[str, Wave] = field(default_factory=dict)
     failing: Mapping[str, str] = field(default_factory=dict)  # whose surge is given up, and why
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     refused: Mapping[str, float] = field(default_factory=dict)  # since when the engine will not change them
 
-    def judged(self, service: str, balance: Balance, reason: str = "", wait: float = 0.0) -> Run:
-        return replace(self, verdicts={**self.verdicts, service: Verdict(balance, reason, wait)})
+    def with_outcome(self, service: str, balance: Balance, reason: str = "", wait: float = 0.0) -> Run:
+        return replace(self, outcomes={**self.outcomes, service: Outcome(balance, reason, wait)})
 
-    def waved(self, service: str, wave: Wave) -> Run:
+    def with_wave(self, service: str, wave: Wave) -> Run:
         return replace(self, waves={**self.waves, service: wave})
 
-    def denied(self, service: Service, now: float) -> Run:
+    def with_refusal(self, service: Service, now: float) -> Run:
         """The run when the engine would not change a service; for a minute that may be an election."""
         key = service.id
         run = replace(self, refused={key: self.refused.get(key, now)})
-        if not run.hopeless(key, now) or key not in (*self.services, *self.others):
+        if not run.is_refused_for_good(key, now) or key not in (*self.services, *self.others):
             return run
-        why = f"the engine has refused for {HOPEFUL:.0f} s to change it (the log shows why); it is as it was"
+        span = f"{REFUSAL_TIMEOUT_S:.0f} s"
+        why = f"the engine has refused for {span} to change it (the log shows why); it is as it was"
         unfinished = surge_of(service) or service.before
-        return run.judged(key, Balance.FAILED, why, LATER if unfinished else 0.0)
+        return run.with_outcome(key, Balance.FAILED, why, RETRY_BUSY_S if unfinished else 0.0)
 
-    def hopeless(self, service: str, now: float) -> bool:
+    def is_refused_for_good(self, service: str, now: float) -> bool:
         """The engine has refused for so long that others come first."""
-        return now >= self.refused.get(service, now) + HOPEFUL
+        return now >= self.refused.get(service, now) + REFUSAL_TIMEOUT_S
 
     @property
-    def rest(self) -> int:
+    def moves_left(self) -> int:
         """How many moves it may still make; below 0 for any number."""
         return max(0, self.asked.max_moves - self.moved) if self.asked.max_moves else -1
 
     @property
     def over(self) -> bool:
         """Every service has its verdict."""
-        return all(key in self.verdicts for key in (*self.services, *self.others))
+        return all(key in self.outcomes for key in (*self.services, *self.others))
 
     @property
     def wait(self) -> float:
@@ -85,13 +86,13 @@ class Run:
 
         After a failure only what was left in the middle goes on: people are to hear of it.
         """
-        found = (one for one in self.verdicts.values() if one.balance is Balance.FAILED or not self.failed)
+        found = (one for one in self.outcomes.values() if one.balance is Balance.FAILED or not self.failed)
         return min((one.wait for one in found if one.wait), default=0.0)
 
     @property
     def failed(self) -> str:
         """The id of the first service that failed, "" while none did."""
-        return next((key for key, one in self.verdicts.items() if one.balance is Balance.FAILED), "")
+        return next((key for key, one in self.outcomes.items() if one.balance is Balance.FAILED), "")
 
 
 @dataclass(frozen=True)
@@ -99,5 +100,5 @@ class Decision:
     """What to do or to wait for; neither when all is over. ``run`` holds once the update is made."""
 
     run: Run
-    update: Update | None = None
+    update: UpdateService | None = None
     waiting: str = ""

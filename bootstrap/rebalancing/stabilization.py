@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from bootstrap.engine.node import Node
 
-LATECOMERS = 120.0  # seconds over the time asked for; somebody may have drained a node for good
+EXTRA_WAIT_S = 120.0  # seconds over the time asked for; somebody may have drained a node for good
 
 
 @dataclass(frozen=True)
-class Settling:
+class Stabilization:
     """Waits until no node has come for so many ``seconds``; times are in seconds since the epoch."""
 
     seconds: float
@@ -20,7 +20,7 @@ class Settling:
     known: frozenset[str] | None = None
     coming: frozenset[str] = frozenset()
 
-    def seen(self, nodes: Collection[Node], now: float) -> Settling:
+    def seen(self, nodes: Collection[Node], now: float) -> Stabilization:
         """The same with one more look at the nodes."""
         here = frozenset(node.id for node in nodes if node.state == "ready" and node.availability == "active")
         new = self.known is not None and here - self.known
@@ -31,7 +31,7 @@ class Settling:
 
     def over(self, now: float) -> bool:
         """They have come to rest, or have had time enough."""
-        if now >= self.began + self.seconds + LATECOMERS:
+        if now >= self.began + self.seconds + EXTRA_WAIT_S:
             return True
         return not self.coming and now >= self.last + self.seconds
 
@@ -39,5 +39,8 @@ class Settling:
 def _coming(node: Node) -> bool:
     """It has joined drained, as Swarmkeeper's nodes do, and will be active once it is verified."""
     return (
-        node.state == "ready" and node.availability == "drain" and bool(node.instance) and node.doom is None
+        node.state == "ready"
+        and node.availability == "drain"
+        and bool(node.instance)
+        and node.evacuation_deadline is None
     )

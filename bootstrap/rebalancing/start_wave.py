@@ -8,19 +8,19 @@ from dataclasses import replace
 
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.evacuation.plan import Update, empty
-from bootstrap.planning.plan import Spread
+from bootstrap.evacuation.plan import UpdateService, empty
+from bootstrap.planning.plan import ServicePlan
 from bootstrap.rebalancing import rolling
-from bootstrap.rebalancing.run import AGAIN, Decision, Run, Wave
-from bootstrap.specs.surge import newest, raised, steady
+from bootstrap.rebalancing.run import RETRY_S, Decision, Run, Wave
+from bootstrap.specs.surge import monitor_seconds, newest_task_time, raise_replicas
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
 
 MODE_LABEL = "swarmkeeper.rebalance"  # service label set by users: surge or rolling
-AT_ONCE = 5  # moves of one wave: so many tasks more than usual use the nodes, or fail, at a time
-PART = 10  # of a big service one wave moves this part of its replicas, or it would take hours
-PATIENCE = (60.0, 300.0)  # seconds for a wave's tasks to run, at least and at most
-SLOWER = 5  # times the start-up that was observed: a new node has to pull the image first
-CLOSING = 15.0  # seconds kept to end a wave, also one that failed
+MIN_WAVE = 5  # moves of one wave: so many tasks more than usual use the nodes, or fail, at a time
+WAVE_PART = 10  # of a big service one wave moves this part of its replicas, or it would take hours
+WAVE_TIMEOUT_S = (60.0, 300.0)  # seconds for a wave's tasks to run, at least and at most
+START_FACTOR = 5  # times the start-up that was observed: a new node has to pull the image first
+FINISH_RESERVE_S = 15.0  # seconds kept to end a wave, also one that failed
 
 
 def mode_of(service: Service, asked: Rebalance) -> Mode | None:
@@ -32,9 +32,9 @@ def mode_of(service: Service, asked: Rebalance) -> Mode | None:
 def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
     """Why no wave of it may begin, and in how many seconds to try again (0: never)."""
     wave = run.waves.get(service.id)
-    going = [node.hostname for node in snapshot.doomed if not empty(node, snapshot)]
+    going = [node.hostname for node in snapshot.evacuating_nodes if not empty(node, snapshot)]
     if going:
-        return f"an evacuation is under way, of {', '.join(going)}", AGAIN
+        return f"an evacuation is under way, of {', '.join(going)}", RETRY_S
     if mode is None:
         return f"label {MODE_LABEL}={service.labels[MODE_LABEL]} is neither surge nor rolling", 0.0
     if wave and wave.mode is Mode.ROLLING:
@@ -42,35 +42,43 @@ def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -
     return "", 0.0
 
 
-def begin(spread: Spread, mode: Mode, snapshot: Snapshot, run: Run, now: float) -> Decision:
+def start_wave(plan: ServicePlan, mode: Mode, snapshot: Snapshot, run: Run, now: float) -> Decision:
     """The next wave, where the time left is enough for it."""
     if mode is Mode.ROLLING:
-        return _roll(spread, snapshot, run, now)
-    return _raise(spread, snapshot, run, now)
+        return _roll(plan, snapshot, run, now)
+    return _raise(plan, snapshot, run, now)
 
 
-def _raise(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
-    service, wave, nodes = spread.service, run.waves.get(spread.service.id), usable(snapshot)
-    if wave and spread.moves >= wave.left and wave.nodes == nodes:
+def _raise(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> Decision:
+    service, wave, nodes = (
+        plan.service,
+        run.waves.get(plan.service.id),
+        usable_nodes(snapshot),
+    )
+    if wave and plan.moves >= wave.left and wave.nodes == nodes:
         why = (
-            f"new tasks ran, but elsewhere: {spread.moves} moves are still to be made. Swarm avoids nodes on "
+            f"new tasks ran, but elsewhere: {plan.moves} moves are still to be made. Swarm avoids nodes on "
             "which tasks of the service failed lately; its replicas and its spec are as before"
         )
-        return Decision(run.judged(service.id, Balance.FAILED, why))
+        return Decision(run.with_outcome(service.id, Balance.FAILED, why))
     start = rolling.start_up(service, snapshot)
-    if late := _too_long("a wave", start + steady(service) + CLOSING, "update-monitor", run, now):
-        return stay(spread, run, *late)
-    at_once = max(AT_ONCE, service.replicas // PART)
-    waves = _some(spread.waves, at_once)
-    least, most = PATIENCE
-    until = min(now + min(max(least, SLOWER * start), most), run.deadline - CLOSING)
-    why = f"surge by {sum(waves)} of {spread.moves} moves: {spread.reason}"
-    spec = raised(service, waves, newest(service, snapshot), until, aside=spread.aside)
-    update = Update(service, spec, why)
-    return Decision(replace(run.waved(service.id, Wave(Mode.SURGE, spread.moves, nodes)), active=now), update)
+    if late := _too_long(
+        "a wave", start + monitor_seconds(service) + FINISH_RESERVE_S, "update-monitor", run, now
+    ):
+        return leave_alone(plan, run, *late)
+    at_once = max(MIN_WAVE, service.replicas // WAVE_PART)
+    waves = _some(plan.waves, at_once)
+    least, most = WAVE_TIMEOUT_S
+    until = min(now + min(max(least, START_FACTOR * start), most), run.deadline - FINISH_RESERVE_S)
+    why = f"surge by {sum(waves)} of {plan.moves} moves: {plan.reason}"
+    spec = raise_replicas(service, waves, newest_task_time(service, snapshot), until, aside=plan.aside)
+    update = UpdateService(service, spec, why)
+    return Decision(
+        replace(run.with_wave(service.id, Wave(Mode.SURGE, plan.moves, nodes)), active=now), update
+    )
 
 
-def usable(snapshot: Snapshot) -> frozenset[str]:
+def usable_nodes(snapshot: Snapshot) -> frozenset[str]:
     """The nodes that Swarm may give tasks now: where others have come, more moves are needed than before."""
     ready = (node for node in snapshot.nodes if node.state == "ready" and node.availability == "active")
     return frozenset(node.id for node in ready)
@@ -92,25 +100,27 @@ def _too_long(what: str, need: float, settings: str, run: Run, now: float) -> tu
     if need <= left:
         return None
     why = f"{what} takes about {need:.0f} s, {left:.0f} s are left"
-    if need <= run.deadline - run.began and (run.waves or now > run.began + AGAIN):
-        return why, AGAIN
+    if need <= run.deadline - run.began and (run.waves or now > run.began + RETRY_S):
+        return why, RETRY_S
     return f"{why}, and no run has more: see its {settings}", 0.0
 
 
-def _roll(spread: Spread, snapshot: Snapshot, run: Run, now: float) -> Decision:
-    service = spread.service
+def _roll(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> Decision:
+    service = plan.service
     settings = "update-delay, update-parallelism and update-monitor"
     if late := _too_long("its update", rolling.duration(service, snapshot), settings, run, now):
-        return stay(spread, run, *late)
-    update = Update(service, rolling.forced(service), f"rolling, for {spread.moves} moves: {spread.reason}")
-    waved = run.waved(service.id, Wave(Mode.ROLLING, spread.moves))
-    return Decision(replace(waved, active=now, moved=run.moved + spread.moves), update)
+        return leave_alone(plan, run, *late)
+    update = UpdateService(
+        service, rolling.forced(service), f"rolling, for {plan.moves} moves: {plan.reason}"
+    )
+    with_wave = run.with_wave(service.id, Wave(Mode.ROLLING, plan.moves))
+    return Decision(replace(with_wave, active=now, moved=run.moved + plan.moves), update)
 
 
-def stay(spread: Spread, run: Run, why: str, wait: float = 0.0) -> Decision:
+def leave_alone(plan: ServicePlan, run: Run, why: str, wait: float = 0.0) -> Decision:
     """Leave it where it stands."""
-    if spread.service.id not in run.waves:
-        return Decision(run.judged(spread.service.id, Balance.LEFT, why, wait))
-    left = "1 move is" if spread.moves == 1 else f"{spread.moves} moves are"
-    why = f"{left} left: {why}" if spread.moves else why
-    return Decision(run.judged(spread.service.id, Balance.MOVED, why, wait))
+    if plan.service.id not in run.waves:
+        return Decision(run.with_outcome(plan.service.id, Balance.LEFT, why, wait))
+    left = "1 move is" if plan.moves == 1 else f"{plan.moves} moves are"
+    why = f"{left} left: {why}" if plan.moves else why
+    return Decision(run.with_outcome(plan.service.id, Balance.MOVED, why, wait))

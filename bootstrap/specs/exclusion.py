@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.engine.service import MARK_LABEL, Service, Spec
+from bootstrap.engine.service import EXCLUSION_LABEL, Service, Spec
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Pace:
     delay: int = 0
 
 
-def excluded(service: Service) -> frozenset[str]:
+def excluded_nodes(service: Service) -> frozenset[str]:
     """The node ids that a running evacuation keeps the service away from."""
     before = service.before
     return frozenset(before["nodes"]) if before else frozenset()
 
 
-def shifted(service: Service, nodes: Collection[str], order: str, pace: Pace) -> Spec:
+def exclude_nodes(service: Service, nodes: Collection[str], order: str, pace: Pace) -> Spec:
     """The spec that makes Swarm replace just the tasks on these nodes (measured: it touches no other)."""
     before = service.before or _before(service.spec)
     ours = {
@@ -42,14 +42,17 @@ def shifted(service: Service, nodes: Collection[str], order: str, pace: Pace) ->
     placement = {**service.placement, "Constraints": [*kept, *_constraints(mark)]}
     return {
         **service.spec,
-        "Labels": {**service.labels, MARK_LABEL: json.dumps(mark, separators=(",", ":"), sort_keys=True)},
+        "Labels": {
+            **service.labels,
+            EXCLUSION_LABEL: json.dumps(mark, separators=(",", ":"), sort_keys=True),
+        },
         "TaskTemplate": {**service.template, "Placement": placement},
         "UpdateConfig": {**service.update_config, **ours},
     }
 
 
-def restored(service: Service) -> Spec:
-    """The spec as it was before ``shifted``, with everything kept that a user has changed since."""
+def restore_spec(service: Service) -> Spec:
+    """The spec as it was before ``exclude_nodes``, with everything kept that a user has changed since."""
     before = service.before
     if before is None:
         return dict(service.spec)
@@ -84,7 +87,7 @@ def _less(constraints: Sequence[str], ours: Collection[str]) -> list[str]:
 
 
 def _without_mark(spec: Mapping[str, Any], before: Mapping[str, Any]) -> Spec:
-    labels = {name: value for name, value in (spec.get("Labels") or {}).items() if name != MARK_LABEL}
+    labels = {name: value for name, value in (spec.get("Labels") or {}).items() if name != EXCLUSION_LABEL}
     return set_or_drop(spec, "Labels", labels, existed="labels" in before)
 
 

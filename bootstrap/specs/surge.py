@@ -17,11 +17,13 @@ from typing import Any
 from bootstrap.engine.service import Service, Spec
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import WANTED, Task, moment
-from bootstrap.specs.exclusion import Pace, excluded, set_or_drop, shifted
+from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes, set_or_drop
 
 SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: the surge that is under way, as JSON
-STEADY = 2.0  # seconds that a task must have run: one that ends at once shows as running for a moment
-GIVE_UP_AFTER = 3  # failures for each task that was added: Swarm retries for ever
+DEFAULT_MONITOR_S = (
+    2.0  # seconds that a task must have run: one that ends at once shows as running for a moment
+)
+MAX_FAILURES_PER_TASK = 3  # failures for each task that was added: Swarm retries for ever
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ def surge_of(service: Service) -> Surge | None:
         return None
 
 
-def newest(service: Service, snapshot: Snapshot) -> float:
+def newest_task_time(service: Service, snapshot: Snapshot) -> float:
     """When its newest task was created, in seconds since the epoch by the leader's clock; 0 without tasks."""
     return max((moment(task.created) for task in snapshot.tasks_of(service)), default=0.0)
 
 
-def raised(
+def raise_replicas(
     service: Service, waves: Sequence[int], begun: float, until: float, *, aside: bool = False
 ) -> Spec:
     """The spec with so many tasks more as the first of the waves says, and the mark.
@@ -76,7 +78,7 @@ def raised(
     return _marked(bare, replace(mark, preferences=tuple(service.placement["Preferences"])))
 
 
-def raised_further(service: Service, surge: Surge, snapshot: Snapshot) -> Spec | None:
+def raise_next_wave(service: Service, surge: Surge, snapshot: Snapshot) -> Spec | None:
     """The spec with the next wave; None where there is none, or some task has no node yet."""
     placed = sum(task.desired in WANTED and bool(task.node) for task in snapshot.tasks_of(service))
     return _marked(service, surge) if surge.waves and placed >= surge.raised else None
@@ -88,7 +90,7 @@ def _marked(service: Service, surge: Surge) -> Spec:
     return {**_scaled(service.spec, mark.raised), "Labels": {**service.labels, SURGE_LABEL: text}}
 
 
-def lowered(service: Service, surge: Surge) -> Spec:
+def lower_replicas(service: Service, surge: Surge) -> Spec:
     """The spec as it was before; what somebody has changed or added since stays."""
     ours = service.replicas == surge.raised
     spec = _scaled(service.spec, surge.replicas) if ours else dict(service.spec)
@@ -99,32 +101,32 @@ def lowered(service: Service, surge: Surge) -> Spec:
     return set_or_drop(spec, "Labels", labels, existed=surge.labels)
 
 
-def serving(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> frozenset[str]:
+def serving_tasks(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> frozenset[str]:
     """The ids of tasks that run and can be relied on: the new ones for some time already."""
-    sure = now - steady(service)
+    sure = now - monitor_seconds(service)
     return frozenset(
         task.id
         for task in snapshot.tasks_of(service)
-        if task.running and (moment(task.created) <= surge.begun or moment(task.since) <= sure)
+        if task.is_running and (moment(task.created) <= surge.begun or moment(task.since) <= sure)
     )
 
 
-def steady(service: Service) -> float:
+def monitor_seconds(service: Service) -> float:
     """Seconds for which a task is watched: the service's own update monitor, where it has one."""
-    return float(service.update_config.get("Monitor") or STEADY * 1e9) / 1e9
+    return float(service.update_config.get("Monitor") or DEFAULT_MONITOR_S * 1e9) / 1e9
 
 
 def why_failed(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> str:
     """Why the tasks that were added are given up; "" while they may still come to run."""
     tasks = [task for task in snapshot.tasks_of(service) if moment(task.created) > surge.begun]
     failures = sum(task.state in ("failed", "rejected") for task in tasks)
-    run = f"{sum(task.running for task in snapshot.tasks_of(service))} of {surge.raised} tasks run"
-    if failures >= GIVE_UP_AFTER * surge.moves:
+    run = f"{sum(task.is_running for task in snapshot.tasks_of(service))} of {surge.raised} tasks run"
+    if failures >= MAX_FAILURES_PER_TASK * surge.moves:
         return f"new tasks ended {failures} times; {run}"
     return f"{run} when their time was over" if now > surge.until else ""
 
 
-def survivors(tasks: Collection[Task], replicas: int, sure: Collection[str]) -> int:
+def count_survivors(tasks: Collection[Task], replicas: int, sure: Collection[str]) -> int:
     """How many of the ``sure`` tasks (ids) a scale-down would leave, at worst.
 
     After swarmkit's replicated orchestrator: slots without a node or with two tasks go first; then those that
@@ -145,16 +147,16 @@ def survivors(tasks: Collection[Task], replicas: int, sure: Collection[str]) -> 
     return sum(runs for _, runs in sorted(ranks)[:replicas])
 
 
-def moved_off(service: Service, snapshot: Snapshot, sure: Collection[str]) -> Spec | None:
+def move_off_failing_nodes(service: Service, snapshot: Snapshot, sure: Collection[str]) -> Spec | None:
     """The spec that takes tasks off the nodes on which none serves; None where there is no such node more.
 
     Measured: Swarm replaces just those tasks, start-first, and a slot with two tasks is the first to go.
     """
     tasks = [task for task in snapshot.tasks_of(service) if task.desired in WANTED and task.node]
     failing = {task.node for task in tasks} - {task.node for task in tasks if task.id in sure}
-    if failing <= excluded(service):
+    if failing <= excluded_nodes(service):
         return None
-    return shifted(service, failing | excluded(service), "start-first", Pace())
+    return exclude_nodes(service, failing | excluded_nodes(service), "start-first", Pace())
 
 
 def _preferring(spec: Mapping[str, Any], preferences: Sequence[Mapping[str, Any]]) -> Spec:

@@ -13,7 +13,7 @@ from importlib import resources
 from bootstrap.engine.network import Network
 from bootstrap.errors import AgentError
 
-PART = 500_000  # bytes; engines up to 23.0 take configs of 500 KiB at most
+CONFIG_BYTES = 500_000  # bytes; engines up to 23.0 take configs of 500 KiB at most
 WEAVE = ipaddress.IPv4Network("10.32.0.0/12")  # networks of any driver but overlay lie inside
 NETWORK, DRIVER, SUBNET = "control", "CONTROL_DRIVER", "CONTROL_SUBNET"
 _SETTING = re.compile(r"(?<!\$)\$\{([A-Z_]+):-([^}]*)\}")
@@ -57,7 +57,7 @@ def named(name: str) -> Stack:
     )
 
 
-def chosen(stack: Stack, given: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+def choose_settings(stack: Stack, given: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """The stack's settings: given before environment before default; AgentError for one that cannot be."""
     defaults = stack.defaults
     settings = {name: given.get(name, environment.get(name, value)) for name, value in defaults.items()}
@@ -99,8 +99,8 @@ def check_free(subnet: str, networks: Iterable[Network]) -> None:
 def parts(agent: bytes) -> dict[str, bytes]:
     """The agent cut into configs, by name: ``agent-<hash>-1`` and so on, in order."""
     digest = hashlib.sha256(agent).hexdigest()[:16]
-    cuts = range(0, len(agent), PART)
-    return {f"agent-{digest}-{number}": agent[cut : cut + PART] for number, cut in enumerate(cuts, 1)}
+    cuts = range(0, len(agent), CONFIG_BYTES)
+    return {f"agent-{digest}-{number}": agent[cut : cut + CONFIG_BYTES] for number, cut in enumerate(cuts, 1)}
 
 
 def rendered(stack: Stack, settings: Mapping[str, str], agent: Mapping[str, bytes]) -> str:

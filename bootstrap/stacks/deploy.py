@@ -22,13 +22,13 @@ from bootstrap.stacks.catalog import (
     Stack,
     check_free,
     check_known,
-    chosen,
+    choose_settings,
     named,
     parts,
     rendered,
 )
 
-DOCKER_SECONDS = 120  # for one docker command; it asks the registry for each image's digest
+DOCKER_TIMEOUT_S = 120  # for one docker command; it asks the registry for each image's digest
 Docker = Callable[[Sequence[str], str, Path], str]  # (words, stdin, working directory) -> stdout
 
 
@@ -41,7 +41,7 @@ def command(words: Sequence[str]) -> int:
         stack, given = named(options.stack), _pairs(options.set)
         stacks = (*([named(stack.needs)] if stack.needs else ()), stack)
         check_known(given, stacks)
-        settings = {one.name: chosen(one, given, options.environment) for one in stacks}
+        settings = {one.name: choose_settings(one, given, options.environment) for one in stacks}
         if options.dry_run:
             print(rendered(stack, settings[stack.name], _configs(stack)), end="")
             return 0
@@ -153,11 +153,11 @@ def docker_at(engine: str, *flags: str) -> Docker:
                 cwd=directory,
                 capture_output=True,
                 text=True,
-                timeout=DOCKER_SECONDS,
+                timeout=DOCKER_TIMEOUT_S,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise AgentError(f"{what} did not end within {DOCKER_SECONDS} s; run it again") from None
+            raise AgentError(f"{what} did not end within {DOCKER_TIMEOUT_S} s; run it again") from None
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
             raise AgentError(f"{what} failed ({done.returncode}): {said}")

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
-from bootstrap.membership.activation import Absent, Change, Look, Next, Ready, Remove, Wait, next_activation
+from bootstrap.membership.activation import (
+    Absent,
+    ChangeNode,
+    ManagerView,
+    Next,
+    Ready,
+    RemoveNode,
+    Wait,
+    next_activation,
+)
 from bootstrap.tasks.evacuate import say
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
-LOOK_AGAIN = 0.25  # seconds
-PATIENCE = 45.0  # seconds; engines that missed each other compare their lists every 30
+POLL_S = 0.25  # seconds
+TIMEOUT_S = 45.0  # seconds; engines that missed each other compare their lists every 30
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
@@ -21,7 +30,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     """
     engine.node_id()
     began = clock.now()
-    deadline = arguments.deadline or began + PATIENCE
+    deadline = arguments.deadline or began + TIMEOUT_S
     steps: dict[Target, Next] = {}
     done: dict[Target, float] = {}
     while True:
@@ -40,18 +49,18 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
             if clock.now() > deadline:
                 raise
             say(f"{error}; trying again")
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(POLL_S)
 
 
 def perform(engine: Engine, step: Next) -> None:
     """Do what a step says; where somebody else was first, nothing is done. Raises EngineError."""
     try:
         match step:
-            case Change(node, changes, reason):
+            case ChangeNode(node, changes, reason):
                 told = " ".join(f"{key}={value}" for key, value in changes.items() if key != "Labels")
                 say(f"change node {node.hostname} ({node.id}) {told or 'labels'}: {reason}")
                 engine.update_node(node, **changes)
-            case Remove(node, reason):
+            case RemoveNode(node, reason):
                 say(f"remove node {node.hostname} ({node.id}): {reason}")
                 engine.remove_node(node)
             case _:
@@ -60,8 +69,8 @@ def perform(engine: Engine, step: Next) -> None:
         say(f"{conflict}; looking again")
 
 
-def _look(engine: Engine, now: float, began: float) -> Look:
-    return Look(engine.nodes(), engine.peers(), engine.membership().managers, now, now - began)
+def _look(engine: Engine, now: float, began: float) -> ManagerView:
+    return ManagerView(engine.nodes(), engine.peers(), engine.membership().managers, now, now - began)
 
 
 def _settled(steps: dict[Target, Next]) -> bool:
@@ -79,5 +88,5 @@ def _report(target: Target, step: Next, seconds: float) -> NodeReport:
             return NodeReport(target.instance, node.id, Fate.ACTIVE, seconds=round(seconds, 2))
         case Absent(reason):
             return NodeReport(target.instance, target.node, Fate.ABSENT, reason)
-        case Wait(reason) | Change(_, _, reason) | Remove(_, reason):
+        case Wait(reason) | ChangeNode(_, _, reason) | RemoveNode(_, reason):
             return NodeReport(target.instance, target.node, Fate.UNFINISHED, f"not yet: {reason}")

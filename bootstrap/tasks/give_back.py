@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
-from bootstrap.engine.node import DOOMED_LABEL, Node
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
 from bootstrap.evacuation import deadline_label
-from bootstrap.membership.node_lookup import nodes_of, unknown
+from bootstrap.membership.node_lookup import explain_absence, nodes_of
 from bootstrap.tasks.evacuate import say
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
-LOOK_AGAIN = 0.5  # seconds
-PATIENCE = 30.0  # seconds
+POLL_S = 0.5  # seconds
+TIMEOUT_S = 30.0  # seconds
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
@@ -22,7 +22,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     30 s).
     """
     engine.node_id()
-    deadline = arguments.deadline or clock.now() + PATIENCE
+    deadline = arguments.deadline or clock.now() + TIMEOUT_S
     while True:
         try:
             nodes = engine.nodes()
@@ -38,7 +38,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
             if clock.now() > deadline:
                 raise
             say(f"{error}; trying again")
-            clock.sleep(LOOK_AGAIN)
+            clock.sleep(POLL_S)
 
 
 def _returning(target: Target, nodes: tuple[Node, ...]) -> list[Node]:
@@ -48,11 +48,11 @@ def _returning(target: Target, nodes: tuple[Node, ...]) -> list[Node]:
 
 
 def _kept_away(node: Node) -> bool:
-    return not node.down and (DOOMED_LABEL in node.labels or node.availability != "active")
+    return not node.is_down and (EVACUATION_DEADLINE_LABEL in node.labels or node.availability != "active")
 
 
 def _give_back(engine: Engine, node: Node) -> None:
-    labels = {key: value for key, value in node.labels.items() if key != DOOMED_LABEL}
+    labels = {key: value for key, value in node.labels.items() if key != EVACUATION_DEADLINE_LABEL}
     say(f"give back node {node.hostname} ({node.id}): its instance lives on")
     try:
         engine.update_node(node, Availability="active", Labels=labels)
@@ -63,9 +63,9 @@ def _give_back(engine: Engine, node: Node) -> None:
 def _report(target: Target, nodes: tuple[Node, ...]) -> NodeReport:
     found = nodes_of(target, nodes)
     if not found:
-        return NodeReport(target.instance, "", Fate.ABSENT, unknown(target))
+        return NodeReport(target.instance, "", Fate.ABSENT, explain_absence(target))
     node = found[0]
-    if node.down:
+    if node.is_down:
         return NodeReport(target.instance, node.id, Fate.DOWN, f"node {node.hostname} does not answer")
     if deadline_label.outdated(target.version, node):
         why = f"node {node.hostname} is being evacuated anew"

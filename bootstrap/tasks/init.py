@@ -7,14 +7,14 @@ from bootstrap.engine.client import Engine
 from bootstrap.errors import AgentError
 from bootstrap.host.host import Host, cluster_of, labels_of
 from bootstrap.host.instance_metadata import Identity
-from bootstrap.membership.activation import Change, Look, next_activation
+from bootstrap.membership.activation import ChangeNode, ManagerView, next_activation
 from bootstrap.tasks.activate import perform
 from bootstrap.tasks.evacuate import say
-from bootstrap.tasks.join import THIS, label
+from bootstrap.tasks.join import THIS_HOST, label
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 
-def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:
+def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HOST) -> Result:
     """Start the swarm unless this host manages one, label its node, store the tokens unless they are stored.
 
     Raises AgentError where the cluster has a swarm already, which this host is not a manager of.
@@ -22,7 +22,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
     began, identity, cluster = clock.now(), named(arguments, host), cluster_of(arguments)
     label(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
     seen = engine.membership()
-    if seen.state not in ("inactive", "active") or (seen.state == "active" and not seen.manages):
+    if seen.state not in ("inactive", "active") or (seen.state == "active" and not seen.is_manager):
         raise AgentError(
             f"this host is in a swarm, as no manager (its state is {seen.state}): "
             "run docker swarm leave --force here, if it shall be the first manager"
@@ -34,7 +34,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
     store(engine, cluster, host)
     node = engine.node_id()
     target = Target(identity.instance, identity.address, node)
-    while isinstance(step := next_activation(target, _look(engine, clock.now())), Change):
+    while isinstance(step := next_activation(target, _look(engine, clock.now())), ChangeNode):
         perform(engine, step)
     report = NodeReport(
         identity.instance, node, Fate.JOINED, "it is a manager", round(clock.now() - began, 2)
@@ -66,5 +66,5 @@ def _refuse_a_second_swarm(cluster: str, host: Host) -> None:
         )
 
 
-def _look(engine: Engine, now: float) -> Look:
-    return Look(engine.nodes(), None, engine.membership().managers, now)
+def _look(engine: Engine, now: float) -> ManagerView:
+    return ManagerView(engine.nodes(), None, engine.membership().managers, now)

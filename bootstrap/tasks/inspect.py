@@ -11,7 +11,7 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.task import Task
 from chalicelib.protocol.messages import INSTANCE, SHORT, AgentTask, Arguments, Listing, Result, Target
 
-PART = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer
+LISTED_NODES = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer
 NOWHERE = "0.0.0.0"  # noqa: S104 an address of nobody, where one has to be given
 
 
@@ -36,14 +36,14 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: 
 
 def _listing(nodes: tuple[Node, ...], look: int) -> Listing:
     """The ids of 5,000 nodes do not fit into one answer: each look tells another part of them."""
-    parts = max(-(-len(nodes) // PART), 1)
+    parts = max(-(-len(nodes) // LISTED_NODES), 1)
     part = Listing(len(nodes), _down(nodes), look % parts, parts)
     return replace(part, ids=tuple(node.id[:SHORT] for node in nodes if part.covers(node.id)))
 
 
 def _down(nodes: tuple[Node, ...]) -> tuple[Target, ...]:
     """In a fixed order. What is labelled with no instance was never ours; who is down may have no address."""
-    ours = [node for node in nodes if node.down and INSTANCE.match(node.instance)]
+    ours = [node for node in nodes if node.is_down and INSTANCE.match(node.instance)]
     ours.sort(key=lambda node: (node.instance, node.id))
     return tuple(Target(node.instance, node.address or NOWHERE, node.id) for node in ours)
 
@@ -55,9 +55,9 @@ def _row(node: Node, tasks: tuple[Task, ...]) -> dict[str, Any]:
         "instance": node.instance,
         "address": node.address,
         "role": node.role,
-        "leader": node.leader,
+        "leader": node.is_leader,
         "state": node.state,
         "availability": node.availability,
-        "doomed": node.doom,
-        "running": sum(task.node == node.id and task.running for task in tasks),
+        "doomed": node.evacuation_deadline,
+        "running": sum(task.node == node.id and task.is_running for task in tasks),
     }

@@ -16,10 +16,10 @@ from bootstrap.membership.join_steps import Step, next_step
 from bootstrap.tasks.evacuate import say
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
-LOOK_AGAIN = 1.0  # seconds
-PATIENCE = 120.0  # seconds
-TAKES_OVER = 10.0  # seconds for a running engine to take over new labels
-THIS = Host()
+POLL_S = 1.0  # seconds
+TIMEOUT_S = 120.0  # seconds
+RELOAD_TIMEOUT_S = 10.0  # seconds for a running engine to take over new labels
+THIS_HOST = Host()
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Attempt:
         return now - self.pending_since if self.pending_since is not None else 0.0
 
 
-def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:
+def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HOST) -> Result:
     """Join, or find that it is done; run again after a crash at any point, it goes on from what it finds.
 
     A target's ``node`` is one that the swarm's managers no longer list: only then does an active host leave.
@@ -55,7 +55,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
     """
     began, identity = clock.now(), host.identity()
     attempt = Attempt(identity, _myself(identity, arguments), arguments)
-    until = arguments.deadline or began + PATIENCE
+    until = arguments.deadline or began + TIMEOUT_S
     label(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
     while True:
         seen = look(engine, clock, until)
@@ -69,7 +69,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -
         elif step is Step.QUIT:
             say(f"leave the swarm: {why}")
             engine.leave()
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(POLL_S)
 
 
 def look(engine: Engine, clock: Clock, until: float) -> Membership:
@@ -81,7 +81,7 @@ def look(engine: Engine, clock: Clock, until: float) -> Membership:
             if clock.now() > until:
                 raise
             say(f"{error}; looking again")
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(POLL_S)
 
 
 def label(engine: Engine, labels: Mapping[str, str], clock: Clock, host: Host) -> None:
@@ -91,14 +91,14 @@ def label(engine: Engine, labels: Mapping[str, str], clock: Clock, host: Host) -
         return
     say(f"label the engine: {', '.join(map('='.join, sorted(labels.items())))}")
     host.daemon.reload()
-    until = clock.now() + TAKES_OVER
+    until = clock.now() + RELOAD_TIMEOUT_S
     while not _carries(engine, labels):
         if clock.now() > until:
             raise AgentError(
                 "the engine does not take over its labels: it may have some on its command line too; "
                 "remove those (--label), then restart it"
             )
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(POLL_S)
 
 
 def _carries(engine: Engine, labels: Mapping[str, str]) -> bool:

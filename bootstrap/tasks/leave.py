@@ -8,15 +8,15 @@ from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine, EngineError, NotManagerError, RefusedError
 from bootstrap.engine.node import Node
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.engine.task_cache import Elsewhere
-from bootstrap.evacuation.plan import leaving_tasks, next_acts
+from bootstrap.engine.task_cache import TaskCache
+from bootstrap.evacuation.plan import leaving_tasks, next_actions
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.membership.quorum import next_demotion
 from bootstrap.tasks.evacuate import perform, say
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 
-LOOK_AGAIN = 1.0  # seconds
-PATIENCE = 60.0  # seconds; measured: Swarm calls a host without power down after 12 s
+POLL_S = 1.0  # seconds
+TIMEOUT_S = 60.0  # seconds; measured: Swarm calls a host without power down after 12 s
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
@@ -26,17 +26,17 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     that died has left behind is mended too. Raises EngineError where the engine does not answer at the start,
     or not until the deadline (0: after 60 s).
     """
-    self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + PATIENCE
-    began, kept, elsewhere = clock.now(), "", Elsewhere(engine, clock)
+    self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + TIMEOUT_S
+    began, kept, task_cache = clock.now(), "", TaskCache(engine, clock)
     while True:
         try:
             nodes = engine.nodes()
             mine = [node for target in arguments.targets for node in _departed(target, nodes)]
-            snapshot = engine.snapshot(elsewhere=elsewhere.tasks)
+            snapshot = engine.snapshot(task_cache=task_cache.tasks)
             if not (mine or _left_behind(snapshot)) or clock.now() > deadline:
                 return _result(arguments.targets, nodes, kept, clock.now() - began)
-            kept = _remove(engine, [node for node in mine if node.down], nodes)
-            for act in next_acts(snapshot, clock.now(), self_id):
+            kept = _remove(engine, [node for node in mine if node.is_down], nodes)
+            for act in next_actions(snapshot, clock.now(), self_id):
                 perform(engine, act)
         except NotManagerError:
             raise
@@ -44,7 +44,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
             if clock.now() > deadline:
                 raise
             say(f"{error}; trying again")
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(POLL_S)
 
 
 def _left_behind(snapshot: Snapshot) -> bool:
@@ -57,14 +57,14 @@ def _left_behind(snapshot: Snapshot) -> bool:
 def _departed(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:
     """The nodes of an instance, but not the living one where it has come back under another node id."""
     found = nodes_of(target, nodes)
-    dead = tuple(node for node in found if node.down)
+    dead = tuple(node for node in found if node.is_down)
     return found if len(dead) in (0, len(found)) else dead
 
 
 def _remove(engine: Engine, dead: Collection[Node], nodes: Collection[Node]) -> str:
     """Remove the dead without a vote, demote one who has it; answers why one was kept, "" if none was."""
     for node in dead:
-        if not node.votes:
+        if not node.has_vote:
             _remove_dead(engine, node)
     managers = [node for node in nodes if node.role == "manager"]
     manager, reason = next_demotion(managers, [node.id for node in dead])
@@ -93,7 +93,7 @@ def _report(target: Target, nodes: Collection[Node], kept: str, seconds: float) 
     if not left:
         return NodeReport(target.instance, target.node, Fate.REMOVED, seconds=round(seconds, 2))
     node = left[0]
-    if node.down:
+    if node.is_down:
         return NodeReport(target.instance, node.id, Fate.KEPT, kept, round(seconds, 2))
     detail = f"node {node.hostname} still answers, so it was not removed; if its instance lives, leave it"
     return NodeReport(target.instance, node.id, Fate.ALIVE, detail, round(seconds, 2))

@@ -9,23 +9,23 @@ from bootstrap.host.host import Host, cluster_of
 from bootstrap.membership.quorum import has_quorum
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.init import named, store
-from bootstrap.tasks.join import THIS, look
+from bootstrap.tasks.join import THIS_HOST, look
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
 
-LOOK_AGAIN = 1.0  # seconds
-ELECTION = 20.0  # seconds for which the quorum must be seen to be lost; an election takes a few
-PATIENCE = 60.0  # seconds for the new swarm to answer
+POLL_S = 1.0  # seconds
+ELECTION_S = 20.0  # seconds for which the quorum must be seen to be lost; an election takes a few
+TIMEOUT_S = 60.0  # seconds for the new swarm to answer
 
 
-def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:
+def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HOST) -> Result:
     """Force a new swarm of this one manager; services, networks, tokens and workers stay.
 
     The other managers must be gone for good: they no longer count, and ``leave`` removes them. Raises
     AgentError, and changes nothing, where there is a quorum or this host has no manager's state.
     """
     began, identity, cluster = clock.now(), named(arguments, host), cluster_of(arguments)
-    seen = look(engine, clock, began + PATIENCE)
-    if seen.state != "active" or not seen.manages:
+    seen = look(engine, clock, began + TIMEOUT_S)
+    if seen.state != "active" or not seen.is_manager:
         raise AgentError(f"this host has no manager's state (it is {seen.state}): name one that has")
     if _quorum_lost(engine, clock):
         say(f"force a new swarm from the state of {identity.address}: the quorum is lost")
@@ -45,7 +45,7 @@ def _quorum_lost(engine: Engine, clock: Clock) -> bool:
 
     A leader whose followers died goes on listing nodes for some 15 s, then refuses (measured).
     """
-    until = clock.now() + ELECTION
+    until = clock.now() + ELECTION_S
     while clock.now() < until:
         try:
             if has_quorum(engine.nodes()):
@@ -53,19 +53,19 @@ def _quorum_lost(engine: Engine, clock: Clock) -> bool:
             say("fewer than a majority of the managers answer; looking again")
         except EngineError as error:
             say(f"{error}; looking again")
-        clock.sleep(LOOK_AGAIN)
-    return look(engine, clock, until + PATIENCE).leaderless
+        clock.sleep(POLL_S)
+    return look(engine, clock, until + TIMEOUT_S).is_leaderless
 
 
 def _begun(engine: Engine) -> bool:
     """Whether an earlier run forced the new swarm: there are managers that count for nothing."""
     managers = [node for node in engine.nodes() if node.role == "manager"]
-    return sum(node.votes for node in managers) == 1 < len(managers)
+    return sum(node.has_vote for node in managers) == 1 < len(managers)
 
 
 def _await_leader(engine: Engine, clock: Clock) -> None:
     """Wait until the new swarm answers. Raises EngineError."""
-    until = clock.now() + PATIENCE
+    until = clock.now() + TIMEOUT_S
     while True:
         try:
             if has_quorum(engine.nodes()):
@@ -74,4 +74,4 @@ def _await_leader(engine: Engine, clock: Clock) -> None:
             if clock.now() > until:
                 raise
             say(f"{error}; looking again")
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(POLL_S)

@@ -8,13 +8,13 @@ from functools import partial
 from bootstrap.clock import Clock
 from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
 from bootstrap.engine.node import Node
-from bootstrap.membership.node_lookup import nodes_of, unknown
+from bootstrap.membership.node_lookup import explain_absence, nodes_of
 from bootstrap.membership.quorum import next_demotion, next_promotion
 from bootstrap.tasks.evacuate import say
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 
-LOOK_AGAIN = 1.0  # seconds
-PATIENCE = 30.0  # seconds; who calls by hand listens for fifty
+POLL_S = 1.0  # seconds
+TIMEOUT_S = 30.0  # seconds; who calls by hand listens for fifty
 
 
 def run(task: AgentTask, engine: Engine, arguments: Arguments, clock: Clock) -> Result:
@@ -23,7 +23,7 @@ def run(task: AgentTask, engine: Engine, arguments: Arguments, clock: Clock) -> 
     Raises EngineError where the engine does not answer at the start, or not until the deadline (0: after
     30 s).
     """
-    self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + PATIENCE
+    self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + TIMEOUT_S
     while True:
         try:
             nodes = engine.nodes()
@@ -40,7 +40,7 @@ def run(task: AgentTask, engine: Engine, arguments: Arguments, clock: Clock) -> 
             if clock.now() > deadline:
                 raise
             say(f"{error}; trying again")
-        clock.sleep(LOOK_AGAIN)
+        clock.sleep(POLL_S)
 
 
 promote = partial(run, AgentTask.PROMOTE)
@@ -63,7 +63,7 @@ def _step(task: AgentTask, engine: Engine, left: list[Node], nodes: Collection[N
         if left and not others:
             return "a manager does not demote itself: run this on another one"
     else:
-        ready = [node for node in left if not node.down]
+        ready = [node for node in left if not node.is_down]
         may, reason = next_promotion(managers)
         node = ready[0] if ready and may else None
         reason = "it does not answer" if left and not ready else reason
@@ -94,7 +94,7 @@ def _good(report: NodeReport) -> bool:
 def _report(task: AgentTask, target: Target, nodes: Collection[Node], kept: str) -> NodeReport:
     found = nodes_of(target, nodes)
     if not found:
-        return NodeReport(target.instance, "", Fate.ABSENT, unknown(target))
+        return NodeReport(target.instance, "", Fate.ABSENT, explain_absence(target))
     node = found[0]
     if fate := _fate(task, node):
         return NodeReport(target.instance, node.id, fate)

@@ -7,11 +7,11 @@ from bootstrap.engine.client import Engine
 from bootstrap.host.host import Host, cluster_of
 from bootstrap.tasks.evacuate import say
 from bootstrap.tasks.init import store
-from bootstrap.tasks.join import THIS
+from bootstrap.tasks.join import THIS_HOST
 from chalicelib.protocol.messages import AgentTask, Arguments, Result
 
 
-def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS) -> Result:  # noqa: ARG001 as all
+def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HOST) -> Result:  # noqa: ARG001 as all
     """Rotate both tokens, then store the new ones; run again after a crash, it rotates once more.
 
     Raises AgentError; where only the storing failed, nothing can join until it is run again.

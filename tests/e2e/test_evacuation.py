@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from docker.types import EndpointSpec, Resources, UpdateConfig
 
-from bootstrap.engine.node import DOOMED_LABEL
-from bootstrap.engine.service import MARK_LABEL
-from bootstrap.tasks.evacuate import OVERTIME
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
+from bootstrap.engine.service import EXCLUSION_LABEL
+from bootstrap.tasks.evacuate import OVERTIME_S
 from chalicelib.protocol.messages import AgentTask, Fate, Way
 from tests.lab import lifecycle, state
 from tests.lab.observe.watch import Watch
@@ -55,7 +55,7 @@ def healed(lab: Lab) -> Iterator[None]:
 
 
 def _healthy(role: str, spec: dict[str, Any]) -> dict[str, Any]:
-    labels = {key: value for key, value in spec.get("Labels", {}).items() if key != DOOMED_LABEL}
+    labels = {key: value for key, value in spec.get("Labels", {}).items() if key != EVACUATION_DEADLINE_LABEL}
     return {"Labels": labels, "Availability": "active", "Role": role}
 
 
@@ -185,7 +185,7 @@ def test_without_room_the_plain_drain_comes_inside_the_budget_and_is_named(lab: 
     assert row(said, "stuck").way is Way.DRAIN
     assert row(said, "stuck").reason == "no other node has room for it"
     assert "the notice is nearly over" in said.told
-    assert 10 < time.time() - began < 30 + OVERTIME
+    assert 10 < time.time() - began < 30 + OVERTIME_S
     assert tasks_on(lab, doomed) == {}
 
 
@@ -280,7 +280,7 @@ def test_an_agent_on_a_worker_and_an_unknown_instance_are_clear_errors_that_chan
     assert [(n["ID"], n["Spec"]) for n in engine.manager(lab).api.nodes()] == [
         (n["ID"], n["Spec"]) for n in before
     ]
-    assert not any(MARK_LABEL in spec for spec in _specs(lab).values())
+    assert not any(EXCLUSION_LABEL in spec for spec in _specs(lab).values())
 
 
 def _change_image(lab: Lab, name: str, image: str) -> None:

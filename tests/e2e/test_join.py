@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.host.parameter_store import place
+from bootstrap.host.parameter_store import parameter_name
 from chalicelib.protocol.messages import Fate
 from tests.lab import lifecycle, state
 from tests.lab.aws import cloud, mailbox
@@ -149,7 +149,7 @@ def hooks(lab: Lab, host: Host) -> list[str]:
 
 
 def test_a_refused_token_is_not_shown_and_new_tokens_mend_it(lab: Lab, zipapp: Path) -> None:
-    ssm, name = cloud.connect(lab).client("ssm"), place(NAME, "worker")
+    ssm, name = cloud.connect(lab).client("ssm"), parameter_name(NAME, "worker")
     good = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
     stale = f"{good.rpartition('-')[0]}-{'0' * 25}"
     ssm.put_parameter(Name=name, Value=stale, Type="SecureString", Overwrite=True)

@@ -15,9 +15,9 @@ import pytest
 from docker.errors import NotFound
 from docker.types import UpdateConfig
 
-from bootstrap.engine.node import DOOMED_LABEL
-from bootstrap.engine.service import MARK_LABEL
-from bootstrap.rebalancing.lease import NAME as LEASE
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
+from bootstrap.engine.service import EXCLUSION_LABEL
+from bootstrap.rebalancing.lease import LEASE_NAME as LEASE
 from bootstrap.specs.surge import SURGE_LABEL
 from chalicelib.protocol.messages import AgentTask, Balance, Fate, Rebalance, SpreadReport
 from tests.lab import lifecycle
@@ -58,7 +58,7 @@ def fresh(lab: Lab) -> None:
 
 
 def in_service(spec: dict[str, Any]) -> dict[str, Any]:
-    labels = {key: value for key, value in spec.get("Labels", {}).items() if key != DOOMED_LABEL}
+    labels = {key: value for key, value in spec.get("Labels", {}).items() if key != EVACUATION_DEADLINE_LABEL}
     return {"Labels": labels, "Availability": "active"}
 
 
@@ -261,6 +261,6 @@ def test_an_evacuation_during_a_surge_has_the_right_of_way(lab: Lab) -> None:
     assert seen.verdict
     assert seen.verdict.fewest == STRENGTH
     assert spec(lab) == before
-    assert MARK_LABEL not in before
+    assert EXCLUSION_LABEL not in before
     assert counts(lab)[0] == 0
     assert sum(counts(lab)) == STRENGTH

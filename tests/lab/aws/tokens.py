@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bootstrap.host.parameter_store import place
+from bootstrap.host.parameter_store import parameter_name
 from tests.lab.aws import account
 from tests.lab.state import Lab
 from tests.lab.swarm import engine
@@ -14,12 +14,12 @@ def store(lab: Lab, ssm: Any) -> None:
     """Store both tokens, encrypted, with a boto3 client."""
     found = engine.manager(lab).api.inspect_swarm()["JoinTokens"]
     for role in ("manager", "worker"):
-        name, value = place(lab.cluster, role), found[role.title()]
+        name, value = parameter_name(lab.cluster, role), found[role.title()]
         ssm.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
 
 
 def stored(lab: Lab) -> set[str]:
     """The join tokens that Parameter Store holds for the lab's cluster."""
-    names = [place(lab.cluster, role) for role in ("manager", "worker")]
+    names = [parameter_name(lab.cluster, role) for role in ("manager", "worker")]
     found = account.session(lab).client("ssm").get_parameters(Names=names, WithDecryption=True)
     return {row["Value"] for row in found["Parameters"]}

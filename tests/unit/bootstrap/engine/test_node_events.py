@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bootstrap.balancer.operator import GATHER, Listener
+from bootstrap.balancer.operator import GATHER_S, Listener
 from bootstrap.engine.client import Engine, RefusedError
 from bootstrap.engine.node_event import NodeEvent
 
@@ -31,7 +31,7 @@ def test_a_listener_gathers_what_comes_together_and_says_when_it_ended() -> None
     listener = Listener(events())
     begun = time.monotonic()
     assert listener.heard(60.0) == (READY, LABELLED)
-    assert time.monotonic() - begun >= GATHER
+    assert time.monotonic() - begun >= GATHER_S
     assert not listener.ended
     assert listener.heard(0.0) == ()
     gathered.set()

@@ -11,7 +11,7 @@ import pytest
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine, EngineError, RefusedError
-from bootstrap.engine.connection import ANSWER_WITHIN
+from bootstrap.engine.connection import ANSWER_TIMEOUT_S
 from bootstrap.engine.node import Node
 from bootstrap.tasks import evacuate, leave
 from chalicelib.protocol.messages import Arguments, Fate, Target
@@ -46,8 +46,8 @@ def test_a_hung_engine_ends_each_task_within_one_call_and_says_what_to_check(tmp
         for run in runs:
             with pytest.raises(EngineError, match=r"within 5 s \(ReadTimeout\): check on this host"):
                 run.result()
-        assert not Engine(f"unix://{path}-none").answers()
-        assert ANSWER_WITHIN <= time.monotonic() - began < 2 * ANSWER_WITHIN
+        assert not Engine(f"unix://{path}-none").is_alive()
+        assert ANSWER_TIMEOUT_S <= time.monotonic() - began < 2 * ANSWER_TIMEOUT_S
 
 
 def silent(swarm: FakeSwarm, since: float, until: float, error: EngineError) -> None:
@@ -56,7 +56,7 @@ def silent(swarm: FakeSwarm, since: float, until: float, error: EngineError) -> 
 
     def nodes() -> tuple[Node, ...]:
         if since <= swarm.time < until:
-            swarm.time += ANSWER_WITHIN
+            swarm.time += ANSWER_TIMEOUT_S
             raise error
         return listed()
 
@@ -68,10 +68,10 @@ def test_an_engine_that_falls_silent_ends_the_evacuation_while_others_can_still_
 ) -> None:
     began = swarm.time
     silent(swarm, began + 1, began + 1000, EngineError("the engine did not list nodes"))
-    swarm.answers = lambda: False  # type: ignore[method-assign]
+    swarm.is_alive = lambda: False  # type: ignore[method-assign]
     with pytest.raises(EngineError, match="did not list nodes"):
         evacuate.run(swarm, arguments(began), swarm.clock)
-    assert evacuate.SILENCE < swarm.time - began < 20
+    assert evacuate.ENGINE_SILENCE_TIMEOUT_S < swarm.time - began < 20
 
 
 @pytest.mark.parametrize(

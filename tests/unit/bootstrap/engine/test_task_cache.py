@@ -6,7 +6,7 @@ from typing import Any
 
 from bootstrap.engine.client import EngineError
 from bootstrap.engine.task import Task
-from bootstrap.engine.task_cache import OLD, SHARE
+from bootstrap.engine.task_cache import MAX_AGE_S, READ_SHARE
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
@@ -41,7 +41,7 @@ def evacuated(swarm: FakeSwarm, number: int) -> Result:
     return evacuate.run(swarm, Arguments((target,), swarm.time + 120), swarm.clock)
 
 
-def serving(resources: dict[str, Any], workers: int = 3) -> Counted:
+def serving_tasks(resources: dict[str, Any], workers: int = 3) -> Counted:
     swarm = Counted(workers)
     swarm.add_service("web", 2, template={"Resources": resources})
     return swarm
@@ -52,28 +52,28 @@ def gaps(swarm: Counted) -> list[float]:
 
 
 def test_without_reservations_or_host_ports_all_tasks_are_never_read() -> None:
-    swarm = serving({})
+    swarm = serving_tasks({})
     assert evacuated(swarm, 2).nodes[0].fate is Fate.SAFE
     assert swarm.readings == []
 
 
 def test_where_room_counts_all_tasks_are_read_at_most_every_few_seconds() -> None:
-    swarm = serving(TWO_CPUS)
+    swarm = serving_tasks(TWO_CPUS)
     swarm.sick = {"n03", "n04"}
     assert evacuated(swarm, 2).nodes[0].fate is Fate.DRAINED
     assert len(swarm.readings) > 2
-    assert min(gaps(swarm)) >= OLD
+    assert min(gaps(swarm)) >= MAX_AGE_S
 
 
 def test_a_swarm_that_takes_long_to_list_them_is_asked_still_less_often() -> None:
-    swarm = serving(TWO_CPUS)
+    swarm = serving_tasks(TWO_CPUS)
     swarm.seconds = 4.0
     assert evacuated(swarm, 2).nodes[0].fate is Fate.SAFE
-    assert all(gap >= (1 + SHARE) * swarm.seconds for gap in gaps(swarm))
+    assert all(gap >= (1 + READ_SHARE) * swarm.seconds for gap in gaps(swarm))
 
 
 def test_room_that_other_services_have_taken_is_seen() -> None:
-    swarm = serving(TWO_CPUS, workers=2)
+    swarm = serving_tasks(TWO_CPUS, workers=2)
     swarm.add_service("other", 2, template={"Resources": TWO_CPUS})
     result = evacuated(swarm, 2)
     assert result.nodes[0].fate is Fate.DRAINED
@@ -92,8 +92,8 @@ def test_room_counts_for_generic_resources_too() -> None:
 
 
 def test_what_can_never_be_read_keeps_no_task_from_moving() -> None:
-    swarm = serving(TWO_CPUS)
+    swarm = serving_tasks(TWO_CPUS)
     swarm.refused = True
     assert evacuated(swarm, 2).nodes[0].fate is Fate.SAFE
     assert swarm.fewest["web"] == 2
-    assert min([OLD, *gaps(swarm)]) >= OLD
+    assert min([MAX_AGE_S, *gaps(swarm)]) >= MAX_AGE_S

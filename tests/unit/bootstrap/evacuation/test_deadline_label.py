@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from bootstrap.engine.node import DOOMED_LABEL, Node
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
 from bootstrap.evacuation import deadline_label
 
 NODE = Node("n1", 1, {}, "ready", "", "n1", {}, ("", ""), 0, 0, "")
 
 
 def node(label: str, availability: str = "pause") -> Node:
-    labels = {DOOMED_LABEL: label} if label else {}
+    labels = {EVACUATION_DEADLINE_LABEL: label} if label else {}
     return replace(NODE, spec={"Availability": availability, "Labels": labels})
 
 
@@ -22,13 +22,13 @@ def node(label: str, availability: str = "pause") -> Node:
     [("120", 120.0, 0), ("120 7", 120.0, 7), ("", None, 0), ("soon 7", None, 7), ("120 x", 120.0, 0)],
 )
 def test_a_label_tells_when_and_by_which_order(label: str, until: float | None, version: int) -> None:
-    assert (node(label).doom, deadline_label.version(node(label))) == (until, version)
+    assert (node(label).evacuation_deadline, deadline_label.version(node(label))) == (until, version)
 
 
 @pytest.mark.parametrize("version", [0, 7])
 def test_what_is_written_is_read(version: int) -> None:
     written = node(deadline_label.label(120.4, version))
-    assert (written.doom, deadline_label.version(written)) == (120.0, version)
+    assert (written.evacuation_deadline, deadline_label.version(written)) == (120.0, version)
 
 
 TABLE = {

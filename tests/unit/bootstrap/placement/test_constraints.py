@@ -13,8 +13,8 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
-from bootstrap.placement.constraints import may_hold, meets, room, unfit
-from bootstrap.placement.constraints import plugins as needed
+from bootstrap.placement.constraints import can_hold, meets_constraint, room, why_unfit
+from bootstrap.placement.constraints import needed_plugins as needed
 
 GIB = 1 << 30
 
@@ -71,7 +71,7 @@ def task(key: str, of: Service, on: Node) -> Task:
     ],
 )
 def test_a_constraint_is_read_as_swarm_reads_it(constraint: str, met: bool) -> None:
-    assert meets(node(), constraint) is met
+    assert meets_constraint(node(), constraint) is met
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_a_constraint_is_read_as_swarm_reads_it(constraint: str, met: bool) -> N
     ],
 )
 def test_an_image_needs_its_platform(platforms: list[dict[str, str]], fits: bool) -> None:
-    assert may_hold(node(), service(placement={"Platforms": platforms})) is fits
+    assert can_hold(node(), service(placement={"Platforms": platforms})) is fits
 
 
 @pytest.mark.parametrize(
-    "unfit", [node(availability="pause"), node(availability="drain"), node(state="down")]
+    "why_unfit", [node(availability="pause"), node(availability="drain"), node(state="down")]
 )
-def test_only_ready_and_active_nodes_may_hold_a_task(unfit: Node) -> None:
-    assert not may_hold(unfit, service())
+def test_only_ready_and_active_nodes_may_hold_a_task(why_unfit: Node) -> None:
+    assert not can_hold(why_unfit, service())
 
 
 def test_without_limits_there_is_room_without_end_but_not_on_excluded_nodes() -> None:
@@ -166,7 +166,7 @@ def test_a_node_needs_the_plugins_of_volumes_networks_and_log(
     there = with_plugins(*BUILT_IN, *plugins)
     attached = replace(task("t", mine, there), drivers=("weave", "overlay"))
     snapshot = Snapshot((there,), (mine,), (attached,))
-    assert unfit(there, mine, needed(mine, snapshot)) == why
+    assert why_unfit(there, mine, needed(mine, snapshot)) == why
     assert room(mine, snapshot, without=()) == (0 if why else math.inf)
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.planning.leveling import Group, squares
-from bootstrap.planning.plan import Spread, plan, reachable
+from bootstrap.planning.leveling import Group, unevenness
+from bootstrap.planning.plan import ServicePlan, plan_services, surge_outcome
 from tests.unit.bootstrap.support.swarms import Machine, service, snapshot, stand
 
 PREFERENCES = [(), (), ("node.labels.zone",), ("node.labels.zone", "engine.labels.rack"), ("nonsense",)]
@@ -27,7 +27,7 @@ MACHINES = st.builds(
     zone=st.sampled_from(["a", "b", ""]),
     rack=st.sampled_from(["", "r"]),
     disk=st.sampled_from(["ssd", "ssd", "ssd", "hdd"]),
-    doom=st.sampled_from([*[""] * 9, "1000"]),
+    evacuation_deadline=st.sampled_from([*[""] * 9, "1000"]),
 )
 FULL_FIRST = st.lists(st.sampled_from([0, 0, 0, 1, 1, 2, 3]), min_size=1, max_size=6)  # nodes of tasks
 
@@ -44,7 +44,7 @@ class Case:
 
 def machines_may_stay(machines: Mapping[str, Machine], at: int) -> bool:
     """A service with tasks on a doomed node is not planned at all."""
-    return not machines[f"n{at % len(machines)}"].doom
+    return not machines[f"n{at % len(machines)}"].evacuation_deadline
 
 
 @st.composite
@@ -71,7 +71,7 @@ def cases(draw: st.DrawFn, preferences: tuple[tuple[str, ...], ...] = tuple(PREF
         limits += [one.gpus - others[node] - web[node]] if gpus else []
         limits += [most - web[node]] if most else []
         limits += [1 - min(1, web[node])] if port else []
-        good = one.availability == "active" and one.state == "ready" and not one.doom
+        good = one.availability == "active" and one.state == "ready" and not one.evacuation_deadline
         open_ = good and (one.disk == "ssd" or not constrained)
         caps[node] = web[node] + max(0, min(limits) if open_ else 0)
     return Case(snapshot(machines, services, {"web": web, "other": others}), caps, chosen, machines)
@@ -83,15 +83,15 @@ def distributions(most: Mapping[str, int], tasks: int) -> Iterator[dict[str, int
             yield dict(zip(most, counts, strict=True))
 
 
-def unevenness(case: Case, counts: Mapping[str, int]) -> tuple[int, ...]:
+def squares_of(case: Case, counts: Mapping[str, int]) -> tuple[int, ...]:
     """The squares of the tasks of all groups at each level, from the outermost preference to the nodes."""
     paths = {key: path(case, key) for key in case.machines}
     found = []
     for depth in range(1, len(next(iter(paths.values()))) + 1):
-        tally: Counter[tuple[str, ...]] = Counter()
+        report: Counter[tuple[str, ...]] = Counter()
         for node, where in paths.items():
-            tally[where[:depth]] += counts.get(node, 0)
-        found.append(sum(number**2 for number in tally.values()))
+            report[where[:depth]] += counts.get(node, 0)
+        found.append(sum(number**2 for number in report.values()))
     return tuple(found)
 
 
@@ -100,17 +100,17 @@ def path(case: Case, node: str) -> tuple[str, ...]:
     return (*(labels[one] for one in case.preferences if one in labels), node)
 
 
-def moves(before: Mapping[str, int], after: Mapping[str, int]) -> int:
+def count_moves(before: Mapping[str, int], after: Mapping[str, int]) -> int:
     return sum(max(0, count - before.get(node, 0)) for node, count in after.items())
 
 
-def spread_of(case: Case, **options: Any) -> Spread:
-    return plan(case.snapshot, [case.snapshot.service_by_id["web"]], **options)[0]
+def spread_of(case: Case, **options: Any) -> ServicePlan:
+    return plan_services(case.snapshot, [case.snapshot.service_by_id["web"]], **options)[0]
 
 
-def later(case: Case, spread: Spread) -> Case:
+def later(case: Case, plan: ServicePlan) -> Case:
     others = Counter(task.node for task in case.snapshot.tasks if task.service == "other")
-    tasks = stand({"web": spread.after, "other": others})
+    tasks = stand({"web": plan.after, "other": others})
     return replace(case, snapshot=replace(case.snapshot, tasks=tasks))
 
 
@@ -124,13 +124,16 @@ def crowding(case: Case, counts: Mapping[str, int]) -> float:
     return sum(load**2 for load in loads)
 
 
-def assert_best(case: Case, spread: Spread) -> None:
-    every = list(distributions(case.most, sum(spread.before.values())))
-    best = min((unevenness(case, one), moves(spread.before, one)) for one in every)
-    assert (unevenness(case, spread.after), moves(spread.before, spread.after)) == best
-    equal = (one for one in every if (unevenness(case, one), moves(spread.before, one)) == best)
+def assert_best(case: Case, plan: ServicePlan) -> None:
+    every = list(distributions(case.most, sum(plan.before.values())))
+    best = min((squares_of(case, one), count_moves(plan.before, one)) for one in every)
+    assert (
+        squares_of(case, plan.after),
+        count_moves(plan.before, plan.after),
+    ) == best
+    equal = (one for one in every if (squares_of(case, one), count_moves(plan.before, one)) == best)
     least = min(crowding(case, one) for one in equal)
-    assert crowding(case, spread.after) == pytest.approx(least)
+    assert crowding(case, plan.after) == pytest.approx(least)
 
 
 @settings(max_examples=400)
@@ -144,19 +147,19 @@ def test_no_distribution_is_more_even_none_as_even_has_fewer_moves_and_of_these_
 @settings(max_examples=300)
 @given(cases(((),)))
 def test_a_surge_without_preferences_ends_in_the_best_distribution_with_the_fewest_tasks(case: Case) -> None:
-    spread = spread_of(case)
-    assert_best(case, spread)
-    assert sum(spread.waves) == spread.moves == moves(spread.before, spread.after)
-    assert sorted(reachable(spread, case.snapshot).values()) == sorted(spread.after.values())
+    plan = spread_of(case)
+    assert_best(case, plan)
+    assert sum(plan.waves) == plan.moves == count_moves(plan.before, plan.after)
+    assert sorted(surge_outcome(plan, case.snapshot).values()) == sorted(plan.after.values())
 
 
 @settings(max_examples=300)
 @given(cases())
 def test_no_rule_is_broken_and_no_task_is_lost(case: Case) -> None:
     for options in ({}, {"rolling": ["web"]}, {"most": 1}):
-        spread = spread_of(case, **options)
-        assert sum(spread.after.values()) == sum(spread.before.values())
-        assert all(0 < count <= case.most[node] for node, count in spread.after.items())
+        plan = spread_of(case, **options)
+        assert sum(plan.after.values()) == sum(plan.before.values())
+        assert all(0 < count <= case.most[node] for node, count in plan.after.items())
 
 
 @settings(max_examples=300)
@@ -170,17 +173,17 @@ def test_a_plan_is_carried_out_once_and_then_there_is_nothing_to_do(case: Case) 
 def test_a_surge_levels_the_nodes_with_the_fewest_tasks_where_the_groups_gain_or_want_the_same(
     case: Case,
 ) -> None:
-    flat, spread = replace(case, preferences=()), spread_of(case)
-    every = list(distributions(case.most, sum(spread.before.values())))
-    level = min((unevenness(flat, one), moves(spread.before, one)) for one in every)
-    wanted = min(every, key=lambda one: unevenness(case, one))
-    same = unevenness(flat, wanted) == level[0]
-    if spread.moves:
-        assert (unevenness(flat, spread.after), spread.moves) == level
-        assert same or unevenness(case, spread.after) < unevenness(case, spread.before)
+    flat, plan = replace(case, preferences=()), spread_of(case)
+    every = list(distributions(case.most, sum(plan.before.values())))
+    level = min((squares_of(flat, one), count_moves(plan.before, one)) for one in every)
+    wanted = min(every, key=lambda one: squares_of(case, one))
+    same = squares_of(flat, wanted) == level[0]
+    if plan.moves:
+        assert (squares_of(flat, plan.after), plan.moves) == level
+        assert same or squares_of(case, plan.after) < squares_of(case, plan.before)
     else:
-        assert spread.after == spread.before
-        assert not same or not level[1] or unevenness(case, spread.before) == unevenness(case, wanted)
+        assert plan.after == plan.before
+        assert not same or not level[1] or squares_of(case, plan.before) == squares_of(case, wanted)
 
 
 @settings(max_examples=300)
@@ -192,13 +195,13 @@ def test_after_a_surge_there_is_nothing_to_surge_for(case: Case) -> None:
 @settings(max_examples=300)
 @given(cases(), st.integers(1, 5))
 def test_a_limit_on_moves_holds_and_what_is_left_of_the_plan_still_evens(case: Case, most: int) -> None:
-    spread, flat = spread_of(case, most=most), replace(case, preferences=())
-    assert spread.moves <= most
-    assert unevenness(flat, spread.after) < unevenness(flat, spread.before) or not spread.moves
+    plan, flat = spread_of(case, most=most), replace(case, preferences=())
+    assert plan.moves <= most
+    assert squares_of(flat, plan.after) < squares_of(flat, plan.before) or not plan.moves
 
 
 @given(cases())
 def test_unevenness_is_measured_as_the_planner_measures_it(case: Case) -> None:
     flat = Group(nodes=tuple(case.machines))
     counts = Counter(task.node for task in case.snapshot.tasks if task.service == "web")
-    assert squares(flat, counts) == unevenness(replace(case, preferences=()), counts)
+    assert unevenness(flat, counts) == squares_of(replace(case, preferences=()), counts)

@@ -9,25 +9,32 @@ from typing import Any
 
 import pytest
 
-from bootstrap.engine.service import MARK_LABEL, Service
+from bootstrap.engine.service import EXCLUSION_LABEL, Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.errors import AgentError
-from bootstrap.planning.plan import OPT_IN, Spread, chosen, plan, reachable, untouched
+from bootstrap.planning.plan import (
+    OPT_IN_LABEL,
+    ServicePlan,
+    choose_services,
+    plan_services,
+    surge_outcome,
+    why_left_alone,
+)
 from tests.unit.bootstrap.support.swarms import Machine, service, snapshot
 
-OPTED_IN = {OPT_IN: "true"}
+OPTED_IN = {OPT_IN_LABEL: "true"}
 ZONE = ("node.labels.zone",)
 
 
-def planned(
+def plan_run(
     counts: Mapping[str, int], machines: Mapping[str, Machine] | None = None, **settings: Any
-) -> tuple[Spread, Snapshot]:
+) -> tuple[ServicePlan, Snapshot]:
     """The plan for one service that stands like that; other nodes than those with a count need a machine."""
     machines = {**dict.fromkeys(counts, Machine()), **(machines or {})}
     rolling = settings.pop("rolling", ())
     web = service("web", sum(counts.values()), **settings)
     swarm = snapshot(machines, [web], {"web": counts})
-    return plan(swarm, [web], rolling=rolling)[0], swarm
+    return plan_services(swarm, [web], rolling=rolling)[0], swarm
 
 
 @pytest.mark.parametrize(
@@ -58,9 +65,9 @@ def planned(
 def test_a_service_is_spread_evenly_with_the_fewest_moves(
     before: dict[str, int], after: dict[str, int], waves: tuple[int, ...], reason: str
 ) -> None:
-    spread, swarm = planned(before)
-    assert (spread.after, spread.waves, spread.reason) == (after, waves, reason)
-    assert reachable(spread, swarm) == after
+    plan, swarm = plan_run(before)
+    assert (plan.after, plan.waves, plan.reason) == (after, waves, reason)
+    assert surge_outcome(plan, swarm) == after
 
 
 @pytest.mark.parametrize(
@@ -77,9 +84,9 @@ def test_a_service_is_spread_evenly_with_the_fewest_moves(
 def test_the_rule_that_stands_in_the_way_is_named(
     settings: dict[str, Any], second: Machine, rule: str
 ) -> None:
-    spread, _ = planned({"a": 3, "b": 1}, {"a": Machine(gpus=4), "b": second}, **settings)
-    assert spread.moves == 0
-    assert spread.reason == f"as even as the rules allow: 3 on 1 node, 1 on 1 node (in the way: {rule})"
+    plan, _ = plan_run({"a": 3, "b": 1}, {"a": Machine(gpus=4), "b": second}, **settings)
+    assert plan.moves == 0
+    assert plan.reason == f"as even as the rules allow: 3 on 1 node, 1 on 1 node (in the way: {rule})"
 
 
 def test_a_node_without_a_plugin_gets_nothing_and_the_reason_names_it() -> None:
@@ -88,7 +95,7 @@ def test_a_node_without_a_plugin_gets_nothing_and_the_reason_names_it() -> None:
     swarm = snapshot(dict.fromkeys("abc", Machine()), [web], {"web": {"a": 3, "b": 1}})
     known = {"a": {("Log", "splunk")}, "b": {("Log", "syslog")}, "c": {("Log", "syslog")}}
     nodes = tuple(replace(node, plugins=frozenset(known[node.id])) for node in swarm.nodes)
-    assert plan(replace(swarm, nodes=nodes), [web])[0].reason == (
+    assert plan_services(replace(swarm, nodes=nodes), [web])[0].reason == (
         "as even as the rules allow: 3 on 1 node, 1 on 1 node (in the way: missing log plugin splunk on b)"
     )
 
@@ -96,14 +103,18 @@ def test_a_node_without_a_plugin_gets_nothing_and_the_reason_names_it() -> None:
 def test_a_preference_may_be_written_in_any_case_but_for_the_label() -> None:
     machines = {"a1": Machine(zone="a"), "a2": Machine(zone="a"), "b1": Machine(zone="b")}
     counts = {"a1": 4, "b1": 4}
-    assert planned(counts, machines, preferences=("Node.Labels.zone",))[0].moves == 0
-    assert planned(counts, machines, preferences=("node.labels.ZONE",))[0].moves > 0
+    assert plan_run(counts, machines, preferences=("Node.Labels.zone",))[0].moves == 0
+    assert plan_run(counts, machines, preferences=("node.labels.ZONE",))[0].moves > 0
 
 
 def test_doomed_and_drained_nodes_receive_nothing() -> None:
-    machines = {"b": Machine(doom="1000"), "c": Machine(availability="drain"), "d": Machine(state="down")}
-    spread, _ = planned({"a": 4}, {**machines, "e": Machine()})
-    assert spread.after == {"a": 2, "e": 2}
+    machines = {
+        "b": Machine(evacuation_deadline="1000"),
+        "c": Machine(availability="drain"),
+        "d": Machine(state="down"),
+    }
+    plan, _ = plan_run({"a": 4}, {**machines, "e": Machine()})
+    assert plan.after == {"a": 2, "e": 2}
 
 
 def placed(machines: Mapping[str, Machine], tasks: int) -> dict[str, int]:
@@ -121,43 +132,43 @@ def placed(machines: Mapping[str, Machine], tasks: int) -> dict[str, int]:
 @pytest.mark.parametrize("tasks", range(3, 31))
 def test_a_node_that_joins_a_zone_is_filled_with_no_more_restarts_than_needed(nodes: int, tasks: int) -> None:
     machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(nodes)}
-    spread, swarm = planned(placed(machines, tasks), machines, preferences=ZONE)
-    least = plan(swarm, swarm.services, rolling=["web"])[0].moves
-    assert spread.moves == sum(spread.waves) == least
+    plan, swarm = plan_run(placed(machines, tasks), machines, preferences=ZONE)
+    least = plan_services(swarm, swarm.services, rolling=["web"])[0].moves
+    assert plan.moves == sum(plan.waves) == least
     height = tasks // len(machines)
-    assert all(spread.after.get(node, 0) in (height, height + 1) for node in machines)
-    assert reachable(spread, swarm) == spread.after
-    zones = [sum(count for node, count in spread.after.items() if node[0] == zone) for zone in "abc"]
+    assert all(plan.after.get(node, 0) in (height, height + 1) for node in machines)
+    assert surge_outcome(plan, swarm) == plan.after
+    zones = [sum(count for node, count in plan.after.items() if node[0] == zone) for zone in "abc"]
     assert max(zones) - min(zones) <= 1 + 2 * least
 
 
 def test_preferences_stay_where_new_nodes_of_all_zones_are_filled() -> None:
     machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(4)}
-    spread, swarm = planned({"a0": 2, "b0": 2, "c0": 2}, machines, preferences=ZONE)
-    zones = Counter(node[0] for node in spread.after)
-    assert (zones, spread.moves, spread.aside) == (Counter(a=2, b=2, c=2), 3, False)
-    assert reachable(spread, swarm) == spread.after
+    plan, swarm = plan_run({"a0": 2, "b0": 2, "c0": 2}, machines, preferences=ZONE)
+    zones = Counter(node[0] for node in plan.after)
+    assert (zones, plan.moves, plan.aside) == (Counter(a=2, b=2, c=2), 3, False)
+    assert surge_outcome(plan, swarm) == plan.after
 
 
 def test_a_limit_cuts_a_surge_over_zones_like_any_other() -> None:
     machines = {f"{zone}{at}": Machine(zone=zone) for zone in "abc" for at in range(2)}
     web = service("web", 15, preferences=ZONE)
     swarm = snapshot(machines, [web], {"web": {"a0": 5, "b0": 3, "b1": 2, "c0": 3, "c1": 2}})
-    spread = plan(swarm, [web], most=1)[0]
-    assert (spread.waves, spread.missing) == ((1,), 1)
-    assert spread.after == {"a0": 4, "a1": 1, "b0": 3, "b1": 2, "c0": 3, "c1": 2}
-    assert spread.reason.endswith("; 1 more would even it, but the limit on all moves is reached")
+    plan = plan_services(swarm, [web], most=1)[0]
+    assert (plan.waves, plan.missing) == ((1,), 1)
+    assert plan.after == {"a0": 4, "a1": 1, "b0": 3, "b1": 2, "c0": 3, "c1": 2}
+    assert plan.reason.endswith("; 1 more would even it, but the limit on all moves is reached")
 
 
 def test_where_zones_have_unequal_nodes_only_rolling_evens_and_the_plan_says_so() -> None:
     machines = {"a1": Machine(zone="a"), "a2": Machine(zone="a"), "b1": Machine(zone="b")}
-    spread, swarm = planned({"a1": 4, "b1": 4}, machines, preferences=ZONE)
-    assert (spread.moves, spread.missing, spread.after) == (0, 2, spread.before)
-    assert spread.reason == (
+    plan, swarm = plan_run({"a1": 4, "b1": 4}, machines, preferences=ZONE)
+    assert (plan.moves, plan.missing, plan.after) == (0, 2, plan.before)
+    assert plan.reason == (
         "left as it is: 2 moves would even it, but rolling would be needed: "
         "Swarm's scale-down knows no placement preferences, and the groups have 1 to 2 nodes"
     )
-    rolled = plan(swarm, swarm.services, rolling=["web"])[0]
+    rolled = plan_services(swarm, swarm.services, rolling=["web"])[0]
     assert (rolled.after, rolled.moves, rolled.waves) == ({"a1": 2, "a2": 2, "b1": 4}, 2, ())
 
 
@@ -165,20 +176,20 @@ def test_among_equal_nodes_the_one_with_the_least_load_receives() -> None:
     web, other = service("web", 2), service("other", 3)
     machines = dict.fromkeys(["a", "b", "c"], Machine())
     swarm = snapshot(machines, [web, other], {"web": {"a": 2}, "other": {"b": 2, "c": 1}})
-    assert plan(swarm, [web])[0].after == {"a": 1, "c": 1}
+    assert plan_services(swarm, [web])[0].after == {"a": 1, "c": 1}
 
 
 def test_of_nodes_that_give_the_one_with_the_most_of_other_services_gives_more() -> None:
     web, other = service("web", 9), service("other", 2)
     counts = {"web": {"a": 6, "b": 3}, "other": {"b": 2}}
     swarm = snapshot(dict.fromkeys("abcd", Machine()), [web, other], counts)
-    assert plan(swarm, [web])[0].after == {"a": 3, "b": 2, "c": 2, "d": 2}
+    assert plan_services(swarm, [web])[0].after == {"a": 3, "b": 2, "c": 2, "d": 2}
 
 
 def test_each_service_changes_the_load_for_the_next() -> None:
     one, two = service("one", 2), service("two", 2)
     swarm = snapshot(dict.fromkeys("abc", Machine()), [one, two], {"one": {"a": 2}, "two": {"a": 2}})
-    first, second = plan(swarm, [one, two])
+    first, second = plan_services(swarm, [one, two])
     assert (first.after, second.after) == ({"a": 1, "b": 1}, {"a": 1, "c": 1})
 
 
@@ -186,7 +197,7 @@ def test_room_that_another_service_has_yet_to_leave_is_not_counted() -> None:
     one, two = service("one", 4, cpus=1), service("two", 2, cpus=1)
     counts = {"one": {"a": 4}, "two": {"b": 2}}
     swarm = snapshot({"a": Machine(cpus=4), "b": Machine(cpus=4)}, [one, two], counts)
-    first, second = plan(swarm, [one, two])
+    first, second = plan_services(swarm, [one, two])
     assert first.after == {"a": 2, "b": 2}
     assert (second.moves, second.reason) == (
         0,
@@ -197,7 +208,7 @@ def test_room_that_another_service_has_yet_to_leave_is_not_counted() -> None:
 def test_a_limit_lets_the_moves_happen_that_help_most() -> None:
     far, near = service("far", 6), service("near", 2)
     swarm = snapshot(dict.fromkeys("ab", Machine()), [near, far], {"far": {"a": 6}, "near": {"a": 2}})
-    first, second = plan(swarm, [near, far], most=2)
+    first, second = plan_services(swarm, [near, far], most=2)
     assert (first.service, first.after, first.missing) == (far, {"a": 4, "b": 2}, 1)
     assert first.reason.endswith("; 1 more would even it, but the limit on all moves is reached")
     assert (second.moves, second.missing) == (0, 1)
@@ -207,10 +218,10 @@ def test_a_limit_lets_the_moves_happen_that_help_most() -> None:
 def test_what_a_limit_leaves_of_a_forced_update_that_needs_more_goes_to_others() -> None:
     whole, part = service("whole", 10), service("part", 4)
     swarm = snapshot(dict.fromkeys("ab", Machine()), [whole, part], {"whole": {"a": 10}, "part": {"a": 4}})
-    first, second = plan(swarm, [whole, part], most=3, rolling=["whole"])
+    first, second = plan_services(swarm, [whole, part], most=3, rolling=["whole"])
     assert (first.service, first.moves, first.missing) == (part, 2, 0)
     assert (second.service, second.moves, second.missing) == (whole, 0, 5)
-    first, second = plan(swarm, [whole, part], most=6, rolling=["whole"])
+    first, second = plan_services(swarm, [whole, part], most=6, rolling=["whole"])
     assert (first.service, first.moves, first.missing) == (whole, 5, 0)
     assert (second.service, second.moves, second.missing) == (part, 1, 1)
 
@@ -219,10 +230,10 @@ def test_services_are_chosen_by_label_or_by_name_or_id() -> None:
     one, two, three = service("one", 1, labels=OPTED_IN), service("two", 1), service("three", 1)
     three = replace(three, id="x3")
     swarm = snapshot({"a": Machine()}, [two, one, three], {})
-    assert chosen(swarm) == (one,)
-    assert chosen(swarm, ["two", "x3"]) == (three, two)
+    assert choose_services(swarm) == (one,)
+    assert choose_services(swarm, ["two", "x3"]) == (three, two)
     with pytest.raises(AgentError, match="no service is called four: nothing was changed"):
-        chosen(swarm, ["two", "four"])
+        choose_services(swarm, ["two", "four"])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +244,7 @@ def test_services_are_chosen_by_label_or_by_name_or_id() -> None:
         ({"update": "rollback_started"}, "its own update is being rolled back"),
         ({"mode": {"Global": {}}}, "it is global: it has a task on every node"),
         ({"mode": {"ReplicatedJob": {}}}, "it is a job"),
-        ({"labels": {MARK_LABEL: '{"nodes": [], "ours": {}}'}}, "it is being evacuated"),
+        ({"labels": {EXCLUSION_LABEL: '{"nodes": [], "ours": {}}'}}, "it is being evacuated"),
         ({"update": "completed"}, ""),
         ({"update": "rollback_completed"}, ""),
     ],
@@ -241,13 +252,15 @@ def test_services_are_chosen_by_label_or_by_name_or_id() -> None:
 def test_a_service_that_something_else_changes_is_not_touched(settings: dict[str, Any], why: str) -> None:
     web = service("web", 2, **settings)
     swarm = snapshot({"a": Machine(), "b": Machine()}, [web], {"web": {"a": 2}})
-    assert untouched(web, swarm) == why
-    assert (plan(swarm, [web])[0].moves == 0) == bool(why)
+    assert why_left_alone(web, swarm) == why
+    assert (plan_services(swarm, [web])[0].moves == 0) == bool(why)
 
 
 def test_a_service_that_is_not_at_strength_or_still_leaves_a_node_is_not_touched() -> None:
     web: Service = service("web", 3)
-    swarm = snapshot({"a": Machine(), "b": Machine(doom="1000")}, [web], {"web": {"a": 2}})
-    assert untouched(web, swarm) == "2 of 3 tasks run: Swarm is at work on it, or cannot place them"
-    swarm = snapshot({"a": Machine(), "b": Machine(doom="1000")}, [web], {"web": {"a": 2, "b": 1}})
-    assert untouched(web, swarm) == "an evacuation has yet to take its tasks off b"
+    swarm = snapshot({"a": Machine(), "b": Machine(evacuation_deadline="1000")}, [web], {"web": {"a": 2}})
+    assert why_left_alone(web, swarm) == "2 of 3 tasks run: Swarm is at work on it, or cannot place them"
+    swarm = snapshot(
+        {"a": Machine(), "b": Machine(evacuation_deadline="1000")}, [web], {"web": {"a": 2, "b": 1}}
+    )
+    assert why_left_alone(web, swarm) == "an evacuation has yet to take its tasks off b"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bootstrap.engine.client import Config, RefusedError
-from bootstrap.rebalancing.lease import LASTS, NAME, Lease
+from bootstrap.rebalancing.lease import LEASE_NAME, LEASE_S, Lease
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
 
@@ -22,8 +22,8 @@ def test_only_one_holds_it_and_the_other_learns_who(swarm: FakeSwarm) -> None:
     first, second = lease(swarm, "one"), lease(swarm, "two")
     assert first.take()
     assert not second.take()
-    assert second.holder().startswith("one ")
-    assert first.holder() == ""
+    assert second.other_holder().startswith("one ")
+    assert first.other_holder() == ""
     first.release(ended=True)
     assert second.take()
 
@@ -32,9 +32,9 @@ def test_a_dead_holders_lease_runs_out_and_a_living_ones_does_not(swarm: FakeSwa
     dead, other = lease(swarm), lease(swarm)
     assert dead.take()
     for _ in range(4):
-        swarm.sleep(LASTS / 2)
+        swarm.sleep(LEASE_S / 2)
         assert dead.take()
-    swarm.sleep(LASTS)
+    swarm.sleep(LEASE_S)
     assert other.take()
     assert not dead.take()
 
@@ -42,11 +42,11 @@ def test_a_dead_holders_lease_runs_out_and_a_living_ones_does_not(swarm: FakeSwa
 def test_what_is_not_ours_any_more_is_not_released(swarm: FakeSwarm) -> None:
     dead, other = lease(swarm), lease(swarm)
     dead.take()
-    swarm.sleep(LASTS)
+    swarm.sleep(LEASE_S)
     other.take()
     dead.release(ended=True)
     assert not dead.take()
-    assert other.look().ended == 0
+    assert other.read().ended == 0
 
 
 def test_the_end_is_remembered_through_the_next_rebalance_that_does_not_end(swarm: FakeSwarm) -> None:
@@ -57,7 +57,7 @@ def test_the_end_is_remembered_through_the_next_rebalance_that_does_not_end(swar
     swarm.sleep(10)
     second.take()
     second.release(ended=False)
-    assert second.look().ended == ended
+    assert second.read().ended == ended
 
 
 def test_of_two_that_see_it_free_only_one_gets_it(swarm: FakeSwarm) -> None:
@@ -77,19 +77,19 @@ def test_labels_that_nobody_can_read_count_as_free(swarm: FakeSwarm) -> None:
 
 @pytest.mark.parametrize("until", ["9999999999", "inf", "nan", "soon", ""])
 def test_what_a_wrong_clock_or_a_person_wrote_does_not_block_it(swarm: FakeSwarm, until: str) -> None:
-    swarm.create_config(NAME, {"holder": "x", "until": until})
+    swarm.create_config(LEASE_NAME, {"holder": "x", "until": until})
     assert lease(swarm).take()
 
 
 def test_a_holder_whose_clock_runs_a_little_ahead_holds_it(swarm: FakeSwarm) -> None:
-    swarm.create_config(NAME, {"holder": "x", "until": f"{swarm.time + LASTS + 5}"})
+    swarm.create_config(LEASE_NAME, {"holder": "x", "until": f"{swarm.time + LEASE_S + 5}"})
     assert not lease(swarm).take()
 
 
 def test_a_refusal_is_no_sign_that_somebody_else_has_it(swarm: FakeSwarm) -> None:
     mine = lease(swarm)
     assert mine.take()
-    swarm.sleep(LASTS / 2)
+    swarm.sleep(LEASE_S / 2)
 
     def refused(*_: object) -> None:
         raise RefusedError("the engine refused to update config: The swarm does not have a leader")
@@ -107,5 +107,5 @@ def test_who_is_second_to_create_it_does_not_hold_it(swarm: FakeSwarm) -> None:
     mine, look = lease(swarm), swarm.config
     answers = [None]
     swarm.config = lambda name: answers.pop() if answers else look(name)  # type: ignore[method-assign]
-    swarm.create_config(NAME, {"holder": "x", "until": f"{swarm.time + LASTS}"})
+    swarm.create_config(LEASE_NAME, {"holder": "x", "until": f"{swarm.time + LEASE_S}"})
     assert not mine.take()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bootstrap.errors import AgentError
 from chalicelib.protocol.messages import Balance, Mode
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
-from tests.unit.bootstrap.support.rebalances import OPT_IN, meanwhile, only, run, uneven
+from tests.unit.bootstrap.support.rebalances import OPT_IN_LABEL, meanwhile, only, run, uneven
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_node_that_joins_a_zone_is_filled_and_the_preferences_are_back_afterwa
         fresh = swarm.add_node(zone=zone)
     swarm.avail(fresh, "drain")
     preferences = {"Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]}
-    swarm.add_service("web", 42, Labels=dict(OPT_IN), template={"Placement": preferences})
+    swarm.add_service("web", 42, Labels=dict(OPT_IN_LABEL), template={"Placement": preferences})
     swarm.avail(fresh, "active")
     spec = json.dumps(swarm.spec("web"))
     report = only(run(swarm))
@@ -111,7 +111,7 @@ def test_fewer_tasks_than_wanted_never_run_and_the_spread_ends_even(
     swarm = FakeSwarm(managers=1, workers=old)
     swarm.avail("n01", "drain")
     swarm.add_service("other", others)
-    swarm.add_service("web", replicas, Labels=dict(OPT_IN))
+    swarm.add_service("web", replicas, Labels=dict(OPT_IN_LABEL))
     for _ in range(new):
         swarm.add_node()
     spec, planned = swarm.spec("web"), only(run(swarm, dry_run=True)).moves
@@ -152,8 +152,8 @@ def test_what_a_limit_leaves_of_a_service_that_needs_more_or_may_not_move_goes_t
 ) -> None:
     swarm = uneven(4)
     swarm.avail("n04", "drain")
-    swarm.add_service("whole", 18, Labels={**OPT_IN, "swarmkeeper.rebalance": "rolling"})
-    swarm.add_service("unclear", 18, Labels={**OPT_IN, "swarmkeeper.rebalance": "later"})
+    swarm.add_service("whole", 18, Labels={**OPT_IN_LABEL, "swarmkeeper.rebalance": "rolling"})
+    swarm.add_service("unclear", 18, Labels={**OPT_IN_LABEL, "swarmkeeper.rebalance": "later"})
     swarm.avail("n04", "active")
     reports = {report.service: report for report in run(swarm, max_moves=3, dry_run=dry_run).spreads}
     done = Balance.PLANNED if dry_run else Balance.MOVED
@@ -195,7 +195,7 @@ def test_a_service_in_an_update_of_its_own_is_left(swarm: FakeSwarm, state: str)
 
 
 def test_an_unknown_mode_label_leaves_the_service_and_says_so() -> None:
-    swarm = uneven(Labels={**OPT_IN, "swarmkeeper.rebalance": "fast"})
+    swarm = uneven(Labels={**OPT_IN_LABEL, "swarmkeeper.rebalance": "fast"})
     assert only(run(swarm)).reason == "label swarmkeeper.rebalance=fast is neither surge nor rolling"
     assert swarm.updates == []
     assert only(run(swarm, mode="surge")).balance is Balance.MOVED
@@ -203,7 +203,7 @@ def test_an_unknown_mode_label_leaves_the_service_and_says_so() -> None:
 
 def test_rolling_restarts_every_task_at_the_services_own_pace() -> None:
     config = {"Parallelism": 3, "Delay": 0, "Order": "start-first", "FailureAction": "rollback"}
-    swarm = uneven(UpdateConfig=config, Labels={**OPT_IN, "swarmkeeper.rebalance": "rolling"})
+    swarm = uneven(UpdateConfig=config, Labels={**OPT_IN_LABEL, "swarmkeeper.rebalance": "rolling"})
     spec = swarm.spec("web")
     report = only(run(swarm))
     assert (report.balance, report.mode, report.restarted) == (Balance.MOVED, Mode.ROLLING, 9)
@@ -230,7 +230,7 @@ def test_a_rolling_update_that_swarm_pauses_has_failed(swarm: FakeSwarm) -> None
 def test_a_service_that_swarm_goes_on_to_update_though_tasks_fail_has_failed_and_nothing_follows(
     swarm: FakeSwarm,
 ) -> None:
-    swarm.add_service("zoo", 3, Labels=dict(OPT_IN))
+    swarm.add_service("zoo", 3, Labels=dict(OPT_IN_LABEL))
     swarm.sick.add("n04")
 
     def goes_on() -> None:
@@ -257,7 +257,7 @@ def test_over_several_empty_nodes_it_ends_even_too() -> None:
     swarm.avail("n01", "drain")
     for node in ("n03", "n04"):
         swarm.avail(node, "drain")
-    swarm.add_service("web", 9, Labels=dict(OPT_IN))
+    swarm.add_service("web", 9, Labels=dict(OPT_IN_LABEL))
     for node in ("n03", "n04"):
         swarm.avail(node, "active")
     report = only(run(swarm))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 
-from bootstrap.engine.node import DOOMED_LABEL
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
 from bootstrap.engine.task import Task
-from bootstrap.specs.surge import SURGE_LABEL, raised
+from bootstrap.specs.surge import SURGE_LABEL, raise_replicas
 from chalicelib.protocol.messages import Balance, Result
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
-from tests.unit.bootstrap.support.rebalances import OPT_IN, marked, meanwhile, run, uneven
+from tests.unit.bootstrap.support.rebalances import OPT_IN_LABEL, marked, meanwhile, run, uneven
 
-ROLLING = {**OPT_IN, "swarmkeeper.rebalance": "rolling"}
+ROLLING = {**OPT_IN_LABEL, "swarmkeeper.rebalance": "rolling"}
 
 
 class Hurried(FakeSwarm):
@@ -35,7 +35,7 @@ def of(result: Result, service: str) -> tuple[Balance, str]:
 def test_a_rolling_update_that_ends_during_a_look_leaves_no_wrong_verdict_on_others() -> None:
     swarm = Hurried(managers=1, workers=3)
     swarm.avail("n01", "drain")
-    swarm.add_service("balanced", 3, Labels=dict(OPT_IN))
+    swarm.add_service("balanced", 3, Labels=dict(OPT_IN_LABEL))
     swarm.avail("n04", "drain")
     swarm.add_service("web", 40, Labels=ROLLING)
     swarm.avail("n04", "active")
@@ -63,9 +63,9 @@ def test_a_status_that_a_user_took_away_does_not_hold_the_run_up_until_its_deadl
 
 def test_a_surge_that_cannot_be_ended_is_no_end_of_the_budget_for_others() -> None:
     swarm = uneven()
-    swarm.add_service("last", 3, Labels=dict(OPT_IN))
+    swarm.add_service("last", 3, Labels=dict(OPT_IN_LABEL))
     service = next(one for one in swarm.services() if one.id == "web")
-    swarm.update_service(service, raised(service, (3,), swarm.time, swarm.time + 60))
+    swarm.update_service(service, raise_replicas(service, (3,), swarm.time, swarm.time + 60))
     swarm.service_rows["web"]["UpdateStatus"] = {"State": "paused"}
     result = run(swarm)
     assert of(result, "web")[0] is Balance.FAILED
@@ -77,7 +77,7 @@ def test_a_surge_that_cannot_be_ended_is_no_end_of_the_budget_for_others() -> No
 
 def test_a_doom_that_was_left_on_a_node_that_is_active_again_stops_nothing() -> None:
     swarm = uneven()
-    swarm.node_rows["n02"]["Spec"]["Labels"] = {DOOMED_LABEL: f"{swarm.time - 3600:.0f}"}
+    swarm.node_rows["n02"]["Spec"]["Labels"] = {EVACUATION_DEADLINE_LABEL: f"{swarm.time - 3600:.0f}"}
     assert of(run(swarm), "web")[0] is Balance.MOVED
     assert swarm.spread("web") == {"n02": 3, "n03": 3, "n04": 3}
 

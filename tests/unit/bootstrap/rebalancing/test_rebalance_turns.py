@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import RefusedError
-from bootstrap.engine.node import DOOMED_LABEL
-from bootstrap.engine.service import MARK_LABEL, Service
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
+from bootstrap.engine.service import EXCLUSION_LABEL, Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.rebalancing.lease import LASTS, Lease
+from bootstrap.rebalancing.lease import LEASE_S, Lease
 from bootstrap.rebalancing.rolling import duration
-from bootstrap.rebalancing.run import LATER, Run
+from bootstrap.rebalancing.run import RETRY_BUSY_S, Run
 from bootstrap.rebalancing.start_wave import MODE_LABEL
-from bootstrap.specs.exclusion import Pace, shifted
-from bootstrap.specs.surge import raised
+from bootstrap.specs.exclusion import Pace, exclude_nodes
+from bootstrap.specs.surge import raise_replicas
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import AgentTask, Arguments, Balance, Fate, Rebalance, Result, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
-from tests.unit.bootstrap.support.rebalances import OPT_IN, marked, meanwhile, only, run, uneven
+from tests.unit.bootstrap.support.rebalances import OPT_IN_LABEL, marked, meanwhile, only, run, uneven
 
 
 @pytest.fixture
@@ -61,17 +61,19 @@ def test_an_evacuation_during_a_surge_has_the_right_of_way_and_nothing_dips(mome
         assert result.nodes[0].fate is Fate.SAFE
     assert swarm.fewest["web"] == 9
     assert json.dumps(swarm.spec("web")) == spec
-    assert not any(MARK_LABEL in row["Spec"]["Labels"] for row in swarm.service_rows.values())
+    assert not any(EXCLUSION_LABEL in row["Spec"]["Labels"] for row in swarm.service_rows.values())
 
 
 def test_a_mark_is_not_even_taken_away_while_its_service_is_evacuated(swarm: FakeSwarm) -> None:
     """Any other update makes Swarm stop the old tasks before the new ones run."""
     service = swarm.services()[0]
-    service = replace(service, spec=raised(service, (3,), swarm.time, swarm.time + 60))
-    service = replace(service, spec=shifted(service, ["n02"], "start-first", Pace()))
+    service = replace(service, spec=raise_replicas(service, (3,), swarm.time, swarm.time + 60))
+    service = replace(service, spec=exclude_nodes(service, ["n02"], "start-first", Pace()))
     swarm.update_service(service, dict(service.spec))
     swarm.scale("web", 11)
-    swarm.node_rows["n02"]["Spec"].update(Availability="pause", Labels={DOOMED_LABEL: f"{swarm.time + 60}"})
+    swarm.node_rows["n02"]["Spec"].update(
+        Availability="pause", Labels={EVACUATION_DEADLINE_LABEL: f"{swarm.time + 60}"}
+    )
     swarm.updates.clear()
     result = run(swarm, budget=3)
     assert swarm.updates == []
@@ -83,7 +85,7 @@ def test_a_mark_is_not_even_taken_away_while_its_service_is_evacuated(swarm: Fak
     assert run(swarm).ok
     assert swarm.spec("web")["Mode"]["Replicated"]["Replicas"] == 11
     assert not marked(swarm)
-    assert MARK_LABEL not in swarm.spec("web")["Labels"]
+    assert EXCLUSION_LABEL not in swarm.spec("web")["Labels"]
 
 
 def test_two_at_once_never_act_at_the_same_time(swarm: FakeSwarm) -> None:
@@ -106,23 +108,23 @@ def test_two_at_once_never_act_at_the_same_time(swarm: FakeSwarm) -> None:
 def test_after_a_look_that_outlasted_the_lease_nothing_is_changed_where_another_has_it(
     swarm: FakeSwarm,
 ) -> None:
-    everything, other, looks = swarm.everything, Lease(swarm, swarm.clock, "other"), itertools.count()
+    everything, other, looks = swarm.full_snapshot, Lease(swarm, swarm.clock, "other"), itertools.count()
 
     def slow(*watched: Any) -> Snapshot:
         found = everything(*watched)
         if next(looks) == 1:
-            swarm.sleep(LASTS + 1)
+            swarm.sleep(LEASE_S + 1)
             assert other.take()
         return found
 
-    swarm.everything = slow  # type: ignore[method-assign, assignment]
+    swarm.full_snapshot = slow  # type: ignore[method-assign, assignment]
     result = run(swarm)
     assert swarm.updates == []
     assert only(result).reason.startswith("its lease was taken over by other")
 
 
 def test_a_manual_call_waits_for_the_lease(swarm: FakeSwarm) -> None:
-    swarm.create_config("swarmkeeper.rebalance", {"holder": "x", "until": f"{swarm.time + LASTS}"})
+    swarm.create_config("swarmkeeper.rebalance", {"holder": "x", "until": f"{swarm.time + LEASE_S}"})
     assert only(run(swarm)).balance is Balance.MOVED
 
 
@@ -148,14 +150,14 @@ def test_a_rebalance_that_moved_nothing_begins_no_cool_down(swarm: FakeSwarm) ->
 
 
 def test_a_service_in_an_endless_update_keeps_no_cool_down_from_the_others(swarm: FakeSwarm) -> None:
-    swarm.add_service("stuck", 3, Labels=dict(OPT_IN))
+    swarm.add_service("stuck", 3, Labels=dict(OPT_IN_LABEL))
     swarm.service_rows["stuck"]["UpdateStatus"] = {"State": "updating"}
     first = run(swarm, cooldown=300)
     assert {one.service: one.balance for one in first.spreads} == {
         "web": Balance.MOVED,
         "stuck": Balance.LEFT,
     }
-    assert first.wait == LATER
+    assert first.wait == RETRY_BUSY_S
     swarm.add_node()
     swarm.updates.clear()
     assert run(swarm, cooldown=300).wait > 250
@@ -174,10 +176,10 @@ def slow(swarm: FakeSwarm) -> float:
     """A service that takes its time; answers how many seconds."""
     pace = {"Parallelism": 1, "Delay": 30 * 10**9, "Order": "start-first"}
     swarm.avail("n04", "drain")
-    swarm.add_service("slow", 8, Labels={**OPT_IN, MODE_LABEL: "rolling"}, UpdateConfig=pace)
+    swarm.add_service("slow", 8, Labels={**OPT_IN_LABEL, MODE_LABEL: "rolling"}, UpdateConfig=pace)
     swarm.avail("n04", "active")
     swarm.settle()
-    snapshot = swarm.everything()
+    snapshot = swarm.full_snapshot()
     return duration(snapshot.service_by_id["slow"], snapshot)
 
 
@@ -187,7 +189,7 @@ def test_a_service_that_is_put_off_keeps_no_cool_down_from_those_that_were_moved
         "web": Balance.MOVED,
         "slow": Balance.LEFT,
     }
-    assert 0 < first.wait < LATER
+    assert 0 < first.wait < RETRY_BUSY_S
     swarm.add_node()
     swarm.updates.clear()
     assert run(swarm, cooldown=300).wait > 250
@@ -196,9 +198,9 @@ def test_a_service_that_is_put_off_keeps_no_cool_down_from_those_that_were_moved
 
 def test_a_service_that_is_put_off_does_not_repeat_what_failed() -> None:
     run = Run(Rebalance(), ("slow", "web"), ("old",), 0, 600, 0)
-    run = run.judged("slow", Balance.LEFT, wait=60).judged("web", Balance.FAILED)
+    run = run.with_outcome("slow", Balance.LEFT, wait=60).with_outcome("web", Balance.FAILED)
     assert run.wait == 0
-    assert run.judged("old", Balance.FAILED, "its surge is left", LATER).wait == LATER
+    assert run.with_outcome("old", Balance.FAILED, "its surge is left", RETRY_BUSY_S).wait == RETRY_BUSY_S
 
 
 def test_a_surge_that_had_to_be_left_is_ended_before_the_cool_down_is_over(swarm: FakeSwarm) -> None:
@@ -207,9 +209,9 @@ def test_a_surge_that_had_to_be_left_is_ended_before_the_cool_down_is_over(swarm
             swarm.service_rows["web"]["UpdateStatus"] = {"State": "paused"}
 
     first = run(swarm, meanwhile(swarm, paused), cooldown=900)
-    assert (first.ok, first.wait, marked(swarm)) == (False, LATER, True)
+    assert (first.ok, first.wait, marked(swarm)) == (False, RETRY_BUSY_S, True)
     swarm.service_rows["web"].pop("UpdateStatus")
-    swarm.sleep(LATER)
+    swarm.sleep(RETRY_BUSY_S)
     assert run(swarm, cooldown=900).wait == 0
     assert not marked(swarm)
 

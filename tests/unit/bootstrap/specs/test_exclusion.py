@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap.engine.service import Service
-from bootstrap.specs.exclusion import Pace, excluded, restored, shifted
+from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes, restore_spec
 
 NODES = ["node-a", "node-b"]
 CONSTRAINTS = st.lists(st.sampled_from(["node.role==worker", "node.labels.disk==ssd"]), unique=True)
@@ -41,21 +41,21 @@ def service(spec: dict[str, Any]) -> Service:
 @given(SPECS, PLACEMENTS)
 def test_every_spec_ends_as_it_was(spec: dict[str, Any], placement: dict[str, Any]) -> None:
     spec = {**spec, "TaskTemplate": {"ContainerSpec": {"Image": "web:1"}, "Placement": placement}}
-    moving = service(shifted(service(spec), NODES, "start-first", Pace()))
-    again = service(shifted(moving, [*NODES, "node-c"], "stop-first", Pace(1, 5)))
-    assert restored(moving) == spec
-    assert restored(again) == spec
+    moving = service(exclude_nodes(service(spec), NODES, "start-first", Pace()))
+    again = service(exclude_nodes(moving, [*NODES, "node-c"], "stop-first", Pace(1, 5)))
+    assert restore_spec(moving) == spec
+    assert restore_spec(again) == spec
 
 
 @given(SPECS)
 def test_a_placement_is_never_taken_away_since_that_crashes_managers(spec: dict[str, Any]) -> None:
     spec = {**spec, "TaskTemplate": {"ContainerSpec": {"Image": "web:1"}}}
-    moving = service(shifted(service(spec), NODES, "start-first", Pace()))
-    assert restored(moving) == {**spec, "TaskTemplate": {**spec["TaskTemplate"], "Placement": {}}}
+    moving = service(exclude_nodes(service(spec), NODES, "start-first", Pace()))
+    assert restore_spec(moving) == {**spec, "TaskTemplate": {**spec["TaskTemplate"], "Placement": {}}}
 
 
 def test_a_shifted_spec_keeps_away_from_the_nodes_and_starts_first() -> None:
-    moving = service(shifted(service({"Name": "web"}), NODES, "start-first", Pace(2, 7)))
+    moving = service(exclude_nodes(service({"Name": "web"}), NODES, "start-first", Pace(2, 7)))
     assert moving.placement == {"Constraints": ["node.id!=node-a", "node.id!=node-b"]}
     assert moving.update_config == {
         "Parallelism": 2,
@@ -63,15 +63,17 @@ def test_a_shifted_spec_keeps_away_from_the_nodes_and_starts_first() -> None:
         "Order": "start-first",
         "FailureAction": "continue",
     }
-    assert excluded(moving) == {"node-a", "node-b"}
+    assert excluded_nodes(moving) == {"node-a", "node-b"}
 
 
 def test_an_update_config_that_a_user_changed_meanwhile_is_the_users() -> None:
-    moving = shifted(service({"Name": "web", "UpdateConfig": {"Delay": 3}}), NODES, "start-first", Pace())
+    moving = exclude_nodes(
+        service({"Name": "web", "UpdateConfig": {"Delay": 3}}), NODES, "start-first", Pace()
+    )
     moving["UpdateConfig"] = {**moving["UpdateConfig"], "Parallelism": 4}
-    assert restored(service(moving))["UpdateConfig"]["Parallelism"] == 4
+    assert restore_spec(service(moving))["UpdateConfig"]["Parallelism"] == 4
 
 
 def test_a_service_that_was_not_shifted_is_left_alone() -> None:
-    assert restored(service({"Name": "web"})) == {"Name": "web"}
-    assert excluded(service({"Name": "web"})) == frozenset()
+    assert restore_spec(service({"Name": "web"})) == {"Name": "web"}
+    assert excluded_nodes(service({"Name": "web"})) == frozenset()

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
-from bootstrap.specs.surge import Surge, lowered, raised, raised_further, surge_of, survivors
+from bootstrap.specs.surge import (
+    Surge,
+    count_survivors,
+    lower_replicas,
+    raise_next_wave,
+    raise_replicas,
+    surge_of,
+)
 from tests.unit.bootstrap.specs.test_exclusion import PLACEMENTS, SPECS
 
 
@@ -32,12 +39,12 @@ def test_every_spec_ends_as_it_was_and_meanwhile_prefers_nothing(
 ) -> None:
     spec = {**spec, "TaskTemplate": {"ContainerSpec": {"Image": "web:1"}, "Placement": placement}}
     aside = "Preferences" in placement
-    now = service(raised(service(spec), waves, 100.0, 160.0, aside=aside))
+    now = service(raise_replicas(service(spec), waves, 100.0, 160.0, aside=aside))
     for wave in waves[1:]:
         surge = surge_of(now)
         assert surge
         placed = Snapshot((), (now,), tasks(*[("a", "assigned")] * surge.raised))
-        further = raised_further(now, surge, placed)
+        further = raise_next_wave(now, surge, placed)
         assert further
         assert service(further).replicas == surge.raised + wave
         assert service(further).placement == {
@@ -47,36 +54,36 @@ def test_every_spec_ends_as_it_was_and_meanwhile_prefers_nothing(
     last = surge_of(now)
     assert last
     assert (last.replicas, last.raised, last.waves) == (3, 3 + sum(waves), ())
-    assert raised_further(now, last, Snapshot((), (now,), ())) is None
-    assert lowered(now, last) == spec
+    assert raise_next_wave(now, last, Snapshot((), (now,), ())) is None
+    assert lower_replicas(now, last) == spec
 
 
 def test_the_next_wave_waits_until_every_task_has_a_node() -> None:
-    now = service(raised(service({"Mode": {"Replicated": {"Replicas": 1}}}), (1, 1), 100.0, 160.0))
+    now = service(raise_replicas(service({"Mode": {"Replicated": {"Replicas": 1}}}), (1, 1), 100.0, 160.0))
     surge = surge_of(now)
     assert surge
-    assert raised_further(now, surge, Snapshot((), (now,), tasks(("a", "running"), ("", "pending")))) is None
+    assert raise_next_wave(now, surge, Snapshot((), (now,), tasks(("a", "running"), ("", "pending")))) is None
 
 
 def test_replicas_that_somebody_has_changed_stay() -> None:
     spec = {"Name": "web", "Mode": {"Replicated": {"Replicas": 3}}}
-    moved = raised(service(spec), (2,), 100.0, 160.0)
+    moved = raise_replicas(service(spec), (2,), 100.0, 160.0)
     moved["Mode"] = {"Replicated": {"Replicas": 7}}
     surge = surge_of(service(moved))
     assert surge
-    assert lowered(service(moved), surge) == {"Name": "web", "Mode": {"Replicated": {"Replicas": 7}}}
+    assert lower_replicas(service(moved), surge) == {"Name": "web", "Mode": {"Replicated": {"Replicas": 7}}}
 
 
 def test_preferences_that_somebody_adds_meanwhile_come_after_those_that_were_set_aside() -> None:
     zone, rack = ([{"Spread": {"SpreadDescriptor": f"node.labels.{label}"}}] for label in ("zone", "rack"))
     spec = {"Mode": {"Replicated": {"Replicas": 3}}, "TaskTemplate": {"Placement": {"Preferences": zone}}}
-    moved = raised(service(spec), (2,), 100.0, 160.0, aside=True)
+    moved = raise_replicas(service(spec), (2,), 100.0, 160.0, aside=True)
     moved["TaskTemplate"] = {"Placement": {"Preferences": rack}}
     surge = surge_of(service(moved))
     assert surge
-    assert service(lowered(service(moved), surge)).placement == {"Preferences": zone + rack}
+    assert service(lower_replicas(service(moved), surge)).placement == {"Preferences": zone + rack}
     moved["TaskTemplate"] = {}
-    assert service(lowered(service(moved), surge)).placement == {"Preferences": zone}
+    assert service(lower_replicas(service(moved), surge)).placement == {"Preferences": zone}
 
 
 @pytest.mark.parametrize("text", ["", "x", "[]", "{}", '{"replicas": 1}', "null"])
@@ -112,10 +119,10 @@ def test_a_scale_down_takes_the_highest_copies_whether_they_run_or_not(
     rows: list[tuple[str, str]], left: int
 ) -> None:
     found = tasks(*rows)
-    assert survivors(found, 9, {task.id for task in found if task.running}) == left
+    assert count_survivors(found, 9, {task.id for task in found if task.is_running}) == left
 
 
 def test_a_slot_with_two_tasks_is_the_first_to_go() -> None:
     found = tasks(("a", RUN), ("a", RUN), ("c", "starting"))
     twin = Task("t9", "s1", "a", 3, "starting", "running")
-    assert survivors((*found, twin), 2, {"t1", "t2"}) == 2
+    assert count_survivors((*found, twin), 2, {"t1", "t2"}) == 2

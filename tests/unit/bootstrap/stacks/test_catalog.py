@@ -17,25 +17,25 @@ from bootstrap import publish
 from bootstrap.__main__ import main
 from bootstrap.engine.decode import read_network
 from bootstrap.engine.network import Network
-from bootstrap.stacks.catalog import PART, check_free, chosen, named, parts, rendered
+from bootstrap.stacks.catalog import CONFIG_BYTES, check_free, choose_settings, named, parts, rendered
 
 CONTROL, BALANCER = named("control"), named("service-balancer")
 OURS = Network("control", ("10.32.100.0/24",), "control")
 
 
 def test_the_agent_is_cut_into_configs_that_swarm_accepts_and_named_after_its_hash() -> None:
-    content = os.urandom(2 * PART + 1)
+    content = os.urandom(2 * CONFIG_BYTES + 1)
     cut = parts(content)
     digest = hashlib.sha256(content).hexdigest()[:16]
     assert list(cut) == [f"agent-{digest}-{number}" for number in (1, 2, 3)]
     assert b"".join(cut.values()) == content
-    assert [len(part) for part in cut.values()] == [PART, PART, 1]
-    assert PART <= 500 * 1024
+    assert [len(part) for part in cut.values()] == [CONFIG_BYTES, CONFIG_BYTES, 1]
+    assert CONFIG_BYTES <= 500 * 1024
 
 
 def test_the_parts_are_mounted_so_that_the_shell_puts_them_together_in_order() -> None:
-    cut = parts(b"x" * (PART * 11))
-    text = rendered(BALANCER, chosen(BALANCER, {}, {}), cut)
+    cut = parts(b"x" * (CONFIG_BYTES * 11))
+    text = rendered(BALANCER, choose_settings(BALANCER, {}, {}), cut)
     lines = [json.loads(found) for found in re.findall(r"configs: (.+)", text)]
     targets = [mount["target"] for mount in lines[0]]
     assert len(targets) == 11
@@ -44,7 +44,7 @@ def test_the_parts_are_mounted_so_that_the_shell_puts_them_together_in_order() -
 
 
 def test_the_contracts_values_are_the_defaults() -> None:
-    text = rendered(CONTROL, chosen(CONTROL, {}, {}), {})
+    text = rendered(CONTROL, choose_settings(CONTROL, {}, {}), {})
     for line in (
         'image: "rancher/socat-docker"',
         "mode: global",
@@ -61,7 +61,7 @@ def test_the_contracts_values_are_the_defaults() -> None:
 
 def test_settings_are_taken_from_flags_then_from_the_environment_and_a_registry_comes_first() -> None:
     environment = {"REGISTRY": "mirror.example:5000", "PYTHON_IMAGE": "python:3.11", "COOLDOWN": "60"}
-    settings = chosen(BALANCER, {"PYTHON_IMAGE": "python:3"}, environment)
+    settings = choose_settings(BALANCER, {"PYTHON_IMAGE": "python:3"}, environment)
     text = rendered(BALANCER, settings, {})
     assert 'image: "mirror.example:5000/python:3"' in text
     assert 'COOLDOWN: "60"' in text
@@ -70,7 +70,7 @@ def test_settings_are_taken_from_flags_then_from_the_environment_and_a_registry_
 
 def test_the_limited_proxy_gets_the_sections_that_operators_need_and_no_others() -> None:
     image = "tecnativa/docker-socket-proxy:0.4.2"
-    text = rendered(CONTROL, chosen(CONTROL, {"DOCKER_API_IMAGE": image}, {}), {})
+    text = rendered(CONTROL, choose_settings(CONTROL, {"DOCKER_API_IMAGE": image}, {}), {})
     assert f'image: "{image}"' in text
     allowed = re.findall(r"^      ([A-Z]+): \"1\"", text, re.MULTILINE)
     assert allowed == ["VERSION", "EVENTS", "INFO", "NODES", "SERVICES", "TASKS", "CONFIGS", "POST"]

@@ -13,7 +13,7 @@ from bootstrap.engine.config import Config
 from bootstrap.engine.network import Network
 from bootstrap.errors import AgentError
 from bootstrap.stacks import deploy
-from bootstrap.stacks.catalog import STACKS, chosen, named
+from bootstrap.stacks.catalog import STACKS, choose_settings, named
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
 CONTROL, BALANCER = named("control"), named("service-balancer")
@@ -28,10 +28,10 @@ class Manager(FakeSwarm):
         self.found: list[Network] = [Network("bridge", ("172.17.0.0/16",)), Network("host", ())]
         self.stored: set[str] = set()
         self.in_use: set[str] = set()
-        self.manages = True
+        self.is_manager = True
 
     def node_id(self) -> str:
-        if not self.manages:
+        if not self.is_manager:
             raise NotManagerError("this host is no swarm manager")
         return super().node_id()
 
@@ -74,7 +74,7 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 
 def defaults(*stacks: str) -> dict[str, dict[str, str]]:
-    return {name: chosen(named(name), {}, {}) for name in stacks}
+    return {name: choose_settings(named(name), {}, {}) for name in stacks}
 
 
 def test_a_host_without_docker_cli_is_told_so(
@@ -171,7 +171,7 @@ def test_a_range_that_is_taken_is_refused_before_anything_is_done(network: Netwo
 
 def test_on_a_worker_nothing_is_deployed_or_removed() -> None:
     engine = Manager()
-    engine.manages = False
+    engine.is_manager = False
     docker = Docker(engine)
     with pytest.raises(NotManagerError):
         deploy.deploy(engine, (CONTROL,), defaults("control"), docker)

@@ -72,7 +72,7 @@ class FakeEngine(Engine):
 
     def spread(self, service: str) -> dict[str, int]:
         """Running tasks by node."""
-        return dict(sorted(Counter(task.node for task in self.of(service) if task.running).items()))
+        return dict(sorted(Counter(task.node for task in self.of(service) if task.is_running).items()))
 
     def cut(self, node: str) -> None:
         """Cut a node's power; the swarm calls it down at once here."""
@@ -82,10 +82,10 @@ class FakeEngine(Engine):
         return copy.deepcopy(self.service_rows[service]["Spec"])
 
     def running(self, service: str) -> int:
-        return sum(task.running and not self._node(task).down for task in self.of(service))
+        return sum(task.is_running and not self._node(task).is_down for task in self.of(service))
 
     def on(self, node: str) -> list[Task]:
-        return [task for task in self.rows() if task.node == node and task.present]
+        return [task for task in self.rows() if task.node == node and task.is_present]
 
     def of(self, service: str) -> list[Task]:
         return [task for task in self.rows() if task.service == service]
@@ -96,7 +96,7 @@ class FakeEngine(Engine):
 
     # what the engine answers
 
-    def answers(self) -> bool:
+    def is_alive(self) -> bool:
         return True
 
     def node_id(self) -> str:
@@ -114,7 +114,7 @@ class FakeEngine(Engine):
         )
 
     def update_node(self, node: Node, **changes: Any) -> None:
-        if changes.get("Role") == "worker" and node.role == "manager" and not node.votes:
+        if changes.get("Role") == "worker" and node.role == "manager" and not node.has_vote:
             raise RefusedError("can't find manager in raft memberlist")
         self._change(self.node_rows[node.id], node.version, {**node.spec, **changes})
         row = self.node_rows[node.id]
@@ -135,7 +135,7 @@ class FakeEngine(Engine):
         self._change(self.config_rows[config.id], config.version, {**config.spec, "Labels": dict(labels)})
 
     def remove_node(self, node: Node) -> None:
-        if not node.down or node.votes:
+        if not node.is_down or node.has_vote:
             raise RefusedError(f"node {node.id} is not down and is still a member of the swarm")
         del self.node_rows[node.id]
 

@@ -25,9 +25,9 @@ from bootstrap.engine.decode import read_service
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
-from bootstrap.placement.capacity import Layout
-from bootstrap.placement.constraints import may_hold
-from bootstrap.planning.candidates import path_of
+from bootstrap.placement.capacity import SwarmCapacity
+from bootstrap.placement.constraints import can_hold
+from bootstrap.planning.candidates import group_path
 from tests.unit.bootstrap.support.fake_engine import FakeEngine, instance
 
 __all__ = ["FakeSwarm", "instance"]
@@ -69,11 +69,11 @@ class FakeSwarm(FakeEngine):
         self._change(row, service.version, copy.deepcopy(spec))
         self.updates.append(service.id)
         row.pop("UpdateStatus", None)
-        if any(task.wanted and not self._fits(task) for task in self.of(service.id)):
+        if any(task.is_wanted and not self._fits(task) for task in self.of(service.id)):
             row["UpdateStatus"] = {"State": "updating", "ours": True}
         for slot in self._slots(service.id).values():
             fresh = [task for task in slot if self._fits(task)]
-            if fresh and not any(task.running for task in fresh):
+            if fresh and not any(task.is_running for task in fresh):
                 for task in slot:
                     if not self._fits(task):
                         self._stop(task)
@@ -91,20 +91,20 @@ class FakeSwarm(FakeEngine):
         for service in self.services():
             self._orchestrate(service)
         for service in self.services():
-            if service.replicated:
+            if service.is_replicated:
                 seen = self.running(service.id)
                 self.fewest[service.id] = min(seen, self.fewest.get(service.id, seen))
 
     def _orchestrate(self, service: Service) -> None:
         for task in self.of(service.id):
-            if task.wanted and task.node and self._stopped_by_node(task):
+            if task.is_wanted and task.node and self._stopped_by_node(task):
                 self._stop(task)
         if service.is_global:
-            held = {task.node for task in self.of(service.id) if task.wanted}
+            held = {task.node for task in self.of(service.id) if task.is_wanted}
             for node in self.nodes():
-                if node.id not in held and may_hold(node, service):
+                if node.id not in held and can_hold(node, service):
                     self._start(service, 0, node.id)
-        elif service.replicated:
+        elif service.is_replicated:
             self._replicate(service, self._slots(service.id))
 
     def _replicate(self, service: Service, slots: dict[int, list[Task]]) -> None:
@@ -127,7 +127,7 @@ class FakeSwarm(FakeEngine):
         return (1 if config is None else config.get("Parallelism", 1)) or float("inf")
 
     def _at_rest(self, tasks: list[Task]) -> bool:
-        return len(tasks) == 1 and tasks[0].running
+        return len(tasks) == 1 and tasks[0].is_running
 
     def _complete(self, service: Service, slots: dict[int, list[Task]]) -> None:
         status = self.service_rows[service.id].get("UpdateStatus", {})
@@ -151,20 +151,25 @@ class FakeSwarm(FakeEngine):
         fresh = [task for task in tasks if self._fits(task)]
         for task in tasks:
             stop_first = service.update_config.get("Order", "stop-first") == "stop-first"
-            if task not in fresh and (stop_first or any(other.running for other in fresh)):
+            if task not in fresh and (stop_first or any(other.is_running for other in fresh)):
                 self._stop(task)
         if not fresh:
             self._start(service, slot, "")
 
     def _schedule(self, service: Service) -> None:
         """Give nodes to the tasks that have none, all at once, in swarmkit's own order."""
-        waiting = [task for task in self.of(service.id) if task.wanted and not task.node and self._fits(task)]
+        waiting = [
+            task for task in self.of(service.id) if task.is_wanted and not task.node and self._fits(task)
+        ]
         if not waiting:
             return
         snapshot = Snapshot(self.nodes(), self.services(), self.rows())
-        layout, own = Layout(snapshot), Counter(task.node for task in self.of(service.id) if task.wanted)
+        capacity, own = (
+            SwarmCapacity(snapshot),
+            Counter(task.node for task in self.of(service.id) if task.is_wanted),
+        )
         room = {
-            node.id: layout.room(node.id, service.id) for node in snapshot.nodes if may_hold(node, service)
+            node.id: capacity.room(node.id, service.id) for node in snapshot.nodes if can_hold(node, service)
         }
         others = {node: len(self.on(node)) - own[node] for node in room}
         if service.spread_over:
@@ -187,12 +192,12 @@ class FakeSwarm(FakeEngine):
         self, service: Service, waiting: list[Task], own: Counter[str], room: dict[str, float]
     ) -> None:
         """Each to the group with the fewest, then to the node with the fewest in it."""
-        zones = {node.id: path_of(node, service.spread_over) for node in self.nodes()}
+        zones = {node.id: group_path(node, service.spread_over) for node in self.nodes()}
         for task in waiting:
-            tally = Counter(zones[node] for node in own.elements() if node)
+            report = Counter(zones[node] for node in own.elements() if node)
             free = [node for node, left in room.items() if left > 0]
             if free:
-                node = min(free, key=lambda node: (tally[zones[node]], own[node], node))
+                node = min(free, key=lambda node: (report[zones[node]], own[node], node))
                 own[node] += 1
                 room[node] -= 1
                 self.task_rows[task.id].update(NodeID=node, age=0)
@@ -241,7 +246,7 @@ class FakeSwarm(FakeEngine):
     def _slots(self, service: str) -> dict[int, list[Task]]:
         slots: dict[int, list[Task]] = {}
         for task in self.of(service):
-            if task.wanted:
+            if task.is_wanted:
                 slots.setdefault(task.slot, []).append(task)
         return slots
 
@@ -252,7 +257,7 @@ class FakeSwarm(FakeEngine):
 
     def _stopped_by_node(self, task: Task) -> bool:
         node = self._node(task)
-        return node.down or node.availability == "drain"
+        return node.is_down or node.availability == "drain"
 
 
 def _template(service: Service) -> tuple[Any, ...]:

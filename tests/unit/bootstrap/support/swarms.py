@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bootstrap.engine.node import DOOMED_LABEL, Node
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
@@ -28,17 +28,21 @@ class Machine:
     zone: str = ""
     rack: str = ""
     disk: str = "ssd"
-    doom: str = ""
+    evacuation_deadline: str = ""
 
 
 def node(key: str, machine: Machine) -> Node:
     """The node of that id and host name; labels that are "" are left out."""
-    labels = {"zone": machine.zone, "disk": machine.disk, DOOMED_LABEL: machine.doom}
+    labels = {
+        "zone": machine.zone,
+        "disk": machine.disk,
+        EVACUATION_DEADLINE_LABEL: machine.evacuation_deadline,
+    }
     return Node(
         id=key,
         version=1,
         spec={
-            "Availability": "pause" if machine.doom else machine.availability,
+            "Availability": "pause" if machine.evacuation_deadline else machine.availability,
             "Labels": {name: value for name, value in labels.items() if value},
         },
         state=machine.state,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.node import Node
-from bootstrap.specs.exclusion import Pace, shifted
+from bootstrap.specs.exclusion import Pace, exclude_nodes
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, Fate, Target, Way
 from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services, way
@@ -22,9 +22,9 @@ def swarm() -> FakeSwarm:
 
 
 def test_no_replicated_service_dips_and_every_spec_ends_as_it_was(swarm: FakeSwarm) -> None:
-    doomed = next(task.node for task in swarm.of("single") if task.running)
+    doomed = next(task.node for task in swarm.of("single") if task.is_running)
     specs = {name: swarm.spec(name) for name in swarm.service_rows}
-    before = {task.id for task in swarm.tasks() if task.wanted and task.node != doomed}
+    before = {task.id for task in swarm.tasks() if task.is_wanted and task.node != doomed}
 
     result = run(swarm, doomed)
 
@@ -32,7 +32,7 @@ def test_no_replicated_service_dips_and_every_spec_ends_as_it_was(swarm: FakeSwa
     assert result.nodes[0].fate is Fate.SAFE
     assert swarm.fewest == {"web": 6, "single": 1}
     assert {name: swarm.spec(name) for name in specs} == specs
-    assert before <= {task.id for task in swarm.tasks() if task.wanted}
+    assert before <= {task.id for task in swarm.tasks() if task.is_wanted}
     assert swarm.on(doomed) == []
     assert way(result, "single") == (Way.START_FIRST, 1)
     assert way(result, "agents") == (Way.GLOBAL, 1)
@@ -162,6 +162,6 @@ def test_the_swarm_in_memory_dips_when_an_update_is_hastily_followed_by_another(
     """The same: this is what waiting for the first update avoids."""
     for nodes in (["n02"], ["n02", "n03"]):
         service = next(service for service in swarm.services() if service.name == "web")
-        swarm.update_service(service, shifted(service, nodes, "start-first", Pace()))
+        swarm.update_service(service, exclude_nodes(service, nodes, "start-first", Pace()))
         swarm.sleep(0.5)
     assert swarm.fewest["web"] < 6

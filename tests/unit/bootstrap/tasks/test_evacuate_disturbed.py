@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import EngineError
-from bootstrap.engine.service import MARK_LABEL
+from bootstrap.engine.service import EXCLUSION_LABEL
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, Result
 from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services
@@ -28,7 +28,7 @@ def swarm() -> FakeSwarm:
 def test_killed_at_any_effect_and_run_again_it_ends_the_same(
     swarm: FakeSwarm, number: int, side: str
 ) -> None:
-    doomed = next(task.node for task in swarm.of("single") if task.running)
+    doomed = next(task.node for task in swarm.of("single") if task.is_running)
     specs = {name: swarm.spec(name) for name in swarm.service_rows}
     effects = itertools.count()
     mortal = partial(killing, when=lambda: next(effects) == number, side=side)
@@ -53,7 +53,7 @@ def test_a_second_warning_joins_the_running_job_without_a_dip(swarm: FakeSwarm) 
 
     def second(seconds: float) -> None:
         sleep(seconds)
-        if not started and MARK_LABEL in swarm.spec("web")["Labels"]:
+        if not started and EXCLUSION_LABEL in swarm.spec("web")["Labels"]:
             started.append(True)
             results["n03"] = run(swarm, "n03")
 
@@ -69,7 +69,7 @@ def test_a_second_warning_joins_the_running_job_without_a_dip(swarm: FakeSwarm) 
 def test_what_an_earlier_order_left_half_done_is_evacuated_without_a_dip_by_a_newer_one(
     swarm: FakeSwarm,
 ) -> None:
-    doomed = next(task.node for task in swarm.of("single") if task.running)
+    doomed = next(task.node for task in swarm.of("single") if task.is_running)
     left = {"Availability": "pause", "Labels": {"swarmkeeper.evacuate": f"{swarm.time - 9:.0f} 4"}}
     swarm.node_rows[doomed]["Spec"].update(left)
     newer = Arguments((replace(target(doomed), version=5),), swarm.time + NOTICE)

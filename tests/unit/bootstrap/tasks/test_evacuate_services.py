@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import RefusedError
-from bootstrap.engine.service import MARK_LABEL, Service
+from bootstrap.engine.service import EXCLUSION_LABEL, Service
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, Fate, Way
 from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services, way
@@ -74,7 +74,7 @@ def test_a_users_change_during_the_evacuation_stays(swarm: FakeSwarm) -> None:
 
     def user(seconds: float) -> None:
         row = swarm.service_rows["single"]
-        if not changed and MARK_LABEL in row["Spec"]["Labels"]:
+        if not changed and EXCLUSION_LABEL in row["Spec"]["Labels"]:
             changed.append(True)
             row["Spec"]["Labels"]["owner"] = "ada"
             row["Spec"]["Mode"]["Replicated"]["Replicas"] = 2
@@ -82,7 +82,7 @@ def test_a_users_change_during_the_evacuation_stays(swarm: FakeSwarm) -> None:
             row["Version"]["Index"] += 1
         sleep(seconds)
 
-    doomed = next(task.node for task in swarm.of("single") if task.running)
+    doomed = next(task.node for task in swarm.of("single") if task.is_running)
     clock = replace(swarm.clock, sleep=user)
     assert evacuate.run(swarm, Arguments((target(doomed),), swarm.time + NOTICE), clock).ok
     spec = swarm.spec("single")
@@ -95,14 +95,14 @@ def test_a_users_change_during_the_evacuation_stays(swarm: FakeSwarm) -> None:
 
 @pytest.mark.parametrize("label", ["yes", "[]", "{}", '{"nodes": 1, "ours": {}}'])
 def test_a_label_that_no_evacuation_wrote_stops_none(swarm: FakeSwarm, label: str) -> None:
-    swarm.service_rows["agents"]["Spec"]["Labels"] = {MARK_LABEL: label}
+    swarm.service_rows["agents"]["Spec"]["Labels"] = {EXCLUSION_LABEL: label}
     assert run(swarm, "n02").nodes[0].fate is Fate.SAFE
-    assert swarm.spec("agents")["Labels"] == {MARK_LABEL: label}
+    assert swarm.spec("agents")["Labels"] == {EXCLUSION_LABEL: label}
 
 
 def test_a_service_that_cannot_be_updated_delays_no_other_and_not_the_drain(swarm: FakeSwarm) -> None:
     update, deadline = swarm.update_service, swarm.time + NOTICE
-    doomed = next(task.node for task in swarm.of("single") if task.running)
+    doomed = next(task.node for task in swarm.of("single") if task.is_running)
 
     def refused(service: Service, spec: dict[str, Any]) -> None:
         if service.name == "single":

@@ -18,14 +18,14 @@ class Big(FakeEngine):
 
     def __init__(self, down: int) -> None:
         super().__init__()
-        self.down = down
+        self.is_down = down
 
     def nodes(self) -> tuple[Node, ...]:
         return tuple(
             replace(
                 node(f"{number * 7919 + 36**7:025d}"[::-1], Machine()),
                 engine_labels={"swarmkeeper.instance": instance(number)},
-                state="down" if number < self.down else "ready",
+                state="down" if number < self.is_down else "ready",
             )
             for number in range(5000)
         )

@@ -180,8 +180,8 @@ REMOVED = "PermissionDenied: node abc was removed from swarm"
         (ACTIVE, "other", 0, Step.STAY),
         (ACTIVE, "abc", 0, Step.QUIT),
         (Membership("error", error="no leader"), "", 0, Step.QUIT),
-        (Membership("error", error="port in use", raft=True), "", 0, Step.STOP),
-        (Membership("error", error=REMOVED, raft=True), "", 0, Step.QUIT),
+        (Membership("error", error="port in use", has_raft_state=True), "", 0, Step.STOP),
+        (Membership("error", error=REMOVED, has_raft_state=True), "", 0, Step.QUIT),
         (Membership("locked"), "", 0, Step.STOP),
     ],
 )

@@ -96,7 +96,7 @@ def a_lost_quorum() -> Story:
 
     def check() -> None:
         assert host.tokens == engine.tokens()
-        assert [node.votes for node in engine.nodes()] == [True, False, False]
+        assert [node.has_vote for node in engine.nodes()] == [True, False, False]
 
     return partial(call, recover, host), check
 

@@ -6,8 +6,8 @@ import pytest
 
 from bootstrap.engine.client import RefusedError
 from bootstrap.engine.node import Node
-from bootstrap.engine.service import MARK_LABEL
-from bootstrap.specs.exclusion import Pace, shifted
+from bootstrap.engine.service import EXCLUSION_LABEL
+from bootstrap.specs.exclusion import Pace, exclude_nodes
 from bootstrap.tasks import leave
 from chalicelib.protocol.messages import Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
@@ -98,7 +98,7 @@ def test_an_address_counts_only_for_a_node_without_an_instance(swarm: FakeSwarm)
 def test_what_a_dead_evacuation_left_behind_is_mended(swarm: FakeSwarm) -> None:
     swarm.add_service("web", 2)
     spec = swarm.spec("web")
-    marked = {**spec, "Labels": {MARK_LABEL: '{"nodes":["n06"],"labels":false,"ours":{}}'}}
+    marked = {**spec, "Labels": {EXCLUSION_LABEL: '{"nodes":["n06"],"labels":false,"ours":{}}'}}
     swarm.service_rows["web"]["Spec"] = marked
     swarm.cut("n05")
     run(swarm, target(5))
@@ -108,9 +108,9 @@ def test_what_a_dead_evacuation_left_behind_is_mended(swarm: FakeSwarm) -> None:
 def test_what_is_left_behind_is_mended_even_if_a_replacement_still_starts(swarm: FakeSwarm) -> None:
     swarm.add_service("web", 2)
     spec = swarm.spec("web")
-    doomed = next(task for task in swarm.of("web") if task.running)
+    doomed = next(task for task in swarm.of("web") if task.is_running)
     service = next(service for service in swarm.services() if service.id == "web")
-    swarm.update_service(service, shifted(service, [doomed.node], "start-first", Pace()))
+    swarm.update_service(service, exclude_nodes(service, [doomed.node], "start-first", Pace()))
     swarm.step()
     swarm.cut("n05" if doomed.node == "n04" else "n04")
     gone = 5 if doomed.node == "n04" else 4

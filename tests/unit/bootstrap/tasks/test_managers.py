@@ -39,7 +39,7 @@ class Manager(FakeEngine):
         assert (self.seen.state, address) == ("inactive", ADDRESS)
         self.role = "manager"
         self._arrive()
-        self.seen = replace(self.seen, manages=True)
+        self.seen = replace(self.seen, is_manager=True)
 
     def tokens(self) -> dict[str, str]:
         return {role: f"{token}-{self.rotations}" for role, token in TOKENS.items()}
@@ -124,7 +124,7 @@ def lost(host: FakeHost) -> FakeHost:
 def removed(lost: FakeHost) -> Result:
     """What leave does with the lost managers."""
     swarm = lost.engine.swarm
-    numbers = [int(node.id[1:]) for node in swarm.nodes() if node.down]
+    numbers = [int(node.id[1:]) for node in swarm.nodes() if node.is_down]
     targets = tuple(Target(instance(number), f"10.0.0.{number}") for number in numbers)
     return leave.run(swarm, Arguments(targets), swarm.clock)
 
