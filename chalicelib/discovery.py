@@ -75,7 +75,7 @@ def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
     Failures of single clusters are raised together at the end; the discovery then does not count as taken.
     """
     began = world.clock.now()
-    instances = world.fleet.discovery() if hurried else _held(world.fleet.discovery(), world, follow)
+    instances = world.ec2.discover() if hurried else _held(world.ec2.discover(), world, follow)
     found = {discovered.cluster for discovered in instances}
     clusters = sorted(found | set(world.discoveries.latest().clusters))
     failures: list[Exception] = []
@@ -111,7 +111,7 @@ def _held(
     if not groups:
         return instances
     try:
-        held = world.fleet.held(groups, world.clock.now())
+        held = world.autoscaling.list_open(groups, world.clock.now())
     except ThrottledError as error:
         warn(f"hooks whose events were lost are looked for by the next tick: {error}")
         return instances

@@ -154,7 +154,7 @@ def _ask(action: Ask, world: World) -> Outcome:
     """What the host says now is the next event."""
     now = world.clock.now()
     try:
-        answer = world.hosts.answer(action.command, action.manager)
+        answer = world.hosts.fetch_answer(action.command, action.manager)
     except ThrottledError as error:
         return Outcome(Code.LEFT_OPEN, f"{action.command} is asked for again by the next tick: {error}")
     if answer.status in IN_FLIGHT:
@@ -167,7 +167,7 @@ def _complete(action: Complete, world: World) -> Outcome:
     """First Auto Scaling, then the record: a crash in between completes twice, which is once."""
     try:
         for hook, result in action.results:
-            world.fleet.complete(action.instance, hook, result)
+            world.autoscaling.complete(action.instance, hook, result)
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"the lifecycle action stays open, the tick tries again: {error}")
     if action.move:
@@ -178,7 +178,7 @@ def _complete(action: Complete, world: World) -> Outcome:
 def _beat(action: Heartbeat, world: World) -> Outcome:
     try:
         for hook in action.hooks:
-            world.fleet.heartbeat(action.instance, hook)
+            world.autoscaling.record_heartbeat(action.instance, hook)
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"no heartbeat, the next tick tries again: {error}")
     return _move(action.move, world)

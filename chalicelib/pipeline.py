@@ -165,7 +165,7 @@ def _fetched(event: InvocationEnded, world: World) -> Answer:
 
 def _asked(event: InvocationEnded, world: World) -> Answer:
     try:
-        return world.hosts.answer(event.command, event.manager)
+        return world.hosts.fetch_answer(event.command, event.manager)
     except ThrottledError as error:
         return Answer(UNKNOWN, error=str(error))
 

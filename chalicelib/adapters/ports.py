@@ -141,7 +141,7 @@ class DiscoveryRecords(Protocol):
 class Hosts(Protocol):
     """The hosts. Calls raise ThrottledError and UnreachableError."""
 
-    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+    def find_reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
         """Those of at most 50 instances that Run Command can reach now."""
 
     def send(
@@ -149,7 +149,7 @@ class Hosts(Protocol):
     ) -> str:
         """Start a task that may run for some seconds on at most 50 hosts; answers the command's id."""
 
-    def answer(self, command: str, manager: str) -> Answer:
+    def fetch_answer(self, command: str, manager: str) -> Answer:
         """What has become of a command."""
 
     def cancel(self, command: str, manager: str) -> None:
@@ -163,20 +163,24 @@ class Messages(Protocol):
         """Tell them."""
 
 
-class Fleet(Protocol):
-    """EC2 and Auto Scaling. Calls to the latter raise ThrottledError and RefusedError."""
+class Ec2(Protocol):
+    """EC2."""
+
+    def discover(self) -> tuple[DiscoveredInstance, ...]:
+        """Answer all tagged instances of all clusters, without their lifecycle actions."""
+
+
+class AutoScaling(Protocol):
+    """Auto Scaling. Calls raise ThrottledError and RefusedError."""
 
     def complete(self, instance: str, hook: LifecycleAction, result: LifecycleResult) -> None:
         """Complete a lifecycle action; one that is over already stays so."""
 
-    def heartbeat(self, instance: str, hook: LifecycleAction) -> None:
+    def record_heartbeat(self, instance: str, hook: LifecycleAction) -> None:
         """Have a lifecycle action wait longer; nothing happens to one that is over."""
 
-    def discovery(self) -> tuple[DiscoveredInstance, ...]:
-        """All tagged instances of all clusters, their hooks left out."""
-
-    def held(self, groups: Iterable[str], now: float) -> Mapping[str, tuple[LifecycleAction, ...]]:
-        """The instances for which these groups wait, each with the lifecycle actions that may be open."""
+    def list_open(self, groups: Iterable[str], now: float) -> Mapping[str, tuple[LifecycleAction, ...]]:
+        """Answer the instances for which these groups wait, each with the actions that may be open."""
 
 
 class Clock(Protocol):
@@ -213,7 +217,8 @@ class World:
     lease: DispatchLease
     discoveries: DiscoveryRecords
     hosts: Hosts
-    fleet: Fleet
+    ec2: Ec2
+    autoscaling: AutoScaling
     messages: Messages
     clock: Clock = field(default_factory=WallClock)
     timeouts: Timeouts = field(default_factory=Timeouts)

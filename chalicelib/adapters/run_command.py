@@ -9,10 +9,10 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as UnconnectedError
+from botocore.exceptions import ClientError
 
-from chalicelib.errors import AgentMissingError, ThrottledError, UnreachableError
+from chalicelib.adapters.aws_errors import AWS_ERRORS, error_code, error_message, is_passing, translate
+from chalicelib.errors import AgentMissingError, RefusedError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol.codec import encode_arguments
 
@@ -28,12 +28,7 @@ DELIVERY = 30  # seconds to reach the host, the least that Run Command accepts
 URL_LASTS = 900  # seconds
 SCRIPT = Path(__file__).with_name("agent.sh")
 IDENTITY = Path(__file__).parents[1] / "agent.json"
-THROTTLED = frozenset(
-    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
-)
-FAILED = frozenset({"InternalServerError", "ServiceUnavailable"})  # AWS's own fault, and not for long
-UNANSWERED = (UnconnectedError, HTTPClientError)
-NO_SUCH = frozenset({"InvocationDoesNotExist", "InvalidCommandId", "InvalidInstanceId"})
+NO_SUCH_CODES = frozenset({"InvocationDoesNotExist", "InvalidCommandId", "InvalidInstanceId"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +47,14 @@ class SsmHosts:
     ssm: SSMClient
     s3: S3Client
 
-    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+    def find_reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
         """Those of the instances whose SSM agent is registered and answers."""
         wanted: InstanceInformationStringFilterTypeDef = {"Key": "InstanceIds", "Values": list(instances)}
         pages = self.ssm.get_paginator("describe_instance_information").paginate(Filters=[wanted])
         try:
             rows = [row for page in pages for row in page["InstanceInformationList"]]
         except ClientError as error:
-            raise _named(error, "the instances") from error
+            raise _translate(error, "the instances") from error
         return frozenset(row["InstanceId"] for row in rows if row["PingStatus"] == "Online")
 
     def send(
@@ -81,22 +76,18 @@ class SsmHosts:
                     "executionTimeout": [str(seconds)],
                 },
             )
-        except UNANSWERED as error:
-            raise ThrottledError(f"Run Command does not answer: {error}") from error
-        except ClientError as error:
-            raise _named(error, ", ".join(hosts)) from error
+        except AWS_ERRORS as error:
+            raise _translate(error, ", ".join(hosts)) from error
         return command["Command"]["CommandId"]
 
-    def answer(self, command: str, manager: str) -> Answer:
+    def fetch_answer(self, command: str, manager: str) -> Answer:
         """What has become of a command; one that Run Command does not know (yet) is UNKNOWN."""
         try:
             found = self.ssm.get_command_invocation(CommandId=command, InstanceId=manager)
-        except UNANSWERED as error:
-            raise ThrottledError(f"Run Command does not answer: {error}") from error
-        except ClientError as error:
-            if error.response["Error"]["Code"] in NO_SUCH:
+        except AWS_ERRORS as error:
+            if error_code(error) in NO_SUCH_CODES:
                 return Answer(UNKNOWN, error="Run Command does not know this command on this host")
-            raise _named(error, manager) from error
+            raise _translate(error, manager) from error
         return Answer(
             found["Status"],
             found.get("Comment", ""),
@@ -109,10 +100,8 @@ class SsmHosts:
         """Take a command back; best effort, as agents of one task join each other on the swarm."""
         try:
             self.ssm.cancel_command(CommandId=command, InstanceIds=[manager])
-        except UNANSWERED:
-            return
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in THROTTLED | FAILED | NO_SUCH:
+        except AWS_ERRORS as error:
+            if not is_passing(error) and error_code(error) not in NO_SUCH_CODES:
                 raise
 
 
@@ -141,13 +130,9 @@ def script(agent: Agent, url: str, task: AgentTask, arguments: Arguments) -> str
     return "\n".join([*lines, SCRIPT.read_text()])
 
 
-def _named(error: ClientError, manager: str) -> Exception:
-    """The error under the name by which dispatch.py knows it; others stay what they are."""
-    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-    if code in THROTTLED or "rate exceeded" in message.lower():
-        return ThrottledError(f"Run Command asks for fewer calls: {message}")
-    if code in FAILED:
-        return ThrottledError(f"Run Command fails for now: {message or code}")
-    if code == "InvalidInstanceId":
-        return UnreachableError(f"Run Command cannot reach {manager}: {message or code}")
-    return error
+def _translate(error: Exception, host: str) -> Exception:
+    """Answer the error by which delivery/ knows it; an unexpected one stays what it is."""
+    if error_code(error) == "InvalidInstanceId":
+        return UnreachableError(f"Run Command cannot reach {host}: {error_message(error)}")
+    translated = translate(error, "Run Command")
+    return error if isinstance(translated, RefusedError) else translated

@@ -11,6 +11,7 @@ from uuid import uuid4
 import boto3
 from botocore.config import Config
 
+from chalicelib.adapters.autoscaling import AwsAutoScaling
 from chalicelib.adapters.dynamodb.discoveries import DynamoDiscoveries
 from chalicelib.adapters.dynamodb.incidents import DynamoIncidents
 from chalicelib.adapters.dynamodb.jobs import DynamoJobs
@@ -19,7 +20,7 @@ from chalicelib.adapters.dynamodb.managers import DynamoManagers
 from chalicelib.adapters.dynamodb.nodes import WRITERS, DynamoNodes
 from chalicelib.adapters.dynamodb.settings import DynamoSettings
 from chalicelib.adapters.dynamodb.table import Table
-from chalicelib.adapters.ec2 import AwsFleet
+from chalicelib.adapters.ec2 import AwsEc2
 from chalicelib.adapters.ports import World
 from chalicelib.adapters.run_command import SsmHosts
 from chalicelib.adapters.sns import SnsTopic
@@ -60,7 +61,8 @@ def _world(table: str, topic: str) -> World:
         lease=DynamoLease(records),
         discoveries=DynamoDiscoveries(records),
         hosts=SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
-        fleet=AwsFleet(_ec2, _autoscaling),
+        ec2=AwsEc2(_ec2),
+        autoscaling=AwsAutoScaling(_autoscaling),
         messages=SnsTopic(_sns, topic),
     )
 

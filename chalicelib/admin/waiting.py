@@ -88,7 +88,7 @@ def _errand(task: AgentTask, cluster: str, world: World) -> Job:
 def _end(task: AgentTask, command: str, manager: str, world: World) -> CommandFinished | None:
     """The end of a command; None while it runs, or AWS forbids to look."""
     try:
-        answer = world.hosts.answer(command, manager)
+        answer = world.hosts.fetch_answer(command, manager)
     except ThrottledError:
         return None
     if answer.status in IN_FLIGHT | {UNKNOWN}:

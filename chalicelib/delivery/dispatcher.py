@@ -230,7 +230,7 @@ def _picked_up(command: str, manager: str, world: World) -> bool:
     until = world.clock.now() + PICK_UP
     while world.clock.now() < until:
         try:
-            if world.hosts.answer(command, manager).status not in NOT_STARTED:
+            if world.hosts.fetch_answer(command, manager).status not in NOT_STARTED:
                 return True
         except ThrottledError:
             return True

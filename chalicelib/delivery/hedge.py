@@ -29,7 +29,7 @@ def stay(urgent: Mapping[str, str], world: World, until: float) -> CommandRunnin
         running = (
             CommandRunning(now, command, manager)
             for manager, command in urgent.items()
-            if world.hosts.answer(command, manager).status in IN_FLIGHT
+            if world.hosts.fetch_answer(command, manager).status in IN_FLIGHT
         )
         return next(running, None)
     except ThrottledError:

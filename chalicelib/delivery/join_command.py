@@ -32,7 +32,7 @@ def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
         _postpone(batch.nodes, "no manager stays that it could join at", world)
         return 0, ""
     try:
-        reached = world.hosts.reachable(tuple(node.instance for node in batch.nodes))
+        reached = world.hosts.find_reachable(tuple(node.instance for node in batch.nodes))
         there = tuple(node for node in batch.nodes if node.instance in reached)
         missed = [node for node in batch.nodes if node not in there]
         _postpone(missed, "Run Command cannot reach it yet", world)

@@ -195,7 +195,7 @@ def test_the_end_of_a_command_is_fetched(world: World, lambdas: Client) -> None:
 
 
 def test_a_tick_takes_the_census(world: World, lambdas: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SsmHosts, "reachable", lambda *_: frozenset())  # moto has no such call
+    monkeypatch.setattr(SsmHosts, "find_reachable", lambda *_: frozenset())  # moto has no such call
     manager = run_manager()
     event = lambdas.events.generate_cw_event("aws.events", "Scheduled Event", {}, ["arn:aws:events:rule"])
     (reason,) = invoke(lambdas, "tick", event)  # which looks at the swarm, too, in one minute of five

@@ -35,13 +35,13 @@ def test_a_known_instance_costs_no_call_to_ec2() -> None:
     lab = Lab(settled=False)
     lab.nodes.register([a_node()])
     assert find(WORKER, START, lab.world(), follow) == "blue"
-    assert lab.fleet.asked == 0
+    assert lab.ec2.asked == 0
 
 
 def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
     lab = Lab(workers=3, settled=False)
     assert find(WORKER, START, lab.world(), follow) == "blue"
-    assert lab.fleet.asked == 1
+    assert lab.ec2.asked == 1
     assert len(lab.nodes.list_all("blue")) == 6
     assert lab.discoveries.latest() == Discovery(START, 0.0, ("blue",))
 
@@ -50,14 +50,14 @@ def test_an_instance_that_a_later_census_did_not_see_is_foreign_without_a_call()
     lab = Lab(settled=False)
     lab.discoveries.finish(START, ["blue"])
     assert find(FOREIGN, START, lab.world(), follow) is None
-    assert lab.fleet.asked == 0
+    assert lab.ec2.asked == 0
 
 
 def test_a_foreign_instance_after_the_last_census_waits_for_the_next() -> None:
     lab = Lab(settled=False)
     lab.discoveries.finish(START - 1, [])
     assert find(FOREIGN, START, lab.world(), follow) is None
-    assert lab.fleet.asked == 1
+    assert lab.ec2.asked == 1
     assert START + 1 <= lab.clock.time < START + 3
 
 
@@ -71,7 +71,7 @@ def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_
     lab = Lab(settled=False)
     lab.discoveries.begin(Discovery(), START - 20, 30)
     assert find(WORKER, START, lab.world(), follow) == "blue"
-    assert lab.fleet.asked == 1
+    assert lab.ec2.asked == 1
     lab = Lab(settled=False)
     lab.discoveries.begin(Discovery(), START, 60)
     with pytest.raises(DiscoveryLateError, match=f"open whose {WORKER} is"):
@@ -95,7 +95,7 @@ def test_an_instance_is_known_as_soon_as_it_is_enrolled_whatever_else_the_census
 
 def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count() -> None:
     lab = Lab(settled=False)
-    lab.fleet.instances[FOREIGN] = a_sighting(FOREIGN, cluster="amber")
+    lab.ec2.instances[FOREIGN] = a_sighting(FOREIGN, cluster="amber")
     nodes = lab.nodes.list_all
 
     def broken(cluster: str) -> tuple[Node, ...]:
@@ -113,9 +113,9 @@ def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count
 
 def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_brings_them() -> None:
     lab = Lab(workers=4)
-    lab.fleet.turn(WORKER_2, InstanceState.TERMINATED)
+    lab.ec2.turn(WORKER_2, InstanceState.TERMINATED)
     fresh = instance(900)
-    lab.fleet.instances[fresh] = a_sighting(fresh, launched=START)
+    lab.ec2.instances[fresh] = a_sighting(fresh, launched=START)
     move = lab.nodes.replace
     lab.nodes.replace = None  # type: ignore[method-assign, assignment]
     assert find(fresh, START, lab.world(), follow) == "blue"
@@ -139,7 +139,7 @@ def test_a_launch_that_is_held_while_its_instance_is_being_enrolled_is_not_aband
 
     lab.clock.sleep = registered  # type: ignore[method-assign]
     handle(LaunchLifecycleAction, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world())
-    assert lab.fleet.completed == []
+    assert lab.autoscaling.completed == []
     assert len(lab.node(fresh).hooks) == 1
 
 
@@ -148,21 +148,21 @@ HELD = LifecycleAction("workers", "join", "token-1", Transition.LAUNCHING, START
 
 def test_a_launch_hook_that_came_before_ec2_listed_its_instance_is_completed_all_the_same() -> None:
     lab, fresh = Lab(), instance(900)
-    lab.fleet.held_back[fresh] = (HELD,)
+    lab.autoscaling.open_actions[fresh] = (HELD,)
     assert (
         handle(LaunchLifecycleAction, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world())
         == []
     )
-    lab.fleet.instances[fresh] = a_sighting(fresh, launched=START, group="workers")
+    lab.ec2.instances[fresh] = a_sighting(fresh, launched=START, group="workers")
     for _ in range(3):
         tick(lab)
     assert lab.node(fresh).state is NodeState.IN_SERVICE
-    assert lab.fleet.completed[0] == (fresh, "", LifecycleResult.CONTINUE)
+    assert lab.autoscaling.completed[0] == (fresh, "", LifecycleResult.CONTINUE)
 
 
 def test_a_change_that_is_scheduled_for_an_instance_of_this_minute_is_noted() -> None:
     lab, fresh = Lab(), instance(900)
-    lab.fleet.instances[fresh] = a_sighting(fresh, launched=START)
+    lab.ec2.instances[fresh] = a_sighting(fresh, launched=START)
     entities = [{"entityValue": fresh}]
     assert handle(
         HealthNotice, sample("health_scheduled_change", START, affectedEntities=entities), lab.world()
@@ -172,7 +172,7 @@ def test_a_change_that_is_scheduled_for_an_instance_of_this_minute_is_noted() ->
 
 def test_a_census_that_fails_for_minutes_is_told_and_what_is_overdue_is_done_all_the_same() -> None:
     lab = Lab()
-    lab.fleet.discovery = denied  # type: ignore[method-assign]
+    lab.ec2.discover = denied  # type: ignore[method-assign]
     lab.nodes.records["blue", WORKER] = a_node(state=NodeState.EVACUATING, due=START, deadline=START + 600)
     for _ in range(6):
         with pytest.raises(ExceptionGroup):
@@ -190,15 +190,15 @@ def denied() -> tuple[DiscoveredInstance, ...]:
 
 def test_a_group_that_cannot_be_asked_is_told_costs_no_census_and_others_are_not_asked() -> None:
     lab = Lab()
-    lab.fleet.instances[WORKER] = a_sighting(group="workers")
-    lab.fleet.held_back[WORKER] = (HELD,)
-    lab.fleet.refuses = True
+    lab.ec2.instances[WORKER] = a_sighting(group="workers")
+    lab.autoscaling.open_actions[WORKER] = (HELD,)
+    lab.autoscaling.refuses = True
     tick(lab)
     assert lab.discoveries.latest().taken == START + 60
     assert lab.node().hooks == ()
     assert [subject for subject, _ in lab.messages.told] == ["Swarmkeeper *: census groups"]
-    lab.fleet.held = None  # type: ignore[method-assign, assignment]
-    lab.fleet.instances[WORKER] = a_sighting()
+    lab.autoscaling.list_open = None  # type: ignore[method-assign, assignment]
+    lab.ec2.instances[WORKER] = a_sighting()
     tick(lab)
     assert lab.discoveries.latest().taken == START + 120
 
@@ -213,4 +213,4 @@ def test_a_storm_of_foreign_instances_brings_few_calls() -> None:
     with ThreadPoolExecutor(20) as pool:
         assert set(pool.map(seek, range(500, 700))) == {None}
     elapsed = lab.clock.now() - began
-    assert lab.fleet.asked <= 2 + elapsed / 2
+    assert lab.ec2.asked <= 2 + elapsed / 2

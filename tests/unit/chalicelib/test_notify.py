@@ -143,7 +143,7 @@ def test_of_what_a_fleet_informs_only_a_halt_is_told(kind: str, told: int) -> No
 
 def test_people_hear_of_work_that_no_manager_takes() -> None:
     lab = Lab()
-    lab.hosts.unreachable = set(lab.fleet.instances)
+    lab.hosts.unreachable = set(lab.ec2.instances)
     handle(Tick, {}, lab.world())
     node = lab.node()
     lab.nodes.records["blue", WORKER] = replace(node, state="leaving", due=lab.clock.time)  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def test_only_hosts_whose_agent_answers_are_reachable(stub: Stubber) -> None:
     ]
     wanted = {"Filters": [{"Key": "InstanceIds", "Values": [MANAGER, "i-2", "i-3"]}]}
     stub.add_response("describe_instance_information", {"InstanceInformationList": rows}, wanted)
-    assert on(stub).reachable((MANAGER, "i-2", "i-3")) == {MANAGER}
+    assert on(stub).find_reachable((MANAGER, "i-2", "i-3")) == {MANAGER}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_an_endpoint_that_does_not_answer_is_a_reason_to_try_again() -> None:
     )
     hosts = SsmHosts(nowhere, boto3.client("s3", region_name="eu-west-1"))
     with pytest.raises(ThrottledError, match="does not answer"):
-        hosts.answer(COMMAND, MANAGER)
+        hosts.fetch_answer(COMMAND, MANAGER)
     hosts.cancel(COMMAND, MANAGER)
 
 
@@ -130,12 +130,12 @@ def test_an_answer_has_status_comment_both_outputs_and_the_exit_status(stub: Stu
         "ResponseCode": 65,
     }
     stub.add_response("get_command_invocation", response, {"CommandId": COMMAND, "InstanceId": MANAGER})
-    assert on(stub).answer(COMMAND, MANAGER) == Answer("Failed", "leave blue", "out", "err", 65)
+    assert on(stub).fetch_answer(COMMAND, MANAGER) == Answer("Failed", "leave blue", "out", "err", 65)
 
 
 def test_an_invocation_that_does_not_exist_is_unknown(stub: Stubber) -> None:
     stub.add_client_error("get_command_invocation", "InvocationDoesNotExist")
-    assert on(stub).answer(COMMAND, MANAGER) == Answer(
+    assert on(stub).fetch_answer(COMMAND, MANAGER) == Answer(
         UNKNOWN, error="Run Command does not know this command on this host"
     )
 

@@ -36,13 +36,13 @@ def test_a_manager_that_fails_after_it_began_is_followed_by_the_next_inside_the_
 
 
 def test_an_evacuation_that_ended_in_time_is_asked_for_once_and_not_sent_again(lab: Lab) -> None:
-    asked, answer = [], lab.hosts.answer
+    asked, answer = [], lab.hosts.fetch_answer
 
     def counted(command: str, manager: str) -> Answer:
         asked.append(lab.clock.time - START)
         return answer(command, manager)
 
-    lab.hosts.answer = counted  # type: ignore[method-assign]
+    lab.hosts.fetch_answer = counted  # type: ignore[method-assign]
     warn(lab)
     assert sent(lab) == [(M1, 0)]
     assert asked == [0, STAY]
@@ -94,13 +94,13 @@ def test_nobody_stays_with_what_is_not_urgent_nor_when_the_tick_sends_or_the_tim
 
 
 def test_where_aws_does_not_tell_the_tick_asks(lab: Lab) -> None:
-    answer = lab.hosts.answer
+    answer = lab.hosts.fetch_answer
 
     def throttled(command: str, manager: str) -> Answer:
         if lab.clock.time > START:
             raise ThrottledError("Rate exceeded")
         return answer(command, manager)
 
-    lab.hosts.answer = throttled  # type: ignore[method-assign]
+    lab.hosts.fetch_answer = throttled  # type: ignore[method-assign]
     warn(lab)
     assert (sent(lab), state(lab)) == ([(M1, 0)], NodeState.EVACUATING)

@@ -34,7 +34,7 @@ def test_without_a_manager_that_stays_a_join_is_put_off_and_sent_to_nobody(state
 
 def test_a_swarm_that_is_made_hours_later_is_joined_and_people_are_told_once_an_hour_until_then() -> None:
     lab = Lab(settled=False)
-    lab.hosts.broken = set(lab.fleet.instances)
+    lab.hosts.broken = set(lab.ec2.instances)
     for _ in range(110):
         tick(lab)
     assert {node.state for node in lab.nodes.list_all("blue")} == {NodeState.JOINING}

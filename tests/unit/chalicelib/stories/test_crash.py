@@ -59,7 +59,7 @@ def story(lab: Lab) -> None:
     """A warning, its result, the end of the instance, and the result of its removal."""
     warn(lab, time=lab.clock.time)
     end(lab, lab.hosts.sent[-1])
-    lab.fleet.turn(WORKER, InstanceState.TERMINATED)
+    lab.ec2.turn(WORKER, InstanceState.TERMINATED)
     change(lab, "terminated")
     end(lab, lab.hosts.sent[-1])
 
@@ -90,7 +90,7 @@ def test_the_story_ends_well_without_a_crash() -> None:
 @pytest.mark.parametrize("at", range(1, TOTAL + 1))
 def test_a_crash_at_any_effect_is_mended_by_ticks(at: int, *, after: bool) -> None:
     lab = killed_at(at, after=after)
-    lab.fleet.turn(WORKER, InstanceState.TERMINATED)
+    lab.ec2.turn(WORKER, InstanceState.TERMINATED)
     for _ in range(6):
         tick(lab)
     assert lab.node().state is NodeState.GONE
@@ -105,7 +105,7 @@ def test_once_the_intent_is_recorded_a_crash_still_leaves_a_node_evacuated_insid
     at: int, *, after: bool
 ) -> None:
     lab = killed_at(at, after=after)
-    if lab.fleet.instances[WORKER].state is InstanceState.TERMINATED:
+    if lab.ec2.instances[WORKER].state is InstanceState.TERMINATED:
         return  # it died later in the story
     if lab.node().state is NodeState.IN_SERVICE:
         assert (at, after) == (1, False), (

@@ -91,7 +91,7 @@ def waits(life: Life) -> None:
 
 def agree(life: Life) -> None:
     """Records, swarm and EC2 say the same, and nothing is left to do."""
-    for name, discovered in life.lab.fleet.instances.items():
+    for name, discovered in life.lab.ec2.instances.items():
         node = life.lab.nodes.get("blue", name)
         assert node is not None
         assert not node.hooks

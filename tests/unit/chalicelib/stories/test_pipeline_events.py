@@ -31,7 +31,7 @@ def test_a_foreign_instance_changes_nothing_and_is_counted(capsys: pytest.Captur
     lab = Lab()
     assert warn(lab, instance(999)) == []
     assert change(lab, "terminated", instance(998)) == []
-    assert lab.fleet.asked == 1
+    assert lab.ec2.asked == 1
     assert lab.hosts.sent == []
     assert '"ForeignInstances":[1.0]' in capsys.readouterr().out
 
@@ -64,7 +64,7 @@ def test_an_answer_that_run_command_does_not_give_yet_is_waited_for_or_left_to_t
 ) -> None:
     lab = Lab()
     warn(lab)
-    answer, left = lab.hosts.answer, [times]
+    answer, left = lab.hosts.fetch_answer, [times]
 
     def late(command: str, manager: str) -> Answer:
         left[0] -= 1
@@ -74,7 +74,7 @@ def test_an_answer_that_run_command_does_not_give_yet_is_waited_for_or_left_to_t
             raise trouble
         return trouble
 
-    lab.hosts.answer = late  # type: ignore[method-assign]
+    lab.hosts.fetch_answer = late  # type: ignore[method-assign]
     end(lab, lab.hosts.sent[0])
     assert state(lab) is after
     assert "ForeignCommands" not in capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_an_answer_that_run_command_does_not_give_yet_is_waited_for_or_left_to_t
 
 def test_run_command_is_not_asked_about_hosts_that_are_not_ours() -> None:
     lab = Lab()
-    lab.hosts.answer = lambda command, manager: 1 / 0  # type: ignore[method-assign, assignment, return-value]  # noqa: ARG005
+    lab.hosts.fetch_answer = lambda command, manager: 1 / 0  # type: ignore[method-assign, assignment, return-value]  # noqa: ARG005
     assert handle(InvocationEnded, sample("ssm_invocation_success", START), lab.world()) == []
 
 
@@ -96,7 +96,7 @@ def test_a_malformed_event_is_one_error_line_and_a_count(
     text = f"source must be {wanted!r}, not 'nonsense': nothing was changed; look at what sent the event"
     assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", text)]
     assert '"MalformedEvents":[1.0]' in capsys.readouterr().out
-    assert (lab.nodes.records, lab.fleet.asked) == ({}, 0)
+    assert (lab.nodes.records, lab.ec2.asked) == ({}, 0)
 
 
 def test_a_failed_command_goes_to_the_next_manager_inside_the_same_handler() -> None:
@@ -146,7 +146,7 @@ def test_fifty_warnings_at_once_are_few_commands_and_none_is_lost() -> None:
     targets = [target.instance for sent in lab.hosts.sent for target in sent.arguments.targets]
     assert sorted(targets) == sorted(names), "each exactly once"
     assert len(lab.hosts.sent) <= 10
-    assert lab.fleet.asked <= 3
+    assert lab.ec2.asked <= 3
 
 
 def test_every_plan_is_logged_with_its_reason_cluster_and_instance(

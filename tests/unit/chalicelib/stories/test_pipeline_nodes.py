@@ -91,8 +91,8 @@ def test_a_stopped_instance_that_is_started_again_is_warned_again() -> None:
     end(lab, lab.hosts.sent[1])
     assert state(lab) is NodeState.GONE
     lab.clock.sleep(600)
-    running = replace(lab.fleet.instances[WORKER], launched=lab.clock.time)
-    lab.fleet.instances[WORKER] = running
+    running = replace(lab.ec2.instances[WORKER], launched=lab.clock.time)
+    lab.ec2.instances[WORKER] = running
     tick(lab)
     assert state(lab) is NodeState.JOINING
     end(lab, lab.hosts.sent[-1])

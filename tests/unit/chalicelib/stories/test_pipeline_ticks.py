@@ -19,16 +19,16 @@ M1, M2, M3 = MANAGERS
 def test_ticks_alone_finish_everything_when_no_event_comes() -> None:
     lab = Lab()
     tick(lab)
-    lab.fleet.turn(WORKER, InstanceState.SHUTTING_DOWN)
+    lab.ec2.turn(WORKER, InstanceState.SHUTTING_DOWN)
     tick(lab)
     assert state(lab) is NodeState.EVACUATING
     tick(lab)
     assert state(lab) is NodeState.EVACUATED
-    lab.fleet.turn(WORKER, InstanceState.TERMINATED)
+    lab.ec2.turn(WORKER, InstanceState.TERMINATED)
     tick(lab)
     tick(lab)
     assert state(lab) is NodeState.GONE
-    del lab.fleet.instances[WORKER]
+    del lab.ec2.instances[WORKER]
     gone = lab.node()
     tick(lab)
     assert lab.node() == gone
@@ -54,7 +54,7 @@ def test_a_removal_that_the_quorum_forbids_is_asked_for_ever_more_rarely() -> No
     lab = Lab()
     lab.hosts.fates = {M1: Fate.KEPT}
     tick(lab)
-    lab.fleet.turn(M1, InstanceState.TERMINATED)
+    lab.ec2.turn(M1, InstanceState.TERMINATED)
     for _ in range(30):
         tick(lab)
     assert state(lab, M1) is NodeState.LEAVING
@@ -64,7 +64,7 @@ def test_a_removal_that_the_quorum_forbids_is_asked_for_ever_more_rarely() -> No
 def test_a_vanished_manager_is_no_longer_asked() -> None:
     lab = Lab()
     tick(lab)
-    lab.fleet.turn(M1, InstanceState.TERMINATED)
+    lab.ec2.turn(M1, InstanceState.TERMINATED)
     tick(lab)
     assert lab.managers.list_ids("blue") == (M2, M3)
     assert {sent.manager for sent in lab.hosts.sent} == {M2}
@@ -73,7 +73,7 @@ def test_a_vanished_manager_is_no_longer_asked() -> None:
 def test_two_clusters_do_not_disturb_each_other_and_a_broken_one_does_not_stop_the_tick() -> None:
     lab = Lab()
     green = instance(77)
-    lab.fleet.instances[green] = replace(lab.fleet.instances[WORKER], cluster="green", instance=green)
+    lab.ec2.instances[green] = replace(lab.ec2.instances[WORKER], cluster="green", instance=green)
     tick(lab)
     warn(lab, green)
     assert lab.hosts.sent == [], "green has no manager"
@@ -98,7 +98,7 @@ def test_a_record_that_cannot_be_helped_does_not_stop_the_others_of_its_cluster(
     lab.hosts.takes = 1_000_000
     for name in (WORKER, WORKER_2):
         warn(lab, name)
-    lab.fleet.turn(WORKER, InstanceState.TERMINATED)
+    lab.ec2.turn(WORKER, InstanceState.TERMINATED)
     moved = lab.nodes.replace
 
     def broken(before: Node, after: Node) -> bool:
@@ -119,7 +119,7 @@ def test_a_tick_without_ec2_does_what_is_overdue_all_the_same_and_fails() -> Non
     lab = Lab()
     tick(lab)
     warn(lab)
-    lab.fleet.discovery = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    lab.ec2.discover = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     with pytest.raises(ExceptionGroup, match="the tick failed in part"):
         tick(lab)
     assert state(lab) is NodeState.EVACUATED

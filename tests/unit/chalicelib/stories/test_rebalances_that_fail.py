@@ -95,7 +95,7 @@ def test_a_rebalance_whose_manager_ends_goes_on_at_another_one() -> None:
     given_back(lab, WORKER)
     first = lab.hosts.sent[-1]
     lab.hosts.frozen = {first.manager}
-    lab.fleet.turn(first.manager, InstanceState.TERMINATED)
+    lab.ec2.turn(first.manager, InstanceState.TERMINATED)
     for _ in range(4):
         tick(lab)
     assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE

@@ -27,7 +27,7 @@ def a_lab() -> Lab:
 
 def shows(lab: Lab, *missing: str, down: tuple[str, ...] = ()) -> None:
     """The managers list all nodes but the missing ones."""
-    names = [f"node{name[-3:]}" for name in lab.fleet.instances if name not in missing]
+    names = [f"node{name[-3:]}" for name in lab.ec2.instances if name not in missing]
     dead = tuple(Target(name, "10.0.0.99", f"node{name[-3:]}") for name in down)
     listing = Listing(len(names), dead, ids=tuple(names))
     lab.hosts.answers[AgentTask.INSPECT] = Result(AgentTask.INSPECT, ok=True, listing=listing)

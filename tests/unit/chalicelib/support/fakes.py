@@ -129,7 +129,7 @@ class FakeHosts:
     cancelled: set[str] = field(default_factory=set)
     pause: Callable[[], None] = lambda: None
 
-    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+    def find_reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
         self._throttle()
         return frozenset(instances) - self.unreachable
 
@@ -147,7 +147,7 @@ class FakeHosts:
         self.sent += [Sent(command, host, cluster, task, arguments, seconds, now) for host in hosts]
         return command
 
-    def answer(self, command: str, manager: str) -> Answer:
+    def fetch_answer(self, command: str, manager: str) -> Answer:
         self._throttle()
         found = next((sent for sent in self.sent if (sent.id, sent.manager) == (command, manager)), None)
         if found is None:
@@ -190,43 +190,48 @@ class FakeHosts:
 
 
 @dataclass
-class FakeFleet:
-    """EC2 with these instances, counting how often it is asked; Auto Scaling, with what it was told."""
+class FakeEc2:
+    """EC2 with these instances, counting how often it is asked."""
 
     instances: dict[str, DiscoveredInstance] = field(default_factory=dict)
     asked: int = 0
-    completed: list[tuple[str, str, LifecycleResult]] = field(default_factory=list)
-    heartbeats: list[str] = field(default_factory=list)
-    held_back: dict[str, tuple[LifecycleAction, ...]] = field(
-        default_factory=dict
-    )  # open actions, by instance
-    refuses: bool = False  # lifecycle calls
 
-    def held(self, groups: Iterable[str], now: float) -> dict[str, tuple[LifecycleAction, ...]]:
-        if self.refuses:
-            raise RefusedError("Auto Scaling refuses")
-        return {
-            name: tuple(replace(hook, token="", opened=now) for hook in hooks if hook.group in groups)
-            for name, hooks in self.held_back.items()
-        }
-
-    def complete(self, instance: str, hook: LifecycleAction, result: LifecycleResult) -> None:
-        if self.refuses:
-            raise RefusedError("Auto Scaling refuses")
-        self.completed.append((instance, hook.token, result))
-
-    def heartbeat(self, instance: str, hook: LifecycleAction) -> None:  # noqa: ARG002
-        if self.refuses:
-            raise RefusedError("Auto Scaling refuses")
-        self.heartbeats.append(instance)
-
-    def discovery(self) -> tuple[DiscoveredInstance, ...]:
+    def discover(self) -> tuple[DiscoveredInstance, ...]:
         self.asked += 1
         return tuple(self.instances.values())
 
     def turn(self, name: str, state: InstanceState) -> None:
-        """An instance goes into another state."""
+        """Have an instance go into another state."""
         self.instances[name] = replace(self.instances[name], state=state)
+
+
+@dataclass
+class FakeAutoScaling:
+    """Auto Scaling with its open lifecycle actions by instance, and what it was told."""
+
+    open_actions: dict[str, tuple[LifecycleAction, ...]] = field(default_factory=dict)
+    completed: list[tuple[str, str, LifecycleResult]] = field(default_factory=list)
+    heartbeats: list[str] = field(default_factory=list)
+    refuses: bool = False
+
+    def list_open(self, groups: Iterable[str], now: float) -> dict[str, tuple[LifecycleAction, ...]]:
+        self._refuse()
+        return {
+            name: tuple(replace(hook, token="", opened=now) for hook in hooks if hook.group in groups)
+            for name, hooks in self.open_actions.items()
+        }
+
+    def complete(self, instance: str, hook: LifecycleAction, result: LifecycleResult) -> None:
+        self._refuse()
+        self.completed.append((instance, hook.token, result))
+
+    def record_heartbeat(self, instance: str, hook: LifecycleAction) -> None:  # noqa: ARG002
+        self._refuse()
+        self.heartbeats.append(instance)
+
+    def _refuse(self) -> None:
+        if self.refuses:
+            raise RefusedError("Auto Scaling refuses")
 
 
 @dataclass
@@ -274,7 +279,8 @@ class Lab:
     jobs: MemoryJobs = field(default_factory=MemoryJobs)
     lease: MemoryLease = field(default_factory=MemoryLease)
     discoveries: MemoryDiscoveries = field(default_factory=MemoryDiscoveries)
-    fleet: FakeFleet = field(default_factory=FakeFleet)
+    ec2: FakeEc2 = field(default_factory=FakeEc2)
+    autoscaling: FakeAutoScaling = field(default_factory=FakeAutoScaling)
     messages: FakeMessages = field(default_factory=FakeMessages)
     hosts: FakeHosts = field(init=False)
 
@@ -284,13 +290,13 @@ class Lab:
         self.settings.records["blue"] = ClusterSettings(rebalance=self.rebalance)
         for number, name in enumerate(MANAGERS):
             discovered = a_sighting(name, role=Role.MANAGER, address=f"10.0.0.{number + 1}")
-            self.fleet.instances[name] = discovered
+            self.ec2.instances[name] = discovered
         for number in range(self.workers):
             name = instance(number + 10)
             address = f"10.0.{1 + number // 200}.{number % 200 + 1}"
-            self.fleet.instances[name] = a_sighting(name, address=address)
+            self.ec2.instances[name] = a_sighting(name, address=address)
         if self.settled:
-            self.nodes.register(map(_in_service, self.fleet.instances.values()))
+            self.nodes.register(map(_in_service, self.ec2.instances.values()))
             self.managers.record("blue", MANAGERS)
             self.discoveries.finish(START - 60, ["blue"])
 
@@ -310,7 +316,8 @@ class Lab:
             lease=self.lease,
             discoveries=self.discoveries,
             hosts=self.hosts,
-            fleet=self.fleet,
+            ec2=self.ec2,
+            autoscaling=self.autoscaling,
             messages=self.messages,
             clock=self.clock,
             timeouts=timeouts,

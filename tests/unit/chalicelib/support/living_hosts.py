@@ -52,10 +52,10 @@ class LivingHosts(FakeHosts):
             self.ends(sent)
         return command
 
-    def reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
+    def find_reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
         return frozenset(filter(self.alive, instances))
 
-    def answer(self, command: str, manager: str) -> Answer:
+    def fetch_answer(self, command: str, manager: str) -> Answer:
         found = next(sent for sent in self.sent if (sent.id, sent.manager) == (command, manager))
         comment = f"{found.task.value} {found.cluster}"
         return self.results.get((command, manager), Answer("InProgress", comment))

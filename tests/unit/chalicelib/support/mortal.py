@@ -16,7 +16,7 @@ EFFECTS = {
     "settings": ("update",),
     "incidents": ("record", "mark_notified", "delete"),
     "hosts": ("send",),
-    "fleet": ("complete", "heartbeat"),
+    "autoscaling": ("complete", "record_heartbeat"),
     "messages": ("publish",),
 }
 SOON = Timeouts(recommendation_s=300.0, evacuation_s=120.0, scheduled_change_s=300.0, inspection_period_s=0.0)

@@ -86,12 +86,12 @@ class Life:
         self.hosts.voters.alive, self.hosts.tagged = self.alive, self.tagged
         self.hosts.records = lambda name: self.lab.nodes.get("blue", name)
         self.lab.hosts = self.hosts
-        self.lab.fleet.complete = self._complete  # type: ignore[method-assign, assignment]
-        self.lag, self.listed = lag, dict(self.lab.fleet.instances)
-        self.lab.fleet.discovery = lambda: tuple(self.listed.values())  # type: ignore[method-assign]
-        self.lab.fleet.heartbeat = self._beat  # type: ignore[method-assign, assignment]
-        self.lab.fleet.held = self._held  # type: ignore[method-assign, assignment]
-        for name in self.lab.fleet.instances:
+        self.lab.autoscaling.complete = self._complete  # type: ignore[method-assign, assignment]
+        self.lag, self.listed = lag, dict(self.lab.ec2.instances)
+        self.lab.ec2.discover = lambda: tuple(self.listed.values())  # type: ignore[method-assign]
+        self.lab.autoscaling.record_heartbeat = self._beat  # type: ignore[method-assign, assignment]
+        self.lab.autoscaling.list_open = self._held  # type: ignore[method-assign, assignment]
+        for name in self.lab.ec2.instances:
             self.hosts.swarm[name] = "active"
             self.lab.nodes.records["blue", name] = replace(self.lab.node(name), node=node_of(name))
 
@@ -123,11 +123,11 @@ class Life:
             call(which, {"cluster": "blue", **payload}, self.lab.world(timeouts=self.timeouts))
 
     def alive(self, name: str) -> bool:
-        found = self.lab.fleet.instances.get(name)
+        found = self.lab.ec2.instances.get(name)
         return found is not None and found.state in UP
 
     def tagged(self, name: str) -> Role:
-        return self.lab.fleet.instances[name].role
+        return self.lab.ec2.instances[name].role
 
     def later(self, seconds: float, what: Callable[[], object]) -> None:
         heapq.heappush(self.queue, (self.lab.clock.time + seconds, next(self.order), what))
@@ -154,9 +154,9 @@ class Life:
             self.later(next(self.delays), lambda: self.handle(kind, payload))
 
     def launch(self, name: str, *, held: bool = False, role: Role = Role.WORKER) -> None:
-        if name in self.lab.fleet.instances:
+        if name in self.lab.ec2.instances:
             return
-        number = len(self.lab.fleet.instances)
+        number = len(self.lab.ec2.instances)
         place = {"address": f"10.0.9.{number}", "launched": self.lab.clock.time}
         fresh = a_sighting(name, role=role, **place)
         self._appear(fresh)
@@ -169,7 +169,7 @@ class Life:
         told = {"EC2InstanceId": name, "LifecycleActionToken": token}
         hook = kind.parse(sample(payload, self.lab.clock.time, **told)).hook
         self.held.setdefault(name, {})[token] = hook
-        self._appear(replace(self.lab.fleet.instances[name], group=hook.group))
+        self._appear(replace(self.lab.ec2.instances[name], group=hook.group))
         self.tell(kind, payload, **told)
         self.beaten[token] = self.lab.clock.time
         self.later(WAITS, lambda: self._time_out(name, token))
@@ -219,7 +219,7 @@ class Life:
             self._turn(name, InstanceState.STOPPED)
 
     def start(self, name: str) -> None:
-        found = self.lab.fleet.instances.get(name)
+        found = self.lab.ec2.instances.get(name)
         if found and found.state is InstanceState.STOPPED:
             again = replace(found, launched=self.lab.clock.time, state=InstanceState.RUNNING)
             self._appear(again)
@@ -227,7 +227,7 @@ class Life:
 
     def _appear(self, discovered: DiscoveredInstance) -> None:
         """It is so now, and EC2 will list it so."""
-        self.lab.fleet.instances[discovered.instance] = discovered
+        self.lab.ec2.instances[discovered.instance] = discovered
         if self.lag:
             self.later(self.lag, lambda: self.listed.update({discovered.instance: discovered}))
         else:
@@ -244,7 +244,7 @@ class Life:
             self.hosts.swarm.pop(name, None)
 
     def _turn(self, name: str, state: InstanceState) -> None:
-        self._appear(replace(self.lab.fleet.instances[name], state=state))
+        self._appear(replace(self.lab.ec2.instances[name], state=state))
         self.tell(InstanceStateChanged, "instance_terminated", instance_id=name, state=state.value)
 
     def _ends(self, sent: Sent) -> None:
@@ -263,7 +263,7 @@ class Life:
             assert node.state is NodeState.IN_SERVICE, "a group is told to go on when the node is of use"
         if not launching and node.state in (NodeState.EVACUATING, NodeState.RETURNING):
             assert node.is_exhausted, "a group is not told to go on while the node is being emptied"
-        self.lab.fleet.completed.append((name, hook.token, result))
+        self.lab.autoscaling.completed.append((name, hook.token, result))
         for token in [hook.token] if hook.token else self._tokens(name, hook.name):
             self._released(name, token, ends=not launching or result is LifecycleResult.ABANDON)
 
