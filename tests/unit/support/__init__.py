@@ -1,0 +1,1 @@
+"""Helpers of the unit tests that belong to no single room."""
