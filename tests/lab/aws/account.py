@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import boto3
@@ -15,24 +17,44 @@ from tests.lab.state import Lab, LabError
 SECRET = "test"  # noqa: S105  what ministack holds for its root user, whose key is the account's number
 
 
+_making = threading.Lock()  # boto3 makes clients in one thread at a time only
+
+
 @dataclass(frozen=True)
 class Session:
-    """Clients and resources of any AWS service at one endpoint, as the account's root user."""
+    """Clients and resources of any AWS service at one endpoint, as the account's root user.
+
+    They are made once: making one takes a hundred times what a request takes, and tests poll.
+    """
 
     endpoint: str
 
     def client(self, service: str) -> Any:
-        """A boto3 client."""
-        make: Any = self._boto().client
-        return make(service, endpoint_url=self.endpoint, config=_config())
+        """Make a boto3 client, or hand out the one made before; threads may share it."""
+        with _making:
+            return _client(self.endpoint, service)
 
     def resource(self, service: str) -> Any:
-        """A boto3 resource."""
-        make: Any = self._boto().resource
-        return make(service, endpoint_url=self.endpoint, config=_config())
+        """Make a boto3 resource, or hand out the one that this thread made before."""
+        with _making:
+            return _resource(self.endpoint, service, threading.get_ident())
 
-    def _boto(self) -> boto3.Session:
-        return boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key=SECRET, region_name=REGION)
+
+@lru_cache(maxsize=256)
+def _client(endpoint: str, service: str) -> Any:
+    make: Any = _boto().client
+    return make(service, endpoint_url=endpoint, config=_config())
+
+
+@lru_cache(maxsize=256)
+def _resource(endpoint: str, service: str, _thread: int) -> Any:
+    make: Any = _boto().resource
+    return make(service, endpoint_url=endpoint, config=_config())
+
+
+@lru_cache(maxsize=1)
+def _boto() -> boto3.Session:
+    return boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key=SECRET, region_name=REGION)
 
 
 def session(lab: Lab) -> Session:

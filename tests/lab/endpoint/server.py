@@ -55,11 +55,15 @@ class Endpoint:
     journal: Journal
     cut_power: Callable[[state.Host], None]
 
-    def answer(self, request: Request, peer: tuple[str, int], own: tuple[str, int]) -> Response | None:
+    def caller(self, peer: tuple[str, int], own: tuple[str, int]) -> Caller:
+        """Find out who opened a connection; it takes a look through all of the machine's sockets."""
+        return caller(state.load(self.name), peer, own)
+
+    def answer(self, request: Request, find_caller: Callable[[], Caller]) -> Response | None:
         """The answer to a request; None where the caller was killed and nobody waits for one."""
         if request.path.startswith("/_lab/"):
             return self.admin(request)
-        began, who = time.time(), caller(state.load(self.name), peer, own)
+        began, who = time.time(), find_caller()
         write = partial(self._write, began, request, who)
         if self._kill(Kind.KILL_BEFORE, request, who):
             return write(None, Kind.KILL_BEFORE)
@@ -137,6 +141,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     endpoint: Endpoint
+    caller: Caller | None = None  # found once for each connection
 
     def handle_one_request(self) -> None:
         """Answer whatever method comes; a client that hangs up ends its connection."""
@@ -153,9 +158,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = tuple(self.headers.items())
         request = Request(self.command, self.path, headers, self._body())
         try:
-            response = self.endpoint.answer(
-                request, self.client_address[:2], self.connection.getsockname()[:2]
-            )
+            response = self.endpoint.answer(request, self._caller)
         except Exception as error:  # noqa: BLE001  whatever goes wrong, the client must get an answer
             traceback.print_exc()  # to the endpoint's log
             response = refusal(request, AwsError("InternalFailure", f"the lab's endpoint: {error!r}", 500))
@@ -163,6 +166,11 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self._send(request, response)
+
+    def _caller(self) -> Caller:
+        if self.caller is None:
+            self.caller = self.endpoint.caller(self.client_address[:2], self.connection.getsockname()[:2])
+        return self.caller
 
     def _send(self, request: Request, response: Response) -> None:
         self.send_response_only(response.status)
