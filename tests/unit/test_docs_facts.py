@@ -22,6 +22,7 @@ from chalicelib.events.parsing import DRILL
 from chalicelib.metrics import Metric
 from chalicelib.state.lifecycle import LEGAL_CHANGES, WORK, NodeState
 from chalicelib.state.settings import ClusterSettings
+from tests.lab.machines import engines
 from tests.unit.support.pages import ROOT, Page, arrows, boxes, code, first_column, page, rows
 
 CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text())
@@ -76,6 +77,10 @@ def test_the_events_are_the_handlers_with_exactly_their_patterns() -> None:
             ]  # the page tells of drills once, for all
             wanted[source.name] = (sources, pattern["detail-type"])
     assert table == wanted | {"tick": ([], [])}
+
+
+def test_the_engines_of_the_lab_are_those_that_it_knows() -> None:
+    assert set(first_column(page("docs/lab.md").section("Engines"))) == set(engines.NAMES)
 
 
 def test_the_state_diagram_is_the_table_of_legal_changes() -> None:
