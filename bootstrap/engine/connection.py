@@ -11,6 +11,7 @@ from docker.errors import APIError, DockerException, create_api_error_from_http_
 from requests import Response
 from requests.exceptions import HTTPError, RequestException
 
+from bootstrap.engine import versions
 from bootstrap.errors import EngineError, refusal
 
 SOCKET = "unix:///var/run/docker.sock"
@@ -42,7 +43,7 @@ class Connection:
     def _api(self) -> APIClient:
         """Speaks the engine's own newest version, which is asked for once until `renew` is called.
 
-        With an older one the engine takes what is newer out of each service spec that it is given.
+        Why: engine/versions.py.
         """
         if self._client is None:
             self._client = APIClient(base_url=self._socket, version="auto", timeout=ANSWER_TIMEOUT_S)
@@ -62,7 +63,7 @@ class Connection:
             yield
         except APIError as error:
             why = str(error.explanation or error)
-            if "client version" in why:  # another engine has taken its place: that one is asked anew
+            if versions.refuses_api_version(why):  # another engine has taken its place
                 self.renew()
                 raise EngineError(f"the engine at {self._socket} did not {what}: {why}; try again") from None
             raise refusal(what, why) from None

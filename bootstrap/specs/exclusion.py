@@ -96,8 +96,7 @@ def _with_placement(spec: Spec, before: Mapping[str, Any]) -> Spec:
     placement = template.get("Placement") or {}
     kept = _less(placement.get("Constraints") or [], _constraints(before))
     placement = set_or_drop(placement, "Constraints", kept, existed="constraints" in before)
-    # Not without a Placement, even where there was none. Taking it away crashes each manager that leads, one
-    # after the other (moby 37883, seen with 20.10), and restarts all tasks on later ones; empty is harmless.
+    # Not without a Placement, even where there was none: engine/versions.py.
     return {**spec, "TaskTemplate": {**template, "Placement": placement}}
 
 
