@@ -19,7 +19,7 @@ from chalicelib.events import (
     TerminateLifecycleAction,
     Tick,
 )
-from chalicelib.pipeline import handle
+from chalicelib.routing import handle
 
 app = Chalice(app_name="swarmkeeper")
 

@@ -1,10 +1,12 @@
-"""Whose instance is it? EC2 is asked for all at once, and rarely, however many events want to know."""
+"""Which instances and clusters exist: EC2 is asked for all at once, and rarely, however many events ask.
+
+A snapshot is answered as (cluster, event) pairs, which the pipeline follows.
+"""
 
 from __future__ import annotations
 
 import random
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import DiscoveryLateError, RefusedError, ThrottledError
@@ -12,111 +14,112 @@ from chalicelib.events import DiscoveryFailed, InstancesDiscovered
 from chalicelib.observability import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from chalicelib.adapters.ports import World
-    from chalicelib.events import Event
     from chalicelib.state.instance import DiscoveredInstance
 
-    Follow = Callable[[Event, str, World], Iterator[str]]
-
 NO_CLUSTER = "*"  # in place of a cluster, where none can be named
-APART = 2.0  # seconds between the starts of two discoveries, however many events ask for one
-BUSY = 30.0  # seconds that one may take before another handler takes it over; in a storm it takes long
-PATIENCE = 40.0  # seconds that an event waits for one: what is sent then is still inside a Spot notice
-LOOK = 10.0  # seconds at most between two looks of who waits
+MIN_INTERVAL_S = 2.0  # between the starts of two discoveries, however many events ask for one
+CLAIM_S = 30.0  # for one discovery; then another handler takes it over. In a storm it takes long
+MAX_WAIT_S = 40.0  # that an event waits for a discovery: what is sent then is still inside a Spot notice
+MAX_POLL_S = 10.0  # between two polls of a handler that waits
 
 
-def find(instance: str, time: float, world: World, follow: Follow) -> str | None:
-    """The cluster of an instance of which an event at ``time`` told; None if it belongs to none.
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One discovery, begun at ``taken``: what it found out of each cluster, as events to follow in order."""
 
-    An unknown instance is unmanaged if no discovery after the event shows it; until there is one, this
-    takes it or waits for who does. Raises DiscoveryLateError if that takes too long.
+    taken: float
+    events: tuple[tuple[str, InstancesDiscovered | DiscoveryFailed], ...]
+    clusters: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class OwnerSearch:
+    """The search for the cluster of an instance that has no recorded owner.
+
+    ``since``: a discovery that was taken from then on counts. ``until``: then the search is given up.
     """
-    if home := world.nodes.find_owner(instance):
-        return home
-    now = world.clock.now()
-    wanted, until, looks = min(time, now), now + PATIENCE, 0
-    while True:
-        # The discovery is read before the home: a home that is missing after it was missing in it.
-        discovery = world.discoveries.latest()
-        over = discovery.taken >= wanted
-        # An owner is recorded before its discovery ends, but unmanaged ones need not ask each time.
-        if (over or looks % 2) and (home := world.nodes.find_owner(instance)):
-            return home
-        if over:
-            return None
-        now = world.clock.now()
-        if now >= until:
-            raise DiscoveryLateError(
-                f"no discovery within {PATIENCE:.0f} s, so it is open whose {instance} is: see EC2"
-            )
-        free = discovery.busy_until <= now and discovery.taken + APART <= now
-        if free and world.discoveries.begin(discovery, now, BUSY):
-            try:
-                take(world, follow, hurried=True)
-            except ExceptionGroup:
-                if home := world.nodes.find_owner(instance):  # what failed were other clusters
-                    return home
-                raise
-            continue
-        # Ever more rarely: in a storm hundreds wait for one discovery, and keep the table from who takes it.
-        pause = random.uniform(0.5, 1.0) * min(0.5 * 2.0**looks, LOOK)  # noqa: S311 - jitter
-        world.clock.sleep(min(pause, until - now))
-        looks += 1
+
+    instance: str
+    since: float
+    until: float
+    owner: str | None = None
+    polls: int = 0
+
+    def needs_discovery(self, world: World) -> bool:
+        """Wait for a discovery that counts; True if this handler has claimed it and has to take it.
+
+        After False, ``owner`` is the answer: an instance that such a discovery does not show is unmanaged.
+        Raises DiscoveryLateError if it takes too long.
+        """
+        while True:
+            # The discovery is read before the owner: an owner that is missing after it was missing in it.
+            discovery = world.discoveries.latest()
+            counts = discovery.taken >= self.since
+            # An owner is recorded before its discovery ends, but unmanaged ones need not ask each time.
+            if counts or self.polls % 2:
+                self.owner = world.nodes.find_owner(self.instance)
+            if counts or self.owner:
+                return False
+            now = world.clock.now()
+            if now >= self.until:
+                raise DiscoveryLateError(
+                    f"no discovery within {MAX_WAIT_S:.0f} s, so it is open whose {self.instance} is: see EC2"
+                )
+            is_free = discovery.busy_until <= now and discovery.taken + MIN_INTERVAL_S <= now
+            if is_free and world.discoveries.begin(discovery, now, CLAIM_S):
+                return True
+            world.clock.sleep(min(self._poll_s(), self.until - now))
+            self.polls += 1
+
+    def _poll_s(self) -> float:
+        """Answer ever longer pauses: in a storm hundreds wait, and keep the table from who takes it."""
+        return random.uniform(0.5, 1.0) * min(0.5 * 2.0**self.polls, MAX_POLL_S)  # noqa: S311 - jitter
 
 
-def take(world: World, follow: Follow, *, hurried: bool = False) -> list[str]:
-    """Take a discovery and bring the records of every cluster in line with it; answers the clusters' names.
+def begin_search(instance: str, time: float, now: float) -> OwnerSearch:
+    """Begin the search for the owner of an instance that an event of ``time`` names."""
+    return OwnerSearch(instance, min(time, now), now + MAX_WAIT_S)
 
-    Once it counts as taken, whoever it saw has a home and a record. For a hurried one that is all, so that
-    events do not wait for more: the tick, which asks EC2 each minute whatever was taken, does the rest. It
-    looks for lifecycle actions, too: events before EC2 listed an instance were ignored.
-    Failures of single clusters are raised together at the end; the discovery then does not count as taken.
-    """
-    began = world.clock.now()
-    instances = world.ec2.discover() if hurried else _held(world.ec2.discover(), world, follow)
+
+def take_snapshot(world: World, *, hurried: bool) -> Snapshot:
+    """Ask EC2 for all instances; Auto Scaling, too, unless ``hurried``: an event waits for the answer."""
+    taken = world.clock.now()
+    instances, failed = world.ec2.discover(), None
+    if not hurried:
+        instances, failed = _add_lifecycle_actions(instances, world)
     found = {discovered.cluster for discovered in instances}
-    clusters = sorted(found | set(world.discoveries.latest().clusters))
-    failures: list[Exception] = []
-    for cluster in clusters:
-        mine = tuple(discovered for discovered in instances if discovered.cluster == cluster)
-        try:
-            list(follow(InstancesDiscovered(began, mine, hurried), cluster, world))
-        except Exception as error:  # noqa: BLE001 - raised below, after the other clusters had their turn
-            failures.append(error)
-    if failures:
-        raise ExceptionGroup("the discovery could not be recorded in some clusters", failures)
-    world.discoveries.finish(began, clusters)
-    return clusters
+    clusters = tuple(sorted(found | set(world.discoveries.latest().clusters)))
+    discovered = [
+        (cluster, InstancesDiscovered(taken, _only(cluster, instances), hurried)) for cluster in clusters
+    ]
+    return Snapshot(taken, (*([(NO_CLUSTER, failed)] if failed else []), *discovered), clusters)
 
 
-def missed(error: Exception, world: World, follow: Follow) -> list[str]:
-    """The clusters that the last discovery found, after one that failed; people hear of it in time."""
-    discovery = world.discoveries.latest()
-    _tell(DiscoveryFailed(world.clock.now(), "instances", str(error), discovery.taken), world, follow)
-    return list(discovery.clusters)
+def report_failure(error: Exception, world: World) -> Snapshot:
+    """Answer for a discovery that failed: an event that notifies people, and the clusters of the last one."""
+    last = world.discoveries.latest()
+    failed = DiscoveryFailed(world.clock.now(), "instances", str(error), last.taken)
+    return Snapshot(last.taken, ((NO_CLUSTER, failed),), last.clusters)
 
 
-def _tell(failed: DiscoveryFailed, world: World, follow: Follow) -> None:
-    with suppress(Exception):  # a message that cannot be recorded must not cost the clusters their turn
-        list(follow(failed, NO_CLUSTER, world))
+def _only(cluster: str, instances: tuple[DiscoveredInstance, ...]) -> tuple[DiscoveredInstance, ...]:
+    return tuple(discovered for discovered in instances if discovered.cluster == cluster)
 
 
-def _held(
-    instances: tuple[DiscoveredInstance, ...], world: World, follow: Follow
-) -> tuple[DiscoveredInstance, ...]:
-    """With the lifecycle actions for which their groups wait, as their events may be lost."""
+def _add_lifecycle_actions(
+    instances: tuple[DiscoveredInstance, ...], world: World
+) -> tuple[tuple[DiscoveredInstance, ...], DiscoveryFailed | None]:
+    """Add the lifecycle actions for which groups wait: their events may be lost, or came too early."""
     groups = {discovered.group for discovered in instances} - {""}
     if not groups:
-        return instances
+        return instances, None
     try:
-        held = world.autoscaling.list_open(groups, world.clock.now())
+        actions = world.autoscaling.list_open(groups, world.clock.now())
     except ThrottledError as error:
         warn(f"hooks whose events were lost are looked for by the next tick: {error}")
-        return instances
+        return instances, None
     except RefusedError as error:
         warn(f"hooks whose events were lost cannot be looked for: {error}")
-        _tell(DiscoveryFailed(world.clock.now(), "groups", str(error)), world, follow)
-        return instances
-    return tuple(replace(one, hooks=held.get(one.instance, ())) for one in instances)
+        return instances, DiscoveryFailed(world.clock.now(), "groups", str(error))
+    return tuple(replace(one, hooks=actions.get(one.instance, ())) for one in instances), None

@@ -1,8 +1,9 @@
-"""Do it: perform one action in one cluster, and answer how it came out."""
+"""Perform the actions of a plan in one cluster: a function for each kind, told in the table at the end."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import observability
 from chalicelib.actions import (
@@ -24,35 +25,34 @@ from chalicelib.actions import (
     UpdateSettings,
 )
 from chalicelib.delivery.dispatcher import dispatch, note_host
-from chalicelib.delivery.job_command import send
+from chalicelib.delivery.job_command import send_job
 from chalicelib.errors import RefusedError, ThrottledError
 from chalicelib.events import IN_FLIGHT, CommandRunning, InvocationEnded, finished
-from chalicelib.notify import tell
+from chalicelib.notify import notify
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action, Plan
     from chalicelib.adapters.ports import World
-    from chalicelib.state.job import Job
 
 
 def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], list[Exception]]:
-    """All actions in order, up to the first lost race: what follows it was decided on a past state.
+    """Perform all actions in order, up to the first lost race: the rest was decided on a past state.
 
-    One that raises stops only those that are about the same, or one record would stop every tick of its
+    An action that raises stops only those about the same instance, or one record would stop every tick of its
     cluster; what was raised is answered.
     """
     outcomes: list[Outcome] = []
     failures: list[Exception] = []
-    spoilt: set[str] = set()
+    failed: set[str] = set()
     for action in plan.actions:
-        about = target(action)
-        if about and about in spoilt:
+        instance = find_instance(action)
+        if instance and instance in failed:
             continue
         try:
-            outcome = perform(action, cluster, world)
+            outcome = PERFORM[type(action)](cluster, action, world)
         except Exception as error:  # noqa: BLE001 - the caller raises it
             failures.append(error)
-            spoilt.add(about)
+            failed.add(instance)
             continue
         observability.done(cluster, action, outcome)
         outcomes.append(outcome)
@@ -61,8 +61,8 @@ def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], 
     return outcomes, failures
 
 
-def target(action: Action) -> str:
-    """The instance that an action is about; "" for none."""
+def find_instance(action: Action) -> str:
+    """Find the instance that an action is about; "" for none."""
     match action:
         case ReplaceRecord(_, after):
             return after.instance
@@ -76,82 +76,60 @@ def target(action: Action) -> str:
             return str(getattr(action, "instance", ""))
 
 
-def perform(action: Action, cluster: str, world: World) -> Outcome:
-    """Do it. Failures that are to be expected are in the outcome, all others are raised."""
-    match action:
-        case (
-            Register()
-            | ReplaceRecord()
-            | RecordManagers()
-            | RecordOwners()
-            | NoteHost()
-            | Forget()
-            | UpdateSettings()
-        ):
-            return _record(action, cluster, world)
-        case Dispatch():
-            return dispatch(cluster, action, world)
-        case Ask():
-            return _ask(action, world)
-        case Complete():
-            return _complete(action, world)
-        case Heartbeat():
-            return _beat(action, world)
-        case Notify(incident):
-            return tell(cluster, incident, world)
-        case ReplaceJob(before, after):
-            return _move_errand(cluster, before, after, world)
-        case Send(job):
-            return send(cluster, job, world)
-        case _:
-            assert_never(action)
+def _do_register(_: str, action: Register, world: World) -> Outcome:
+    world.nodes.register(action.nodes, owned=action.owned)
+    return Outcome(detail=f"{len(action.nodes)} registered")
 
 
-def _record(
-    action: Register | ReplaceRecord | RecordManagers | RecordOwners | NoteHost | Forget | UpdateSettings,
-    cluster: str,
-    world: World,
-) -> Outcome:
-    match action:
-        case Register(nodes, owned):
-            world.nodes.register(nodes, owned=owned)
-            return Outcome(detail=f"{len(nodes)} registered")
-        case ReplaceRecord():
-            return _move(action, world)
-        case RecordManagers(managers):
-            world.managers.record(cluster, managers)
-            return Outcome(detail=f"managers are {', '.join(managers) or 'none'}")
-        case RecordOwners(fleets):
-            world.nodes.record_owners(cluster, fleets)
-            return Outcome(detail=f"fleets of the cluster: {', '.join(fleets)}")
-        case NoteHost(manager, healthy):
-            note_host(cluster, manager, world, healthy=healthy)
-            return Outcome(detail=f"{manager} {'did well' if healthy else 'failed'}")
-        case Forget(key):
-            world.incidents.delete(cluster, key)
-            return Outcome(detail=f"{key} is forgotten")
-        case UpdateSettings(changes):
-            world.settings.update(cluster, changes)
-            return Outcome(detail=f"set: {', '.join(changes)}")
-        case _:
-            assert_never(action)
-
-
-def _move(move: ReplaceRecord, world: World) -> Outcome:
-    before, after = move.before, move.after
+def _do_replace_record(_: str, action: ReplaceRecord, world: World) -> Outcome:
+    before, after = action.before, action.after
     if world.nodes.replace(before, after):
         return Outcome(detail=f"{before.instance}: {before.state} -> {after.state}")
     return Outcome(Code.LOST_RACE, f"{before.instance} was changed meanwhile")
 
 
-def _move_errand(cluster: str, before: Job | None, after: Job, world: World) -> Outcome:
+def _do_record_managers(cluster: str, action: RecordManagers, world: World) -> Outcome:
+    world.managers.record(cluster, action.managers)
+    return Outcome(detail=f"managers are {', '.join(action.managers) or 'none'}")
+
+
+def _do_record_owners(cluster: str, action: RecordOwners, world: World) -> Outcome:
+    world.nodes.record_owners(cluster, action.fleets)
+    return Outcome(detail=f"fleets of the cluster: {', '.join(action.fleets)}")
+
+
+def _do_note_host(cluster: str, action: NoteHost, world: World) -> Outcome:
+    note_host(cluster, action.manager, world, healthy=action.healthy)
+    return Outcome(detail=f"{action.manager} {'did well' if action.healthy else 'failed'}")
+
+
+def _do_forget(cluster: str, action: Forget, world: World) -> Outcome:
+    world.incidents.delete(cluster, action.key)
+    return Outcome(detail=f"{action.key} is forgotten")
+
+
+def _do_update_settings(cluster: str, action: UpdateSettings, world: World) -> Outcome:
+    world.settings.update(cluster, action.changes)
+    return Outcome(detail=f"set: {', '.join(action.changes)}")
+
+
+def _do_notify(cluster: str, action: Notify, world: World) -> Outcome:
+    return notify(cluster, action.incident, world)
+
+
+def _do_replace_job(cluster: str, action: ReplaceJob, world: World) -> Outcome:
+    before, after = action.before, action.after
     if world.jobs.replace(cluster, before, after):
         return Outcome(detail=f"{after.task.value}: {before.stage if before else 'new'} -> {after.stage}")
     return Outcome(Code.LOST_RACE, f"{after.task.value} was changed meanwhile")
 
 
-def _ask(action: Ask, world: World) -> Outcome:
-    """What the host says now is the next event."""
+def _do_send(cluster: str, action: Send, world: World) -> Outcome:
+    return send_job(cluster, action.job, world)
+
+
+def _do_ask(_: str, action: Ask, world: World) -> Outcome:
+    """Ask for a command; what the host says now is the next event."""
     now = world.clock.now()
     try:
         answer = world.hosts.fetch_answer(action.command, action.manager)
@@ -163,22 +141,41 @@ def _ask(action: Ask, world: World) -> Outcome:
     return Outcome(detail=answer.status, event=finished(ended, action.task, answer))
 
 
-def _complete(action: Complete, world: World) -> Outcome:
-    """First Auto Scaling, then the record: a crash in between completes twice, which is once."""
+def _do_complete(cluster: str, action: Complete, world: World) -> Outcome:
+    """Tell Auto Scaling, then record it: after a crash in between it is told twice, which is harmless."""
     try:
         for hook, result in action.results:
             world.autoscaling.complete(action.instance, hook, result)
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"the lifecycle action stays open, the tick tries again: {error}")
     if action.move:
-        return _move(action.move, world)
+        return _do_replace_record(cluster, action.move, world)
     return Outcome(detail=f"{action.instance}: completed")
 
 
-def _beat(action: Heartbeat, world: World) -> Outcome:
+def _do_heartbeat(cluster: str, action: Heartbeat, world: World) -> Outcome:
     try:
         for hook in action.hooks:
             world.autoscaling.record_heartbeat(action.instance, hook)
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"no heartbeat, the next tick tries again: {error}")
-    return _move(action.move, world)
+    return _do_replace_record(cluster, action.move, world)
+
+
+# Failures that are to be expected are in the outcome, all others are raised.
+PERFORM: dict[type[Action], Callable[[str, Any, World], Outcome]] = {
+    Register: _do_register,
+    ReplaceRecord: _do_replace_record,
+    RecordManagers: _do_record_managers,
+    RecordOwners: _do_record_owners,
+    NoteHost: _do_note_host,
+    Dispatch: dispatch,
+    Ask: _do_ask,
+    Complete: _do_complete,
+    Heartbeat: _do_heartbeat,
+    Notify: _do_notify,
+    Forget: _do_forget,
+    UpdateSettings: _do_update_settings,
+    ReplaceJob: _do_replace_job,
+    Send: _do_send,
+}

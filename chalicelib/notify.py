@@ -19,7 +19,7 @@ MESSAGE = Path(__file__).with_name("incident.txt")
 LEFT_TO_OTHERS = 60.0  # seconds after which an incident that nobody was told of is everybody's
 
 
-def tell(cluster: str, incident: Incident, world: World) -> Outcome:
+def notify(cluster: str, incident: Incident, world: World) -> Outcome:
     """Record it, then publish it, then remember that; whoever dies in between is succeeded by the tick.
 
     In a paused cluster it is recorded only: the first tick after that tells of it.

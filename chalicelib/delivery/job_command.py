@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SPARE = 120.0  # seconds before its command is ended in which an agent puts everything in order
 
 
-def send(cluster: str, job: Job, world: World) -> Outcome:
+def send_job(cluster: str, job: Job, world: World) -> Outcome:
     """Have one manager run it. A crash before the command is known leaves a claim that is due."""
     now = world.clock.now()
     manager = job.host or _manager(cluster, job, world)

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.actions import LifecycleResult
-from chalicelib.discovery import find
+from chalicelib.adapters.ports import World
 from chalicelib.errors import DiscoveryLateError
 from chalicelib.events import HealthNotice, LaunchLifecycleAction
-from chalicelib.pipeline import follow, handle
+from chalicelib.routing import handle, search_owner
 from chalicelib.state.cluster import Discovery
 from chalicelib.state.instance import DiscoveredInstance, InstanceState, LifecycleAction, Transition
 from chalicelib.state.lifecycle import NodeState
@@ -28,19 +28,24 @@ from tests.unit.chalicelib.support.fakes import (
 from tests.unit.chalicelib.support.samples import sample
 from tests.unit.chalicelib.support.stories import tick
 
-FOREIGN = instance(999)
+UNMANAGED = instance(999)
+
+
+def find(name: str, time: float, world: World) -> str | None:
+    """The owner cluster of an instance, as an event that cannot wait finds it."""
+    return world.nodes.find_owner(name) or search_owner(name, time, world)
 
 
 def test_a_known_instance_costs_no_call_to_ec2() -> None:
     lab = Lab(settled=False)
     lab.nodes.register([a_node()])
-    assert find(WORKER, START, lab.world(), follow) == "blue"
+    assert find(WORKER, START, lab.world()) == "blue"
     assert lab.ec2.asked == 0
 
 
 def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
     lab = Lab(workers=3, settled=False)
-    assert find(WORKER, START, lab.world(), follow) == "blue"
+    assert find(WORKER, START, lab.world()) == "blue"
     assert lab.ec2.asked == 1
     assert len(lab.nodes.list_all("blue")) == 6
     assert lab.discoveries.latest() == Discovery(START, 0.0, ("blue",))
@@ -49,33 +54,33 @@ def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
 def test_an_instance_that_a_later_census_did_not_see_is_foreign_without_a_call() -> None:
     lab = Lab(settled=False)
     lab.discoveries.finish(START, ["blue"])
-    assert find(FOREIGN, START, lab.world(), follow) is None
+    assert find(UNMANAGED, START, lab.world()) is None
     assert lab.ec2.asked == 0
 
 
 def test_a_foreign_instance_after_the_last_census_waits_for_the_next() -> None:
     lab = Lab(settled=False)
     lab.discoveries.finish(START - 1, [])
-    assert find(FOREIGN, START, lab.world(), follow) is None
+    assert find(UNMANAGED, START, lab.world()) is None
     assert lab.ec2.asked == 1
     assert START + 1 <= lab.clock.time < START + 3
 
 
 def test_an_event_from_the_future_does_not_wait_for_it() -> None:
     lab = Lab(settled=False)
-    assert find(FOREIGN, START + 1000, lab.world(), follow) is None
+    assert find(UNMANAGED, START + 1000, lab.world()) is None
     assert lab.clock.time == START
 
 
 def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_is_open() -> None:
     lab = Lab(settled=False)
     lab.discoveries.begin(Discovery(), START - 20, 30)
-    assert find(WORKER, START, lab.world(), follow) == "blue"
+    assert find(WORKER, START, lab.world()) == "blue"
     assert lab.ec2.asked == 1
     lab = Lab(settled=False)
     lab.discoveries.begin(Discovery(), START, 60)
     with pytest.raises(DiscoveryLateError, match=f"open whose {WORKER} is"):
-        find(WORKER, START, lab.world(), follow)
+        find(WORKER, START, lab.world())
     assert lab.clock.time - START < 60, "enough of a notice is left for Lambda's own retry"
 
 
@@ -89,13 +94,13 @@ def test_an_instance_is_known_as_soon_as_it_is_enrolled_whatever_else_the_census
         lab.nodes.register([a_node()])
 
     lab.clock.sleep = registered  # type: ignore[method-assign]
-    assert find(WORKER, START, lab.world(), follow) == "blue"
+    assert find(WORKER, START, lab.world()) == "blue"
     assert lab.clock.time - START < 2
 
 
 def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count() -> None:
     lab = Lab(settled=False)
-    lab.ec2.instances[FOREIGN] = a_sighting(FOREIGN, cluster="amber")
+    lab.ec2.instances[UNMANAGED] = a_sighting(UNMANAGED, cluster="amber")
     nodes = lab.nodes.list_all
 
     def broken(cluster: str) -> tuple[Node, ...]:
@@ -104,11 +109,11 @@ def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count
         return nodes(cluster)
 
     lab.nodes.list_all = broken  # type: ignore[method-assign]
-    assert find(WORKER, START, lab.world(), follow) == "blue"
+    assert find(WORKER, START, lab.world()) == "blue"
     assert lab.discoveries.latest().taken == 0
     lab.clock.sleep(60)
     with pytest.raises(ExceptionGroup, match="could not be recorded in some clusters"):
-        find(instance(998), START, lab.world(), follow)
+        find(instance(998), START, lab.world())
 
 
 def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_brings_them() -> None:
@@ -118,7 +123,7 @@ def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_bring
     lab.ec2.instances[fresh] = a_sighting(fresh, launched=START)
     move = lab.nodes.replace
     lab.nodes.replace = None  # type: ignore[method-assign, assignment]
-    assert find(fresh, START, lab.world(), follow) == "blue"
+    assert find(fresh, START, lab.world()) == "blue"
     assert lab.discoveries.latest().taken == START
     assert lab.node(fresh).state is NodeState.JOINING
     lab.nodes.replace = move  # type: ignore[method-assign]
@@ -208,7 +213,7 @@ def test_a_storm_of_foreign_instances_brings_few_calls() -> None:
     began = lab.clock.now()
 
     def seek(number: int) -> str | None:
-        return find(instance(number), began, lab.world(), follow)
+        return find(instance(number), began, lab.world())
 
     with ThreadPoolExecutor(20) as pool:
         assert set(pool.map(seek, range(500, 700))) == {None}

@@ -14,8 +14,8 @@ from chalicelib.adapters.sns import SnsTopic
 from chalicelib.admin.calls import call
 from chalicelib.errors import RefusedError
 from chalicelib.events import FleetFailed, FleetNoted, Tick
-from chalicelib.notify import tell
-from chalicelib.pipeline import handle
+from chalicelib.notify import notify
+from chalicelib.routing import handle
 from chalicelib.state.incident import Incident
 from tests.unit.chalicelib.support.fakes import START, WORKER, Lab
 from tests.unit.chalicelib.support.samples import sample
@@ -38,7 +38,7 @@ FLEET = "fleet-598fb973-87b7-422d-be4d-6b0809bfff0a"
 
 def test_the_message_says_what_happened_where_what_was_left_and_what_to_do() -> None:
     lab = Lab()
-    assert tell("blue", INCIDENT, lab.world()).code is Code.RAISED
+    assert notify("blue", INCIDENT, lab.world()).code is Code.RAISED
     ((subject, text),) = lab.messages.told
     assert subject == f"Swarmkeeper blue: {WORKER}"
     wanted = ["join was given up", "2027-01-15 08:00:00 UTC", "blue", WORKER, "no node", "redrive"]
@@ -48,14 +48,14 @@ def test_the_message_says_what_happened_where_what_was_left_and_what_to_do() -> 
 
 def test_the_same_incident_is_told_once() -> None:
     lab = Lab()
-    tell("blue", INCIDENT, lab.world())
-    assert tell("blue", INCIDENT, lab.world()).code is Code.DONE
+    notify("blue", INCIDENT, lab.world())
+    assert notify("blue", INCIDENT, lab.world()).code is Code.DONE
     assert len(lab.messages.told) == 1
 
 
 def test_a_drill_says_that_it_is_one() -> None:
     lab = Lab()
-    tell("blue", replace(INCIDENT, drill=True), lab.world())
+    notify("blue", replace(INCIDENT, drill=True), lab.world())
     ((subject, text),) = lab.messages.told
     assert subject.startswith("Drill: ")
     assert text.startswith("This is a drill. join was given up")
@@ -64,7 +64,7 @@ def test_a_drill_says_that_it_is_one() -> None:
 def test_a_message_that_was_refused_is_sent_by_the_tick() -> None:
     lab = Lab()
     lab.messages.refuses = True
-    assert tell("blue", INCIDENT, lab.world()).code is Code.LEFT_OPEN
+    assert notify("blue", INCIDENT, lab.world()).code is Code.LEFT_OPEN
     lab.messages.refuses = False
     tick(lab)
     assert len(lab.messages.told) == 1
@@ -75,7 +75,7 @@ def test_a_message_that_was_refused_is_sent_by_the_tick() -> None:
 def test_a_cluster_may_want_no_messages() -> None:
     lab = Lab()
     lab.settings.update("blue", {"notify": False})
-    assert tell("blue", INCIDENT, lab.world()).code is Code.RAISED
+    assert notify("blue", INCIDENT, lab.world()).code is Code.RAISED
     assert (lab.messages.told, lab.incidents.list_all("blue")[0].notified) == ([], True)
 
 

@@ -17,7 +17,7 @@ from chalicelib.events import (
     SpotInterruptionWarning,
     Tick,
 )
-from chalicelib.pipeline import handle
+from chalicelib.routing import handle
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab, RushingClock, instance

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalicelib.events import Tick
-from chalicelib.pipeline import handle
 from chalicelib.protocol.messages import AgentTask
+from chalicelib.routing import handle
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import START, WORKER, Lab
 from tests.unit.chalicelib.support.stories import change, end, state, tick, warn

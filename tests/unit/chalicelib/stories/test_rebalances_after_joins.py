@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chalicelib.admin.calls import call
 from chalicelib.events import SpotInterruptionWarning
-from chalicelib.pipeline import handle
 from chalicelib.protocol.messages import AgentTask, Rebalance, Result
+from chalicelib.routing import handle
 from chalicelib.state.job import JobStage
 from tests.unit.chalicelib.support.fakes import START, WORKER, WORKER_2, Lab, Sent
 from tests.unit.chalicelib.support.rebalances import BLUE, LATER, MOVED, given_back

@@ -24,8 +24,8 @@ from chalicelib.events import (
     TerminateLifecycleAction,
     Tick,
 )
-from chalicelib.pipeline import handle
 from chalicelib.protocol.messages import AgentTask
+from chalicelib.routing import handle
 from chalicelib.state.instance import UP, DiscoveredInstance, InstanceState, LifecycleAction, Role, Transition
 from chalicelib.state.job import Job
 from chalicelib.state.lifecycle import LEGAL_CHANGES, NodeState

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.events import InstanceStateChanged, InvocationEnded, SpotInterruptionWarning, Tick
-from chalicelib.pipeline import handle
 from chalicelib.protocol.messages import AgentTask
+from chalicelib.routing import handle
 from chalicelib.state.job import Job
 from tests.unit.chalicelib.support.fakes import START, WORKER
 from tests.unit.chalicelib.support.samples import sample

@@ -1,0 +1,198 @@
+"""Find the clusters that an event from outside concerns, and have the pipeline follow it in each.
+
+Discoveries belong here too: what they find out is followed cluster by cluster, as events.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from chalicelib import observability
+from chalicelib.adapters.ports import World
+from chalicelib.adapters.wiring import connected
+from chalicelib.discovery import NO_CLUSTER, begin_search, report_failure, take_snapshot
+from chalicelib.errors import MalformedError, ThrottledError
+from chalicelib.events import (
+    IN_FLIGHT,
+    UNKNOWN,
+    Answer,
+    Change,
+    FleetFailed,
+    FleetInstanceChanged,
+    FleetNoted,
+    HealthNotice,
+    InstanceStateChanged,
+    InvocationEnded,
+    RebalanceRecommended,
+    SpotRequestFulfilled,
+    Tick,
+    finished,
+    task_and_cluster,
+)
+from chalicelib.metrics import Metric
+from chalicelib.pipeline import follow
+from chalicelib.state.instance import InstanceState
+
+if TYPE_CHECKING:
+    from chalicelib.discovery import Snapshot
+    from chalicelib.events import FleetEvent, Incoming, InstanceEvent
+
+RUN_COMMAND_LAG_S = 3.0  # that Run Command may need to show what its event said
+ANSWER_POLL_S = 0.5
+NOT_ENDED = IN_FLIGHT | {UNKNOWN}
+
+
+def handle(kind: type[Incoming], payload: object, world: World | None = None) -> list[str]:
+    """Do everything that one event from outside leads to; answers the reasons of all plans made."""
+    try:
+        event = kind.parse(payload)
+    except MalformedError as error:
+        observability.malformed(error)
+        return []
+    world = world or connected()
+    match event:
+        case InvocationEnded():
+            return _handle_invocation(event, world)
+        case Tick():
+            return _handle_tick(world)
+        case FleetNoted() | FleetFailed():
+            return _handle_fleet(event, world)
+        case HealthNotice(changes):
+            return [reason for change in changes for reason in _handle_instance(change, world)]
+        case _:
+            return _handle_instance(event, world)
+
+
+def _handle_instance(event: InstanceEvent, world: World) -> list[str]:
+    cluster = world.nodes.find_owner(event.instance)
+    if cluster is None and _is_urgent(event):
+        cluster = search_owner(event.instance, event.time, world)
+    if cluster is None:
+        observability.unmanaged(Metric.UNMANAGED_INSTANCES, event.instance)
+        return []
+    return list(follow(event, cluster, world))
+
+
+def _is_urgent(event: InstanceEvent) -> bool:
+    """Whether an event cannot wait until the tick's discovery shows whose instance it is."""
+    if event.drill:
+        return False
+    match event:
+        case InstanceStateChanged():
+            return event.state is InstanceState.RUNNING
+        case FleetInstanceChanged():
+            return event.change is not Change.TERMINATED
+        case RebalanceRecommended() | SpotRequestFulfilled():
+            return False
+        case _:
+            return True
+
+
+def search_owner(instance: str, time: float, world: World) -> str | None:
+    """Find the cluster of an instance without a recorded owner; None if it belongs to none.
+
+    Takes a discovery or waits for the handler that does. Raises DiscoveryLateError if that takes too long.
+    """
+    search = begin_search(instance, time, world.clock.now())
+    while search.needs_discovery(world):
+        try:
+            _discover(world, hurried=True)
+        except ExceptionGroup:
+            if owner := world.nodes.find_owner(instance):  # what failed were other clusters
+                return owner
+            raise
+    return search.owner
+
+
+def _discover(world: World, *, hurried: bool = False) -> list[str]:
+    """Take a discovery and bring the records of every cluster in line with it; answers the clusters.
+
+    Once it counts as taken, every instance in it has an owner and a record. A ``hurried`` one does only that,
+    so that events do not wait for more: the tick, which asks EC2 each minute, does the rest.
+    Failures of single clusters are raised together at the end; the discovery then does not count as taken.
+    """
+    snapshot = take_snapshot(world, hurried=hurried)
+    if failures := _follow_snapshot(snapshot, world):
+        raise ExceptionGroup("the discovery could not be recorded in some clusters", failures)
+    world.discoveries.finish(snapshot.taken, snapshot.clusters)
+    return list(snapshot.clusters)
+
+
+def _follow_snapshot(snapshot: Snapshot, world: World) -> list[Exception]:
+    """Follow what a discovery found, cluster by cluster; answers what failed."""
+    failures: list[Exception] = []
+    for cluster, event in snapshot.events:
+        try:
+            list(follow(event, cluster, world))
+        except Exception as error:  # noqa: BLE001 - the other clusters have their turn first
+            if cluster != NO_CLUSTER:  # an incident that cannot be recorded must not cost them theirs
+                failures.append(error)
+    return failures
+
+
+def _handle_fleet(event: FleetEvent, world: World) -> list[str]:
+    """Follow an event of a fleet. One that names no fleet may be anybody's: people are notified of it."""
+    cluster = world.nodes.find_owner(event.fleet) if event.fleet else NO_CLUSTER
+    if cluster is None:
+        observability.unmanaged(Metric.UNMANAGED_FLEETS, event.fleet)
+        return []
+    return list(follow(event, cluster, world))
+
+
+def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
+    """Fetch the output of a command that has ended. Run Command is not asked for others' hosts."""
+    owner = world.nodes.find_owner(event.manager)
+    answer = _fetch_final_answer(event, world) if owner else Answer(UNKNOWN)
+    if owner and answer.status in NOT_ENDED:
+        observability.warn(
+            f"{event.command} is {answer.status} after its end: the tick asks again", cluster=owner
+        )
+        return []
+    ours = task_and_cluster(answer.comment)
+    if ours is None:
+        observability.unmanaged(Metric.UNMANAGED_COMMANDS, event.command)
+        return []
+    task, cluster = ours
+    return list(follow(finished(event, task, answer), cluster, world))
+
+
+def _fetch_final_answer(event: InvocationEnded, world: World) -> Answer:
+    until = world.clock.now() + RUN_COMMAND_LAG_S
+    while (answer := _fetch_answer(event, world)).status in NOT_ENDED and world.clock.now() < until:
+        world.clock.sleep(ANSWER_POLL_S)
+    return answer
+
+
+def _fetch_answer(event: InvocationEnded, world: World) -> Answer:
+    try:
+        return world.hosts.fetch_answer(event.command, event.manager)
+    except ThrottledError as error:
+        return Answer(UNKNOWN, error=str(error))
+
+
+def _handle_tick(world: World) -> list[str]:
+    """Follow the tick in each cluster, in random order: one that fails must not always be the first.
+
+    Where EC2 does not answer, what is overdue is done all the same.
+    """
+    reasons: list[str] = []
+    failures: list[Exception] = []
+    try:
+        clusters = _discover(world)
+    except Exception as error:  # noqa: BLE001 - raised below, after the clusters had their turn
+        failures.append(error)
+        failed = report_failure(error, world)
+        _follow_snapshot(failed, world)
+        clusters = list(failed.clusters)
+    if any(not incident.notified for incident in world.incidents.list_all(NO_CLUSTER)):
+        clusters.append(NO_CLUSTER)
+    random.shuffle(clusters)
+    for cluster in clusters:
+        try:
+            reasons += follow(Tick(), cluster, world)
+        except Exception as error:  # noqa: BLE001 - likewise
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("the tick failed in part", failures)
+    return reasons
