@@ -18,7 +18,7 @@ from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab, LabError
 from tests.lab.swarm import engine, formation, services
 from tests.lab.swarm.agent import Agent
-from tests.lab.swarm.uneven import available
+from tests.lab.swarm.uneven_services import available
 
 SERVICE, RATE, CALM = "web", 20, 3.0  # requests a second; seconds watched after the end
 

@@ -22,7 +22,7 @@ from tests.lab.endpoint.run_command.api import RunCommand
 from tests.lab.endpoint.run_command.commands import Commands
 from tests.lab.endpoint.run_command.execution import Ending, Script
 from tests.lab.endpoint.server import Handler, Server
-from tests.lab.faults.armed import Faults
+from tests.lab.faults.armed_faults import Faults
 from tests.lab.state import Host
 
 LEAST, MOST = 8.0, 14.0  # seconds that an evacuation takes, as measured on the lab

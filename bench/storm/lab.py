@@ -16,7 +16,7 @@ from tests.lab.demo.scenario import CALM, CALM_WITHIN, RATE, Scenario, is_calm, 
 from tests.lab.endpoint.run_command.record import ENDED
 from tests.lab.lifecycle import Say
 from tests.lab.machines import programs
-from tests.lab.observe import life
+from tests.lab.observe import node_life
 from tests.lab.observe.load import Load, read, start_load
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab, LabError
@@ -69,7 +69,7 @@ def _storm(lab: Lab, watch: Watch, load: Load, before: dict[str, str], say: Say)
     time.sleep(SETTLED)
     answers = [one for one in load.stop() if one.time >= began - CALM]
     watch.stop()
-    records = {host.instance: str(life.records(lab)[host.instance]["state"]) for host in doomed}
+    records = {host.instance: str(node_life.records(lab)[host.instance]["state"]) for host in doomed}
     return seen(began, nodes, watch, answers, records, _changed(before, specs(lab)), _commands(lab, began))
 
 
@@ -91,7 +91,7 @@ def _await(lab: Lab, doomed: Sequence[Host], began: float) -> None:
 
 
 def _open(lab: Lab, doomed: Sequence[Host]) -> list[str]:
-    found = life.records(lab)
+    found = node_life.records(lab)
     return [host.name for host in doomed if found[host.instance]["state"] != "evacuated"]
 
 

@@ -12,13 +12,13 @@ import pytest
 from chalicelib.protocol.codec import decode_result
 from tests.e2e.conftest import running
 from tests.lab.aws import cloud
-from tests.lab.aws.calls import in_service
-from tests.lab.observe import life
+from tests.lab.aws.manual_calls import in_service
+from tests.lab.observe import node_life
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Lab
 from tests.lab.swarm import engine, services
 from tests.lab.swarm.agent import Said
-from tests.lab.swarm.uneven import spec
+from tests.lab.swarm.uneven_services import spec
 
 NAME = "burst"
 APART = 0.7  # seconds between the first warnings
@@ -51,7 +51,7 @@ def specs(lab: Lab) -> dict[str, str]:
 def test_warnings_that_follow_one_another_and_a_burst_upon_them_cost_no_task_and_few_commands(
     lab: Lab,
 ) -> None:
-    doomed, before, watch, began = life.standing(lab), specs(lab), Watch(lab), time.time()
+    doomed, before, watch, began = node_life.standing(lab), specs(lab), Watch(lab), time.time()
     assert len(doomed) == 6
     for host in doomed[:3]:
         cloud.warn(lab, host)
@@ -59,13 +59,13 @@ def test_warnings_that_follow_one_another_and_a_burst_upon_them_cost_no_task_and
     engine.wait_until(lambda: evacuations(lab), "an evacuation is under way")
     for host in doomed[3:]:
         cloud.warn(lab, host)
-    life.reached(lab, doomed, "evacuated", cloud.SPOT_NOTICE)
+    node_life.reached(lab, doomed, "evacuated", cloud.SPOT_NOTICE)
     assert time.time() - began < cloud.SPOT_NOTICE
     time.sleep(1)
     watch.stop()
-    found = life.records(lab)
+    found = node_life.records(lab)
     assert {found[host.instance]["fate"] for host in doomed} == {"safe"}
-    assert life.tasks_on(lab, *doomed) == 0
+    assert node_life.tasks_on(lab, *doomed) == 0
     assert {verdict.service: verdict.dip for verdict in watch.verdicts()} == dict.fromkeys(SERVICES, 0)
     assert specs(lab) == before
 

@@ -17,17 +17,17 @@ from docker.types import UpdateConfig
 from bootstrap.specs.surge import SURGE_LABEL
 from tests.e2e.conftest import running
 from tests.lab import lifecycle
-from tests.lab.aws import deploy, tokens
-from tests.lab.aws.calls import called, ended, in_service, job, refused, sent, typed
-from tests.lab.aws.payloads import STRANGER, says
-from tests.lab.faults import inject
-from tests.lab.faults.armed import Kind
+from tests.lab.aws import deploy, join_tokens
+from tests.lab.aws.event_samples import STRANGER, says
+from tests.lab.aws.manual_calls import called, ended, in_service, job, refused, sent, typed
+from tests.lab.faults import control
+from tests.lab.faults.armed_faults import Kind
 from tests.lab.machines import machine, processes
-from tests.lab.observe import leaks, life
+from tests.lab.observe import node_life, token_leaks
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Lab
 from tests.lab.swarm import engine, services
-from tests.lab.swarm.uneven import counts, emptied, spec, workers
+from tests.lab.swarm.uneven_services import counts, emptied, spec, workers
 
 NAME = "calls"
 WEB, OTHER, STRENGTH = "web", "other", 6  # the first has opted in, the other has not
@@ -51,9 +51,9 @@ def lab() -> Iterator[Lab]:
 def everything(lab: Lab) -> tuple[Any, ...]:
     """All that a call could change: records, commands, the swarm."""
     client = engine.manager(lab)
-    records = life.settled(life.items(lab))
+    records = node_life.settled(node_life.items(lab))
     tasks = sorted(task.id for task in engine.tasks(client) if task.running)
-    return records, life.sent(lab), engine.nodes(client), tasks, spec(lab, WEB)
+    return records, node_life.sent(lab), engine.nodes(client), tasks, spec(lab, WEB)
 
 
 # One of each kind; tests/unit/chalicelib/test_calls.py has all.
@@ -151,11 +151,11 @@ def test_rolling_restarts_all_tasks_at_the_services_own_pace(lab: Lab) -> None:
 
 def test_joins_are_followed_by_a_rebalance_where_that_is_on(lab: Lab) -> None:
     before, commands = spec(lab, WEB), sent(lab, "rebalance")
-    life.reached(lab, [lifecycle.add(NAME)], "in-service")
+    node_life.reached(lab, [lifecycle.add(NAME)], "in-service")
     time.sleep(SETTLE + 3)
     assert (sent(lab, "rebalance"), counts(lab, WEB)[-1]) == (commands, 0), "it is off"
     called(lab, "configure", rebalance=True)
-    life.reached(lab, [lifecycle.add(NAME)], "in-service")
+    node_life.reached(lab, [lifecycle.add(NAME)], "in-service")
     assert ended(lab, "rebalance", 300, tick=False)["automatic"]
     assert (sorted(counts(lab, WEB)), spec(lab, WEB)) == ([1, 1, 1, 1, 2], before)
 
@@ -167,7 +167,7 @@ def put_off(lab: Lab) -> dict[str, Any] | None:
 
 @pytest.mark.thorough
 def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume(lab: Lab) -> None:
-    life.ticked(lab, (lifecycle.add(NAME),), "in-service")  # soon enough for the cool-down
+    node_life.ticked(lab, (lifecycle.add(NAME),), "in-service")  # soon enough for the cool-down
     waiting = engine.wait_until(lambda: put_off(lab), "it waits", pause=0.5)
     assert re.match(r"put off for \d+ s: the last rebalance ended \d+ s ago", waiting["reason"]), waiting
     assert counts(lab, WEB)[-1] == 0
@@ -175,7 +175,7 @@ def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume
     commands = sent(lab, "rebalance")
     assert refused(lab, "rebalance", {}) == f"{NAME} is paused, nothing is sent: resume it first"
     time.sleep(max(0, float(waiting["due"]) - time.time()) + 1)
-    life.tick(lab)
+    node_life.tick(lab)
     says(lab, "tick", "paused: [1-9] wait")
     assert (sent(lab, "rebalance"), counts(lab, WEB)[-1]) == (commands, 0)
     assert job(lab, "rebalance")["stage"] == "open"
@@ -190,10 +190,10 @@ def test_a_node_is_made_a_manager_and_a_worker_again_and_the_tag_is_warned_of(la
     answer = called(lab, "promote", instance=worker.instance)
     assert answer["errand"]["state"] == "done"
     assert answer["warning"].startswith(f"{worker.instance} is tagged swarmkeeper:role=worker: it is")
-    assert len(life.managers(lab)) == 4
+    assert len(node_life.managers(lab)) == 4
     answer = called(lab, "demote", instance=worker.instance)
     assert "warning" not in answer
-    assert len(life.managers(lab)) == 3
+    assert len(node_life.managers(lab)) == 3
 
 
 @pytest.mark.thorough
@@ -215,15 +215,15 @@ def test_what_would_cost_the_quorum_is_refused_and_says_why(lab: Lab) -> None:
 
 
 def reachable(lab: Lab) -> list[engine.Node]:
-    return [node for node in life.managers(lab) if node.reachability == "reachable"]
+    return [node for node in node_life.managers(lab) if node.reachability == "reachable"]
 
 
 @pytest.mark.thorough
 def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -> None:
     called(lab, "configure", rebalance=False)
-    old = leaks.tokens(lab)
+    old = token_leaks.tokens(lab)
     who = f"swarmkeeper-{deploy.STAGE}-rotate_tokens"
-    inject.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=who)
+    control.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=who)
     dead = typed(lab, "rotate_tokens", json.dumps({"cluster": NAME}))
     assert (dead.returncode, job(lab, "rotate-tokens")["stage"]) == (1, "open")
 
@@ -240,8 +240,8 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
     found = counts(lab, WEB)
     assert max(found) - min(found) == (1 if 8 % len(found) else 0)
     assert ended(lab, "rotate-tokens")["stage"] == "done"
-    assert len(old | leaks.tokens(lab)) == 4
-    assert tokens.stored(lab) == leaks.tokens(lab)
+    assert len(old | token_leaks.tokens(lab)) == 4
+    assert join_tokens.stored(lab) == token_leaks.tokens(lab)
 
 
 def kill_agent(lab: Lab, instance: str) -> None:

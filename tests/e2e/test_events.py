@@ -23,11 +23,11 @@ import pytest
 from tests.e2e.conftest import running
 from tests.lab import lifecycle
 from tests.lab.aws import cloud, events, mailbox
-from tests.lab.aws.calls import in_service
-from tests.lab.aws.payloads import STRANGER, deliver, genuine, held, hold, says
-from tests.lab.faults import inject
-from tests.lab.faults.armed import Kind
-from tests.lab.observe import life
+from tests.lab.aws.event_samples import STRANGER, deliver, genuine, held, hold, says
+from tests.lab.aws.manual_calls import in_service
+from tests.lab.faults import control
+from tests.lab.faults.armed_faults import Kind
+from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, services
 
@@ -60,8 +60,8 @@ def send(lab: Lab, sent: Sent, event: events.Event) -> list[str]:
     return functions
 
 
-def record(lab: Lab, host: Host) -> life.Record:
-    return life.records(lab)[host.instance]
+def record(lab: Lab, host: Host) -> node_life.Record:
+    return node_life.records(lab)[host.instance]
 
 
 RUNS = "the instance is running, the node is "
@@ -74,17 +74,17 @@ LAUNCHES = [
 
 
 def test_whatever_tells_of_a_launch_makes_it_an_active_labelled_node(lab: Lab, sent: Sent) -> None:
-    hosts = life.unheard(lab, lambda: [lifecycle.add(NAME) for _ in LAUNCHES])
+    hosts = node_life.unheard(lab, lambda: [lifecycle.add(NAME) for _ in LAUNCHES])
     assert deliver(lab, genuine("instance_running", hosts[0], {"state": "pending"})) == [], "not of use yet"
     for host, (payload, function, _) in zip(hosts, LAUNCHES, strict=True):
         if function == "on_launch_held":
             hold(lab, genuine(payload, host))
         else:
             assert send(lab, sent, genuine(payload, host)) == [function]
-    life.reached(lab, hosts, "in-service")
+    node_life.reached(lab, hosts, "in-service")
     for host, (_, function, reason) in zip(hosts, LAUNCHES, strict=True):
         says(lab, function, reason, host.instance)
-        node = life.node_of(lab, host)
+        node = node_life.node_of(lab, host)
         assert node is not None
         assert (node.role, node.availability) == ("worker", "active")
     engine.wait_until(lambda: held(lab, hosts[-1]) == {"launch": ("CONTINUE", 0)}, "the group goes on")
@@ -93,26 +93,26 @@ def test_whatever_tells_of_a_launch_makes_it_an_active_labelled_node(lab: Lab, s
 
 
 def test_a_hook_whose_event_is_lost_is_found_in_its_group_by_the_tick(lab: Lab) -> None:
-    host = life.standing(lab)[0]
+    host = node_life.standing(lab)[0]
     event = genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())})
-    inject.arm(lab, Kind.DROP, event["detail-type"], left=1)
+    control.arm(lab, Kind.DROP, event["detail-type"], left=1)
     hold(lab, event)
     assert held(lab, host)["launch"] == ("", 0)
-    life.tick(lab)
+    node_life.tick(lab)
     engine.wait_until(lambda: held(lab, host)["launch"] == ("CONTINUE", 0), "the group goes on")
 
 
 def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_not_join(lab: Lab) -> None:
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})
-    host = life.unheard(lab, lambda: lifecycle.add(NAME))
+    host = node_life.unheard(lab, lambda: lifecycle.add(NAME))
     deliver(lab, genuine("instance_running", host))
-    life.reached(lab, [host], "joining")
+    node_life.reached(lab, [host], "joining")
     hold(lab, genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())}, ago=70))
     says(lab, "on_launch_held", "faas-workers waits", host.instance)
-    life.tick(lab)
+    node_life.tick(lab)
     engine.wait_until(lambda: held(lab, host)["launch"] == ("", 1), "it takes longer")
     hold(lab, genuine("asg_terminate_lifecycle", host))
-    life.ticked(lab, (host,), "evacuated")
+    node_life.ticked(lab, (host,), "evacuated")
     assert record(lab, host)["fate"] == "absent"
     ends = {"launch": "ABANDON", "terminate": "CONTINUE"}
     engine.wait_until(
@@ -120,27 +120,27 @@ def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_no
     )
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     lifecycle.kill(NAME, host.instance)
-    life.reached(lab, [host], "gone")
+    node_life.reached(lab, [host], "gone")
 
 
 def test_a_recommendation_is_ignored_noted_or_heeded_as_the_cluster_is_set(lab: Lab, sent: Sent) -> None:
-    ignored, noted, heeded = life.standing(lab)[:3]
+    ignored, noted, heeded = node_life.standing(lab)[:3]
     text = "a rebalance recommendation: "
     for host, policy, reason in ((ignored, "ignore", "this cluster ignores"), (noted, "note", "noted")):
-        assert "error" not in life.call(lab, "configure", recommendations=policy)
+        assert "error" not in node_life.call(lab, "configure", recommendations=policy)
         functions = send(lab, sent, genuine("rebalance_recommendation", host))
         assert functions == ["on_rebalance_recommended"]
         says(lab, "on_rebalance_recommended", text + reason, host.instance)
     assert not record(lab, ignored).get("hinted")
     assert record(lab, noted)["hinted"]
-    life.call(lab, "configure", recommendations="evacuate")
+    node_life.call(lab, "configure", recommendations="evacuate")
     send(lab, sent, genuine("rebalance_recommendation", heeded, ago=3520))  # of an hour that it stays away
-    life.reached(lab, [heeded], "evacuated")
-    assert life.tasks_on(lab, heeded) == 0
-    assert life.availability(lab, ignored, noted, heeded) == ["active", "active", "drain"]
-    life.ticked(lab, (heeded,), "in-service", 240)
-    assert life.availability(lab, heeded) == ["active"]
-    life.call(lab, "configure", recommendations="note")
+    node_life.reached(lab, [heeded], "evacuated")
+    assert node_life.tasks_on(lab, heeded) == 0
+    assert node_life.availability(lab, ignored, noted, heeded) == ["active", "active", "drain"]
+    node_life.ticked(lab, (heeded,), "in-service", 240)
+    assert node_life.availability(lab, heeded) == ["active"]
+    node_life.call(lab, "configure", recommendations="note")
 
 
 NOTICE = "on_spot_interruption_warning"
@@ -161,7 +161,7 @@ DOOMS: list[tuple[str, dict[str, str], str, str]] = [
 @pytest.fixture(scope="module")
 def doomed(lab: Lab) -> list[Host]:
     """One worker for each doom, none of the hosts that a test still needs."""
-    return life.standing(lab)[: len(DOOMS)]
+    return node_life.standing(lab)[: len(DOOMS)]
 
 
 def test_whatever_tells_of_an_end_evacuates_the_node(lab: Lab, sent: Sent, doomed: list[Host]) -> None:
@@ -171,12 +171,12 @@ def test_whatever_tells_of_an_end_evacuates_the_node(lab: Lab, sent: Sent, doome
             hold(lab, genuine(payload, host))
         else:
             assert send(lab, sent, genuine(payload, host, detail)) == [function]
-    life.reached(lab, doomed, "evacuated")
+    node_life.reached(lab, doomed, "evacuated")
     for host, (_, _, function, reason) in zip(doomed, DOOMS, strict=True):
         says(lab, function, reason, host.instance)
         assert record(lab, host)["fate"] in ("safe", "drained")
-    assert life.availability(lab, *doomed) == ["drain"] * len(doomed)
-    engine.wait_until(lambda: life.tasks_on(lab, *doomed) == 0, "their tasks are gone")
+    assert node_life.availability(lab, *doomed) == ["drain"] * len(doomed)
+    engine.wait_until(lambda: node_life.tasks_on(lab, *doomed) == 0, "their tasks are gone")
     services.wait_running(lab)
     released = engine.wait_until(lambda: held(lab, doomed[-1])["terminate"][0], "the group goes on")
     assert released == "CONTINUE"
@@ -195,18 +195,20 @@ def test_whatever_tells_that_it_has_ended_takes_the_node_out(
 ) -> None:
     hosts = doomed[: len(ENDS)]
     with ThreadPoolExecutor() as pool:
-        life.unheard(lab, lambda: list(pool.map(lambda host: lifecycle.kill(NAME, host.instance), hosts)))
+        node_life.unheard(
+            lab, lambda: list(pool.map(lambda host: lifecycle.kill(NAME, host.instance), hosts))
+        )
     for host, (payload, detail, function, _) in zip(hosts, ENDS, strict=True):
         assert send(lab, sent, genuine(payload, host, detail)) == [function]
-    life.reached(lab, hosts, "gone", 300)
+    node_life.reached(lab, hosts, "gone", 300)
     for host, (_, _, function, reason) in zip(hosts, ENDS, strict=True):
         says(lab, function, reason, host.instance)
         assert record(lab, host)["expires"]
-    assert life.availability(lab, *hosts) == [""] * len(hosts), "no node is listed any more"
+    assert node_life.availability(lab, *hosts) == [""] * len(hosts), "no node is listed any more"
 
 
 def test_a_scheduled_change_is_planned_evacuates_ahead_and_is_called_off(lab: Lab) -> None:
-    worker = life.standing(lab)[0]
+    worker = node_life.standing(lab)[0]
 
     def notice(hours: float, status: str = "open") -> list[str]:
         start = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + hours * 3600))
@@ -217,18 +219,18 @@ def test_a_scheduled_change_is_planned_evacuates_ahead_and_is_called_off(lab: La
 
     assert notice(48, "upcoming") == ["on_health_notice"]
     says(lab, "on_health_notice", f"{RETIREMENT}: the evacuation is planned", worker.instance)
-    assert (record(lab, worker)["state"], life.availability(lab, worker)) == ("in-service", ["active"])
+    assert (record(lab, worker)["state"], node_life.availability(lab, worker)) == ("in-service", ["active"])
     notice(0.5)
-    life.reached(lab, [worker], "evacuated")
-    assert (life.tasks_on(lab, worker), life.availability(lab, worker)) == (0, ["drain"])
+    node_life.reached(lab, [worker], "evacuated")
+    assert (node_life.tasks_on(lab, worker), node_life.availability(lab, worker)) == (0, ["drain"])
     notice(0.5, "closed")
     says(lab, "on_health_notice", f"{RETIREMENT}: over, or called off", worker.instance)
-    life.ticked(lab, (worker,), "in-service")
-    assert life.availability(lab, worker) == ["active"]
+    node_life.ticked(lab, (worker,), "in-service")
+    assert node_life.availability(lab, worker) == ["active"]
 
 
 def test_no_event_changes_anything_a_second_time_nor_for_a_stranger(lab: Lab, sent: Sent) -> None:
-    before, commands = life.calm(lab), life.sent(lab)
+    before, commands = node_life.calm(lab), node_life.sent(lab)
     strangers = [
         (genuine(payload, None, detail), [function]) for payload, detail, function, _ in (*DOOMS, *ENDS)
     ]
@@ -239,6 +241,6 @@ def test_no_event_changes_anything_a_second_time_nor_for_a_stranger(lab: Lab, se
         where = {"command-id": command["order"]["command"], "instance-id": command["instance"]}
         deliver(lab, genuine("ssm_invocation_success", None, where))
     time.sleep(5)
-    assert life.calm(lab) == before
-    assert life.sent(lab) == commands
-    assert STRANGER not in life.records(lab)
+    assert node_life.calm(lab) == before
+    assert node_life.sent(lab) == commands
+    assert STRANGER not in node_life.records(lab)

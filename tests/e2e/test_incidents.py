@@ -13,10 +13,10 @@ import pytest
 from chalicelib.events.run_command import ENDED, IN_FLIGHT
 from tests.e2e.conftest import running
 from tests.lab import lifecycle
-from tests.lab.aws import calls, cloud, events, mailbox
-from tests.lab.aws.payloads import deliver, genuine, held, hold, rehearsed, says
+from tests.lab.aws import cloud, events, mailbox, manual_calls
+from tests.lab.aws.event_samples import deliver, genuine, held, hold, rehearsed, says
 from tests.lab.endpoint.instances import put_foreign
-from tests.lab.observe import life
+from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, services
 
@@ -29,13 +29,13 @@ def lab() -> Iterator[Lab]:
         mailbox.subscribe(lab)
         services.create_network(lab)
         services.create(lab, "web", "web:1", 4)
-        calls.in_service(lab)
+        manual_calls.in_service(lab)
         services.wait_running(lab)
         yield lab
 
 
-def record(lab: Lab, host: Host) -> life.Record:
-    return life.records(lab)[host.instance]
+def record(lab: Lab, host: Host) -> node_life.Record:
+    return node_life.records(lab)[host.instance]
 
 
 DRILLS: list[tuple[str, dict[str, str]]] = [
@@ -49,12 +49,12 @@ DRILLS: list[tuple[str, dict[str, str]]] = [
 
 
 def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
-    manager, *workers = [lab.hosts[2], *life.standing(lab)][: len(DRILLS)]
+    manager, *workers = [lab.hosts[2], *node_life.standing(lab)][: len(DRILLS)]
     hosts = [manager, *workers]
     deliver(lab, rehearsed(DRILLS[0][0], manager))
     says(lab, "on_spot_interruption_warning", "a drill, but this cluster allows none", manager.instance)
     assert record(lab, manager)["state"] == "in-service"
-    assert life.call(lab, "configure", drills=True) == {"done": ["set: drills=True"]}
+    assert node_life.call(lab, "configure", drills=True) == {"done": ["set: drills=True"]}
     for host in hosts:  # a drill ends nothing; were this heard late, it would end the next one
         for payload in ("instance_terminated", "spot_fleet_instance_terminated"):
             (function,) = deliver(lab, rehearsed(payload, host))
@@ -69,17 +69,17 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
     engine.wait_until(all_emptied, "all are emptied", seconds=300)
     for host in hosts:
         deliver(lab, rehearsed("instance_terminated", host))  # and ends before its time
-    life.ticked(lab, tuple(hosts), "in-service", 180)
-    assert life.availability(lab, *hosts) == ["active"] * len(hosts)
+    node_life.ticked(lab, tuple(hosts), "in-service", 180)
+    assert node_life.availability(lab, *hosts) == ["active"] * len(hosts)
     assert {record(lab, host).get("drill") for host in hosts} == {None}
-    assert len(life.managers(lab)) == 3
-    life.call(lab, "configure", drills=False)
+    assert len(node_life.managers(lab)) == 3
+    node_life.call(lab, "configure", drills=False)
 
 
 def rehearses(lab: Lab, host: Host, emptied: set[str]) -> bool:
     """Whether it was ever seen empty: the notice of some is so short that they are back before the others."""
     if host.instance not in emptied and record(lab, host)["state"] == "evacuated":
-        shown = life.availability(lab, host), life.tasks_on(lab, host)
+        shown = node_life.availability(lab, host), node_life.tasks_on(lab, host)
         found = record(lab, host)
         if found["state"] == "evacuated":  # it was not given back while the swarm was asked
             assert (found["drill"], *shown) == (True, ["drain"], 0)
@@ -88,20 +88,20 @@ def rehearses(lab: Lab, host: Host, emptied: set[str]) -> bool:
 
 
 def test_a_paused_cluster_records_and_catches_up_when_it_is_resumed(lab: Lab) -> None:
-    worker = life.standing(lab)[0]
-    life.call(lab, "pause")
+    worker = node_life.standing(lab)[0]
+    node_life.call(lab, "pause")
     try:
-        dry = life.call(lab, "evacuate", instance=worker.instance, dry_run=True)
+        dry = node_life.call(lab, "evacuate", instance=worker.instance, dry_run=True)
         assert (dry["dry_run"], record(lab, worker)["state"]) == (True, "in-service")
-        life.call(lab, "evacuate", instance=worker.instance, give_back=30, seconds=30)
-        life.tick(lab)
+        node_life.call(lab, "evacuate", instance=worker.instance, give_back=30, seconds=30)
+        node_life.tick(lab)
         says(lab, "tick", "paused: [1-9] wait")  # what was under way before may, too
         assert record(lab, worker)["state"] == "evacuating"
-        assert life.availability(lab, worker) == ["active"]
+        assert node_life.availability(lab, worker) == ["active"]
     finally:
-        life.call(lab, "resume")
-    life.reached(lab, [worker], "evacuated")
-    life.ticked(lab, (worker,), "in-service", 180)
+        node_life.call(lab, "resume")
+    node_life.reached(lab, [worker], "evacuated")
+    node_life.ticked(lab, (worker,), "in-service", 180)
 
 
 FLEETS = [
@@ -117,7 +117,7 @@ FLEETS = [
 
 
 def test_what_a_fleet_says_is_noted_and_people_are_told_once_of_what_it_cannot_do(lab: Lab) -> None:
-    before = {host.instance: record(lab, host)["version"] for host in life.standing(lab)}
+    before = {host.instance: record(lab, host)["version"] for host in node_life.standing(lab)}
     told = len(mailbox.letters(lab))
     foreign = [function for payload, *_ in FLEETS[:6] for function in deliver(lab, genuine(payload))]
     assert foreign == ["on_fleet_noted"] * 6
@@ -135,29 +135,29 @@ def test_what_a_fleet_says_is_noted_and_people_are_told_once_of_what_it_cannot_d
     engine.wait_until(lambda: len(mailbox.letters(lab)) >= told + 4, "people are told")
     time.sleep(3)
     assert len(mailbox.letters(lab)) == told + 4, "each failure once, and none of a fleet that is not ours"
-    assert {host.instance: record(lab, host)["version"] for host in life.standing(lab)} == before
+    assert {host.instance: record(lab, host)["version"] for host in node_life.standing(lab)} == before
 
 
 def ticked_until_known(lab: Lab) -> bool:
-    life.tick(lab)
-    return {f"i-0c0ffee0c0ffee0c{number}" for number in range(2)} <= set(life.records(lab))
+    node_life.tick(lab)
+    return {f"i-0c0ffee0c0ffee0c{number}" for number in range(2)} <= set(node_life.records(lab))
 
 
 def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: Lab) -> None:
     """The join of two hosts fails for real; that it has failed eleven times before is written by the test."""
-    hosts = life.unheard(lab, lambda: [lifecycle.add(NAME) for _ in range(2)])
+    hosts = node_life.unheard(lab, lambda: [lifecycle.add(NAME) for _ in range(2)])
     good = settings(hosts[1]).read_text()
     for host in hosts:
         settings(host).write_text("{ not JSON")
     hold(lab, genuine("asg_launch_lifecycle", hosts[0], {"LifecycleActionToken": str(uuid.uuid4())}))
     deliver(lab, genuine("instance_running", hosts[1]))
-    life.reached(lab, hosts, "joining")
+    node_life.reached(lab, hosts, "joining")
     engine.wait_until(lambda: all(tried(lab, host) for host in hosts), "both joins have failed", seconds=180)
     for host in hosts:
-        life.aged(lab, host, attempts=11)
+        node_life.aged(lab, host, attempts=11)
 
     def letters() -> list[tuple[str, str]]:
-        life.tick(lab)
+        node_life.tick(lab)
         found = mailbox.letters(lab)
         return sorted((one.subject, one.text) for one in found if "join was given up" in one.text)
 
@@ -168,14 +168,14 @@ def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: La
         assert "the instance runs, but is no node of the swarm" in text
         assert "chalice invoke -n redrive" in text
     engine.wait_until(lambda: held(lab, hosts[0])["launch"][0] == "ABANDON", "the group gives it up")
-    open_letters = life.call(lab, "status")["clusters"][NAME]["incidents"]
+    open_letters = node_life.call(lab, "status")["clusters"][NAME]["incidents"]
     assert {host.instance for host in hosts} <= {row["instance"] for row in open_letters if row["record"]}
     lifecycle.kill(NAME, hosts[0].instance)
     settings(hosts[1]).write_text(good)
-    said = life.call(lab, "redrive", instance=hosts[1].instance)
+    said = node_life.call(lab, "redrive", instance=hosts[1].instance)
     assert f"1 to do again: {hosts[1].instance}" in said["done"][0]
-    life.reached(lab, [hosts[1]], "in-service")
-    life.reached(lab, [hosts[0]], "gone")
+    node_life.reached(lab, [hosts[1]], "in-service")
+    node_life.reached(lab, [hosts[0]], "gone")
     assert len(letters()) == 2, "once for each"
 
 
@@ -207,6 +207,6 @@ def test_every_end_of_an_invocation_is_heard_and_the_commands_own_event_is_not(l
 
 
 def test_a_bad_call_is_answered_with_one_line(lab: Lab) -> None:
-    answer = life.call(lab, "recover", instance=lab.hosts[0].instance, confirm="yes")
+    answer = node_life.call(lab, "recover", instance=lab.hosts[0].instance, confirm="yes")
     assert list(answer) == ["error"]
     assert answer["error"].startswith(f"confirm must be the cluster's name, '{lab.cluster}'")

@@ -18,13 +18,13 @@ from bootstrap.host.parameter_store import parameter_name
 from chalicelib.protocol.messages import Fate
 from tests.lab import lifecycle, state
 from tests.lab.aws import cloud, mailbox
-from tests.lab.aws.payloads import deliver, genuine
+from tests.lab.aws.event_samples import deliver, genuine
 from tests.lab.machines import machine
-from tests.lab.observe import leaks, life
+from tests.lab.observe import node_life, token_leaks
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
 from tests.lab.swarm.agent import PLACE, install
-from tests.lab.swarm.joins import fresh, info, joining, listed
+from tests.lab.swarm.agent_joins import fresh, info, joining, listed
 
 NAME = "join"
 LABELS = {"swarmkeeper.cluster": NAME, "swarmkeeper.role": "worker"}
@@ -42,15 +42,15 @@ def lab() -> Iterator[Lab]:
     lab = lifecycle.up(NAME, managers=3, workers=1, unjoined=True)
     try:
         mailbox.subscribe(lab)
-        life.ticked(lab, lab.hosts, "joining", 60)
+        node_life.ticked(lab, lab.hosts, "joining", 60)
         with ThreadPoolExecutor() as pool:
-            first = pool.submit(life.call, lab, "init", instance=lab.hosts[0].instance)
-            second = pool.submit(life.call, lab, "init", instance=lab.hosts[1].instance)
+            first = pool.submit(node_life.call, lab, "init", instance=lab.hosts[0].instance)
+            second = pool.submit(node_life.call, lab, "init", instance=lab.hosts[1].instance)
             said = [first.result(), second.result()]
         refused = [answer["error"] for answer in said if "error" in answer]
         assert len(refused) == 1, said
         assert re.search("is under way|has its swarm since init on", refused[0])
-        life.ticked(lab, lab.hosts, "in-service", 240)
+        node_life.ticked(lab, lab.hosts, "in-service", 240)
         yield lab
     finally:
         lifecycle.down(NAME)
@@ -68,8 +68,8 @@ def test_from_bare_hosts_the_product_makes_a_swarm_of_three_managers(lab: Lab) -
 
 def test_a_bare_host_becomes_an_active_labelled_node(lab: Lab) -> None:
     host = lifecycle.add(NAME)
-    life.ticked(lab, (host,), "in-service")
-    node = life.node_of(lab, host)
+    node_life.ticked(lab, (host,), "in-service")
+    node = node_life.node_of(lab, host)
     assert node is not None
     assert (node.role, node.availability, node.state) == ("worker", "active", "ready")
     expected = {
@@ -92,7 +92,7 @@ def test_a_join_that_is_killed_is_finished_by_the_product(lab: Lab, zipapp: Path
     agent = joining(lab, host)
     time.sleep(seconds)
     agent.kill()
-    life.ticked(lab, (host,), "in-service")
+    node_life.ticked(lab, (host,), "in-service")
     assert listed(lab, host) == ["ready"]
 
 
@@ -102,7 +102,7 @@ def test_joining_twice_says_that_it_is_a_member(lab: Lab, zipapp: Path) -> None:
     again = joining(lab, host).wait().result.nodes[0]
     assert (first.fate, again.fate, again.node) == (Fate.JOINED, Fate.JOINED, first.node)
     assert "member already" in again.detail
-    life.ticked(lab, (host,), "in-service")
+    node_life.ticked(lab, (host,), "in-service")
 
 
 def test_a_worker_may_read_its_own_token_and_no_other(lab: Lab, zipapp: Path) -> None:
@@ -125,8 +125,8 @@ def test_what_a_fleet_launches_in_place_of_a_lost_worker_joins_and_the_lost_one_
         state.change(NAME, lambda now: replace(now, fleet=False))
     new = tuple(host for host in state.load(NAME).hosts if host.instance not in known)
     assert len(new) == 1
-    life.ticked(lab, new, "in-service", 180)
-    life.ticked(lab, (lost,), "gone", 180)
+    node_life.ticked(lab, new, "in-service", 180)
+    node_life.ticked(lab, (lost,), "gone", 180)
     assert listed(lab, lost) == []
 
 
@@ -134,7 +134,7 @@ def test_auto_scaling_waits_until_a_host_has_joined_and_until_it_is_empty(lab: L
     host = lifecycle.add(NAME)
     for transition, wanted in (("launch", "in-service"), ("terminate", "evacuated")):
         held(lab, host, transition)
-        life.ticked(lab, (host,), wanted, 180)
+        node_life.ticked(lab, (host,), wanted, 180)
         engine.wait_until(lambda: hooks(lab, host)[-1] == "CONTINUE", f"the {transition} goes on")
     assert hooks(lab, host) == ["CONTINUE", "CONTINUE"]
 
@@ -160,16 +160,16 @@ def test_a_refused_token_is_not_shown_and_new_tokens_mend_it(lab: Lab, zipapp: P
     assert "A valid join token is necessary to join this cluster" in said.result.error
     assert "SWMTKN" not in said.told + said.result.error
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
-    assert "error" not in life.call(lab, "rotate_tokens")
-    life.ticked(lab, (host,), "in-service", 180)
+    assert "error" not in node_life.call(lab, "rotate_tokens")
+    node_life.ticked(lab, (host,), "in-service", 180)
 
 
 def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
     """The last test: it looks through all that the others have left."""
     deliver(lab, genuine("spot_fleet_error"))
     engine.wait_until(lambda: mailbox.letters(lab), "people are told of something")
-    secrets = leaks.tokens(lab)
-    found = leaks.search(lab, secrets)
+    secrets = token_leaks.tokens(lab)
+    found = token_leaks.search(lab, secrets)
     kinds = {one.kind for one in found if one.size}
     expected = {"journal.jsonl", "commands", "ministack.log", "disk", "memory"}
     assert kinds >= expected | {"item", "command", "handler", "letter", "function", "object", "node"}
@@ -183,12 +183,12 @@ def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
 
 
 def test_the_search_for_tokens_finds_one_where_it_is_put(lab: Lab) -> None:
-    token = min(leaks.tokens(lab))
+    token = min(token_leaks.tokens(lab))
     host = state.load(NAME).hosts[0]
     planted = Path(f"/proc/{host.pid}/root/var/log/agent.log")
     for text in (token, token.rpartition("-")[2], base64.b64encode(token.encode()).decode()):
         planted.write_text(f"joining with {text}\n")
-        found = [one.name for one in leaks.search(lab, {token}) if one.leaks]
+        found = [one.name for one in token_leaks.search(lab, {token}) if one.leaks]
         assert [Path(name).name for name in found] == ["agent.log"]
     planted.unlink()
 

@@ -13,14 +13,14 @@ import pytest
 from docker import DockerClient
 
 from tests.lab import lifecycle, state
-from tests.lab.aws import calls, cloud, events
+from tests.lab.aws import cloud, events, manual_calls
 from tests.lab.aws.deploy import STAGE
 from tests.lab.endpoint.instances import put_foreign
-from tests.lab.faults import inject
-from tests.lab.faults.armed import Kind
+from tests.lab.faults import control
+from tests.lab.faults.armed_faults import Kind
 from tests.lab.machines import programs
-from tests.lab.observe import handlers, life
-from tests.lab.observe.life import Record, items, records, settled, tick
+from tests.lab.observe import handlers, node_life
+from tests.lab.observe.node_life import Record, items, records, settled, tick
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, formation, services
@@ -37,7 +37,7 @@ def lab() -> Iterator[Lab]:
     try:
         services.deploy(lab)
         engine.manager(lab).services.get("pinned").remove()  # only two workers may hold it
-        calls.in_service(lab)
+        manual_calls.in_service(lab)
         yield lab
     finally:
         lifecycle.down(NAME)
@@ -47,17 +47,17 @@ def lab() -> Iterator[Lab]:
 def mended(lab: Lab) -> Iterator[None]:
     """No fault of one test reaches the next."""
     yield
-    inject.disarm(lab)
+    control.disarm(lab)
 
 
 def reaches(lab: Lab, host: Host, wanted: str, seconds: float = cloud.SPOT_NOTICE) -> Record:
     """The record of a host once events have brought it into a state."""
-    return life.reached(lab, [host], wanted, seconds)[host.instance]
+    return node_life.reached(lab, [host], wanted, seconds)[host.instance]
 
 
 def ticked(lab: Lab, host: Host, wanted: str) -> Record:
     """The record of a host once ticks alone have brought it into a state."""
-    return life.ticked(lab, (host,), wanted, 240)[host.instance]
+    return node_life.ticked(lab, (host,), wanted, 240)[host.instance]
 
 
 def fresh_worker(lab: Lab) -> Host:
@@ -88,13 +88,13 @@ def test_a_warned_worker_is_evacuated_then_dies_is_removed_and_its_record_ends_a
 
 def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    inject.arm(lab, Kind.DOUBLE, "", left=-1)
+    control.arm(lab, Kind.DOUBLE, "", left=-1)
     cloud.warn(lab, doomed)
     reaches(lab, doomed, "evacuated")
     sent = len(cloud.commands(lab, "evacuate"))
     time.sleep(3)
-    inject.disarm(lab)
-    before = life.calm(lab)
+    control.disarm(lab)
+    before = node_life.calm(lab)
     stranger = replace(doomed, instance="i-0badc0ffee0badc0f", address="10.9.9.9")
     put_foreign(lab, stranger, {"Name": "somebody-elses"})
     cloud.warn(lab, doomed)
@@ -108,8 +108,8 @@ def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
 
 def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    inject.arm(lab, Kind.DROP, INVOCATION, left=-1)
-    inject.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
+    control.arm(lab, Kind.DROP, INVOCATION, left=-1)
+    control.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
     cloud.warn(lab, doomed)
     ticked(lab, doomed, "evacuated")
     lifecycle.kill(NAME, doomed.name)
@@ -120,7 +120,7 @@ def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab
 @pytest.mark.parametrize("error", ["InvalidInstanceId", "ThrottlingException"])
 def test_a_manager_that_cannot_be_reached_or_a_throttled_call_is_got_round(lab: Lab, error: str) -> None:
     doomed, before = fresh_worker(lab), failures(lab)
-    inject.arm(lab, Kind.REFUSE, "ssm:SendCommand", error=REFUSED[error], left=1)
+    control.arm(lab, Kind.REFUSE, "ssm:SendCommand", error=REFUSED[error], left=1)
     cloud.warn(lab, doomed)
     assert reaches(lab, doomed, "evacuated")["fate"] == "safe"
     blamed = failures(lab) != before
@@ -129,7 +129,7 @@ def test_a_manager_that_cannot_be_reached_or_a_throttled_call_is_got_round(lab: 
 
 def failures(lab: Lab) -> dict[str, int]:
     """Failures in a row of each manager that had any, as its breaker counts them."""
-    return {name: int(one["failures"]) for name, one in life.breakers(lab).items() if one["failures"]}
+    return {name: int(one["failures"]) for name, one in node_life.breakers(lab).items() if one["failures"]}
 
 
 REFUSED = {"InvalidInstanceId": "invalid-instance", "ThrottlingException": "throttling"}
@@ -137,9 +137,9 @@ REFUSED = {"InvalidInstanceId": "invalid-instance", "ThrottlingException": "thro
 
 def test_a_frozen_manager_is_given_up_within_seconds_and_the_next_one_does_the_work(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    good = {name: float(one["good"]) for name, one in life.breakers(lab).items()}
+    good = {name: float(one["good"]) for name, one in node_life.breakers(lab).items()}
     favourite = max(good, key=good.__getitem__)
-    inject.arm(lab, Kind.FREEZE, favourite, left=-1)
+    control.arm(lab, Kind.FREEZE, favourite, left=-1)
     cloud.warn(lab, doomed)
     record = reaches(lab, doomed, "evacuated")
     assert record["manager"] != favourite
@@ -150,7 +150,7 @@ def test_an_agent_that_hangs_after_it_began_is_followed_by_one_elsewhere_without
     doomed, watch, warned = fresh_worker(lab), Watch(lab), time.time()
     cloud.warn(lab, doomed)
     hung = engine.wait_until(lambda: running_for(lab, doomed), "an agent evacuates it")
-    inject.arm(lab, Kind.PAUSE, hung["manager"], left=-1)
+    control.arm(lab, Kind.PAUSE, hung["manager"], left=-1)
     record = reaches(lab, doomed, "evacuated")
     watch.stop()
     assert (record["manager"] != hung["manager"], record["fate"]) == (True, "safe")
@@ -187,15 +187,15 @@ def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
     lab: Lab, kind: Kind, action: str, who: str
 ) -> None:
     doomed = fresh_worker(lab)
-    inject.arm(lab, kind, action, who=who)
+    control.arm(lab, kind, action, who=who)
     cloud.warn(lab, doomed)
-    engine.wait_until(lambda: not inject.armed(lab), "the handler was killed")
+    engine.wait_until(lambda: not control.armed(lab), "the handler was killed")
     assert records(lab)[doomed.instance]["state"] == "evacuating"
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
 
 
 def test_a_malformed_event_is_one_clear_line_and_changes_nothing(lab: Lab) -> None:
-    before = life.calm(lab)
+    before = node_life.calm(lab)
     since = time.time()
     event = events.interruption_warning(lab.hosts[0], time.time())
     event["detail"] = {"instance-id": "i-nonsense", "instance-action": "terminate"}
@@ -246,7 +246,7 @@ def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab
 
 def test_an_agent_that_was_tampered_with_does_not_run_and_the_error_says_so(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    with inject.tampered_agent(lab):
+    with control.tampered_agent(lab):
         cloud.warn(lab, doomed)
         engine.wait_until(
             lambda: any(row["code"] == 65 for row in cloud.commands(lab, "evacuate")), "the host refuses it"
@@ -265,17 +265,17 @@ def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) ->
     engine.wait_until(lambda: state_of(client, old) == "down", f"{host.name} is listed as down")
     unknown = {"swarmkeeper.instance": "i-0badc0ffee0badc0f"}
     engine.change_node(lab, old, lambda spec: {"Labels": spec["Labels"] | unknown})
-    life.looked(lab)
+    node_life.looked(lab)
     assert records(lab)[host.instance]["state"] == "in-service", "one look is not enough"
-    life.looked(lab)
+    node_life.looked(lab)
     engine.wait_until(lambda: ticked_away(lab, client, old), "the dead node is removed", pause=1)
-    life.looked(lab)
-    life.ticked(lab, (host,), "in-service")
+    node_life.looked(lab)
+    node_life.ticked(lab, (host,), "in-service")
     new = formation.node_of(lab, host)
     assert new.id != old
     assert new.availability == "active"
     (shown,) = (
-        row for row in life.call(lab, "status")["clusters"][NAME]["errands"] if row["task"] == "inspect"
+        row for row in node_life.call(lab, "status")["clusters"][NAME]["errands"] if row["task"] == "inspect"
     )
     assert f"the swarm lists no node {old}" in shown["reason"]
 

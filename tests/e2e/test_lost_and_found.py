@@ -13,10 +13,10 @@ from chalicelib.protocol.messages import Fate
 from tests.e2e.conftest import running
 from tests.lab import lifecycle, state
 from tests.lab.machines import machine
-from tests.lab.observe import life
+from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
-from tests.lab.swarm.joins import fresh, info, joining, listed
+from tests.lab.swarm.agent_joins import fresh, info, joining, listed
 
 NAME = "found"
 pytestmark = pytest.mark.thorough
@@ -30,7 +30,7 @@ def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     for lab in running(NAME, managers=3, workers=1):
-        life.ticked(lab, lab.hosts, "in-service", 240)
+        node_life.ticked(lab, lab.hosts, "in-service", 240)
         yield lab
 
 
@@ -39,8 +39,8 @@ def test_a_host_left_over_from_another_swarm_leaves_it_and_joins(lab: Lab) -> No
     client = engine.connect(host, timeout=60)
     client.swarm.init(advertise_addr=host.address)
     stranger = info(host)["Swarm"]["NodeID"]
-    life.ticked(lab, (host,), "in-service")
-    node = life.node_of(lab, host)
+    node_life.ticked(lab, (host,), "in-service")
+    node = node_life.node_of(lab, host)
     assert node is not None
     assert node.id != stranger
     assert listed(lab, host) == ["ready"]
@@ -52,7 +52,7 @@ def test_a_host_whose_node_was_removed_joins_anew_and_its_old_node_stays_away(la
     engine.manager(lab).api.remove_node(old, force=True)
     new = joining(lab, host, node=old).wait().result.nodes[0].node
     assert new not in ("", old)
-    life.ticked(lab, (host,), "in-service")
+    node_life.ticked(lab, (host,), "in-service")
     assert listed(lab, host) == ["ready"]
 
 
@@ -60,12 +60,12 @@ def test_a_host_that_was_stopped_and_removed_comes_back_as_a_new_node(lab: Lab) 
     """Its engine believes that it is the node that it was, and says so for ever."""
     host, old = fresh_node(lab)
     lifecycle.stop(NAME, host.name)
-    life.ticked(lab, (host,), "gone", 180)
+    node_life.ticked(lab, (host,), "gone", 180)
     assert listed(lab, host) == []
     host = lifecycle.start(NAME, host.name)
     assert info(host)["Swarm"]["NodeID"] == old
-    life.ticked(lab, (host,), "in-service", 240)
-    node = life.node_of(lab, host)
+    node_life.ticked(lab, (host,), "in-service", 240)
+    node = node_life.node_of(lab, host)
     assert node is not None
     assert node.id != old
     assert (node.availability, listed(lab, host)) == ("active", ["ready"])
@@ -74,12 +74,12 @@ def test_a_host_that_was_stopped_and_removed_comes_back_as_a_new_node(lab: Lab) 
 def test_what_an_instance_was_under_another_node_id_is_removed_when_it_joins_anew(lab: Lab) -> None:
     """It lost its disk while it was stopped, and nobody was told: the swarm still lists what it was."""
     host, old = fresh_node(lab)
-    life.unheard(lab, lambda: lifecycle.stop(NAME, host.name))
+    node_life.unheard(lab, lambda: lifecycle.stop(NAME, host.name))
     shutil.rmtree(state.load(NAME).directory / "hosts" / host.name / "docker/swarm")
-    host = life.unheard(lab, lambda: lifecycle.start(NAME, host.name))
+    host = node_life.unheard(lab, lambda: lifecycle.start(NAME, host.name))
     assert info(host)["Swarm"]["LocalNodeState"] == "inactive"
-    life.ticked(lab, (host,), "joining")
-    life.ticked(lab, (host,), "in-service", 240)
+    node_life.ticked(lab, (host,), "joining")
+    node_life.ticked(lab, (host,), "in-service", 240)
     nodes = [node.id for node in engine.nodes(engine.manager(lab)) if node.address == host.address]
     assert len(nodes) == 1
     assert nodes != [old]
@@ -87,8 +87,8 @@ def test_what_an_instance_was_under_another_node_id_is_removed_when_it_joins_ane
 
 def fresh_node(lab: Lab) -> tuple[Host, str]:
     host = lifecycle.add(NAME)
-    life.ticked(lab, (host,), "in-service")
-    node = life.node_of(lab, host)
+    node_life.ticked(lab, (host,), "in-service")
+    node = node_life.node_of(lab, host)
     assert node is not None
     return host, node.id
 
@@ -108,12 +108,12 @@ def test_a_join_that_continues_in_the_background_is_waited_for(lab: Lab, zipapp:
     assert "continue in the background" in said.told
     assert said.told.count("join as worker at") == 1, said.told
     assert said.result.nodes[0].fate is Fate.JOINED
-    life.ticked(lab, (host,), "in-service", 180)
+    node_life.ticked(lab, (host,), "in-service", 180)
     assert listed(lab, host) == ["ready"]
 
 
 def followers(lab: Lab) -> list[str]:
-    return [node.address for node in life.managers(lab) if not node.leader]
+    return [node.address for node in node_life.managers(lab) if not node.leader]
 
 
 def test_stale_manager_addresses_are_passed_over(lab: Lab, zipapp: Path) -> None:
@@ -124,4 +124,4 @@ def test_stale_manager_addresses_are_passed_over(lab: Lab, zipapp: Path) -> None
     said = joining(lab, host, at=(nobody, worker, good)).wait()
     assert said.result.nodes[0].fate is Fate.JOINED
     assert said.told.count(f"join as worker at {good}") == said.told.count("join as worker at") == 1
-    life.ticked(lab, (host,), "in-service")
+    node_life.ticked(lab, (host,), "in-service")

@@ -12,10 +12,10 @@ from docker.errors import APIError
 from chalicelib.protocol.messages import AgentTask, Fate
 from tests.lab import lifecycle, state
 from tests.lab.aws import cloud, mailbox
-from tests.lab.faults import inject
-from tests.lab.faults.armed import Kind
+from tests.lab.faults import control
+from tests.lab.faults.armed_faults import Kind
 from tests.lab.machines import machine
-from tests.lab.observe import handlers, leaks, life
+from tests.lab.observe import handlers, node_life, token_leaks
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab, LabError
 from tests.lab.swarm import engine, services
@@ -38,7 +38,7 @@ def lab() -> Iterator[Lab]:
         mailbox.subscribe(lab)
         services.create_network(lab)
         services.create(lab, "web", "web:1", 2, constraints=["node.role==worker"])
-        life.ticked(lab, lab.hosts, "in-service", 240)
+        node_life.ticked(lab, lab.hosts, "in-service", 240)
         yield lab
     finally:
         lifecycle.down(NAME)
@@ -50,18 +50,18 @@ def living(lab: Lab, role: str = "manager") -> list[Host]:
 
 def leader(lab: Lab) -> Host:
     """The host of the leader, once there is one."""
-    found = engine.wait_until(lambda: [node for node in life.managers(lab) if node.leader], "a leader")
+    found = engine.wait_until(lambda: [node for node in node_life.managers(lab) if node.leader], "a leader")
     return next(host for host in living(lab) if host.address == found[0].address)
 
 
 def three_again(lab: Lab) -> bool:
-    found = life.managers(lab)
+    found = node_life.managers(lab)
     good = [node for node in found if (node.reachability, node.availability) == ("reachable", "active")]
     return len(found) == len(good) == 3
 
 
 def wait_managers(lab: Lab, count: int) -> None:
-    engine.wait_until(lambda: len(life.managers(lab)) == count, f"{count} managers")
+    engine.wait_until(lambda: len(node_life.managers(lab)) == count, f"{count} managers")
 
 
 def wait_three(lab: Lab) -> None:
@@ -73,8 +73,8 @@ def test_a_lost_leader_is_removed_and_its_replacement_makes_three_again(lab: Lab
     dead = leader(lab)
     lifecycle.kill(NAME, dead.name)
     new = lifecycle.add(NAME, "manager")
-    life.ticked(lab, (new,), "in-service", 240)
-    life.ticked(lab, (dead,), "gone", 240)
+    node_life.ticked(lab, (new,), "in-service", 240)
+    node_life.ticked(lab, (dead,), "gone", 240)
     wait_three(lab)
     assert dead.address not in {node.address for node in engine.nodes(engine.manager(state.load(NAME)))}
 
@@ -86,22 +86,22 @@ def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab
         lifecycle.kill(NAME, host.name)
     new = lifecycle.add(NAME, "manager")
     with pytest.raises(LabError):
-        life.ticked(lab, (new,), "in-service", seconds=60)
-    found = life.records(lab)
+        node_life.ticked(lab, (new,), "in-service", seconds=60)
+    found = node_life.records(lab)
     assert {found[host.instance]["state"] for host in others} == {"leaving"}
     alarm = engine.wait_until(lambda: alarms(lab), "people are told")
     assert "recover" in alarm[0]
 
-    assert "error" in life.call(lab, "recover", instance=survivor.instance, confirm="yes")
-    said = life.call(lab, "recover", instance=survivor.instance, confirm=NAME)
+    assert "error" in node_life.call(lab, "recover", instance=survivor.instance, confirm="yes")
+    said = node_life.call(lab, "recover", instance=survivor.instance, confirm=NAME)
     assert "error" not in said, said
     nodes = engine.wait_until(lambda: engine.nodes(engine.connect(survivor)), "there is a quorum again")
     assert set(before) <= {node.id for node in nodes}, "no node was lost; the new one may have joined already"
     assert [service.name for service in engine.services(engine.connect(survivor))] == ["web"]
 
     newer = lifecycle.add(NAME, "manager")
-    life.ticked(lab, (new, newer), "in-service", 300)
-    life.ticked(lab, tuple(others), "gone", 300)
+    node_life.ticked(lab, (new, newer), "in-service", 300)
+    node_life.ticked(lab, tuple(others), "gone", 300)
     wait_three(lab)
 
 
@@ -112,11 +112,11 @@ def alarms(lab: Lab) -> list[str]:
 @pytest.mark.thorough
 def test_a_manager_that_loses_its_power_while_its_agent_evacuates_is_followed_by_the_next(lab: Lab) -> None:
     doomed, new = living(lab, "worker")[0], lifecycle.add(NAME)
-    life.ticked(lab, (new,), "in-service", 240)
+    node_life.ticked(lab, (new,), "in-service", 240)
     services.wait_running(lab)
     last = max(living(lab), key=lambda host: good(lab, host))
     if last == leader(lab):  # an election makes Swarm stop tasks first, so another one is to be asked
-        inject.arm(lab, Kind.REFUSE, "ssm:SendCommand", error="invalid-instance", left=1)
+        control.arm(lab, Kind.REFUSE, "ssm:SendCommand", error="invalid-instance", left=1)
     watch, warned = Watch(lab), time.time()
     cloud.warn(lab, doomed)
     sent = engine.wait_until(lambda: sent_record(lab, doomed), "it is sent")
@@ -124,9 +124,9 @@ def test_a_manager_that_loses_its_power_while_its_agent_evacuates_is_followed_by
     dead = next(host for host in living(lab) if host.instance == sent["manager"])
     assert dead != leader(lab)
     lifecycle.kill(NAME, dead.name)
-    life.reached(lab, [doomed], "evacuated")
+    node_life.reached(lab, [doomed], "evacuated")
     watch.stop()
-    record = life.records(lab)[doomed.instance]
+    record = node_life.records(lab)[doomed.instance]
     assert (record["manager"] != dead.instance, record["fate"]) == (True, "safe")
     engine.wait_until(
         lambda: handlers.saying(lab, f"{sent['command']} still runs", warned), "who sent it notices"
@@ -134,20 +134,20 @@ def test_a_manager_that_loses_its_power_while_its_agent_evacuates_is_followed_by
     assert [verdict.dip for verdict in watch.verdicts()] == [0]
     other = lifecycle.add(NAME, "manager")
     lifecycle.kill(NAME, doomed.name)
-    life.ticked(lab, (other,), "in-service", 240)
-    life.ticked(lab, (dead, doomed), "gone", 240)
-    assert three_again(lab), life.managers(lab)
+    node_life.ticked(lab, (other,), "in-service", 240)
+    node_life.ticked(lab, (dead, doomed), "gone", 240)
+    assert three_again(lab), node_life.managers(lab)
 
 
-def sent_record(lab: Lab, host: Host) -> life.Record:
+def sent_record(lab: Lab, host: Host) -> node_life.Record:
     """The record of a host once a manager is asked to work on it; empty before."""
-    record = life.records(lab)[host.instance]
+    record = node_life.records(lab)[host.instance]
     return record if record.get("manager") else {}
 
 
 def good(lab: Lab, host: Host) -> float:
     """When a manager last did well, as its breaker has it."""
-    found = life.breakers(lab).get(host.instance)
+    found = node_life.breakers(lab).get(host.instance)
     return float(found["good"]) if found else 0.0
 
 
@@ -163,7 +163,7 @@ def test_a_role_is_changed_one_node_after_the_other_also_by_a_run_that_was_kille
     lab: Lab, zipapp: Path
 ) -> None:
     new = [lifecycle.add(NAME) for _ in range(2)]
-    life.ticked(lab, tuple(new), "in-service", 240)
+    node_life.ticked(lab, tuple(new), "in-service", 240)
     old = leader(lab)
     install(lab, zipapp, *living(lab))
     for task, by, seconds, managers in ((AgentTask.PROMOTE, old, 0.6, 5), (AgentTask.DEMOTE, old, 0.6, 3)):
@@ -204,24 +204,24 @@ def test_the_quorum_forbids_a_role_and_says_why(lab: Lab, zipapp: Path) -> None:
 
 
 def reachable(lab: Lab) -> int:
-    return sum(node.reachability == "reachable" for node in life.managers(lab))
+    return sum(node.reachability == "reachable" for node in node_life.managers(lab))
 
 
 def test_new_tokens_let_new_hosts_join_and_old_ones_are_worthless(lab: Lab) -> None:
-    old = leaks.tokens(lab)
-    said = life.call(lab, "rotate_tokens")
+    old = token_leaks.tokens(lab)
+    said = node_life.call(lab, "rotate_tokens")
     assert "error" not in said, said
-    engine.wait_until(lambda: len(old | leaks.tokens(lab)) == 4, "both tokens are new", seconds=180)
+    engine.wait_until(lambda: len(old | token_leaks.tokens(lab)) == 4, "both tokens are new", seconds=180)
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
-    host = life.unheard(lab, lambda: lifecycle.add(NAME))
+    host = node_life.unheard(lab, lambda: lifecycle.add(NAME))
     for token in old:
         with pytest.raises(APIError, match="A valid join token is necessary to join this cluster"):
             engine.connect(host, timeout=60).swarm.join([leader(lab).address], token)
         assert engine.connect(host).info()["Swarm"]["LocalNodeState"] == "inactive"
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     new = lifecycle.add(NAME, "manager")
-    life.ticked(lab, (host, new), "in-service", 240)
-    assert {node.role for node in (life.node_of(lab, host), life.node_of(lab, new)) if node} == {
+    node_life.ticked(lab, (host, new), "in-service", 240)
+    assert {node.role for node in (node_life.node_of(lab, host), node_life.node_of(lab, new)) if node} == {
         "worker",
         "manager",
     }

@@ -15,12 +15,13 @@ from bootstrap.rebalancing.lease import Lease
 from chalicelib.protocol.messages import AgentTask
 from tests.e2e.conftest import running
 from tests.lab import lifecycle, state
-from tests.lab.machines import images, installed, machine
+from tests.lab.images import installed_programs, registry
+from tests.lab.machines import machine
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, formation, services
 from tests.lab.swarm.agent import PLACE, Agent, install
-from tests.lab.swarm.uneven import available
+from tests.lab.swarm.uneven_services import available
 
 NAME = "operator"
 OPERATOR, API = "service-balancer_service-balancer", "control_docker-api"
@@ -38,8 +39,8 @@ def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lab(zipapp: Path) -> Iterator[Lab]:
     for lab in running(NAME, managers=3, workers=2, bare=True):
-        installed.push_socat(lab)
-        installed.push_python(lab)
+        installed_programs.push_socat(lab)
+        installed_programs.push_python(lab)
         install(lab, zipapp)
         services.create_network(lab)
         opted = {"rebalance.on.node.create": "true"}
@@ -56,7 +57,7 @@ def stack(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
 
 def deploy(lab: Lab, host: Host) -> str:
     settings = {
-        "REGISTRY": images.reference(lab, ""),
+        "REGISTRY": registry.reference(lab, ""),
         "PYTHON_IMAGE": "python:3",
         "SETTLE": str(SETTLE),
         "COOLDOWN": str(COOLDOWN),
@@ -97,7 +98,7 @@ def ids(lab: Lab, service: str) -> set[str]:
 
 def inside(lab: Lab, host: Host, network: str, script: str) -> str:
     """What a script tells in a container on a host, attached to a network."""
-    client, image = engine.connect(host, timeout=60), images.reference(lab, "client:1")
+    client, image = engine.connect(host, timeout=60), registry.reference(lab, "client:1")
     return str(client.containers.run(image, ["sh", "-c", script], network=network, remove=True), "utf-8")
 
 
@@ -135,7 +136,7 @@ def test_docker_api_answers_on_control_and_nowhere_else(lab: Lab) -> None:
     assert inside(lab, worker, services.NETWORK, f"address={address}; {ASK}").strip() == "silence"
     for host in hosts(lab, "manager"):
         with pytest.raises(OSError, match="refused"):
-            socket.create_connection((host.address, installed.PORT), timeout=3)
+            socket.create_connection((host.address, installed_programs.PORT), timeout=3)
 
 
 def test_a_node_that_joins_gets_its_share_of_what_opted_in_and_nothing_else_moves(lab: Lab) -> None:

@@ -24,9 +24,9 @@ from tests.lab import lifecycle
 from tests.lab.observe.load import start_load
 from tests.lab.observe.watch import Verdict, Watch
 from tests.lab.state import Lab
-from tests.lab.swarm import engine, formation, services, uneven
+from tests.lab.swarm import engine, formation, services, uneven_services
 from tests.lab.swarm.agent import Agent, Said, install
-from tests.lab.swarm.uneven import available, workers
+from tests.lab.swarm.uneven_services import available, workers
 
 NAME = "rebalance"
 WEB, STRENGTH = "web", 9
@@ -96,7 +96,7 @@ def only(said: Said) -> SpreadReport:
     return report
 
 
-counts, spec = partial(uneven.counts, service=WEB), partial(uneven.spec, service=WEB)
+counts, spec = partial(uneven_services.counts, service=WEB), partial(uneven_services.spec, service=WEB)
 
 
 @dataclass
@@ -197,7 +197,7 @@ def test_a_users_own_scale_wins(lab: Lab) -> None:
     five_and_four(lab, "checked:1")
     running = agent(lab)
     engine.wait_until(lambda: SURGE_LABEL in spec(lab), "the surge is marked")
-    engine.wait_until(lambda: uneven.scale(lab, WEB, 10), "no update of the agent comes first")
+    engine.wait_until(lambda: uneven_services.scale(lab, WEB, 10), "no update of the agent comes first")
     said = running.wait()
     assert said.status == 0
     assert json.loads(spec(lab))["Mode"]["Replicated"]["Replicas"] == 10

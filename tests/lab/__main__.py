@@ -15,8 +15,8 @@ import click
 from rich.console import Console
 
 from tests.lab import lifecycle, state
-from tests.lab.cli import commands_aws, show
-from tests.lab.cli.answers import answer, as_json, console, engine_option, named
+from tests.lab.cli import commands_aws, status_view
+from tests.lab.cli.output import answer, as_json, console, engine_option, named
 from tests.lab.machines import engines, machine, preflight
 from tests.lab.state import Host, LabError
 from tests.lab.swarm import engine
@@ -67,7 +67,7 @@ def up(*, name: str, as_json: bool, **shape: Any) -> None:
     """Start a lab: hosts, swarm, images, and AWS with the app deployed."""
     lab = lifecycle.up(name, **shape, say=say)
     say("up")
-    _tell(show.status(lab), as_json=as_json)
+    _tell(status_view.status(lab), as_json=as_json)
 
 
 @cli.command()
@@ -88,7 +88,7 @@ def down(*, name: str, as_json: bool) -> None:
 @as_json
 def status(*, name: str, as_json: bool) -> None:
     """Show hosts, nodes and tasks."""
-    _tell(show.status(state.load(name)), as_json=as_json)
+    _tell(status_view.status(state.load(name)), as_json=as_json)
 
 
 @cli.command()
@@ -174,7 +174,7 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    for part in show.tables(found):
+    for part in status_view.tables(found):
         console().print(part, highlight=False)
     if found["trouble"]:
         click.echo(f"the swarm does not answer: {found['trouble']}", err=True)

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 from tests.lab import state
 from tests.lab.aws import cloud
+from tests.lab.images import registry
 from tests.lab.machines import (
     cgroups,
     engines,
-    images,
     kernel,
     locks,
     machine,
-    names,
+    name_server,
     network,
     preflight,
     programs,
@@ -169,9 +169,9 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
         lab = state.change(lab.name, lambda lab, role=role: lab.with_host(new_host(lab, role, AGE)))  # type: ignore[misc]
     say(f"booting {len(roles)} hosts and the image registry")
     with ThreadPoolExecutor(max_workers=16) as pool:
-        registry = pool.submit(images.start_registry, names.start(lab))
+        filled = pool.submit(registry.start_registry, name_server.start(lab))
         list(pool.map(lambda host: _boot(lab, host), lab.hosts))
-        registry.result()
+        filled.result()
     lab = state.load(lab.name)
     if not lab.unjoined:
         say("forming the swarm")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import state
-from tests.lab.aws import deploy, events, host_roles, tokens
+from tests.lab.aws import deploy, events, host_roles, join_tokens
 from tests.lab.aws.account import Session, session
 from tests.lab.machines import processes, programs
 from tests.lab.machines.machine import AWS_PORT
@@ -32,7 +32,7 @@ def start(lab: Lab) -> Lab:
     lab = start_services(lab)
     host_roles.create(session(lab).client("iam"), lab.cluster)
     if not lab.unjoined:
-        tokens.store(lab, session(lab).client("ssm"))
+        join_tokens.store(lab, session(lab).client("ssm"))
     deploy.deploy(lab)
     return state.load(lab.name)
 
@@ -128,7 +128,7 @@ def ministack() -> list[str]:
     if not place.exists():
         raise LabError(f"{place} is missing; run: make install")
     # -P: what lies beside the file is the lab's own, not ministack's to import.
-    return [str(place.with_name("python")), "-P", str(Path(__file__).with_name("ministack_patience.py"))]
+    return [str(place.with_name("python")), "-P", str(Path(__file__).with_name("ministack_start.py"))]
 
 
 def _ministack_environment(port: int, directory: Path) -> dict[str, str]:

@@ -14,8 +14,8 @@ from rich.text import Text
 from tests.lab import lifecycle, state
 from tests.lab.aws import cloud
 from tests.lab.aws.deploy import STAGE
-from tests.lab.cli.answers import answer, as_json, console, dumps, named, table
 from tests.lab.cli.commands_faults import fault
+from tests.lab.cli.output import answer, as_json, console, dumps, named, table
 from tests.lab.observe import timeline
 from tests.lab.observe.timeline import Line, Source
 from tests.lab.state import LabError

@@ -8,10 +8,10 @@ import click
 
 from tests.lab import state
 from tests.lab.aws import cloud
-from tests.lab.cli.answers import answer, as_json, named, table
-from tests.lab.faults import inject
-from tests.lab.faults.armed import Kind
-from tests.lab.faults.refusals import REFUSALS
+from tests.lab.cli.output import answer, as_json, named, table
+from tests.lab.faults import control
+from tests.lab.faults.armed_faults import Kind
+from tests.lab.faults.aws_errors import REFUSALS
 
 _type = click.option("--type", "match", default="", metavar="DETAIL-TYPE", help="Only events of this type.")
 _count = click.option("--count", default=1, show_default=True, help="How many times; -1 for always.")
@@ -27,7 +27,7 @@ def fault() -> None:
 @as_json
 def list_command(*, name: str, as_json: bool) -> None:
     """Show the faults that are armed."""
-    rows = inject.armed(state.load(name))
+    rows = control.armed(state.load(name))
     table(rows, "armed faults", as_json=as_json)
 
 
@@ -135,10 +135,10 @@ def _on_host(kind: Kind, name: str, host: str) -> dict[str, Any]:
 
 
 def _arm(name: str, row: dict[str, Any], *, as_json: bool) -> None:
-    armed = inject.arm(state.load(name), **row)
+    armed = control.arm(state.load(name), **row)
     answer(armed, f"armed: {armed['kind']} {armed['match'] or 'anything'}", as_json=as_json)
 
 
 def _clear(name: str, row: dict[str, str], *, as_json: bool) -> None:
-    gone = inject.disarm(state.load(name), **row)
+    gone = control.disarm(state.load(name), **row)
     answer(gone, f"disarmed {len(gone)}", as_json=as_json)

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from tests.lab import state
 from tests.lab.aws import cloud
-from tests.lab.cli.answers import engine_option
+from tests.lab.cli.output import engine_option
 from tests.lab.demo.findings import guarantees
 from tests.lab.demo.findings.facts import Facts, facts
 from tests.lab.demo.findings.steps import story_of

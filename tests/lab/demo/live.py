@@ -17,8 +17,8 @@ from rich.text import Text
 
 from tests.lab.demo.report.cluster_map import LEGEND, Scene, cluster_map
 from tests.lab.demo.report.story import Beat, Kind, Story, in_order
+from tests.lab.demo.request_counter import Tail
 from tests.lab.demo.scenario import Scenario
-from tests.lab.demo.tail import Tail
 
 COLORS = {
     Kind.LAB: "bold",

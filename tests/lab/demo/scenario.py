@@ -13,13 +13,13 @@ from chalicelib.protocol.codec import ProtocolError, decode_result
 from chalicelib.protocol.messages import AgentTask
 from tests.lab import lifecycle, state
 from tests.lab.aws import cloud
-from tests.lab.demo import renewal
+from tests.lab.demo import replacement
 from tests.lab.demo.findings.facts import is_safe
 from tests.lab.demo.observation import Doomed, Left, Method, Moments, Observation, Replacement, fate
 from tests.lab.demo.report import records
 from tests.lab.lifecycle import Say, quiet
 from tests.lab.machines import machine
-from tests.lab.observe import handlers, journal, life
+from tests.lab.observe import handlers, journal, node_life
 from tests.lab.observe.load import Answer, Load, read, start_load
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab, LabError
@@ -59,7 +59,7 @@ class Scenario:
         services.deploy(self.lab)
         if self.lab.endpoint:
             self.say("registering the hosts: the product finds them, labels them and takes them into service")
-            life.ticked(self.lab, self.lab.hosts, "in-service", JOINED)
+            node_life.ticked(self.lab, self.lab.hosts, "in-service", JOINED)
 
     def run(self) -> Observation:
         """Take the host of the single replica away under load; answers what was seen."""
@@ -126,7 +126,7 @@ class Scenario:
         known = frozenset(one.instance for one in self.lab.hosts)
         lifecycle.kill(self.lab.name, host.instance)
         self.lab = state.load(self.lab.name)
-        if new := renewal.launched(self.lab, known):
+        if new := replacement.launched(self.lab, known):
             self.replacement = new
             self.say(f"the fleet has launched {new.host} ({new.instance}) in its place, a bare host")
 
@@ -159,12 +159,12 @@ class Scenario:
 
     def _await_renewal(self) -> None:
         """Until the replacement is in service and a rebalance has ended, or patience has."""
-        if (new := self.replacement) is None or not renewal.joined(self.lab, new):
+        if (new := self.replacement) is None or not replacement.joined(self.lab, new):
             return
-        self.replacement = replace(new, node=renewal.node_of(self.lab, new))
+        self.replacement = replace(new, node=replacement.node_of(self.lab, new))
         self.moments = replace(self.moments, joined=time.time())
         self.say(f"{new.host} is in service: the opted-in services may be spread anew")
-        if renewal.balanced(self.lab, self.moments.joined):
+        if replacement.balanced(self.lab, self.moments.joined):
             self.moments = replace(self.moments, balanced=time.time())
             self.say("the rebalance has ended")
 

@@ -21,7 +21,7 @@ from tests.lab.endpoint.permissions import Permissions
 from tests.lab.endpoint.run_command.api import RunCommand
 from tests.lab.endpoint.run_command.commands import Commands
 from tests.lab.endpoint.server import Endpoint, serve
-from tests.lab.faults.armed import Faults
+from tests.lab.faults.armed_faults import Faults
 from tests.lab.machines.network import METADATA_PORT
 from tests.lab.observe import journal
 

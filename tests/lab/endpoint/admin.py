@@ -13,7 +13,7 @@ from tests.lab.endpoint.autoscaling import LifecycleActions
 from tests.lab.endpoint.delivery import EventBus
 from tests.lab.endpoint.messages import AwsError, Request, Response, json_answer
 from tests.lab.endpoint.run_command.api import RunCommand
-from tests.lab.faults.armed import Faults, Kind, parse
+from tests.lab.faults.armed_faults import Faults, Kind, parse
 from tests.lab.state import Lab, LabError
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.lab.aws import events
-from tests.lab.faults.armed import Fault, Faults, Kind
+from tests.lab.faults.armed_faults import Fault, Faults, Kind
 from tests.lab.observe.journal import Delivery, Journal, Trouble
 from tests.lab.state import LabError
 

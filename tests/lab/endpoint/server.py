@@ -22,8 +22,8 @@ from tests.lab.endpoint.delivery import EventBus
 from tests.lab.endpoint.messages import AwsError, Request, Response, json_answer, refusal, xml_answer
 from tests.lab.endpoint.permissions import Permissions
 from tests.lab.endpoint.run_command.api import RunCommand
-from tests.lab.faults.armed import Faults, Kind
-from tests.lab.faults.refusals import refusal_of
+from tests.lab.faults.armed_faults import Faults, Kind
+from tests.lab.faults.aws_errors import refusal_of
 from tests.lab.observe.journal import Call, Journal
 
 # A client that sees the new function pending looks again only after 5 s, so the answer waits until it is not.

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.lab.machines import images
+from tests.lab.images import registry
 from tests.lab.state import ROOT, LabError
 
 PROGRAMS = (
@@ -56,7 +56,7 @@ def check_caller(platform: str = sys.platform) -> None:
 def _check_programs() -> None:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     missing = [program for program in PROGRAMS if not shutil.which(program, path=path)]
-    if "busybox" not in missing and not _static(images.BUSYBOX):
+    if "busybox" not in missing and not _static(registry.BUSYBOX):
         missing.append("a static busybox")
     if missing:
         raise LabError(f"programs are missing: {', '.join(missing)}; install them: make system")

@@ -16,7 +16,8 @@ import dns.exception
 import dns.resolver
 from docker.errors import NotFound
 
-from tests.lab.machines import images, programs
+from tests.lab.images import registry
+from tests.lab.machines import programs
 from tests.lab.state import Host, Lab, LabError
 from tests.lab.swarm import engine, services
 
@@ -80,7 +81,7 @@ def _network_of_client(lab: Lab, host: Host) -> str:
     _remove_client(host)
     client = engine.connect(host, timeout=30)
     container = client.containers.run(
-        images.reference(lab, "client:1"), name=CLIENT, network=services.NETWORK, detach=True
+        registry.reference(lab, "client:1"), name=CLIENT, network=services.NETWORK, detach=True
     )
     container.reload()
     return f"/proc/{host.pid}/root/proc/{container.attrs['State']['Pid']}/ns/net"

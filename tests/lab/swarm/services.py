@@ -7,7 +7,7 @@ from typing import Any
 
 from docker.types import EndpointSpec, ServiceMode, UpdateConfig
 
-from tests.lab.machines import images
+from tests.lab.images import registry
 from tests.lab.state import Lab
 from tests.lab.swarm import engine
 
@@ -42,7 +42,7 @@ def create(lab: Lab, name: str, image: str, replicas: int | None, **settings: An
     # The docker command line always sends a Placement, if an empty one; the SDK only with constraints.
     settings = {"constraints": [], "endpoint_spec": EndpointSpec(mode="dnsrr"), **settings}
     engine.manager(lab).services.create(
-        images.reference(lab, image),
+        registry.reference(lab, image),
         name=name,
         mode=mode,
         networks=[NETWORK],

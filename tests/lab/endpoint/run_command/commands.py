@@ -15,7 +15,7 @@ from tests.lab.endpoint.run_command import execution
 from tests.lab.endpoint.run_command.execution import Ending, Script
 from tests.lab.endpoint.run_command.record import ENDED, Invocation, Order, overall
 from tests.lab.endpoint.run_command.shapes import command_row
-from tests.lab.faults.armed import Faults, Kind
+from tests.lab.faults.armed_faults import Faults, Kind
 from tests.lab.observe.journal import CommandChange, Entry, Trouble
 from tests.lab.state import Host
 

@@ -12,7 +12,7 @@ from moto.events.models import EventPattern
 
 from tests.lab.aws import events
 from tests.lab.endpoint.delivery import EventBus
-from tests.lab.faults.armed import Fault, Faults, Kind
+from tests.lab.faults.armed_faults import Fault, Faults, Kind
 from tests.lab.observe.journal import Journal
 from tests.lab.state import Host, LabError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.endpoint.run_command.execution import Ending
-from tests.lab.faults.armed import Fault, Kind
+from tests.lab.faults.armed_faults import Fault, Kind
 from tests.lab.observe.journal import CommandChange
 from tests.unit.lab.support.pretended_scripts import A, B, World, a_world, until
 

@@ -11,7 +11,7 @@ from typing import Any
 from tests.lab.endpoint.run_command.api import RunCommand
 from tests.lab.endpoint.run_command.commands import Commands
 from tests.lab.endpoint.run_command.execution import Ending, Script
-from tests.lab.faults.armed import Faults
+from tests.lab.faults.armed_faults import Faults
 from tests.lab.observe.journal import Entry
 from tests.lab.state import Host
 

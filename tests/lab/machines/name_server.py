@@ -25,7 +25,7 @@ HOST = re.compile(r"ip-(\d+)-(\d+)-(\d+)-(\d+)(\.ec2\.internal)?\.", re.IGNORECA
 
 def start(lab: Lab) -> Lab:
     """Start the lab's name server; answers the lab with its process recorded."""
-    return programs.start(lab, "names", [sys.executable, "-m", "tests.lab.machines.names", lab.gateway])
+    return programs.start(lab, "names", [sys.executable, "-m", "tests.lab.machines.name_server", lab.gateway])
 
 
 def answer(query: dns.message.Message) -> dns.message.Message:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from tests.lab.aws import cloud, deploy
-from tests.lab.observe import life
+from tests.lab.observe import node_life
 from tests.lab.state import Lab
 from tests.lab.swarm import engine
 
@@ -38,7 +38,7 @@ def refused(lab: Lab, name: str, payload: str | dict[str, Any]) -> str:
 
 def job(lab: Lab, task: str) -> dict[str, Any]:
     """The record of the last time that a task was ordered, empty where it never was."""
-    return next((row for row in life.items(lab) if row["item"] == f"errand#{task}"), {})
+    return next((row for row in node_life.items(lab) if row["item"] == f"errand#{task}"), {})
 
 
 def ended(lab: Lab, task: str, seconds: float = 120, *, tick: bool = True) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def ended(lab: Lab, task: str, seconds: float = 120, *, tick: bool = True) -> di
 
     def over() -> dict[str, Any] | None:
         if tick:
-            life.tick(lab)
+            node_life.tick(lab)
         found = job(lab, task)
         return found if found.get("stage", "done") != "open" else None
 
@@ -55,10 +55,10 @@ def ended(lab: Lab, task: str, seconds: float = 120, *, tick: bool = True) -> di
 
 def in_service(lab: Lab, **settings: Any) -> None:
     """Wait until every host is in service; from then on nothing is rebalanced that nobody calls for."""
-    life.tick(lab)
-    engine.wait_until(partial(life.records, lab), "the cluster is known")
-    assert "error" not in life.call(lab, "configure", rebalance=False, **settings)
-    life.ticked(lab, lab.hosts, "in-service", 240)
+    node_life.tick(lab)
+    engine.wait_until(partial(node_life.records, lab), "the cluster is known")
+    assert "error" not in node_life.call(lab, "configure", rebalance=False, **settings)
+    node_life.ticked(lab, lab.hosts, "in-service", 240)
     if job(lab, "rebalance"):  # some were in service before that
         ended(lab, "rebalance")
 

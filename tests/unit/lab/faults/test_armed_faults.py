@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab.faults.armed import Fault, Faults, Kind, parse
+from tests.lab.faults.armed_faults import Fault, Faults, Kind, parse
 from tests.lab.state import LabError
 
 SEND = "ssm:SendCommand"

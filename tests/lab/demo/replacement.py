@@ -11,7 +11,7 @@ from tests.lab import state
 from tests.lab.aws import cloud
 from tests.lab.demo.observation import Replacement
 from tests.lab.demo.report import records
-from tests.lab.observe import life
+from tests.lab.observe import node_life
 from tests.lab.state import Lab
 
 JOINS = 120.0  # seconds until the replacement must be in service
@@ -32,7 +32,7 @@ def joined(lab: Lab, replacement: Replacement) -> bool:
 
 def node_of(lab: Lab, replacement: Replacement) -> str:
     """The id of its node, "" while it is none."""
-    found = life.node_of(lab, state.load(lab.name).host(replacement.instance))
+    found = node_life.node_of(lab, state.load(lab.name).host(replacement.instance))
     return found.id if found else ""
 
 

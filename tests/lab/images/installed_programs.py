@@ -11,8 +11,9 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.lab.machines import images, programs
-from tests.lab.machines.images import Image
+from tests.lab.images import registry
+from tests.lab.images.registry import Image
+from tests.lab.machines import programs
 from tests.lab.state import Lab, LabError
 
 PORT, ENGINE = 2375, "/var/run/docker.sock"
@@ -35,7 +36,7 @@ def push_socat(lab: Lab) -> None:
     if program is None:
         raise LabError("programs are missing: socat; install them: make system")
     files = {"usr/bin/socat": Path(program), **_libraries([Path(program)])}
-    images.push(lab, SOCAT, images.layer(images.base_files()), images.layer(_tar(files)))
+    registry.push(lab, SOCAT, registry.layer(registry.base_files()), registry.layer(_tar(files)))
 
 
 def push_python(lab: Lab) -> None:
@@ -50,7 +51,7 @@ def push_python(lab: Lab) -> None:
     # The interpreter finds its standard library by its own place.
     files |= {"usr/local/bin/python": program, **_libraries([program, *extensions])}
     tar = _tar(files, {"bin/python": "/usr/local/bin/python"})
-    images.push(lab, PYTHON, images.layer(images.base_files()), images.layer(tar))
+    registry.push(lab, PYTHON, registry.layer(registry.base_files()), registry.layer(tar))
 
 
 def _left_out(path: Path) -> bool:

@@ -11,8 +11,8 @@ from tests.lab import state
 from tests.lab.aws import cloud
 from tests.lab.aws.deploy import STAGE
 from tests.lab.cli.commands_aws import TABLE
-from tests.lab.faults import inject
-from tests.lab.faults.armed import Kind
+from tests.lab.faults import control
+from tests.lab.faults.armed_faults import Kind
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
 from tests.lab.swarm.engine import Node
@@ -177,11 +177,11 @@ def tasks_on(lab: Lab, *hosts: Host) -> int:
 
 def unheard(lab: Lab, act: Callable[[], T]) -> T:
     """Do something to hosts of which their instances' state changes do not tell."""
-    inject.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
+    control.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
     try:
         return act()
     finally:
-        inject.disarm(lab, Kind.DROP)
+        control.disarm(lab, Kind.DROP)
 
 
 def node_of(lab: Lab, host: Host) -> Node | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.observe.leaks import below
+from tests.lab.observe.token_leaks import below
 
 
 def test_every_file_is_found_but_for_those_in_the_stores(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.lab import state
-from tests.lab.observe import life
+from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, formation, services
 
@@ -36,7 +36,7 @@ def emptied(lab: Lab) -> None:
     """The last worker has nothing, as if it had just joined: drained by hand, then active again."""
     last = workers(lab)[-1]
     available(lab, last, "drain")
-    engine.wait_until(lambda: life.tasks_on(lab, last) == 0, f"{last.name} is empty")
+    engine.wait_until(lambda: node_life.tasks_on(lab, last) == 0, f"{last.name} is empty")
     services.wait_running(lab)
     available(lab, last, "active")
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from tests.lab import state
 from tests.lab.aws import cloud, mailbox
-from tests.lab.observe import handlers, life
+from tests.lab.observe import handlers, node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
 
@@ -90,7 +90,7 @@ def _read(kind: str, path: Path) -> Iterator[tuple[str, str, bytes]]:
 
 def _aws(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
     """The table, commands, handlers' logs and settings, messages, what is in S3."""
-    for item in life.items(lab):
+    for item in node_life.items(lab):
         yield "item", f"{item['cluster']} {item['item']}", json.dumps(item, default=str).encode()
     for command in cloud.commands(lab):
         yield "command", command["order"]["command"], json.dumps(command).encode()
