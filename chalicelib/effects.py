@@ -24,7 +24,8 @@ from chalicelib.actions import (
     Send,
     UpdateSettings,
 )
-from chalicelib.delivery.dispatcher import dispatch, note_host
+from chalicelib.delivery.circuit_breaker import note_host
+from chalicelib.delivery.dispatcher import dispatch
 from chalicelib.delivery.job_command import send_job
 from chalicelib.errors import RefusedError, ThrottledError
 from chalicelib.events import IN_FLIGHT, CommandRunning, InvocationEnded, finished

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib import observability
 from chalicelib.actions import Code
-from chalicelib.adapters.ports import World
+from chalicelib.adapters.ports import OPEN_WORK_AHEAD_S, World
 from chalicelib.effects import perform_all
 from chalicelib.errors import CallError
 from chalicelib.events import (
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
 MAX_RACES = 5  # lost in a row before it is left to the tick
 REGISTRATION_WAIT_S = 2.0  # after which an instance with an owner has a record, if it gets one
-OPEN_WORK_AHEAD_S = 86_400.0  # a tick heartbeats for what is not due, too
 
 
 def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
@@ -112,6 +111,7 @@ def _load_nodes(event: Event, cluster: str, world: World, now: float) -> tuple[N
         case InstancesDiscovered() | RedriveOrdered() | CommandFinished(task=AgentTask.INSPECT):
             return world.nodes.list_all(cluster)
         case CommandFinished() | CommandRunning() | Tick():
+            # A tick heartbeats for what is not due, too.
             return world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
         case FleetNoted() | FleetFailed() | SettingsOrdered() | DiscoveryFailed():
             return ()

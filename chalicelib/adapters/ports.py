@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from chalicelib.state.settings import ClusterSettings
 
 
+OPEN_WORK_AHEAD_S = 86_400.0  # until when work may be due that is still open, also while its command is out
+
+
 class NodeRecords(Protocol):
     """The records of instances as nodes, and which cluster owns an instance or a fleet.
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.admin.tables import shown, summary
-from chalicelib.delivery.manager_choice import choose
+from chalicelib.delivery.manager_choice import choose_manager
 from chalicelib.errors import CallError, ThrottledError, UnreachableError
 from chalicelib.events import IN_FLIGHT, UNKNOWN, CommandFinished, InvocationEnded, finished
 from chalicelib.pipeline import follow
@@ -48,7 +48,7 @@ def ordered(event: TaskOrdered, cluster: str, world: World) -> dict[str, Any]:
 
 def asked(task: AgentTask, arguments: Arguments, cluster: str, world: World) -> Result:
     """What a manager answers to a question, which changes nothing and is not recorded. Raises CallError."""
-    host = choose(world.managers.list_hosts(cluster), world.clock.now())
+    host = choose_manager(world.managers.list_hosts(cluster), world.clock.now())
     if host is None:
         raise CallError(f"{cluster} has no manager: tag an instance with swarmkeeper:role=manager")
     until = world.clock.now() + WAIT

@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from chalicelib.state.instance import Role
     from chalicelib.state.node import Node
 
-TARGETS = 100  # reports of more would not fit into protocol.MAX_LINE
-COMMAND_INSTANCES = 50  # instances of one command, Run Command's maximum
-TOGETHER = 15.0  # seconds; later deadlines are not cut down to the most urgent one
-CROWD = 4  # commands at once on one manager: Run Command lets five run there, and keeps a sixth waiting
-GATHER = 0.5  # seconds that more is waited for, for each command that is out
-MOST = 3.0  # seconds
-HURRY = 30.0  # seconds before a deadline from which on nothing more is waited for
-LEAST = 30.0  # seconds; enough to start first (evacuation.py keeps 15 of them for the end of what is left)
-# Seconds that the agent may need: beyond the deadline, where there is one.
-LASTS = {AgentTask.EVACUATE: 60.0, AgentTask.LEAVE: 150.0, AgentTask.JOIN: 180.0}
+MAX_TARGETS = 100  # reports of more would not fit into protocol.codec.MAX_LINE
+MAX_COMMAND_INSTANCES = 50  # instances of one command, Run Command's maximum
+DEADLINE_WINDOW_S = 15.0  # deadlines that are later by more are not cut down to the most urgent one
+MAX_MANAGER_COMMANDS = 4  # at once: Run Command lets five run on a host, and keeps a sixth waiting
+HOLD_PER_COMMAND_S = 0.5  # that a batch is held for more, for each command in flight
+MAX_HOLD_S = 3.0
+NO_HOLD_S = 30.0  # before a deadline, from then on a batch is not held
+MIN_EVACUATION_S = 30.0  # enough to start replacements first; the agent keeps 15 of them for the end
+# That the agent may need: beyond the deadline, where there is one.
+COMMAND_S = {AgentTask.EVACUATE: 60.0, AgentTask.LEAVE: 150.0, AgentTask.JOIN: 180.0}
+DEFAULT_COMMAND_S = 60.0
 # After evacuations: what makes room for them, then what only tidies up.
-ORDER = (AgentTask.ACTIVATE, AgentTask.GIVE_BACK, AgentTask.LEAVE)
-SETTLED = (NodeState.IN_SERVICE, NodeState.ACTIVATING, NodeState.RETURNING)
-SEATS = (*SETTLED, NodeState.JOINING)  # best first
+TASK_ORDER = (AgentTask.ACTIVATE, AgentTask.GIVE_BACK, AgentTask.LEAVE)
+IN_SWARM = (NodeState.IN_SERVICE, NodeState.ACTIVATING, NodeState.RETURNING)
+JOINABLE = (*IN_SWARM, NodeState.JOINING)  # states of managers to join at, best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,81 +44,70 @@ class Batch:
     managers: tuple[str, ...] = ()
     role: str = ""
     labels: dict[str, str] = field(default_factory=dict)
-    settled: bool = True  # there is a swarm to join, as far as is known
+    has_swarm: bool = True  # there is a swarm to join, as far as is known
 
     @property
     def place(self) -> Place:
-        """Where it runs: on the targets themselves, or on a manager."""
+        """Return where it runs: on the targets themselves, or on a manager."""
         return PLACES[self.task]
 
     @property
     def arguments(self) -> Arguments:
-        """What the agent is told."""
+        """Return what the agent is told."""
         targets = tuple(node.target for node in self.nodes)
         return Arguments(targets, self.deadline, self.managers, self.role, self.labels)
 
     def seconds(self, now: float) -> int:
-        """How long the command may run."""
-        return round(max(self.deadline - now, 0.0) + LASTS.get(self.task, 60.0))
+        """Return how long the command may run."""
+        return round(max(self.deadline - now, 0.0) + COMMAND_S.get(self.task, DEFAULT_COMMAND_S))
 
 
 def next_batch(nodes: Iterable[Node], now: float) -> Batch | None:
-    """The most valuable command that a manager can run: evacuations first, the nearest deadline first.
+    """Choose the most urgent command for a manager: evacuations first, the nearest deadline first.
 
     Deadlines that are over come after those that can still be kept. None when nothing is to be sent now.
     """
     ready = _ready(nodes, now)
-    if doomed := [node for node in ready if node.task is AgentTask.EVACUATE]:
-        return _evacuation(doomed, now)
-    for task in ORDER:
+    if evacuating := [node for node in ready if node.task is AgentTask.EVACUATE]:
+        return _batch_evacuations(evacuating, now)
+    for task in TASK_ORDER:
         if mine := sorted((node for node in ready if node.task is task), key=lambda node: node.instance):
-            return Batch(task, tuple(mine[:TARGETS]))
+            return Batch(task, tuple(mine[:MAX_TARGETS]))
     return None
 
 
 def next_joins(nodes: Iterable[Node], now: float, hosts: Sequence[Host]) -> Batch | None:
-    """The next instances to join, all of one role: they are told the same, where the managers are."""
+    """Choose the next instances to join, all of one role: one command tells them all the same."""
     ready = [node for node in _ready(nodes, now) if node.task is AgentTask.JOIN]
     if not ready:
         return None
     ready.sort(key=lambda node: (node.role, node.instance))  # managers first
     role: Role = ready[0].role
-    mine = tuple(node for node in ready if node.role is role)[:COMMAND_INSTANCES]
-    settled = any(host.state in SETTLED for host in hosts)
+    mine = tuple(node for node in ready if node.role is role)[:MAX_COMMAND_INSTANCES]
+    has_swarm = any(host.state in IN_SWARM for host in hosts)
     return Batch(
-        AgentTask.JOIN, mine, 0.0, entrances(hosts), role.value, labels(mine[0].cluster, role), settled
+        AgentTask.JOIN, mine, 0.0, join_addresses(hosts), role.value, labels(mine[0].cluster, role), has_swarm
     )
 
 
-def gathering(batch: Batch, nodes: Iterable[Node], now: float) -> float:
-    """Seconds to wait for more that can go with it: the more the longer, the more is out already.
+def hold_s(batch: Batch, in_flight: Counter[str], now: float) -> float:
+    """Return the seconds to hold a batch for more; grows with the commands in flight.
 
     Were each node of a storm sent as it comes, a manager would soon run as many commands as it can, and the
     next would wait there as on a manager that is dead.
     """
-    if len(batch.nodes) >= TARGETS or 0.0 < batch.deadline <= now + HURRY:
+    if len(batch.nodes) >= MAX_TARGETS or 0.0 < batch.deadline <= now + NO_HOLD_S:
         return 0.0
-    return min(GATHER * _out(nodes).total(), MOST)
+    return min(HOLD_PER_COMMAND_S * in_flight.total(), MAX_HOLD_S)
 
 
-def crowded(nodes: Iterable[Node]) -> frozenset[str]:
-    """The managers on which as many commands are out as should be."""
-    return frozenset(manager for manager, number in _out(nodes).items() if number >= CROWD)
+def busy_managers(in_flight: Counter[str]) -> frozenset[str]:
+    """Return the managers that run as many commands as they should."""
+    return frozenset(manager for manager, number in in_flight.items() if number >= MAX_MANAGER_COMMANDS)
 
 
-def entrances(hosts: Sequence[Host]) -> tuple[str, ...]:
-    """The managers' addresses to join at, the best first. A manager that is going is none."""
-    usable = [host for host in hosts if host.address and host.state in SEATS]
-    usable.sort(key=lambda host: (SEATS.index(host.state), host.breaker.failures > 0, host.instance))
-    return tuple(host.address for host in usable)
-
-
-def _ready(nodes: Iterable[Node], now: float) -> list[Node]:
-    return [node for node in nodes if node.is_unsent and node.due is not None and node.due <= now]
-
-
-def _out(nodes: Iterable[Node]) -> Counter[str]:
-    """How many commands are out on each manager."""
+def count_in_flight(nodes: Iterable[Node]) -> Counter[str]:
+    """Count the commands in flight on each manager."""
     sent = {
         (node.manager, node.command)
         for node in nodes
@@ -126,9 +116,21 @@ def _out(nodes: Iterable[Node]) -> Counter[str]:
     return Counter(manager for manager, _ in sent)
 
 
-def _evacuation(doomed: list[Node], now: float) -> Batch:
-    late = all(node.deadline < now for node in doomed)
-    first = min(node.deadline for node in doomed if late or node.deadline >= now)
-    mates = [node for node in doomed if late or first <= node.deadline <= first + TOGETHER]
-    mates.sort(key=lambda node: (node.deadline, node.instance))
-    return Batch(AgentTask.EVACUATE, tuple(mates[:TARGETS]), max(first, now + LEAST))
+def join_addresses(hosts: Sequence[Host]) -> tuple[str, ...]:
+    """Return the managers' addresses to join at, the best first; none of a manager that is leaving."""
+    usable = [host for host in hosts if host.address and host.state in JOINABLE]
+    usable.sort(key=lambda host: (JOINABLE.index(host.state), host.breaker.failures > 0, host.instance))
+    return tuple(host.address for host in usable)
+
+
+def _ready(nodes: Iterable[Node], now: float) -> list[Node]:
+    return [node for node in nodes if node.is_unsent and node.due is not None and node.due <= now]
+
+
+def _batch_evacuations(nodes: list[Node], now: float) -> Batch:
+    """Put the nearest deadline that can be kept into one command, with those that are not much later."""
+    are_late = all(node.deadline < now for node in nodes)
+    first = min(node.deadline for node in nodes if are_late or node.deadline >= now)
+    mine = [node for node in nodes if are_late or first <= node.deadline <= first + DEADLINE_WINDOW_S]
+    mine.sort(key=lambda node: (node.deadline, node.instance))
+    return Batch(AgentTask.EVACUATE, tuple(mine[:MAX_TARGETS]), max(first, now + MIN_EVACUATION_S))

@@ -1,24 +1,37 @@
-"""When a failing manager is left alone, and for how long; pure."""
+"""When a failing manager gets no commands, and for how long."""
 
 from __future__ import annotations
 
+from chalicelib.adapters.ports import World
+from chalicelib.metrics import Measure, Metric
+from chalicelib.observability import measure
 from chalicelib.state.cluster import Breaker
 
-TOLERATED = 1  # failures in a row that leave the breaker closed
+MAX_FAILURES = 1  # in a row that leave the breaker closed
 FIRST_BACK_OFF_S = 30.0  # seconds; doubled with each further failure
 LONGEST_BACK_OFF_S = 300.0
 
 
 def after_failure(breaker: Breaker, now: float) -> Breaker:
-    """One more failure in a row: from the second on the breaker opens, each time for longer."""
+    """Count one more failure in a row: from the second on the breaker opens, each time for longer."""
     failures = breaker.failures + 1
-    if failures <= TOLERATED:
+    if failures <= MAX_FAILURES:
         return Breaker(failures, good=breaker.good)
-    # The exponent is capped as the pause is, so that a long row of failures does not overflow.
-    pause = min(FIRST_BACK_OFF_S * 2.0 ** min(failures - TOLERATED - 1, 10), LONGEST_BACK_OFF_S)
-    return Breaker(failures, now + pause, breaker.good)
+    # The exponent is capped as the back-off is, so that a long row of failures does not overflow.
+    back_off_s = min(FIRST_BACK_OFF_S * 2.0 ** min(failures - MAX_FAILURES - 1, 10), LONGEST_BACK_OFF_S)
+    return Breaker(failures, now + back_off_s, breaker.good)
 
 
 def after_success(now: float) -> Breaker:
-    """The host did well: the breaker is closed."""
+    """Close the breaker: the host did well."""
     return Breaker(good=now)
+
+
+def note_host(cluster: str, manager: str, world: World, *, healthy: bool) -> None:
+    """Record in the manager's breaker how the host behaved."""
+    now = world.clock.now()
+    before = world.managers.get_breaker(cluster, manager)
+    after = after_success(now) if healthy else after_failure(before, now)
+    world.managers.record_breaker(cluster, manager, after, now)
+    if after.open_until > now:
+        measure(cluster, [Measure(Metric.BREAKERS_OPENED, instance=manager)])

@@ -1,4 +1,4 @@
-"""Send what is open: one handler at a time per cluster gathers it, and one command carries it."""
+"""Send open work: one handler at a time of each cluster batches it, and one command carries a batch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Code, Outcome
-from chalicelib.delivery.batching import crowded, gathering, next_batch, next_joins
-from chalicelib.delivery.circuit_breaker import after_failure, after_success
-from chalicelib.delivery.hedge import stay
-from chalicelib.delivery.join_command import invite
-from chalicelib.delivery.manager_choice import choose
+from chalicelib.adapters.ports import OPEN_WORK_AHEAD_S
+from chalicelib.delivery.batching import busy_managers, count_in_flight, hold_s, next_batch, next_joins
+from chalicelib.delivery.circuit_breaker import note_host
+from chalicelib.delivery.hedge import find_late_command
+from chalicelib.delivery.join_command import send_join
+from chalicelib.delivery.manager_choice import choose_manager
 from chalicelib.errors import ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
 from chalicelib.metrics import Measure, Metric
@@ -21,71 +22,72 @@ from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.lifecycle import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections import Counter
 
     from chalicelib.actions import Dispatch
     from chalicelib.adapters.ports import World
     from chalicelib.delivery.batching import Batch
     from chalicelib.state.node import Node
 
-LEASE = 15.0  # seconds; longer than one try of one manager takes, and renewed before each
-PICK_UP = 5.0  # seconds for a host to start a command; measured on healthy ones: under one
-TRIES = 100  # commands of one handler, however much there is to send
-LOOK = 0.3  # seconds between two looks at a command
-AHEAD = 86_400.0  # seconds; work that is out is due later, and tells how busy the managers are
-STAND_BY = 3.0  # seconds between two looks whether the lease is free
-MANY = 10  # records, from which on they are written at once: 100 in a row could outlast the lease
+LEASE_S = 15.0  # longer than one try of one manager takes, and renewed before each
+LEASE_POLL_S = 3.0
+START_TIMEOUT_S = 5.0  # for a host to start a command; measured on healthy ones: under one
+START_POLL_S = 0.3
+MAX_COMMANDS = 100  # of one handler, however much there is to send
+PARALLEL_WRITES = 10  # so many records or more are written at once: 100 in a row could outlast the lease
 
 
 @dataclass(slots=True)
 class Round:
-    """How the sending goes: managers failed since the last success or pause, pauses in a row, nodes sent.
+    """How the sending goes: managers failed since the last success or back-off, back-offs, nodes sent.
 
     ``urgent``: of each manager the last evacuation that it began for a deadline that is near.
     """
 
     until: float
     failed: set[str] = field(default_factory=set)
-    crowd: frozenset[str] = frozenset()  # managers with enough to do
+    busy: frozenset[str] = frozenset()  # managers with enough to do
     throttled: bool = False
-    pauses: int = 0
+    back_offs: int = 0
     sent: int = 0
-    gathered: bool = False  # it was waited for more
+    held: bool = False  # the batch was held once for more
     urgent: dict[str, str] = field(default_factory=dict)
 
 
 def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
-    """Send all open work of the cluster, or have the handler which is at it look again before it ends.
+    """Send all open work of the cluster, or have the handler that is at it look again before it ends.
 
-    What a handler has recorded is then sent by that look, or found by the tick if the other one dies. So
+    Work that this handler has recorded is then sent by the other one, or by the tick if that one dies. So
     nobody has to wait, however many come; only the first one stands by, and is quicker than the tick.
-    Who has sent an urgent evacuation stays with it, but lets the lease go first.
+    A handler that has sent an urgent evacuation watches it (hedge.py), but lets the lease go first.
     """
-    until, standing_by = world.clock.now() + action.seconds, False
+    until, stands_by = world.clock.now() + action.seconds, False
     state = Round(until)
-    while (rechecks := world.lease.acquire(cluster, world.holder, world.clock.now(), LEASE)) is None:
-        called = 0 if standing_by else world.lease.request_recheck(cluster, world.clock.now())
-        standing_by = standing_by or called == 1
-        if called > 1 or (standing_by and not _stand_by(cluster, action.instance, until, world)):
+    while (rechecks := world.lease.acquire(cluster, world.holder, world.clock.now(), LEASE_S)) is None:
+        requested = 0 if stands_by else world.lease.request_recheck(cluster, world.clock.now())
+        stands_by = stands_by or requested == 1
+        if requested > 1 or (stands_by and not _stand_by(cluster, action.instance, until, world)):
             return Outcome(detail="another handler sends what is open")
     try:
-        outcome = _send_until_nobody_requests_more(cluster, rechecks, state, world)
+        outcome = _send_until_no_recheck(cluster, rechecks, state, world)
     except Exception:
         world.lease.release(cluster, world.holder)
         raise
-    return replace(outcome, event=stay(state.urgent, world, until)) if action.seconds else outcome
+    return (
+        replace(outcome, event=find_late_command(state.urgent, world, until)) if action.seconds else outcome
+    )
 
 
 def _stand_by(cluster: str, instance: str, until: float, world: World) -> bool:
     """Wait a while; False if the node is sent then, or there is no more time."""
     if world.clock.now() >= until:
         return False
-    world.clock.sleep(STAND_BY)
+    world.clock.sleep(LEASE_POLL_S)
     node = world.nodes.get(cluster, instance)
     return node is not None and node.is_unsent
 
 
-def _send_until_nobody_requests_more(cluster: str, rechecks: int, state: Round, world: World) -> Outcome:
+def _send_until_no_recheck(cluster: str, rechecks: int, state: Round, world: World) -> Outcome:
     """Send until no further recheck was requested: its work may be recorded after the last poll."""
     while True:
         outcome = _send_all(cluster, state, world)
@@ -95,94 +97,96 @@ def _send_until_nobody_requests_more(cluster: str, rechecks: int, state: Round, 
         if outcome.code is not Code.DONE and now >= state.until:
             world.lease.release(cluster, world.holder)  # the tick goes on for all
             return outcome
-        again = world.lease.acquire(cluster, world.holder, now, LEASE)
+        again = world.lease.acquire(cluster, world.holder, now, LEASE_S)
         if again is None:
-            return outcome  # the lease ran out: its new holder looks too
+            return outcome  # the lease ran out: its new holder polls too
         rechecks = again
 
 
 def _send_all(cluster: str, state: Round, world: World) -> Outcome:
-    """One command after the other until a look finds nothing to send.
+    """Send one command after the other until a poll finds nothing to send.
 
-    A manager that fails is followed by the next at once; when all have failed, or AWS asks for fewer calls,
-    a pause comes first. What is still not sent when the time is over stays open for the tick.
+    A manager that fails is followed by the next at once; when all have failed, or AWS throttles calls, a
+    back-off comes first. Work that is still unsent when the time is over stays open for the tick.
     """
-    for _ in range(TRIES):
+    for _ in range(MAX_COMMANDS):
         if world.settings.get(cluster).paused:
             return Outcome(detail=f"paused; nodes sent: {state.sent}")
         now = world.clock.now()
-        nodes = world.nodes.list_open(cluster, now + AHEAD)
+        nodes = world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
         batch = next_batch(nodes, now) or next_joins(nodes, now, world.managers.list_hosts(cluster))
         if batch is None:
             return Outcome(detail=f"nodes sent: {state.sent}")
-        if _gather(batch, nodes, state, world):
+        in_flight = count_in_flight(nodes)
+        if _hold(batch, in_flight, state, world):
             continue
-        if world.lease.acquire(cluster, world.holder, world.clock.now(), LEASE) is None:
-            return Outcome(
-                detail=f"nodes sent: {state.sent}; the lease ran out, its new holder sends the rest"
-            )
-        if batch.place is Place.INSTANCE:
-            sent, problem = invite(cluster, batch, world)
-            state.sent += sent
-            if problem:
-                return Outcome(Code.LEFT_OPEN, _left(batch, problem))
-            continue
-        state.crowd = crowded(nodes)
-        if end := _assign(cluster, batch, state, world):
+        if world.lease.acquire(cluster, world.holder, world.clock.now(), LEASE_S) is None:
+            left = "the lease ran out, its new holder sends the rest"
+            return Outcome(detail=f"nodes sent: {state.sent}; {left}")
+        state.busy = busy_managers(in_flight)
+        send = _send_to_instances if batch.place is Place.INSTANCE else _send_to_a_manager
+        if end := send(cluster, batch, state, world):
             return end
-    return Outcome(Code.LEFT_OPEN, f"more to send after {TRIES} commands, the tick goes on")
+    return Outcome(Code.LEFT_OPEN, f"more to send after {MAX_COMMANDS} commands, the tick goes on")
 
 
-def _gather(batch: Batch, nodes: Iterable[Node], state: Round, world: World) -> bool:
-    """Wait once for more to send together; False if the batch is to go now."""
-    wait = 0.0 if state.gathered else gathering(batch, nodes, world.clock.now())
-    state.gathered = 0.0 < wait < state.until - world.clock.now()
-    if state.gathered:
-        world.clock.sleep(wait)
-    return state.gathered
+def _hold(batch: Batch, in_flight: Counter[str], state: Round, world: World) -> bool:
+    """Hold the batch once for more to send together; False if it is to go now."""
+    wait_s = 0.0 if state.held else hold_s(batch, in_flight, world.clock.now())
+    state.held = 0.0 < wait_s < state.until - world.clock.now()
+    if state.held:
+        world.clock.sleep(wait_s)
+    return state.held
 
 
-def _assign(cluster: str, batch: Batch, state: Round, world: World) -> Outcome | None:
+def _send_to_instances(cluster: str, batch: Batch, state: Round, world: World) -> Outcome | None:
+    """Have the instances themselves join. An outcome ends the sending, None goes on."""
+    sent, problem = send_join(cluster, batch, world)
+    state.sent += sent
+    return Outcome(Code.LEFT_OPEN, _describe_unsent(batch, problem)) if problem else None
+
+
+def _send_to_a_manager(cluster: str, batch: Batch, state: Round, world: World) -> Outcome | None:
     """Have one manager run the batch. An outcome ends the sending, None goes on."""
-    avoid = state.failed | state.crowd | {node.manager for node in batch.nodes}
+    avoid = state.failed | state.busy | {node.manager for node in batch.nodes}
     again = any(node.attempts for node in batch.nodes)
-    host = choose(world.managers.list_hosts(cluster), world.clock.now(), avoid, again=again)
+    host = choose_manager(world.managers.list_hosts(cluster), world.clock.now(), avoid, again=again)
     if host is None:
         return Outcome(Code.LEFT_OPEN, "no manager is known: tag one with swarmkeeper:role=manager")
-    if problem := _try(cluster, host.instance, batch, state, world):
+    if problem := _try_manager(cluster, host.instance, batch, state, world):
         measure(cluster, [Measure(Metric.COMMAND_FAILURES)])
         warn(problem, cluster=cluster, manager=host.instance, task=batch.task.value)
-        if not _go_on(cluster, state, world):
-            return Outcome(Code.LEFT_OPEN, _left(batch, problem))
+        if not _can_go_on(cluster, state, world):
+            return Outcome(Code.LEFT_OPEN, _describe_unsent(batch, problem))
     return None
 
 
-def _left(batch: Batch, problem: str) -> str:
+def _describe_unsent(batch: Batch, problem: str) -> str:
     return f"{batch.task.value} is not sent, nodes: {len(batch.nodes)}, the tick tries again: {problem}"
 
 
-def _go_on(cluster: str, state: Round, world: World) -> bool:
-    """Whether there is somebody else to try, at once or after a pause that the time allows."""
+def _can_go_on(cluster: str, state: Round, world: World) -> bool:
+    """Whether there is somebody else to try, at once or after a back-off that the time allows."""
     now = world.clock.now()
-    host = choose(world.managers.list_hosts(cluster), now, state.failed)
+    host = choose_manager(world.managers.list_hosts(cluster), now, state.failed)
     if not state.throttled and host and host.instance not in state.failed and host.breaker.open_until <= now:
         return True
-    pause = backoff(state.pauses)
-    if now + pause >= state.until:
+    back_off = back_off_s(state.back_offs)
+    if now + back_off >= state.until:
         return False
-    world.clock.sleep(pause)
+    world.clock.sleep(back_off)
     state.failed.clear()
     state.throttled = False
-    state.pauses += 1
+    state.back_offs += 1
     return True
 
 
-def backoff(pauses: int) -> float:
-    """Seconds of the next pause: exponential, with jitter."""
-    return random.uniform(0.5, 1.0) * min(2.0**pauses, 10.0)  # noqa: S311
+def back_off_s(back_offs: int) -> float:
+    """Return the seconds of the next back-off: exponential, with jitter."""
+    return random.uniform(0.5, 1.0) * min(2.0**back_offs, 10.0)  # noqa: S311
 
 
-def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -> str:
+def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: World) -> str:
     """Have one manager run the batch; answers "" or why it does not."""
     now = world.clock.now()
     try:
@@ -191,58 +195,49 @@ def _try(cluster: str, manager: str, batch: Batch, state: Round, world: World) -
         state.throttled = True
         return str(error)  # not the manager's fault: the same one again, after a pause
     except UnreachableError as error:
-        return _failed(cluster, manager, str(error), state, world)
+        return _fail(cluster, manager, str(error), state, world)
     due = now + world.timeouts.answer_s
-    moves = [(node, node.mark_sent(command, manager, due=due)) for node in batch.nodes]
-    marked = [after for (_, after), done in zip(moves, _marked(moves, world), strict=True) if done]
-    if not _picked_up(command, manager, world):
+    pairs = [(node, node.mark_sent(command, manager, due=due)) for node in batch.nodes]
+    done = _record_sent(pairs, world)
+    marked = [after for (_, after), is_done in zip(pairs, done, strict=True) if is_done]
+    if not _has_started(command, manager, world):
         world.hosts.cancel(command, manager)
-        problem = f"{manager} did not start {command} within {PICK_UP:.0f} s"
+        problem = f"{manager} did not start {command} within {START_TIMEOUT_S:.0f} s"
         for node in marked:  # as if it had not been sent: only what ran counts as an attempt
             open_again = node.reopen(due=world.clock.now(), reason=problem)
             world.nodes.replace(node, replace(open_again, attempts=node.attempts - 1))
-        return _failed(cluster, manager, problem, state, world)
+        return _fail(cluster, manager, problem, state, world)
     note_host(cluster, manager, world, healthy=True)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     state.failed.clear()
-    state.pauses, state.sent = 0, state.sent + len(marked)
+    state.back_offs, state.sent = 0, state.sent + len(marked)
     if batch.task is AgentTask.EVACUATE and batch.deadline <= now + world.timeouts.notice_s:
         state.urgent[manager] = command
     return ""
 
 
-def _marked(moves: list[tuple[Node, Node]], world: World) -> list[bool]:
-    """Which of the records could be replaced."""
-    if len(moves) < MANY:
-        return [world.nodes.replace(before, after) for before, after in moves]
-    with ThreadPoolExecutor(MANY) as pool:
-        return list(pool.map(lambda move: world.nodes.replace(*move), moves))
+def _record_sent(pairs: list[tuple[Node, Node]], world: World) -> list[bool]:
+    """Record the command in each node; answers which records were still the ones that were read."""
+    if len(pairs) < PARALLEL_WRITES:
+        return [world.nodes.replace(before, after) for before, after in pairs]
+    with ThreadPoolExecutor(PARALLEL_WRITES) as pool:
+        return list(pool.map(lambda pair: world.nodes.replace(*pair), pairs))
 
 
-def _failed(cluster: str, manager: str, problem: str, state: Round, world: World) -> str:
+def _fail(cluster: str, manager: str, problem: str, state: Round, world: World) -> str:
     state.failed.add(manager)
     note_host(cluster, manager, world, healthy=False)
     return problem
 
 
-def _picked_up(command: str, manager: str, world: World) -> bool:
-    """Whether the host starts the command in time. If AWS forbids to look, yes: the tick asks later."""
-    until = world.clock.now() + PICK_UP
+def _has_started(command: str, manager: str, world: World) -> bool:
+    """Whether the host starts the command in time. If AWS throttles the poll, yes: the tick asks later."""
+    until = world.clock.now() + START_TIMEOUT_S
     while world.clock.now() < until:
         try:
             if world.hosts.fetch_answer(command, manager).status not in NOT_STARTED:
                 return True
         except ThrottledError:
             return True
-        world.clock.sleep(LOOK)
+        world.clock.sleep(START_POLL_S)
     return False
-
-
-def note_host(cluster: str, manager: str, world: World, *, healthy: bool) -> None:
-    """Tell the manager's breaker how the host behaved."""
-    now = world.clock.now()
-    before = world.managers.get_breaker(cluster, manager)
-    after = after_success(now) if healthy else after_failure(before, now)
-    world.managers.record_breaker(cluster, manager, after, now)
-    if after.open_until > now:
-        measure(cluster, [Measure(Metric.BREAKERS_OPENED, instance=manager)])

@@ -1,4 +1,4 @@
-"""Stay with evacuations that were sent: a manager may fail after it has begun, and then nobody says so."""
+"""Watch urgent evacuations that were sent: a manager may fail after it has begun one, and nobody says so."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
 
 
-def stay(urgent: Mapping[str, str], world: World, until: float) -> CommandRunning | None:
-    """One of the commands, given by manager, that has not ended after a while; None where all have.
+def find_late_command(urgent: Mapping[str, str], world: World, until: float) -> CommandRunning | None:
+    """Wait a while, then find a command that has not ended; None where all have.
 
-    None also where that while would not end by ``until``, in seconds since the epoch.
-
-    One is enough, however many there are: the agent that it is sent to next works on all doomed nodes. What
-    AWS forbids to ask for is left to the tick.
+    ``urgent``: a command for each manager. None also where the while would not end by ``until``, in seconds
+    since the epoch. One command is enough: the agent that it is sent to next works on all evacuating nodes.
+    Where AWS does not say what has ended, the tick asks.
     """
     if not urgent or not world.timeouts.hedge_s or world.clock.now() + world.timeouts.hedge_s > until:
         return None

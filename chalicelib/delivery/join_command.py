@@ -1,4 +1,4 @@
-"""Have instances join: the command runs on the very ones that it is about, not on a manager."""
+"""Send a join to the very instances that it is about, not to a manager."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from chalicelib.state.node import Node
 
 
-def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
-    """Have those targets run the batch that Run Command reaches; answers how many, and "" or a problem.
+def send_join(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
+    """Send the batch to those targets that Run Command reaches; answers how many, and "" or a problem.
 
-    An instance needs a while after its start until it is reached. It is not waited for here, where
-    evacuations would wait too: each look that misses it is an attempt, and makes the next later. Where there
-    is no swarm to join, attempts are not used up: that is no fault of the instance's.
+    An instance is reached only a while after its start. It is not waited for here, where evacuations would
+    wait too: each poll that does not reach it counts as an attempt, and the next is later. Where there is no
+    swarm to join, attempts are not used up: that is not the instance's fault.
     """
     now = world.clock.now()
-    if not batch.settled:
-        batch = replace(batch, nodes=tuple(map(_spared, batch.nodes)))
+    if not batch.has_swarm:
+        batch = replace(batch, nodes=tuple(map(_keep_attempts, batch.nodes)))
     if not batch.managers:
         _postpone(batch.nodes, "no manager stays that it could join at", world)
         return 0, ""
     try:
         reached = world.hosts.find_reachable(tuple(node.instance for node in batch.nodes))
         there = tuple(node for node in batch.nodes if node.instance in reached)
-        missed = [node for node in batch.nodes if node not in there]
-        _postpone(missed, "Run Command cannot reach it yet", world)
+        unreached = [node for node in batch.nodes if node not in there]
+        _postpone(unreached, "Run Command cannot reach it yet", world)
         if not there:
             return 0, ""
         batch, names = replace(batch, nodes=there), tuple(node.instance for node in there)
@@ -45,14 +45,16 @@ def invite(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
     except UnreachableError as error:
         _postpone(batch.nodes, str(error), world)
         return 0, ""
-    due = now + world.timeouts.answer_s
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
-    return sum(
-        world.nodes.replace(node, node.mark_sent(command, node.instance, due=due)) for node in there
-    ), ""
+    return _record_sent(there, command, now + world.timeouts.answer_s, world), ""
 
 
-def _spared(node: Node) -> Node:
+def _record_sent(nodes: Iterable[Node], command: str, due: float, world: World) -> int:
+    """Record the command in each node; answers how many records were still the ones that were read."""
+    return sum(world.nodes.replace(node, node.mark_sent(command, node.instance, due=due)) for node in nodes)
+
+
+def _keep_attempts(node: Node) -> Node:
     return replace(node, attempts=min(node.attempts, MAX_ATTEMPTS_WITHOUT_SWARM - 1))
 
 

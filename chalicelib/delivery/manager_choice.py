@@ -1,4 +1,4 @@
-"""Which manager gets a command, and the breaker that keeps a failing one out of the way."""
+"""Which manager gets a command; one whose circuit breaker is open gets none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-STANDING = {  # the less a manager's node is disturbed by anything, the better
+STATE_RANK = {  # the less a manager's node is disturbed, the better
     state: rank
     for rank, state in enumerate(
         (NodeState.IN_SERVICE, NodeState.ACTIVATING, NodeState.RETURNING, NodeState.JOINING)
@@ -19,22 +19,22 @@ STANDING = {  # the less a manager's node is disturbed by anything, the better
 }
 
 
-def choose(
+def choose_manager(
     hosts: Collection[Host], now: float, avoid: Collection[str] = (), *, again: bool = False
 ) -> Host | None:
-    """The manager to send to: none to avoid, not doomed, in the swarm, no failure last time, last good first.
+    """Choose the manager to send to: none to avoid, in the swarm and staying, no failure last time.
 
-    What is sent ``again`` goes to the last good last: it took that command, too, and may never end it.
-
-    Hosts whose breaker is open are left out. Where all are open, the one that closes first is it: inside a
-    two-minute notice a doubtful manager is better than none. None without managers.
+    Of equals the one that did well last is the first; for what is sent ``again`` it is the last: it took that
+    command, too, and may never end it. Hosts whose breaker is open are left out. Where all are open, it is
+    the one that closes first: inside a two-minute notice a doubtful manager is better than none. None without
+    managers.
     """
 
     def rank(host: Host) -> tuple[bool, int, bool, float, str]:
-        standing = STANDING.get(host.state, len(STANDING))
+        state_rank = STATE_RANK.get(host.state, len(STATE_RANK))
         failed = host.breaker.failures > 0
         good = host.breaker.good if again else -host.breaker.good
-        return host.instance in avoid, standing, failed, good, host.instance
+        return host.instance in avoid, state_rank, failed, good, host.instance
 
     closed = [host for host in hosts if host.breaker.open_until <= now]
     if closed:

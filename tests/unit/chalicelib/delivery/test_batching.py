@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.delivery.batching import TARGETS, Batch, gathering, next_batch
+from chalicelib.delivery.batching import MAX_TARGETS, Batch, count_in_flight, hold_s, next_batch
 from chalicelib.protocol.codec import MAX_LINE, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
 from chalicelib.state.lifecycle import NodeState
@@ -57,7 +57,7 @@ def test_the_next_command_carries(
 def test_a_large_batch_is_cut_so_that_its_result_fits() -> None:
     batch = next_batch([doomed(number) for number in range(300)], START)  # type: ignore[misc]
     assert batch is not None
-    assert len(batch.nodes) == TARGETS
+    assert len(batch.nodes) == MAX_TARGETS
     reports = tuple(NodeReport(node.instance, "x" * 25, Fate.DRAINED, "", 119.99) for node in batch.nodes)
     assert len(encode_result(Result(AgentTask.EVACUATE, ok=True, nodes=reports))) < MAX_LINE
 
@@ -73,7 +73,7 @@ def test_who_hurries_does_not_wait_for_more(left: float, *, waits: bool) -> None
     out = [doomed(number, command="c", manager="m") for number in range(2, 4)]
     batch = next_batch([doomed(1, left)], START)  # type: ignore[list-item]
     assert batch is not None
-    assert (gathering(batch, out, START) > 0) == waits  # type: ignore[arg-type]
+    assert (hold_s(batch, count_in_flight(out), START) > 0) == waits  # type: ignore[arg-type]
 
 
 def test_the_arguments_are_the_subjects_and_the_deadline() -> None:

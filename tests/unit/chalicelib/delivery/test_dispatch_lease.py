@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.actions import Code, Dispatch
-from chalicelib.delivery.dispatcher import LEASE, STAND_BY, dispatch
+from chalicelib.delivery.dispatcher import LEASE_POLL_S, LEASE_S, dispatch
 from tests.unit.chalicelib.support.dispatching import open_work, three_managers
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, WORKER_2, Lab
 
@@ -19,7 +19,7 @@ def lab() -> Lab:
 
 def test_the_first_handler_without_the_lease_stands_by_until_its_node_was_sent(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.lease.acquire("blue", "another", START, LEASE)
+    lab.lease.acquire("blue", "another", START, LEASE_S)
     dispatched = lab.node().mark_sent("c", M1, due=START + 30)
     sleep = lab.clock.sleep
 
@@ -35,11 +35,11 @@ def test_the_first_handler_without_the_lease_stands_by_until_its_node_was_sent(l
 
 def test_all_other_handlers_call_the_holder_and_leave(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.lease.acquire("blue", "another", START, LEASE)
+    lab.lease.acquire("blue", "another", START, LEASE_S)
     lab.lease.request_recheck("blue", START)
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     assert (outcome.detail, lab.clock.time) == ("another handler sends what is open", START)
-    assert lab.lease.acquire("blue", "another", START, LEASE) == 2
+    assert lab.lease.acquire("blue", "another", START, LEASE_S) == 2
 
 
 def test_what_is_recorded_after_the_holders_last_look_is_sent_by_one_more(lab: Lab) -> None:
@@ -60,15 +60,15 @@ def test_what_is_recorded_after_the_holders_last_look_is_sent_by_one_more(lab: L
 
 def test_a_holder_that_died_is_succeeded_when_its_lease_ends(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.lease.acquire("blue", "dead", START, LEASE)
+    lab.lease.acquire("blue", "dead", START, LEASE_S)
     dispatch("blue", Dispatch(WORKER), lab.world())
     assert len(lab.hosts.sent) == 1
-    assert LEASE <= lab.clock.time - START <= LEASE + STAND_BY
+    assert LEASE_S <= lab.clock.time - START <= LEASE_S + LEASE_POLL_S
 
 
 def test_the_tick_does_not_wait_for_a_lease(lab: Lab) -> None:
     open_work(lab, WORKER)
-    lab.lease.acquire("blue", "another", START, LEASE)
+    lab.lease.acquire("blue", "another", START, LEASE_S)
     dispatch("blue", Dispatch(seconds=0), lab.world())
     assert (lab.hosts.sent, lab.clock.time) == ([], START)
 
@@ -78,7 +78,7 @@ def test_a_lease_that_ran_out_is_left_to_its_new_holder(lab: Lab) -> None:
     lab.hosts.unreachable = set(MANAGERS)
 
     def slow() -> None:
-        lab.clock.sleep(LEASE + 1)
+        lab.clock.sleep(LEASE_S + 1)
         lab.lease.acquire("blue", "another", lab.clock.now(), 1000)
 
     lab.hosts.pause = slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.delivery.circuit_breaker import after_failure, after_success
-from chalicelib.delivery.manager_choice import choose
+from chalicelib.delivery.manager_choice import choose_manager
 from chalicelib.state.cluster import Breaker, Host
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import START
@@ -36,7 +36,7 @@ TABLE = {
 
 @pytest.mark.parametrize(("hosts", "avoid", "expected"), TABLE.values(), ids=TABLE)
 def test_the_chosen_manager_is(hosts: list[Host], avoid: tuple[str, ...], expected: str | None) -> None:
-    chosen = choose(hosts, START, avoid)
+    chosen = choose_manager(hosts, START, avoid)
     assert (chosen.instance if chosen else None) == expected
 
 
@@ -59,5 +59,5 @@ def test_a_success_closes_it() -> None:
 
 def test_what_is_sent_again_goes_to_whom_it_was_not_sent_yet() -> None:
     hosts = [Host("a", breaker=Breaker(good=START)), Host("b", breaker=Breaker(good=START + 12)), Host("c")]
-    chosen = choose(hosts, START + 60, ("b",), again=True)
+    chosen = choose_manager(hosts, START + 60, ("b",), again=True)
     assert chosen == hosts[2]
