@@ -1,12 +1,12 @@
-"""What can go wrong, as one small tree: every error says what failed and what to do about it."""
+"""All errors that Swarmkeeper raises; each says what failed and what to do about it."""
 
 
 class SwarmkeeperError(Exception):
-    """Any failure that Swarmkeeper itself names."""
+    """The base of all errors of Swarmkeeper."""
 
 
 class MalformedError(SwarmkeeperError, ValueError):
-    """An event from outside that does not have the agreed shape; the text names the field."""
+    """An event from outside does not have the agreed shape; the text names the field."""
 
 
 class TransitionError(SwarmkeeperError):
@@ -22,19 +22,19 @@ class AgentMissingError(SwarmkeeperError):
 
 
 class DiscoveryLateError(SwarmkeeperError):
-    """Whether an instance belongs to a cluster could not be found out in time."""
+    """It is not known in time whether an instance belongs to a cluster."""
 
 
 class ThrottledError(SwarmkeeperError):
-    """AWS asks for fewer calls (``Rate exceeded``) or does not answer: the same call may succeed later."""
+    """AWS throttles a call (``Rate exceeded``) or does not answer: the same call may succeed later."""
 
 
 class RefusedError(SwarmkeeperError):
-    """AWS refuses a call that is good to have but that nothing else waits for; it is tried again later."""
+    """AWS refuses a call for which nothing else waits; it is tried again later."""
 
 
 class CallError(SwarmkeeperError, ValueError):
-    """A manual call that cannot be done as it was asked for; nothing was changed."""
+    """A manual call cannot be carried out; nothing was changed."""
 
 
 class UnreachableError(SwarmkeeperError):

@@ -1,4 +1,4 @@
-"""What is counted and measured, by name."""
+"""The names of all metrics, and one measured value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Metric(StrEnum):
-    """What is counted or measured; see observability.py for the units."""
+    """The name of a metric as CloudWatch shows it; observability.py has the units."""
 
     INTERRUPTIONS = "Interruptions"
     DUPLICATES = "Duplicates"

@@ -9,10 +9,10 @@ from chalicelib.admin.tables import shown, summary
 from chalicelib.delivery.manager_choice import choose_manager
 from chalicelib.errors import CallError, ThrottledError, UnreachableError
 from chalicelib.events import IN_FLIGHT, UNKNOWN, CommandFinished, InvocationEnded, finished
+from chalicelib.events.parsing import EVENT_TIME_RESOLUTION_S
 from chalicelib.pipeline import follow
 from chalicelib.protocol.codec import decode_result
 from chalicelib.protocol.messages import AgentTask, Arguments
-from chalicelib.rules.cluster.jobs import RESOLUTION
 from chalicelib.state.job import JobStage
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def described(job: Job) -> dict[str, Any]:
 
 def _result(job: Job, since: float) -> Result | None:
     """The job's result, if it is of an end after that time."""
-    fresh = job.result and job.ended + RESOLUTION >= since
+    fresh = job.result and job.ended + EVENT_TIME_RESOLUTION_S >= since
     return decode_result(job.result) if fresh else None
 
 

@@ -2,7 +2,7 @@
 
 An event from outside has ``PATTERN`` and ``parse(payload)``, which raises MalformedError with one line that
 names the field. The instance is taken from ``detail`` only: the ARNs in ``resources`` come in several shapes.
-The source ``swarmkeeper.drill`` stands beside AWS's own: the same event, marked as a rehearsal.
+The source ``swarmkeeper.drill`` stands beside AWS's own: the same event, marked as a drill.
 """
 
 from chalicelib.events.admin import (
@@ -47,7 +47,8 @@ InstanceEvent = (
     | ChangeScheduled
 )
 FleetEvent = FleetNoted | FleetFailed
-Order = EvacuationOrdered | GiveBackOrdered | RedriveOrdered | SettingsOrdered | TaskOrdered
+NodeOrder = EvacuationOrdered | GiveBackOrdered
+Order = NodeOrder | RedriveOrdered | SettingsOrdered | TaskOrdered
 Incoming = (
     SpotInterruptionWarning
     | RebalanceRecommended
@@ -90,6 +91,7 @@ __all__ = [
     "InstancesDiscovered",
     "InvocationEnded",
     "LaunchLifecycleAction",
+    "NodeOrder",
     "Order",
     "RebalanceRecommended",
     "RedriveOrdered",

@@ -71,6 +71,11 @@ class FleetNoted:
     drill: bool = False
 
     @property
+    def text(self) -> str:
+        """What the fleet says, for people."""
+        return _describe(self)
+
+    @property
     def failure(self) -> bool:
         """The fleet cannot go on."""
         return self.kind == HALTED
@@ -98,9 +103,19 @@ class FleetFailed:
     drill: bool = False
     failure: ClassVar[bool] = True
 
+    @property
+    def text(self) -> str:
+        """What the fleet says, for people."""
+        return _describe(self)
+
     @classmethod
     def parse(cls, payload: object) -> Self:
         """From an EventBridge event."""
         time, detail = envelope(payload, cls.PATTERN)
         said = optional_text(detail, "description")
         return cls(time, fleet_id(payload), text(detail, "sub-type"), said, drilled(payload))
+
+
+def _describe(event: FleetNoted | FleetFailed) -> str:
+    name = event.fleet or "a fleet that the event does not name"
+    return f"{name}: {event.kind}" + (f", {event.description}" if event.description else "")

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from chalicelib.errors import MalformedError
 from chalicelib.protocol.messages import INSTANCE
 
-DRILL = "swarmkeeper.drill"  # the source of rehearsals
+EVENT_TIME_RESOLUTION_S = 1.0  # EventBridge cuts its times to whole seconds
+DRILL = "swarmkeeper.drill"  # the source of drills
 FLEET = re.compile(r"(?:sfr|fleet)-[0-9a-f-]{8,40}\Z")
 ACTION = re.compile(r"[0-9A-Za-z-]{36}")  # Auto Scaling takes no token of another length
 COMMAND = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -43,7 +44,7 @@ def _time(value: object) -> float:
 
 
 def drilled(payload: object) -> bool:
-    """Whether it is a rehearsal."""
+    """Whether it is a drill."""
     return isinstance(payload, dict) and payload.get("source") == DRILL
 
 

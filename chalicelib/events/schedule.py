@@ -38,3 +38,8 @@ class DiscoveryFailed:
     what: str
     error: str
     since: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """What failed, for people."""
+        return f"the discovery of {self.what} fails: {self.error}"

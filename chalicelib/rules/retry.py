@@ -1,4 +1,10 @@
-"""When work that failed is tried again: at once while that can still help, then ever more rarely."""
+"""When failed work is tried again: at once while another manager may help, then with a growing back-off.
+
+failure                                  next attempt
+the command or the host failed           at once, IMMEDIATE_ATTEMPTS times; then after a back-off
+the agent failed on this node            likewise
+the swarm said "not now" (NOT_NOW)       after a back-off: another manager would say the same
+"""
 
 from __future__ import annotations
 
@@ -12,31 +18,42 @@ if TYPE_CHECKING:
     from chalicelib.protocol.messages import NodeReport
     from chalicelib.state.node import Node
 
-IMMEDIATE_ATTEMPTS = 4  # commands that may follow each other without a pause: each manager once, and one more
-FIRST_BACK_OFF_S = 15.0  # seconds; doubled with each further attempt
+IMMEDIATE_ATTEMPTS = 4  # without a back-off between them: each of three managers once, and one more
+FIRST_BACK_OFF_S = 15.0
 LONGEST_BACK_OFF_S = 300.0
-MAX_ATTEMPTS_WITHOUT_SWARM = (
-    6  # attempts that waiting for a swarm to join costs at most: the longest pause, and others are left
-)
-JITTER = 0.3  # the part of a pause that chance may take away
-
-# The swarm itself said "not now": another manager would say the same.
+MAX_DOUBLINGS = 10  # more would overflow after a long row of failures
+JITTER = 0.3  # the part of a back-off that the jitter may take away
+# Waiting for a swarm to join costs no more attempts than this: the back-off is the longest by then.
+MAX_ATTEMPTS_WITHOUT_SWARM = 6
 NOT_NOW = frozenset({Fate.ALIVE, Fate.KEPT, Fate.UNFINISHED})
 
 
+def exponential_s(first_s: float, doublings: int, longest_s: float) -> float:
+    """Return ``first_s``, doubled so many times, but at most ``longest_s``."""
+    return min(first_s * 2.0 ** min(max(doublings, 0), MAX_DOUBLINGS), longest_s)
+
+
+def back_off(attempts: int, name: str) -> float:
+    """Return the seconds until the next attempt, with jitter that separates what failed together.
+
+    The jitter follows from name and attempt, so that rules stay pure.
+    """
+    longest = exponential_s(FIRST_BACK_OFF_S, attempts - 1, LONGEST_BACK_OFF_S)
+    return longest * (1.0 - JITTER * (crc32(f"{name} {attempts}".encode()) % 1000) / 1000)
+
+
 def after_failure(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
-    """The node with its work open again; the reason is the agent's own, else the command's."""
+    """Return the node with its work open again; the reason is the agent's, else the command's."""
     reason = explain(report, event)
-    if report is None and node.attempts < IMMEDIATE_ATTEMPTS:
-        return node.reopen(due=now, reason=reason)
     fate = report.fate.value if report else ""
-    if report and report.fate not in NOT_NOW and node.attempts < IMMEDIATE_ATTEMPTS:
+    not_now = report is not None and report.fate in NOT_NOW
+    if not not_now and node.attempts < IMMEDIATE_ATTEMPTS:
         return node.reopen(due=now, reason=reason, fate=fate)
     return node.reopen(due=now + back_off(node.attempts, node.instance), reason=reason, fate=fate)
 
 
 def explain(report: NodeReport | None, event: CommandFinished) -> str:
-    """Why the work on one node is not done."""
+    """Explain why the work on one node is not done."""
     if report is not None:
         return f"{report.fate.value}: {report.detail}" if report.detail else report.fate.value
     if event.result is None:
@@ -45,7 +62,7 @@ def explain(report: NodeReport | None, event: CommandFinished) -> str:
 
 
 def summarize(event: CommandFinished) -> str:
-    """What a host answered, or why it did not, in a line."""
+    """Summarize in a line what a host answered, or why it did not."""
     if event.result is None:
         return event.failure
     rows = [f"{report.instance} {explain(report, event)}" for report in event.result.nodes]
@@ -56,12 +73,3 @@ def summarize(event: CommandFinished) -> str:
     if event.result.wait > 0:
         return f"put off for {event.result.wait:.0f} s" + (f": {said}" if said else "")
     return said or ("done" if event.result.ok else "not done")
-
-
-def back_off(attempts: int, instance: str) -> float:
-    """Seconds until the next attempt: exponential, with jitter so that what failed together comes apart.
-
-    The jitter is the same for the same attempt, so that rules stay pure.
-    """
-    longest = min(FIRST_BACK_OFF_S * 2.0 ** min(max(attempts - 1, 0), 10), LONGEST_BACK_OFF_S)
-    return longest * (1.0 - JITTER * (crc32(f"{instance} {attempts}".encode()) % 1000) / 1000)

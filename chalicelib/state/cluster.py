@@ -1,4 +1,4 @@
-"""What we know: a cluster, its nodes, and every legal change of a node's state."""
+"""A cluster as one plan sees it, its managers as hosts, and the last discovery."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chalicelib.state.settings import ClusterSettings, Timeouts
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """When EC2 was last asked for all instances, until when somebody is at it again, and the clusters."""
+    """When EC2 was last asked for all instances, until when a handler asks again, and the clusters found."""
 
     taken: float = 0.0
     busy_until: float = 0.0
@@ -23,7 +23,7 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """How a manager host has behaved: failures in a row, closed to it until when, last success."""
+    """The circuit breaker of a manager host: failures in a row, open until when, time of the last success."""
 
     failures: int = 0
     open_until: float = 0.0
@@ -32,7 +32,7 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A manager as a place to run commands: the state of its own node, how it has behaved, its address."""
+    """A manager as a host for commands: the state of its own node, its circuit breaker, its address."""
 
     instance: str
     state: NodeState = NodeState.IN_SERVICE
@@ -42,9 +42,9 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What is known of a cluster at ``now``: those of its nodes that the event concerns, and its managers.
+    """What is known of a cluster at ``now``: those of its nodes that the event is about, and its managers.
 
-    ``unnotified``: incidents of which nobody has been told yet. ``jobs``: one for each task that was ordered.
+    ``unnotified``: incidents without a message so far. ``jobs``: one for each task that was ever ordered.
     """
 
     name: str
@@ -57,9 +57,9 @@ class Cluster:
     jobs: tuple[Job, ...] = ()
 
     def node(self, instance: str) -> Node | None:
-        """The node of an instance, if it is known."""
+        """Return the record of an instance; None if there is none."""
         return next((node for node in self.nodes if node.instance == instance), None)
 
     def job(self, task: AgentTask) -> Job | None:
-        """The job of a task, if it was ever ordered."""
+        """Return the job of a task; None if it was never ordered."""
         return next((job for job in self.jobs if job.task is task), None)

@@ -28,7 +28,7 @@ class InstanceState(StrEnum):
 
 
 class Transition(StrEnum):
-    """At which end of an instance's life an Auto Scaling group holds it."""
+    """Whether an Auto Scaling group launches an instance or terminates it."""
 
     LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
     TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
@@ -36,9 +36,9 @@ class Transition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LifecycleAction:
-    """An Auto Scaling group waits, with this lifecycle action, since ``opened``; last ``heartbeat``.
+    """A lifecycle action with which an Auto Scaling group waits since ``opened``; its last ``heartbeat``.
 
-    ``token`` is "" for an action of which no event told: the instance's id then stands for it.
+    ``token`` is "" for an action without an event: the id of the instance then stands for it.
     """
 
     group: str
@@ -50,15 +50,15 @@ class LifecycleAction:
 
 
 UP = frozenset({InstanceState.PENDING, InstanceState.RUNNING})
-GOING = frozenset({InstanceState.STOPPING, InstanceState.SHUTTING_DOWN})
-OVER = frozenset({InstanceState.STOPPED, InstanceState.TERMINATED})
+ENDING = frozenset({InstanceState.STOPPING, InstanceState.SHUTTING_DOWN})
+ENDED = frozenset({InstanceState.STOPPED, InstanceState.TERMINATED})
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredInstance:
-    """One tagged instance as EC2 shows it; ``launched``: when it was last started, ``fleet``: by what.
+    """One tagged instance as EC2 shows it; ``launched``: when it was last started, ``fleet``: by which fleet.
 
-    ``group``: its Auto Scaling group, and ``hooks``: the lifecycle actions with which that waits.
+    ``group``: its Auto Scaling group; ``hooks``: the lifecycle actions with which the group waits.
     """
 
     cluster: str

@@ -1,4 +1,4 @@
-"""Jobs: what a cluster as a whole is to have done, by hand or after a join. One record for each task."""
+"""Jobs: tasks for a cluster as a whole, ordered by hand or after a join. One record for each task."""
 
 from __future__ import annotations
 
@@ -11,31 +11,29 @@ from chalicelib.protocol.messages import AgentTask
 
 
 class JobStage(StrEnum):
-    """How far an job has come."""
+    """How far a job has come."""
 
     OPEN = "open"  # to be sent, or its command is out
     DONE = "done"
     FAILED = "failed"  # a host said no, or it was given up
 
 
-RUNS_ON_TARGET = frozenset(
-    {AgentTask.INIT, AgentTask.RECOVER}
-)  # run on the instance that they name; others on any manager
-NEVER_REPEATED = frozenset({AgentTask.RECOVER})  # never repeated by itself: it throws state away
-MAX_ATTEMPTS = 4  # commands without an answer, after which an job is given up
-SEND_WITHIN_S = 300.0  # seconds after which what may be sent but once, and was not, is no longer sent
-COMMAND_S = {AgentTask.REBALANCE: 1800}  # seconds that a command may run
+RUNS_ON_TARGET = frozenset({AgentTask.INIT, AgentTask.RECOVER})  # on the instance named, not on any manager
+NEVER_REPEATED = frozenset({AgentTask.RECOVER})  # only people repeat it: it throws state away
+MAX_ATTEMPTS = 4  # commands without an answer, after which a job is given up
+SEND_WITHIN_S = 300.0  # an unrepeatable job that was not sent until then is given up
+COMMAND_S = {AgentTask.REBALANCE: 1800}  # that a command may run
 DEFAULT_COMMAND_S = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """The record of the last time that a task was ordered. Times are seconds since the epoch.
+    """The record of the last order of a task. Times are seconds since the epoch.
 
-    ``instance``: whom it is about ("" for the whole cluster). ``arguments``: what the agent is told, as JSON.
+    ``instance``: what it is about ("" for the whole cluster). ``arguments``: those of the agent, as JSON.
     ``since``: when it was ordered. ``due``, ``command``, ``manager``, ``attempts``: as for a node, but
-    ``attempts`` is counted before the command is sent. ``automatic``: nobody ordered it by hand. ``wanted``:
-    once more after this one, as another node has joined. ``result``: the agent's last answer as JSON, given
+    ``attempts`` is counted before the command is sent. ``automatic``: not ordered by hand. ``wanted``: to be
+    done again after this one, as another node has joined. ``result``: the agent's last answer as JSON, given
     at ``ended``.
     """
 
@@ -56,44 +54,54 @@ class Job:
     result: str = ""
 
     @property
+    def name(self) -> str:
+        """The task and, if there is one, the instance that it is about."""
+        return self.task.value + (f" of {self.instance}" if self.instance else "")
+
+    @property
     def is_open(self) -> bool:
-        """There is still something to do."""
+        """Whether there is still something to do."""
         return self.stage is JobStage.OPEN
 
     @property
     def is_waiting(self) -> bool:
-        """It is a rebalance that is open, and no host has it: nothing was sent, or the agent said "later"."""
+        """Whether it is an open rebalance that no host has: not sent yet, or put off by the agent."""
         return self.task is AgentTask.REBALANCE and self.is_open and not self.command and not self.attempts
 
     @property
     def avoided(self) -> str:
-        """The manager that it failed on; the next one is sent to another, if there is one."""
+        """The manager on which it failed; the next command goes to another one, if there is one."""
         return self.manager if self.stage is JobStage.FAILED else ""
 
     @property
     def host(self) -> str:
-        """The one instance that it can run on; "" for any manager."""
+        """The one instance on which it can run; "" for any manager."""
         return self.instance if self.task in RUNS_ON_TARGET else ""
 
     @property
     def seconds(self) -> int:
-        """How long its command may run."""
+        """How long its command may run, in seconds."""
         return COMMAND_S.get(self.task, DEFAULT_COMMAND_S)
 
     @property
     def is_unrepeatable(self) -> bool:
-        """It is not repeated by itself: that would throw state away, or make more moves than were allowed."""
+        """Whether only people repeat it: a second run would throw state away, or exceed ``max_moves``."""
         return self.task in NEVER_REPEATED or decode_arguments(self.arguments).rebalance.max_moves > 0
 
+    def progress(self, now: float) -> str:
+        """Return when it was ordered, and where its command is or why there is none."""
+        age = f"ordered {max(now - self.since, 0):.0f} s ago"
+        return f"{age}, {self.command} on {self.manager}" if self.command else f"{age}, {self.reason}"
+
     def is_spent(self, now: float) -> bool:
-        """Open, with no command known to be out, and not to be sent (again)."""
+        """Whether it is open, but has no command out and may not be sent any more."""
         if not self.is_open or self.command:
             return False
         if self.is_unrepeatable:
-            waits = self.ended >= self.since  # a command for it has ended, and said to come back
-            return bool(self.attempts) or (not waits and now > self.since + SEND_WITHIN_S)
+            put_off = self.ended >= self.since  # a command for it has ended, and asked to be sent again
+            return bool(self.attempts) or (not put_off and now > self.since + SEND_WITHIN_S)
         return self.attempts >= MAX_ATTEMPTS
 
     def revise(self, **changes: Any) -> Self:
-        """The next version of the record."""
+        """Return the next version of the record."""
         return replace(self, version=self.version + 1, **changes)

@@ -1,4 +1,8 @@
-"""The life of a node: its states, every legal change, and the work that each state waits for."""
+"""The life of a node: its states, every legal change, and the work that each state waits for.
+
+The usual life: joining, activating, in service, evacuating, evacuated, leaving, gone. A node that was
+evacuated for a while returns to service.
+"""
 
 from __future__ import annotations
 
@@ -21,31 +25,31 @@ class NodeState(StrEnum):
     GONE = "gone"
 
 
-# Every legal change. The way back to joining is for an instance that was started again, or that turned out to
-# live: it joins anew, which finds what is there already. Only what is evacuated for a while returns. What is
-# gone leaves once more where the swarm still lists its dead node.
+_JOINING, _ACTIVATING, _IN_SERVICE = NodeState.JOINING, NodeState.ACTIVATING, NodeState.IN_SERVICE
+_EVACUATING, _EVACUATED, _RETURNING = NodeState.EVACUATING, NodeState.EVACUATED, NodeState.RETURNING
+_LEAVING, _GONE = NodeState.LEAVING, NodeState.GONE
+
+# Every legal change. Any state may lead back to joining: the instance was started again, or is found alive.
+# Only a node that is evacuated for a while returns. A gone node leaves once more where its swarm lists it.
 LEGAL_CHANGES: dict[NodeState, frozenset[NodeState]] = {
-    NodeState.JOINING: frozenset(
-        {NodeState.JOINING, NodeState.ACTIVATING, NodeState.EVACUATING, NodeState.LEAVING}
-    ),
-    NodeState.ACTIVATING: frozenset(
-        {NodeState.IN_SERVICE, NodeState.JOINING, NodeState.EVACUATING, NodeState.LEAVING}
-    ),
-    NodeState.IN_SERVICE: frozenset({NodeState.JOINING, NodeState.EVACUATING, NodeState.LEAVING}),
-    NodeState.EVACUATING: frozenset({NodeState.EVACUATED, NodeState.LEAVING, NodeState.JOINING}),
-    NodeState.EVACUATED: frozenset({NodeState.RETURNING, NodeState.LEAVING, NodeState.JOINING}),
-    NodeState.RETURNING: frozenset(
-        {
-            NodeState.IN_SERVICE,
-            NodeState.ACTIVATING,
-            NodeState.EVACUATING,
-            NodeState.LEAVING,
-            NodeState.JOINING,
-        }
-    ),
-    NodeState.LEAVING: frozenset({NodeState.GONE, NodeState.JOINING}),
-    NodeState.GONE: frozenset({NodeState.JOINING, NodeState.LEAVING}),
+    _JOINING: frozenset({_JOINING, _ACTIVATING, _EVACUATING, _LEAVING}),
+    _ACTIVATING: frozenset({_IN_SERVICE, _JOINING, _EVACUATING, _LEAVING}),
+    _IN_SERVICE: frozenset({_JOINING, _EVACUATING, _LEAVING}),
+    _EVACUATING: frozenset({_EVACUATED, _LEAVING, _JOINING}),
+    _EVACUATED: frozenset({_RETURNING, _LEAVING, _JOINING}),
+    _RETURNING: frozenset({_IN_SERVICE, _ACTIVATING, _EVACUATING, _LEAVING, _JOINING}),
+    _LEAVING: frozenset({_GONE, _JOINING}),
+    _GONE: frozenset({_JOINING, _LEAVING}),
 }
+
+# Groups of states, each with one meaning.
+ENTERING = frozenset({_JOINING, _ACTIVATING})  # on the way into service
+IN_SWARM = (_IN_SERVICE, _ACTIVATING, _RETURNING)  # a node of the swarm that stays; the most settled first
+STAYING = (*IN_SWARM, _JOINING)  # the instance is not known to end; the most settled first
+UNDER_EVACUATION = frozenset({_EVACUATING, _EVACUATED})  # to be empty, or empty
+OUT_OF_SERVICE = frozenset({_EVACUATED, _RETURNING})  # empty, perhaps for a while
+REMOVED = frozenset({_LEAVING, _GONE})  # the instance has ended
+EMPTY = frozenset({_EVACUATED, *REMOVED})  # no task needs the instance any more
 
 
 class Place(StrEnum):
@@ -71,10 +75,6 @@ WORK = {
     NodeState.LEAVING: Work(AgentTask.LEAVE),
 }
 PLACES = {work.task: work.place for work in WORK.values()}
-# Commands, or looks for a host that is not there yet, after which the work is given up: with the pauses of
-# again.py about 40 minutes, for removals an hour and a half.
+# Attempts after which work is given up: commands that ran, or checks for a host that was not there yet.
+# With the back-off of rules/retry.py that is about 40 minutes, an hour and a half for removals.
 MAX_ATTEMPTS = {work.task: 12 for work in WORK.values()} | {AgentTask.LEAVE: 20}
-OUT = frozenset({NodeState.EVACUATED, NodeState.RETURNING})  # empty, perhaps for a while
-COMING = frozenset({NodeState.JOINING, NodeState.ACTIVATING})  # on the way into service
-# The instance is there to stay, as far as is known.
-STANDING = frozenset({NodeState.JOINING, NodeState.ACTIVATING, NodeState.IN_SERVICE, NodeState.RETURNING})

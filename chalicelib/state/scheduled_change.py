@@ -1,4 +1,4 @@
-"""What AWS Health has told of one scheduled change to an instance."""
+"""What AWS Health says about one scheduled change to an instance."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ScheduledChange:
-    """The word of ``told`` on the change ``arn``, from ``start`` to ``end`` (0: not known).
+    """The notice ``published`` about the change ``arn``, from ``start`` to ``end`` (0: not known).
 
-    ``closed``: it is over, or will not be. Of two words on one change the greater holds, whichever comes
-    first. Times are seconds since the epoch.
+    ``closed``: it is over, or will not happen. Of two notices about one change the greater one holds, in
+    whichever order they arrive. Times are seconds since the epoch.
     """
 
     published: float
@@ -24,10 +24,10 @@ class ScheduledChange:
     code: str = ""
     arn: str = ""
 
-    def begin(self, timeouts: Timeouts) -> float:
-        """From when the node is to be empty."""
+    def empty_from(self, timeouts: Timeouts) -> float:
+        """Return the time from which the node has to be empty."""
         return self.start - timeouts.scheduled_change_s
 
-    def until(self, timeouts: Timeouts) -> float:
-        """When the node is given back."""
+    def empty_until(self, timeouts: Timeouts) -> float:
+        """Return the time at which the node is given back."""
         return (self.end or self.start) + timeouts.scheduled_change_s

@@ -1,4 +1,4 @@
-"""How a cluster is to be treated: what people may set for each, and how patient the handlers are."""
+"""How a cluster is treated: the settings that people may change, and the timeouts of the handlers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Recommendations(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """How a cluster is to be treated; set with the manual calls configure, pause and resume.
+    """What people set for a cluster with the manual calls configure, pause and resume.
 
-    ``rebalance``: services are spread again after joins, once none came for ``settle`` seconds, and
-    ``cooldown`` seconds after the last time.
+    ``rebalance``: spread services again after joins, once no node has joined for ``settle`` seconds, and at
+    the earliest ``cooldown`` seconds after the last rebalance.
     """
 
     recommendations: Recommendations = Recommendations.NOTE
@@ -33,16 +33,14 @@ class ClusterSettings:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How patient a cluster is, in seconds."""
+    """How long things may take in a cluster, in seconds."""
 
-    notice_s: float = 120.0  # from a Spot warning's time to the end
-    shutdown_s: float = 30.0  # what an instance that shuts down unannounced may still give
-    answer_s: float = 30.0  # how long a command may be out before it is asked for
-    hedge_s: float = 12.0  # how long a handler stays with an urgent evacuation that it has sent
-    evacuation_s: float = 600.0  # what an evacuation may take that nothing hurries
-    recommendation_s: float = (
-        3600.0  # after a recommendation that nothing followed, the node is given back; no other counts
-    )
-    scheduled_change_s: float = 3600.0  # how long before a scheduled change the node is evacuated
-    drill_s: float = 30.0  # how long a drilled node stays out once its end would have come
-    inspection_period_s: float = 300.0  # between two looks at the swarm; 0 for none
+    notice_s: float = 120.0  # from a Spot warning's time to the end of the instance
+    shutdown_s: float = 30.0  # what an instance that shuts down without a warning has left
+    answer_s: float = 30.0  # for a command; then its result is fetched
+    hedge_s: float = 12.0  # for an urgent evacuation; then it is sent through a second manager too
+    evacuation_s: float = 600.0  # for an evacuation without a deadline of its own
+    recommendation_s: float = 3600.0  # that a rebalance recommendation counts; then the node is given back
+    scheduled_change_s: float = 3600.0  # between the evacuation and the scheduled change that it is for
+    drill_s: float = 30.0  # that a drilled node stays empty after the end that was played
+    inspection_period_s: float = 300.0  # between two inspections of the swarm; 0 for none

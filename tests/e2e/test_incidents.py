@@ -58,7 +58,7 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
     for host in hosts:  # a drill ends nothing; were this heard late, it would end the next one
         for payload in ("instance_terminated", "spot_fleet_instance_terminated"):
             (function,) = deliver(lab, rehearsed(payload, host))
-            says(lab, function, "a drill: nothing to rehearse", host.instance)
+            says(lab, function, "a drill: nothing to do", host.instance)
     for host, (payload, detail) in zip(hosts, DRILLS, strict=True):
         deliver(lab, rehearsed(payload, host, detail))
     emptied: set[str] = set()

@@ -1,18 +1,33 @@
-"""Jobs: ordered once, sent until a host has answered, and told if they come to nothing."""
+"""Jobs: ordered once, sent until a host has answered; people are notified of those that fail.
+
+job                     event                                plan
+none, done or failed    ordered                              recorded and sent
+open, the same order    ordered                              nothing
+open, another order     ordered                              refused; a rebalance that waits is replaced
+open                    command ended: ok                    done
+command ended: failed                failed
+command ended: later                 sent again after what the agent asks for
+command ended: no answer             sent again after a back-off, then failed
+still running on a manager           its result is fetched later
+still running, the host is gone      as without an answer
+open and due            tick: its command is out             fetch the result
+tick: it may be sent                 send it
+tick: it may not be sent any more    failed
+ended, but wanted       a node joined meanwhile              a new automatic rebalance
+"""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chalicelib.actions import Ask, Notify, Plan, ReplaceJob, Send
+from chalicelib.events.parsing import EVENT_TIME_RESOLUTION_S
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.codec import decode_arguments, encode_arguments, encode_result
+from chalicelib.protocol.codec import encode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Balance
 from chalicelib.rules import incidents, retry
 from chalicelib.rules.cluster import rebalance
-from chalicelib.state.incident import AGAIN, Incident
 from chalicelib.state.job import MAX_ATTEMPTS, Job, JobStage
 from chalicelib.state.node import labels
 
@@ -22,56 +37,48 @@ if TYPE_CHECKING:
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.node import Node
 
-RESOLUTION = 1.0  # seconds; EventBridge cuts its times to whole ones
-ANSWERED = 45.0  # seconds in which who ordered it still listens (wait.py), and needs no message
-KEPT = 30 * 86_400.0  # seconds that a dead letter stays
-RAREST = 900.0  # seconds at most between two commands of what is put off again and again
-PUT_OFF = 86_400.0  # seconds for which it is; then people are told
-STUCK = 3600.0  # seconds for which what has failed may try to end what it began; then people are told
-LEFT = {
-    AgentTask.INIT: "the cluster may have no swarm yet, or one whose join tokens are not stored",
-    AgentTask.ROTATE_TOKENS: "the tokens in Parameter Store may not be the swarm's: nothing can join then",
-    AgentTask.RECOVER: "the host is as the command left it; it is not sent a second time by itself",
-    AgentTask.PROMOTE: "the node keeps the role that it has",
-    AgentTask.DEMOTE: "the node keeps the role that it has",
-    AgentTask.REBALANCE: "no replica is missing; a service that was begun may have more than it asks for",
-}
+CALLER_WAITS_S = 45.0  # whoever ordered a job by hand reads its answer until then (admin/waiting.py)
+LONGEST_WAIT_S = 900.0  # between two commands of a job that is put off again and again
+PUT_OFF_LIMIT_S = 86_400.0  # for which a job may be put off before it has failed
+CLEAN_UP_LIMIT_S = 3600.0  # for which a job that failed may be put off to finish what it began
+KEPT_FIELDS = ("version", "wanted", "ended", "result")  # by a new order: the last result until the next one
 
 
 def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
-    """Begin an job, unless one of its kind is under way or has decided the matter."""
+    """Begin a job, unless one of its task is under way or has settled the matter."""
     node, before = cluster.node(event.instance), cluster.job(event.task)
     if event.instance and node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
     after = _make_job(event, node, cluster)
     if before and before.is_open and (before.instance, before.arguments) == (after.instance, after.arguments):
-        return Plan(f"{_name(before)} is ordered already: {_where(before, cluster.now)}")
+        return Plan(f"{before.name} is ordered already: {before.progress(cluster.now)}")
     if refusal := _refusal(event, before, cluster):
         return Plan(refusal, refused=True)
     if before:
         more = before.is_open and (before.automatic or before.wanted)
-        after = before.revise(**(_fresh_fields(after) | {"manager": before.avoided}), wanted=more)
+        fields = {name: value for name, value in asdict(after).items() if name not in KEPT_FIELDS}
+        after = before.revise(**(fields | {"manager": before.avoided}), wanted=more)
     return Plan(after.reason, (ReplaceJob(before, after), Send(after)))
 
 
 def on_job_finished(event: CommandFinished, cluster: Cluster) -> Plan:
-    """What the host has answered ends it; without an answer it is sent again where that is safe."""
+    """End the job with the host's answer; without one send it again, where that is safe."""
     before, said = cluster.job(event.task), f"{event.task.value}: {event.status}: {retry.summarize(event)}"
     if before is None or not _concerns(event, before):
         return Plan(f"{said} (nothing waits for it)")
-    after = _after(before, event, cluster.now)
-    tell = after.stage is JobStage.FAILED and _needs_notice(before, event.time)
-    return Plan(said, _conclude(before, after, cluster, tell=tell), _measures(event, after))
+    after = _after_command(before, event, cluster.now)
+    notify = after.stage is JobStage.FAILED and not _caller_waits(before, event.time)
+    return Plan(said, _conclude(before, after, cluster, notify=notify), _list_measures(event, after))
 
 
 def catch_up(cluster: Cluster) -> tuple[Action, ...]:
-    """What the tick does about jobs that are due."""
-    due = [row for row in cluster.jobs if row.is_open and row.due is not None and row.due <= cluster.now]
+    """Return what the tick does about jobs that are due."""
+    due = [job for job in cluster.jobs if job.is_open and job.due is not None and job.due <= cluster.now]
     return tuple(action for job in due for action in _catch_up(job, cluster))
 
 
 def wait_longer(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]:
-    """An job whose command runs is asked for again later, unless its host has ended meanwhile."""
+    """Return what to do about jobs whose command still runs."""
     waiting = [
         job
         for job in cluster.jobs
@@ -80,62 +87,24 @@ def wait_longer(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]:
     return tuple(action for job in waiting for action in _wait_longer(job, cluster))
 
 
-def dead_letter_key(job: Job) -> str:
-    """The name of its dead letter; what comes by itself has one for all times that it fails."""
-    return f"errand#{job.task.value}" + ("" if job.automatic else f"#{job.since:.0f}")
-
-
-def dead_letter(job: Job, cluster: Cluster) -> Incident:
-    """What came to nothing: what is left, and all that is needed to order it again."""
-    if job.task is AgentTask.INSPECT:  # nobody orders it: it only shows that the managers do not answer
-        return incidents.silent(cluster, job.task, job.reason, job.manager)
-    name = job.task.value.replace("-", "_")
-    order = f"echo '{json.dumps(_payload(job, cluster))}' | chalice invoke -n {name}"
-    own = job.automatic
-    return Incident(
-        key=dead_letter_key(job),
-        at=cluster.now,
-        what=f"{_name(job)} failed: {job.reason}",
-        left=LEFT[job.task],
-        remedy=f"mend the cause, then: {order}" + ("; the next node that joins does it too" if own else ""),
-        instance=job.instance or job.manager,
-        record=json.dumps(asdict(job), sort_keys=True),
-        expires=cluster.now + (AGAIN if own else KEPT),
-    )
-
-
-def _payload(job: Job, cluster: Cluster) -> dict[str, Any]:
-    """What a person gives to order the same again."""
-    asked = decode_arguments(job.arguments).rebalance
-    given = {"services": asked.services, "mode": asked.mode, "max_moves": asked.max_moves}
-    known = {"cluster": cluster.name, "instance": job.instance} | given
-    return {name: value for name, value in known.items() if value}
-
-
 def _make_job(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Job:
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=event.rebalance)
     if node:
         arguments = Arguments((node.target,), role=node.role.value, labels=labels(cluster.name, node.role))
     text, at = encode_arguments(arguments), event.time
-    begun = Job(task=event.task, since=at, instance=event.instance, arguments=text, due=cluster.now)
-    return replace(begun, reason=f"{_name(begun)} is ordered")
-
-
-def _fresh_fields(job: Job) -> dict[str, Any]:
-    """A new job as a change of the one before; that one's result stays until there is another."""
-    kept = ("version", "wanted", "ended", "result")
-    return {name: value for name, value in asdict(job).items() if name not in kept}
+    job = Job(task=event.task, since=at, instance=event.instance, arguments=text, due=cluster.now)
+    return replace(job, reason=f"{job.name} is ordered")
 
 
 def _refusal(event: TaskOrdered, before: Job | None, cluster: Cluster) -> str:
-    """Why an order cannot be carried out; "" if it can."""
+    """Explain why an order cannot be carried out; "" if it can."""
     if not set(cluster.managers) - {event.instance} and event.task in (AgentTask.PROMOTE, AgentTask.DEMOTE):
         return f"{cluster.name} has no other manager that could {event.task.value} {event.instance}"
     if before is None:
         return ""
     if before.is_open and not before.is_waiting:
-        where = _where(before, cluster.now)
-        return f"{_name(before)} is under way, {where}: status shows how it ends, then order this again"
+        progress = before.progress(cluster.now)
+        return f"{before.name} is under way, {progress}: status shows how it ends, then order this again"
     if event.task is AgentTask.INIT and before.stage is JobStage.DONE and before.instance != event.instance:
         return (
             f"{cluster.name} has its swarm since init on {before.instance}: {event.instance} joins that one;"
@@ -146,31 +115,36 @@ def _refusal(event: TaskOrdered, before: Job | None, cluster: Cluster) -> str:
 
 
 def _concerns(event: CommandFinished, job: Job) -> bool:
-    """It waits for this command; or it was sent by who died before the command's id was recorded."""
+    """Whether the job waits for this command, or for one whose id was lost with the handler that sent it."""
     if not job.is_open or job.manager != event.manager:
         return False
-    unnamed = job.is_unrepeatable and not job.command and job.attempts > 0
-    return job.command == event.command or (unnamed and event.time + RESOLUTION >= job.since)
+    id_lost = job.is_unrepeatable and not job.command and job.attempts > 0
+    return job.command == event.command or (id_lost and event.time + EVENT_TIME_RESOLUTION_S >= job.since)
 
 
-def _after(job: Job, event: CommandFinished, now: float) -> Job:
+def _after_command(job: Job, event: CommandFinished, now: float) -> Job:
+    """Return the job after the end of its command."""
     if job.is_unrepeatable and event.result and event.result.begun:  # a second run might move as many again
         event = replace(event, result=replace(event.result, wait=0.0))
     reason = retry.summarize(event)
-    # With an error the agent did nothing: in an election none can. What nobody ordered nobody will repeat.
+    # With an error the agent did nothing: no agent can during an election. Nobody repeats automatic jobs.
     if event.result is None or (job.automatic and event.result.error and not event.result.wait):
         return _retry(job, reason, now)
     known = {"command": event.command, "result": encode_result(event.result), "ended": event.time}
     if event.result.wait > 0:
-        waited = now - job.since
-        if waited > (PUT_OFF if event.result.ok else STUCK):
-            return _fail(job.revise(**known), f"put off for {waited / 3600:.0f} hours: {reason}")
-        pause = max(event.result.wait, min(waited / 4, RAREST))
-        waiting = {"command": "", "attempts": 0, "due": now + pause}
-        waiting["wanted"] = job.wanted and not job.automatic  # the next run sees those who joined too
-        return job.revise(**(known | waiting), reason=reason)
+        return _put_off(job.revise(**known), event.result.wait, reason, now, ok=event.result.ok)
     stage = JobStage.DONE if event.result.ok else JobStage.FAILED
     return job.revise(**known, stage=stage, due=None, reason=reason)
+
+
+def _put_off(job: Job, wait: float, reason: str, now: float, *, ok: bool) -> Job:
+    """Return the job that its agent has put off; it has failed where that went on for too long."""
+    waited = now - job.since
+    if waited > (PUT_OFF_LIMIT_S if ok else CLEAN_UP_LIMIT_S):
+        return _fail(job, f"put off for {waited / 3600:.0f} hours: {reason}")
+    due = now + max(wait, min(waited / 4, LONGEST_WAIT_S))
+    wanted = job.wanted and not job.automatic  # the next run sees the nodes that joined meanwhile too
+    return replace(job, command="", attempts=0, due=due, wanted=wanted, reason=reason)
 
 
 def _retry(job: Job, failure: str, now: float) -> Job:
@@ -185,11 +159,11 @@ def _fail(job: Job, reason: str) -> Job:
 
 
 def _wait_longer(job: Job, cluster: Cluster) -> tuple[Action, ...]:
-    """Run Command calls a command running for half an hour after the end of its host."""
+    """Fetch the result later; Run Command calls a command running for half an hour after its host ended."""
     if job.manager in cluster.managers:
         return (ReplaceJob(job, job.revise(due=cluster.now + cluster.timeouts.answer_s)),)
     after = _retry(job, f"{job.manager} is no manager of {cluster.name} any more", cluster.now)
-    return _conclude(job, after, cluster, tell=not after.is_open)
+    return _conclude(job, after, cluster, notify=not after.is_open)
 
 
 def _catch_up(job: Job, cluster: Cluster) -> tuple[Action, ...]:
@@ -200,26 +174,27 @@ def _catch_up(job: Job, cluster: Cluster) -> tuple[Action, ...]:
         return (ReplaceJob(job, job.revise(stage=JobStage.DONE, due=None, reason=reason)),)
     if not job.is_spent(cluster.now):
         return (Send(job),)
-    ways = f"given up after {job.attempts} attempts" if job.attempts else "nobody sent it in time"
-    return _conclude(job, _fail(job, f"{ways}: {job.reason}"), cluster, tell=True)
+    how = f"given up after {job.attempts} attempts" if job.attempts else "nobody sent it in time"
+    return _conclude(job, _fail(job, f"{how}: {job.reason}"), cluster, notify=True)
 
 
-def _conclude(before: Job, after: Job, cluster: Cluster, *, tell: bool) -> tuple[Action, ...]:
-    """The job as it is now; told before it is recorded, then followed by the one wanted after it."""
-    tell = tell and (before.task is not AgentTask.INSPECT or bool(before.result))  # or there is no swarm yet
-    letters = (Notify(dead_letter(after, cluster)),) if tell else ()
+def _conclude(before: Job, after: Job, cluster: Cluster, *, notify: bool) -> tuple[Action, ...]:
+    """Notify people before the end is recorded; begin the rebalance that is wanted after this one."""
+    # An inspection that has never succeeded only shows that there is no swarm yet.
+    notify = notify and (before.task is not AgentTask.INSPECT or bool(before.result))
+    messages = (Notify(incidents.job_failed(after, cluster)),) if notify else ()
     if before.wanted and not after.is_open and cluster.settings.rebalance:
         last = {"result": after.result, "ended": after.ended, "manager": after.avoided}
         after = before.revise(**(rebalance.fresh_fields(cluster, "a node joined meanwhile") | last))
-    return (*letters, ReplaceJob(before, after))
+    return (*messages, ReplaceJob(before, after))
 
 
-def _needs_notice(job: Job, time: float) -> bool:
-    """Who ordered it waits for the first command only."""
-    return job.automatic or job.attempts > 1 or time > job.since + ANSWERED
+def _caller_waits(job: Job, time: float) -> bool:
+    """Whether a person still waits for the answer; that is so for the first command only."""
+    return not job.automatic and job.attempts <= 1 and time <= job.since + CALLER_WAITS_S
 
 
-def _measures(event: CommandFinished, after: Job) -> tuple[Measure, ...]:
+def _list_measures(event: CommandFinished, after: Job) -> tuple[Measure, ...]:
     if event.result is None:
         return (Measure(Metric.COMMAND_FAILURES, instance=after.instance),)
     if event.task is not AgentTask.REBALANCE:
@@ -227,12 +202,3 @@ def _measures(event: CommandFinished, after: Job) -> tuple[Measure, ...]:
     moved = sum(row.moves for row in event.result.spreads if row.balance is Balance.MOVED)
     moves = (Measure(Metric.TASKS_MOVED, moved),) if moved else ()
     return moves if after.is_open else (Measure(Metric.REBALANCES), *moves)
-
-
-def _name(job: Job) -> str:
-    return job.task.value + (f" of {job.instance}" if job.instance else "")
-
-
-def _where(job: Job, now: float) -> str:
-    age = f"ordered {max(now - job.since, 0):.0f} s ago"
-    return f"{age}, {job.command} on {job.manager}" if job.command else f"{age}, {job.reason}"

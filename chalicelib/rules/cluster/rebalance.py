@@ -1,4 +1,11 @@
-"""Rebalance: a node that enters service wants the services spread evenly again."""
+"""Rebalance: nodes that enter service want the services spread evenly again.
+
+nodes enter service, and the last rebalance     plan
+has ended, or there was none                    a new automatic one
+is automatic and not begun                      nothing: it sees these nodes too
+is under way                                    wanted once more after it, however many nodes join
+(automatic rebalances are switched off)         nothing
+"""
 
 from __future__ import annotations
 
@@ -17,38 +24,34 @@ if TYPE_CHECKING:
 
 
 def extend(plan: Plan, cluster: Cluster) -> Plan:
-    """The plan, and the rebalance that the nodes entering service by it want.
+    """Return the plan with the rebalance that the nodes call for which enter service by it.
 
-    It is wanted before they enter: after a crash in between they enter again, and want it again. While one is
-    under way, however many join, one more is wanted after it.
+    It is recorded before they enter: after a crash in between they enter again, and call for it again.
     """
-    joined = [
-        action for action in plan.actions if isinstance(action, ReplaceRecord) and _enters_service(action)
-    ]
-    if not joined or not cluster.settings.rebalance:
+    entering = [row for row in plan.actions if isinstance(row, ReplaceRecord) and _enters_service(row)]
+    if not entering or not cluster.settings.rebalance:
         return plan
     before = cluster.job(AgentTask.REBALANCE)
     if before and before.is_open:
         if before.wanted or (before.automatic and before.is_waiting):
             return plan
         return replace(plan, actions=(ReplaceJob(before, before.revise(wanted=True)), *plan.actions))
-    names = joined[0].after.instance + (f" and {len(joined) - 1} more" if joined[1:] else "")
-    drilled = " after a drill" if all(move.before.drill for move in joined) else ""
-    changes = fresh_fields(cluster, f"{names} in service{drilled}") | {
-        "manager": before.avoided if before else ""
-    }
-    after = before.revise(**changes) if before else Job(task=AgentTask.REBALANCE, **changes)
+    names = entering[0].after.instance + (f" and {len(entering) - 1} more" if entering[1:] else "")
+    drilled = " after a drill" if all(change.before.drill for change in entering) else ""
+    fields = fresh_fields(cluster, f"{names} in service{drilled}")
+    fields["manager"] = before.avoided if before else ""
+    after = before.revise(**fields) if before else Job(task=AgentTask.REBALANCE, **fields)
     return replace(plan, actions=(ReplaceJob(before, after), *plan.actions, Send(after)))
 
 
 def fresh_fields(cluster: Cluster, reason: str) -> dict[str, Any]:
-    """How an automatic rebalance begins; the agent itself waits until joins have settled."""
+    """Return the fields of a new automatic rebalance; the agent itself waits until joins have settled."""
     wanted = Rebalance(settle=cluster.settings.settle, cooldown=cluster.settings.cooldown)
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=wanted)
-    begun = {"since": cluster.now, "due": cluster.now, "stage": JobStage.OPEN, "reason": reason}
+    opened = {"since": cluster.now, "due": cluster.now, "stage": JobStage.OPEN, "reason": reason}
     unsent = {"command": "", "manager": "", "attempts": 0, "automatic": True, "wanted": False}
-    return begun | unsent | {"arguments": encode_arguments(arguments)}
+    return opened | unsent | {"arguments": encode_arguments(arguments)}
 
 
-def _enters_service(move: ReplaceRecord) -> bool:
-    return move.after.state is NodeState.IN_SERVICE and move.before.state is not NodeState.IN_SERVICE
+def _enters_service(change: ReplaceRecord) -> bool:
+    return change.after.state is NodeState.IN_SERVICE and change.before.state is not NodeState.IN_SERVICE

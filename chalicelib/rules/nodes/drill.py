@@ -1,4 +1,12 @@
-"""Drills: the events of a rehearsal. A node is emptied as for the real event and given back; nothing ends."""
+"""Drills: a node is emptied as for the real event and given back; nothing joins, ends or is removed.
+
+event (source swarmkeeper.drill)               node in service: evacuated within
+Spot warning, fleet's termination notice       the notice; nothing for hibernation
+stopping, shutting-down                        the shutdown timeout
+recommendation, terminate hook, change         the evacuation timeout
+any other                                      nothing to drill
+stopped, terminated; fleet's termination       a node evacuated by a drill: given back now
+"""
 
 from __future__ import annotations
 
@@ -16,52 +24,49 @@ from chalicelib.events import (
 )
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules.nodes import evacuate
-from chalicelib.state.instance import GOING, OVER
+from chalicelib.state.instance import ENDED, ENDING
 from chalicelib.state.lifecycle import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.events import InstanceEvent
     from chalicelib.state.cluster import Cluster
+    from chalicelib.state.node import Node
 
 
-def on_drill(event: InstanceEvent, cluster: Cluster) -> Plan:
-    """What the real event would do to a node in service, as far as it can be undone."""
-    node = cluster.node(event.instance)
-    if node is None:
-        return Plan(f"{event.instance} has no record in {cluster.name}")
-    if _ends(event) and node.drill and node.state is NodeState.EVACUATED:
+def on_drill(event: InstanceEvent, node: Node, cluster: Cluster) -> Plan:
+    """Do to a node in service what the real event would do, as far as it can be undone."""
+    if _is_end(event) and node.drill and node.state is NodeState.EVACUATED:
         after = node.revise(due=cluster.now, back=event.time)
         return Plan(
             "a drill: the instance would have ended, its node is given back", (ReplaceRecord(node, after),)
         )
-    seconds = _notice(event, cluster)
+    seconds = _seconds_to_end(event, cluster)
     if seconds is None:
-        return Plan("a drill: nothing to rehearse, the real event would change nothing or end something")
+        return Plan("a drill: nothing to do, the real event would change nothing or end something")
     if node.state is not NodeState.IN_SERVICE:
         return Plan(f"a drill: the node is {node.state}, only one in service is drilled")
     deadline = evacuate.deadline(event.time, seconds, cluster.now)
     reason = f"a drill: {max(deadline - cluster.now, 0):.0f} s to empty it, then it is given back"
-    disruption = evacuate.Disruption(
-        event.time, deadline, reason, deadline + cluster.timeouts.drill_s, drill=True
-    )
+    back = deadline + cluster.timeouts.drill_s
+    disruption = evacuate.Disruption(event.time, deadline, reason, back, drill=True)
     return evacuate.plan_for(node, cluster, disruption, Measure(Metric.DRILLS, instance=node.instance))
 
 
-def _ends(event: InstanceEvent) -> bool:
+def _is_end(event: InstanceEvent) -> bool:
     if isinstance(event, FleetInstanceChanged):
         return event.change is Change.TERMINATED
-    return isinstance(event, InstanceStateChanged) and event.state in OVER
+    return isinstance(event, InstanceStateChanged) and event.state in ENDED
 
 
-def _notice(event: InstanceEvent, cluster: Cluster) -> float | None:
-    """Seconds from the event to the end that it rehearses; None where there is nothing to empty."""
+def _seconds_to_end(event: InstanceEvent, cluster: Cluster) -> float | None:
+    """Return the seconds from the event to the end that it announces; None if there is nothing to empty."""
     match event:
         case SpotInterruptionWarning():
             return evacuate.notice_s(event.ending, cluster.timeouts)
         case FleetInstanceChanged():
             return cluster.timeouts.notice_s if event.change is Change.TERMINATION_NOTIFIED else None
         case InstanceStateChanged():
-            return cluster.timeouts.shutdown_s if event.state in GOING else None
+            return cluster.timeouts.shutdown_s if event.state in ENDING else None
         case RebalanceRecommended() | TerminateLifecycleAction() | ChangeScheduled():
             return cluster.timeouts.evacuation_s
         case _:

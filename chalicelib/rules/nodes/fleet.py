@@ -1,4 +1,12 @@
-"""Fleets: their instances come and go as any other's; what a fleet cannot do, a person has to know."""
+"""Fleets: what they say of their instances, and what they cannot do.
+
+event                                     plan
+instance launched                         as for a running instance (rules/nodes/leave.py)
+instance terminated                       as for a terminated instance
+instance's termination is announced       as for a Spot warning (rules/nodes/evacuate.py)
+the fleet is halted, or has failed        notify people
+any other information                     noted in the log
+"""
 
 from __future__ import annotations
 
@@ -6,20 +14,18 @@ from typing import TYPE_CHECKING, assert_never
 
 from chalicelib.actions import Notify, Plan
 from chalicelib.events import Change, Ending
+from chalicelib.rules import incidents
 from chalicelib.rules.nodes import evacuate, leave
-from chalicelib.state.incident import AGAIN, Incident
 from chalicelib.state.instance import InstanceState
 
 if TYPE_CHECKING:
     from chalicelib.events import FleetEvent, FleetInstanceChanged
     from chalicelib.state.cluster import Cluster
+    from chalicelib.state.node import Node
 
 
-def on_fleet_instance_changed(event: FleetInstanceChanged, cluster: Cluster) -> Plan:
-    """What the instance's own events say too, or would have said."""
-    node = cluster.node(event.instance)
-    if node is None:
-        return Plan(f"{event.instance} has no record in {cluster.name}")
+def on_fleet_instance_changed(event: FleetInstanceChanged, node: Node, cluster: Cluster) -> Plan:
+    """Do what the instance's own event leads to; either may come first, or be lost."""
     match event.change:
         case Change.LAUNCHED:
             return leave.plan_for_state(node, InstanceState.RUNNING, event.time, cluster)
@@ -33,19 +39,8 @@ def on_fleet_instance_changed(event: FleetInstanceChanged, cluster: Cluster) -> 
             assert_never(event.change)
 
 
-def on_fleet_said(event: FleetEvent, cluster: Cluster) -> Plan:
-    """Noted; a failure is told to people."""
-    name = event.fleet or "a fleet that the event does not name"
-    what = f"{name}: {event.kind}" + (f", {event.description}" if event.description else "")
+def on_fleet_noted(event: FleetEvent, cluster: Cluster) -> Plan:
+    """Note what a fleet says; notify people of a failure."""
     if not event.failure:
-        return Plan(f"noted: {what}")
-    incident = Incident(
-        key=f"fleet#{event.fleet}#{event.kind}" + ("#drill" if event.drill else ""),
-        at=event.time,
-        what=what,
-        left="no node was touched; no capacity comes from this fleet meanwhile",
-        remedy="look at the fleet in EC2: its limits, prices, instance types and zones",
-        drill=event.drill,
-        expires=cluster.now + AGAIN,
-    )
-    return Plan(f"a fleet has failed: {what}", (Notify(incident),))
+        return Plan(f"noted: {event.text}")
+    return Plan(f"a fleet has failed: {event.text}", (Notify(incidents.fleet_failed(event, cluster)),))

@@ -1,4 +1,13 @@
-"""Give back: an evacuated node whose instance lives on has tasks again."""
+"""Give back: an evacuated node whose instance lives on has tasks again.
+
+node                                         order, or command ended      plan
+evacuated, and no end is announced or near   ordered by hand              returning
+returning                                    ordered by hand              send what is unsent
+any other                                    ordered by hand              refused, with the reason
+returning, a worker                          give-back ended: active      in service
+returning, a manager                         give-back ended: active      activating: promoted again
+returning                                    the swarm has no such node   joining
+"""
 
 from __future__ import annotations
 
@@ -18,11 +27,8 @@ if TYPE_CHECKING:
     from chalicelib.state.node import Node
 
 
-def on_give_back_ordered(event: GiveBackOrdered, cluster: Cluster) -> Plan:
-    """A person wants an evacuated node to have tasks again; refused where its instance is about to end."""
-    node = cluster.node(event.instance)
-    if node is None:
-        return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
+def on_give_back_ordered(event: GiveBackOrdered, node: Node, cluster: Cluster) -> Plan:
+    """Let an evacuated node have tasks again; refuse it where the instance is about to end."""
     if node.state is NodeState.RETURNING:
         return Plan("already returning", (Dispatch(node.instance),) if node.is_unsent else ())
     if why := _refusal(node, cluster):
@@ -33,22 +39,19 @@ def on_give_back_ordered(event: GiveBackOrdered, cluster: Cluster) -> Plan:
 
 
 def _refusal(node: Node, cluster: Cluster) -> str:
-    """Why a node stays as it is; "" if it may be given back."""
+    """Explain why a node stays as it is; "" if it may be given back."""
     if node.state is not NodeState.EVACUATED:
         return f"it is {node.state}, not evacuated"
     if node.hooks:
         return f"{node.hooks[0].group} ends it"
     if node.announced:
-        return "EC2 has announced its end; should it be spared, it joins again by itself"
-    near = scheduled_change.postpone(node, cluster)
+        return "EC2 has announced its end; if it survives, it joins again automatically"
+    near = scheduled_change.postpone_return(node, cluster)
     return f"{near.reason} is near; it comes back when that is over" if near else ""
 
 
 def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
-    """The node after a give-back command: in service again, joined anew if it is lost, or open again.
-
-    An evacuated manager was demoted: activating makes it what it is tagged to be.
-    """
+    """Return the node after a give-back command; an evacuated manager was demoted and is promoted again."""
     if report is not None and report.fate is Fate.ABSENT:
         return node.enter(NodeState.JOINING, since=event.time, due=now, reason="the swarm has no such node")
     if report is None or report.fate is not Fate.ACTIVE:

@@ -1,4 +1,11 @@
-"""Join: a launched instance becomes a node, drained until it is complete, and only then has tasks."""
+"""Join: a launched instance becomes a node, drained until it is complete, and only then has tasks.
+
+node         command ended                     node afterwards
+joining      join: joined                      activating
+activating   activate: active                  in service
+activate: absent from the swarm   joining, after a back-off
+either       any other end                     open again (rules/retry.py)
+"""
 
 from __future__ import annotations
 
@@ -15,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
-    """The node after a join command: to be activated if it is in the swarm, else open again."""
+    """Return the node after a join command: to be activated if it is in the swarm, else open again."""
     if report is None or report.fate is not Fate.JOINED:
         return retry.after_failure(node, report, event, now)
     found = report.node or node.node
@@ -23,11 +30,11 @@ def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now:
 
 
 def conclude_activation(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
-    """The node after an activate command: in service, joined anew if the swarm lost it, else open again.
+    """Return the node after an activate command: in service, joining again, or open again.
 
-    A record that joins anew keeps its node id: so the agent on the host knows that its managers do not list
-    it, and leaves what it still believes to be its swarm. All others join without a node id. Not at once:
-    were there two swarms of one name, hosts would go to and fro.
+    A record that joins again keeps its node id. So the agent on the host knows that the managers do not list
+    that node, and leaves the swarm that its engine still believes in; all others join without a node id.
+    Not at once: between two swarms of one name hosts would change sides for ever.
     """
     if report is not None and report.fate is Fate.ABSENT:
         reason = f"{report.detail}: it joins anew"

@@ -1,7 +1,16 @@
 """Scheduled changes: a node is evacuated ahead of what AWS Health announces, and given back after it.
 
-What was told of each change stays on the record, whatever becomes of the node meanwhile: whenever it is in
-service, its record is due when it has to be empty (closing.py), and what is out already stays out.
+    notice about a change        node                       plan
+    it is far ahead              any                        noted; due when the node has to be empty
+    it is near, or goes on       not known to end           evacuating until the end of the change
+    closed, or moved away        evacuated for it           given back
+    older than the known one     any                        a duplicate: send what is unsent
+
+    due: the change is near      in service                 evacuating
+                                 evacuated, to be returned  stays evacuated until the end of the change
+
+The notices stay on the record whatever becomes of the node meanwhile: whenever it is in service, its record
+is due when it has to be empty (rules/finalize.py).
 """
 
 from __future__ import annotations
@@ -12,7 +21,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules.nodes import evacuate
-from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.lifecycle import UNDER_EVACUATION, NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
 
 if TYPE_CHECKING:
@@ -20,96 +29,89 @@ if TYPE_CHECKING:
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.node import Node
 
-KEPT = 7 * 86_400.0  # seconds that a notice of what is over is known, so that a late older one is passed over
-EMPTYING = frozenset({NodeState.EVACUATING, NodeState.EVACUATED})
+KEEP_NOTICE_S = 7 * 86_400.0  # after the end of a change, so that a late older notice is ignored
 
 
-def on_change_scheduled(event: ChangeScheduled, cluster: Cluster) -> Plan:
-    """At once if it is near; otherwise the record is due when it is. An older word changes nothing."""
-    node = cluster.node(event.instance)
-    if node is None:
-        return Plan(f"{event.instance} has no record in {cluster.name}")
+def on_change_scheduled(event: ChangeScheduled, node: Node, cluster: Cluster) -> Plan:
+    """Evacuate now if the change is near, else when it is; an older notice changes nothing."""
     code = event.code or "a scheduled change"
-    notice = ScheduledChange(event.time, event.closed, event.start, event.end, code, event.arn)
-    known = next((one for one in node.notices if one.arn == notice.arn), None)
-    if known and notice <= known:
+    change = ScheduledChange(event.time, event.closed, event.start, event.end, code, event.arn)
+    known = next((one for one in node.notices if one.arn == change.arn), None)
+    if known and change <= known:
         sending = (Dispatch(node.instance),) if node.is_unsent else ()
         return Plan(f"{code}: known", sending, (Measure(Metric.DUPLICATES, instance=node.instance),))
-    noted = replace(_apply(node, known, notice, cluster), notices=_keep(node, notice, cluster))
+    noted = replace(_apply(node, known, change, cluster), notices=_add(node, change, cluster))
     sending = (Dispatch(node.instance),) if noted.is_unsent else ()
-    return Plan(f"{code}: {_describe(notice, node, cluster)}", (ReplaceRecord(node, noted), *sending))
+    return Plan(f"{code}: {_describe(change, node, cluster)}", (ReplaceRecord(node, noted), *sending))
 
 
 def next_due(node: Node, cluster: Cluster) -> float | None:
-    """When a node in service has to be evacuated; None if nothing is to come."""
-    return min(
-        (one.begin(cluster.timeouts) for one in _list_pending(node.notices, node, cluster)), default=None
-    )
+    """Return when a node in service has to be evacuated; None if no change is ahead."""
+    pending = _list_pending(node.notices, node, cluster)
+    return min((change.empty_from(cluster.timeouts) for change in pending), default=None)
 
 
-def begin(node: Node, cluster: Cluster) -> Node | None:
-    """A node in service that is due: its evacuation begins, or was not to be and it is due anew."""
+def begin_evacuation(node: Node, cluster: Cluster) -> Node | None:
+    """Return the node that is due: evacuating, or due anew; None if it is not in service."""
     if node.state is not NodeState.IN_SERVICE:
         return None
     near = _list_near(node.notices, node, cluster)
-    return (
-        evacuate.begin(node, cluster.now, _disruption(cluster.now, near, cluster)) if near else node.revise()
-    )
+    return evacuate.begin(node, cluster.now, _disrupt(cluster.now, near, cluster)) if near else node.revise()
 
 
-def postpone(node: Node, cluster: Cluster) -> Node | None:
-    """An evacuated node that would be given back now, but for a change that is near; None without one."""
+def postpone_return(node: Node, cluster: Cluster) -> Node | None:
+    """Return the evacuated node with a later return, as a change is near; None if none is."""
     near = _list_near(node.notices, node, cluster)
-    back = max((one.until(cluster.timeouts) for one in near), default=None)
+    back = max((change.empty_until(cluster.timeouts) for change in near), default=None)
     return node.revise(due=back, back=back, drill=False, reason=near[0].code) if back else None
 
 
-def _apply(node: Node, known: ScheduledChange | None, notice: ScheduledChange, cluster: Cluster) -> Node:
-    """The node once the notice is known: evacuated, given back if it was out for this change, or as it is."""
-    if near := _list_near((notice,), node, cluster):
-        return (
-            evacuate.apply(node, cluster.now, _disruption(notice.published, near, cluster)) or node.revise()
-        )
-    if known and node.state in EMPTYING and node.back == known.until(cluster.timeouts):
+def _apply(node: Node, known: ScheduledChange | None, change: ScheduledChange, cluster: Cluster) -> Node:
+    """Return the node once the change is known: evacuated for it, given back after it, or as it is."""
+    if near := _list_near((change,), node, cluster):
+        disruption = _disrupt(change.published, near, cluster)
+        return evacuate.apply(node, cluster.now, disruption) or node.revise()
+    if known and node.state in UNDER_EVACUATION and node.back == known.empty_until(cluster.timeouts):
         now = cluster.now
         return node.revise(back=now, due=now if node.state is NodeState.EVACUATED else node.due)
     return node.revise()
 
 
-def _disruption(since: float, near: tuple[ScheduledChange, ...], cluster: Cluster) -> evacuate.Disruption:
-    """The changes as a disruption. They are known long ahead, so the work does not last until their start."""
+def _disrupt(since: float, near: tuple[ScheduledChange, ...], cluster: Cluster) -> evacuate.Disruption:
+    """Make a disruption of changes; they are known long ahead, so the work may end before they start."""
     latest = cluster.now + cluster.timeouts.evacuation_s
     start, code = near[0].start, near[0].code
     deadline = min(start, latest) if start > cluster.now else latest
-    back = max(one.until(cluster.timeouts) for one in near)
+    back = max(change.empty_until(cluster.timeouts) for change in near)
     return evacuate.Disruption(since, deadline, code, max(back, latest))
 
 
 def _list_near(
-    notices: tuple[ScheduledChange, ...], node: Node, cluster: Cluster
+    changes: tuple[ScheduledChange, ...], node: Node, cluster: Cluster
 ) -> tuple[ScheduledChange, ...]:
-    """Those for which the node has to be empty now, the next first."""
-    pending = _list_pending(notices, node, cluster)
-    near = (one for one in pending if one.begin(cluster.timeouts) <= cluster.now)
-    return tuple(sorted(near, key=lambda one: one.start))
+    """List the changes for which the node has to be empty now, the next one first."""
+    pending = _list_pending(changes, node, cluster)
+    near = (change for change in pending if change.empty_from(cluster.timeouts) <= cluster.now)
+    return tuple(sorted(near, key=lambda change: change.start))
 
 
 def _list_pending(
-    notices: tuple[ScheduledChange, ...], node: Node, cluster: Cluster
+    changes: tuple[ScheduledChange, ...], node: Node, cluster: Cluster
 ) -> tuple[ScheduledChange, ...]:
-    """Those that are not over. An instance that was started since is on another host."""
-    known = (one for one in notices if not one.closed and one.published >= node.launched)
-    return tuple(one for one in known if cluster.now < one.until(cluster.timeouts))
+    """List the changes that are not over; an instance that was started since runs on another host."""
+    known = (change for change in changes if not change.closed and change.published >= node.launched)
+    return tuple(change for change in known if cluster.now < change.empty_until(cluster.timeouts))
 
 
-def _keep(node: Node, notice: ScheduledChange, cluster: Cluster) -> tuple[ScheduledChange, ...]:
-    others = (one for one in node.notices if one.arn != notice.arn)
-    last = cluster.now - KEPT
-    kept = (one for one in others if max(one.published, one.until(cluster.timeouts)) > last)
-    return (*kept, notice)
+def _add(node: Node, change: ScheduledChange, cluster: Cluster) -> tuple[ScheduledChange, ...]:
+    """Add the change to the node's notices, without those that ended long ago."""
+    others = (one for one in node.notices if one.arn != change.arn)
+    last = cluster.now - KEEP_NOTICE_S
+    kept = (one for one in others if max(one.published, one.empty_until(cluster.timeouts)) > last)
+    return (*kept, change)
 
 
-def _describe(notice: ScheduledChange, node: Node, cluster: Cluster) -> str:
-    if not _list_pending((notice,), node, cluster):
+def _describe(change: ScheduledChange, node: Node, cluster: Cluster) -> str:
+    if not _list_pending((change,), node, cluster):
         return "over, or called off"
-    return "the evacuation is planned" if notice.begin(cluster.timeouts) > cluster.now else "it is near"
+    return "the evacuation is planned" if change.empty_from(cluster.timeouts) > cluster.now else "it is near"

@@ -1,18 +1,36 @@
-"""The backstop: whatever no event finished is found overdue, asked for, sent again, and finally closed."""
+"""The tick: whatever no event finished is found overdue, and is fetched, sent again or given up.
+
+record that is due                                       plan
+a command is out                                         fetch its result
+work is unsent                                           send it
+its lifecycle actions are over, or all attempts failed   rules/finalize.py
+evacuated for a while                                    returning, unless a scheduled change is near
+in service                                               evacuating: its scheduled change is near
+
+cluster                                                  plan
+a group waits, and the work goes on                      heartbeat
+jobs are due; an inspection is due                       rules/cluster/jobs.py, rules/reconcile/swarm.py
+work waits too long; there is no swarm to join;          notify people
+completed actions stay open; the discovery fails
+people were not notified of an incident                  notify them now
+it is paused                                             heartbeats only
+
+a command that was fetched still runs                    the tick fetches it again later; an evacuation
+is sent through another manager too
+"""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Ask, Dispatch, Notify, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.rules import finalize, retry
+from chalicelib.rules import finalize, incidents, retry
 from chalicelib.rules.cluster import jobs
+from chalicelib.rules.incidents import STUCK_AFTER_S
 from chalicelib.rules.nodes import lifecycle_hooks, scheduled_change
 from chalicelib.rules.reconcile import swarm
-from chalicelib.state.incident import AGAIN, Incident
 from chalicelib.state.lifecycle import NodeState
 
 if TYPE_CHECKING:
@@ -21,28 +39,20 @@ if TYPE_CHECKING:
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.node import Node
 
-HEARTBEATS = 200  # heartbeats of one tick in one cluster: some ten seconds
-MESSAGES = 20  # that one tick makes up for: each may take seconds where the topic does not answer
-STUCK = 300.0  # seconds that work may wait for a host that takes it, before people are told
+MAX_HEARTBEATS = 200  # of one tick in one cluster: some ten seconds
+MAX_MESSAGES = 20  # of one tick: each may take seconds if the topic does not answer
 
 
 def on_tick(_: Tick, cluster: Cluster) -> Plan:
-    """Ask for the commands that are out too long, send what is not out, begin what was planned for now."""
+    """Fetch results that are late, send what is unsent, begin what was planned for now."""
     overdue = [node for node in cluster.nodes if node.due is not None and node.due <= cluster.now]
-    ordered = jobs.catch_up(cluster)
+    job_steps = jobs.catch_up(cluster)
     if cluster.settings.paused:
-        waiting = len(overdue) + len(ordered)
-        # A group that hears nothing goes its default way, and mostly ends the instance.
-        return Plan(
-            f"paused: {waiting} wait" if waiting else "nothing is overdue", tuple(_list_heartbeats(cluster))
-        )
-    changes = [action for node in overdue for action in _list_changes(node, cluster)]
+        return _plan_paused(len(overdue) + len(job_steps), cluster)
+    changes = [action for node in overdue for action in _finish_or_begin(node, cluster)]
     changes += _list_heartbeats(cluster)
-    changes += (*ordered, *swarm.start(cluster))
-    messages = _stuck([node for node in overdue if node.is_unsent], cluster)
-    messages += _unsettled(cluster)
-    messages += _uncompleted(overdue, cluster)
-    messages += [Notify(incident) for incident in cluster.unnotified[:MESSAGES]]
+    changes += (*job_steps, *swarm.start_inspection(cluster))
+    messages = _list_messages(overdue, cluster)
     work = [node for node in overdue if node.is_unsent or node.command]
     if not work and not changes and not messages:
         return Plan("nothing is overdue")
@@ -58,105 +68,11 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     return Plan(reason, (*changes, *(Ask(*command) for command in out), *sending, *messages), measures)
 
 
-def _list_changes(node: Node, cluster: Cluster) -> tuple[Action, ...]:
-    """What is to be done about a record that is due besides its commands."""
-    if steps := finalize.finish(node, cluster):
-        return steps
-    after = _begin_planned(node, cluster)
-    return (ReplaceRecord(node, after),) if after else ()
-
-
-def _list_heartbeats(cluster: Cluster) -> list[Action]:
-    """Heartbeats where one is late, the latest first: a tick must not last until the next one."""
-    heartbeats = [
-        heartbeat for node in cluster.nodes if (heartbeat := lifecycle_hooks.heartbeat(node, cluster))
-    ]
-    heartbeats.sort(key=lambda heartbeat: min(max(hook.heartbeat, hook.opened) for hook in heartbeat.hooks))
-    return [*heartbeats[:HEARTBEATS]]
-
-
-def _begin_planned(node: Node, cluster: Cluster) -> Node | None:
-    """What was put off until now: a node that is given back, or one whose scheduled change comes near."""
-    if node.state is NodeState.EVACUATED and node.back:
-        if held := scheduled_change.postpone(node, cluster):
-            return held
-        reason = "the drill is over" if node.drill else "nothing followed"
-        return node.enter(NodeState.RETURNING, since=cluster.now, due=cluster.now, reason=reason)
-    return scheduled_change.begin(node, cluster)
-
-
-def _stuck(waiting: list[Node], cluster: Cluster) -> list[Action]:
-    late = [node for node in waiting if cluster.now - (node.due or 0) > STUCK]
-    if not late:
-        return []
-    incident = Incident(
-        key="stuck",
-        at=cluster.now,
-        what=f"no host of {cluster.name} has taken commands for {STUCK / 60:.0f} min: {late[0].reason}",
-        left=f"{len(late)} nodes wait, {late[0].instance} among them; every tick tries again",
-        remedy="see to the SSM agents of the managers; where the quorum is lost for good: recover (README)",
-        instance=late[0].instance,
-        expires=cluster.now + AGAIN,
-    )
-    return [Notify(incident)]
-
-
-def _unsettled(cluster: Cluster) -> list[Action]:
-    """Instances that have tried to join for some minutes, in a cluster whose managers all try themselves."""
-    joining = [node for node in cluster.nodes if node.state is NodeState.JOINING]
-    waiting = [node for node in joining if node.attempts >= retry.MAX_ATTEMPTS_WITHOUT_SWARM]
-    if not waiting or set(cluster.managers) - {node.instance for node in joining}:
-        return []
-    manager = cluster.managers[0] if cluster.managers else "the one you tag swarmkeeper:role=manager"
-    call = json.dumps({"cluster": cluster.name, "instance": manager})
-    incident = Incident(
-        key="unsettled",
-        at=cluster.now,
-        what=f"{cluster.name} has no swarm that could be joined: {waiting[0].reason}",
-        left=f"{len(joining)} instances wait, {waiting[0].instance} among them; they go on trying",
-        remedy=f"make the swarm on its first manager: echo '{call}' | chalice invoke -n init",
-        expires=cluster.now + AGAIN,
-    )
-    return [Notify(incident)]
-
-
-def _uncompleted(overdue: list[Node], cluster: Cluster) -> list[Action]:
-    """Groups whose lifecycle actions have been over for minutes, but Auto Scaling does not take that."""
-    late = [
-        (hook.group, node)
-        for node in overdue
-        for hook, _ in lifecycle_hooks.results(node)
-        if cluster.now - max(node.due or 0, hook.opened, hook.heartbeat) > STUCK
-    ]
-    return [Notify(_refused(group, node, cluster)) for group, node in {one[0]: one for one in late}.values()]
-
-
-def _refused(group: str, node: Node, cluster: Cluster) -> Incident:
-    return Incident(
-        key=f"hook#{group}",
-        at=cluster.now,
-        what=f"lifecycle actions of {group} could not be completed for {STUCK / 60:.0f} min",
-        left=f"{node.instance} is {node.state}, its group still waits for it; every tick tries again",
-        remedy="see the handler's log for Auto Scaling's words, and its role's autoscaling permissions",
-        instance=node.instance,
-        expires=cluster.now + AGAIN,
-    )
-
-
 def on_discovery_failed(event: DiscoveryFailed, cluster: Cluster) -> Plan:
-    """People are told once it has lasted for some minutes: until then it may pass."""
-    what = f"the discovery of {event.what} fails: {event.error}"
-    if cluster.now - event.since <= STUCK:
-        return Plan(f"{what}; the next tick asks again")
-    incident = Incident(
-        key=f"census#{event.what}",
-        at=cluster.now,
-        what=what,
-        left="events are followed, but what no event tells of is not noticed meanwhile",
-        remedy="see the tick's log, and what its role may do; every tick tries again",
-        expires=cluster.now + AGAIN,
-    )
-    return Plan(what, (Notify(incident),))
+    """Notify people once it has failed for some minutes: until then it may pass."""
+    if cluster.now - event.since <= STUCK_AFTER_S:
+        return Plan(f"{event.text}; the next tick asks again")
+    return Plan(event.text, (Notify(incidents.discovery_failed(event, cluster)),))
 
 
 def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
@@ -165,16 +81,85 @@ def on_command_running(event: CommandRunning, cluster: Cluster) -> Plan:
         node for node in cluster.nodes if (node.command, node.manager) == (event.command, event.manager)
     ]
     others = set(cluster.managers) - {event.manager}
-    moves = tuple(ReplaceRecord(node, _after(node, cluster, elsewhere=bool(others))) for node in waiting)
-    if not moves:
-        ordered = jobs.wait_longer(event, cluster)
-        return Plan(f"{event.command} runs" + ("" if ordered else ", but nothing waits for it"), ordered)
-    resent = sum(move.after.is_unsent for move in moves)
-    reason = f"{event.command} still runs: {resent} of {len(moves)} nodes are sent again, the others wait"
-    return Plan(reason, moves + ((Dispatch(seconds=0),) if resent else ()))
+    changes = tuple(
+        ReplaceRecord(node, _hedge_or_wait(node, cluster, elsewhere=bool(others))) for node in waiting
+    )
+    if not changes:
+        job_steps = jobs.wait_longer(event, cluster)
+        return Plan(f"{event.command} runs" + ("" if job_steps else ", but nothing waits for it"), job_steps)
+    resent = sum(change.after.is_unsent for change in changes)
+    reason = f"{event.command} still runs: {resent} of {len(changes)} nodes are sent again, the others wait"
+    return Plan(reason, changes + ((Dispatch(seconds=0),) if resent else ()))
 
 
-def _after(node: Node, cluster: Cluster, *, elsewhere: bool) -> Node:
+def _plan_paused(waiting: int, cluster: Cluster) -> Plan:
+    """Only keep groups waiting: a group that hears nothing mostly terminates the instance."""
+    reason = f"paused: {waiting} wait" if waiting else "nothing is overdue"
+    return Plan(reason, tuple(_list_heartbeats(cluster)))
+
+
+def _finish_or_begin(node: Node, cluster: Cluster) -> tuple[Action, ...]:
+    """Return what to do about a record that is due besides its commands."""
+    if steps := finalize.finish(node, cluster):
+        return steps
+    after = _begin_planned(node, cluster)
+    return (ReplaceRecord(node, after),) if after else ()
+
+
+def _begin_planned(node: Node, cluster: Cluster) -> Node | None:
+    """Give an evacuated node back, or evacuate a node ahead of its scheduled change."""
+    if node.state is NodeState.EVACUATED and node.back:
+        if postponed := scheduled_change.postpone_return(node, cluster):
+            return postponed
+        reason = "the drill is over" if node.drill else "nothing followed"
+        return node.enter(NodeState.RETURNING, since=cluster.now, due=cluster.now, reason=reason)
+    return scheduled_change.begin_evacuation(node, cluster)
+
+
+def _list_heartbeats(cluster: Cluster) -> list[Action]:
+    """List heartbeats, the latest ones first: a tick must not last until the next one."""
+    heartbeats = [
+        heartbeat for node in cluster.nodes if (heartbeat := lifecycle_hooks.heartbeat(node, cluster))
+    ]
+    heartbeats.sort(key=lambda heartbeat: min(max(hook.heartbeat, hook.opened) for hook in heartbeat.hooks))
+    return [*heartbeats[:MAX_HEARTBEATS]]
+
+
+def _list_messages(overdue: list[Node], cluster: Cluster) -> list[Action]:
+    """List what people have to know: new incidents, and those of which they were not notified."""
+    messages = [*_notify_if_stuck(overdue, cluster), *_notify_without_swarm(cluster)]
+    messages += _notify_of_open_actions(overdue, cluster)
+    messages += [Notify(incident) for incident in cluster.unnotified[:MAX_MESSAGES]]
+    return messages
+
+
+def _notify_if_stuck(overdue: list[Node], cluster: Cluster) -> list[Action]:
+    unsent = (node for node in overdue if node.is_unsent)
+    late = [node for node in unsent if cluster.now - (node.due or 0) > STUCK_AFTER_S]
+    return [Notify(incidents.no_host_takes_commands(late, cluster))] if late else []
+
+
+def _notify_without_swarm(cluster: Cluster) -> list[Action]:
+    """Notify of instances that have tried to join for minutes, where all managers try to join too."""
+    joining = [node for node in cluster.nodes if node.state is NodeState.JOINING]
+    waiting = [node for node in joining if node.attempts >= retry.MAX_ATTEMPTS_WITHOUT_SWARM]
+    if not waiting or set(cluster.managers) - {node.instance for node in joining}:
+        return []
+    return [Notify(incidents.no_swarm(waiting, len(joining), cluster))]
+
+
+def _notify_of_open_actions(overdue: list[Node], cluster: Cluster) -> list[Action]:
+    """Notify of groups whose lifecycle actions were over minutes ago, but could not be completed."""
+    late = {
+        hook.group: node
+        for node in overdue
+        for hook, _ in lifecycle_hooks.results(node)
+        if cluster.now - max(node.due or 0, hook.opened, hook.heartbeat) > STUCK_AFTER_S
+    }
+    return [Notify(incidents.lifecycle_action_open(group, node, cluster)) for group, node in late.items()]
+
+
+def _hedge_or_wait(node: Node, cluster: Cluster, *, elsewhere: bool) -> Node:
     if node.task is AgentTask.EVACUATE and elsewhere and node.attempts < retry.IMMEDIATE_ATTEMPTS:
         return node.reopen(due=cluster.now, reason="no result yet: sent through another manager")
     return node.revise(due=cluster.now + cluster.timeouts.answer_s)

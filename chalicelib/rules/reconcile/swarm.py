@@ -1,4 +1,17 @@
-"""The look at the swarm: what a manager lists, against what is recorded; it finds what no event told of."""
+"""The inspection: nodes as a manager lists them against the records; it finds what no event told.
+
+    the manager's list                          record                        plan
+    it has no node of the id                    in service                    joining, with its node id
+    it has none for most nodes                                                notify people, change nothing
+    the node is down, twice in a row            none, or gone                 leaving
+                                                in service, returning         joining
+                                                leaving, but given up         leaving, from attempt one on
+                                                joining, activating           notify people
+                                                any other                     nothing
+
+The tick starts an inspection; its command is a job (rules/cluster/jobs.py). Records that changed since the
+inspection began are left alone.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +22,11 @@ from zlib import crc32
 from chalicelib.actions import Notify, Plan, Register, ReplaceJob, ReplaceRecord, Send
 from chalicelib.protocol.codec import ProtocolError, decode_arguments, decode_result, encode_arguments
 from chalicelib.protocol.messages import AgentTask, Arguments, Target
+from chalicelib.rules import incidents
 from chalicelib.rules.cluster import jobs
-from chalicelib.state.incident import Incident
 from chalicelib.state.instance import Role
 from chalicelib.state.job import Job, JobStage
-from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.lifecycle import ENTERING, NodeState
 from chalicelib.state.node import Node
 
 if TYPE_CHECKING:
@@ -22,39 +35,38 @@ if TYPE_CHECKING:
     from chalicelib.protocol.messages import Listing
     from chalicelib.state.cluster import Cluster
 
-TICK = 60.0  # seconds
-SETTLED = 60.0  # seconds; a leader that has lost its followers goes on listing what it knows for some 15
-DAY = 86_400.0  # seconds after which people are told again
-MESSAGES = 20  # of one look: each may take seconds where the topic does not answer
-NAMED = 5  # nodes in a reason
+TICK_S = 60.0
+SETTLED_S = 60.0  # a leader that has lost its followers goes on listing what it knows for about 15 s
+MAX_MESSAGES = 20  # of one inspection: each may take seconds if the topic does not answer
+NAMED_NODES = 5  # in a plan's reason
 
 
-def start(cluster: Cluster) -> tuple[Action, ...]:
-    """What the tick does to have a manager look at its swarm, one look at a time."""
+def start_inspection(cluster: Cluster) -> tuple[Action, ...]:
+    """Return what the tick does to have a manager list its swarm, one inspection at a time."""
     before = cluster.job(AgentTask.INSPECT)
     if (before and before.is_open) or not _is_due(before, cluster):
         return ()
-    look = decode_arguments(before.arguments).inspection + 1 if before else 1
-    given: dict[str, Any] = {"arguments": encode_arguments(Arguments(inspection=look)), "automatic": True}
-    opened = {"since": cluster.now, "due": cluster.now, "stage": JobStage.OPEN, "reason": "a look is due"}
-    unsent = {"command": "", "attempts": 0}  # the manager stays: each look asks another one
-    changes = given | opened | unsent
+    number = decode_arguments(before.arguments).inspection + 1 if before else 1
+    given: dict[str, Any] = {"arguments": encode_arguments(Arguments(inspection=number)), "automatic": True}
+    opened = {"since": cluster.now, "due": cluster.now, "stage": JobStage.OPEN}
+    unsent = {"command": "", "attempts": 0}  # the manager stays: each inspection asks another one
+    changes = given | opened | unsent | {"reason": "an inspection is due"}
     after = before.revise(**changes) if before else Job(task=AgentTask.INSPECT, **changes)
     return (ReplaceJob(before, after), Send(after))
 
 
 def _is_due(before: Job | None, cluster: Cluster) -> bool:
-    """Its time has come, and no evacuation needs the managers.
+    """Whether its time has come, and no evacuation needs the managers.
 
-    The clusters look one after the other in a period, also after a time in which none could.
+    The clusters take turns within a period, also after a time in which no inspection was possible.
     """
     period, now = cluster.timeouts.inspection_period_s, cluster.now
     if not period or not cluster.managers or cluster.settings.paused:
         return False
-    last = before.since if before else now - TICK
+    last = before.since if before else now - TICK_S
     soon = before is not None and now < last + period / 2
-    moving = any(node.task is AgentTask.EVACUATE for node in cluster.nodes)
-    return not soon and not moving and _turn(last, cluster) < _turn(now, cluster)
+    evacuating = any(node.task is AgentTask.EVACUATE for node in cluster.nodes)
+    return not soon and not evacuating and _turn(last, cluster) < _turn(now, cluster)
 
 
 def _turn(time: float, cluster: Cluster) -> int:
@@ -63,126 +75,104 @@ def _turn(time: float, cluster: Cluster) -> int:
 
 
 def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
-    """The end of a look; without an answer it is an job like any other."""
+    """Compare the list with the records; without a list the inspection is a job like any other."""
     before, plan = cluster.job(AgentTask.INSPECT), jobs.on_job_finished(event, cluster)
     if before is None or not plan.actions or event.result is None or event.result.listing is None:
         return plan
-    found = compare(event.result.listing, before, event, cluster)
+    found = _compare(event.result.listing, before, event, cluster)
     steps = (_explain(step, found.reason) for step in plan.actions)
     return Plan(f"inspect: {found.reason}", (*found.actions, *steps), plan.measures)
 
 
 def _explain(step: Action, reason: str) -> Action:
-    """The job keeps what was found, for status."""
+    """Record in the job what was found, for status."""
     return replace(step, after=replace(step.after, reason=reason)) if isinstance(step, ReplaceJob) else step
 
 
-def compare(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Plan:
-    """What a listing says of the records; those that have changed since its look began stay as they are.
+def _compare(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Plan:
+    """Plan for the differences between a list and the records.
 
-    To miss a node one listing is enough: it is what the managers agree on. That a node is down counts only
-    where the listing before, the job's, says so too.
+    That a node is missing takes one list: it is what the managers agree on. That it is down takes two in a
+    row; the job has the one before.
     """
     said = f"{listing.nodes} nodes listed, {len(listing.down)} down"
-    quiet = {node.instance: node for node in cluster.nodes if node.since + SETTLED < job.since}
+    quiet = {node.instance: node for node in cluster.nodes if node.since + SETTLED_S < job.since}
     served = (node for node in quiet.values() if node.state is NodeState.IN_SERVICE and node.node)
     covered = [node for node in served if listing.covers(node.node)]
-    missed = {node.instance: node for node in covered if not listing.lists(node.node)}
-    if len(missed) * 2 > len(covered):
-        incident = _stranger(len(missed), len(covered), event.manager, cluster)
+    missing = {node.instance: node for node in covered if not listing.lists(node.node)}
+    if len(missing) * 2 > len(covered):
+        incident = incidents.listing_differs(len(missing), len(covered), event.manager, cluster)
         return Plan(f"{said}; {incident.what}", (Notify(incident),))
     steps: list[Action] = [
-        ReplaceRecord(node, _rejoin_missing(node, event, cluster)) for node in missed.values()
+        ReplaceRecord(node, _rejoin_missing(node, event, cluster)) for node in missing.values()
     ]
-    fresh = {node.instance for node in cluster.nodes if node.instance not in quiet}
-    down = [one for one in _list_lasting(listing, job) if one.instance not in fresh | set(missed)]
-    steps += [step for one in down if (step := _act_on_down(one, quiet.get(one.instance), event, cluster))]
+    busy = {node.instance for node in cluster.nodes if node.instance not in quiet} | set(missing)
+    down = [target for target in _list_down_twice(listing, job) if target.instance not in busy]
+    afters = (_act_on_down(target, quiet.get(target.instance), event, cluster) for target in down)
+    steps += [step for step in afters if step]
     messages = [step for step in steps if isinstance(step, Notify)]
-    moves = [step for step in steps if step not in messages]
-    return Plan(_describe(said, steps), (*moves, *messages[:MESSAGES]))
+    changes = [step for step in steps if step not in messages]
+    return Plan(_describe(said, steps), (*changes, *messages[:MAX_MESSAGES]))
 
 
-def _list_lasting(listing: Listing, job: Job) -> list[Target]:
-    """What is down in this listing and the one before, one node for each instance."""
+def _list_down_twice(listing: Listing, job: Job) -> list[Target]:
+    """List what is down in this list and the one before, one node for each instance."""
     try:
         before = decode_result(job.result).listing if job.result else None
     except ProtocolError:
         before = None  # of another version
     known = frozenset(before.down if before else ())
-    return list({one.instance: one for one in listing.down if one in known}.values())
+    return list({target.instance: target for target in listing.down if target in known}.values())
 
 
 def _rejoin_missing(node: Node, event: CommandFinished, cluster: Cluster) -> Node:
-    """With its node id: in a join that tells the host that its managers do not list it, and it leaves."""
+    """Join with the node id: the host then knows that its managers do not list it, and leaves first."""
     reason = f"the swarm lists no node {node.node}: it joins anew"
     return node.enter(NodeState.JOINING, since=event.time, due=cluster.now, reason=reason)
 
 
-def _act_on_down(one: Target, node: Node | None, event: CommandFinished, cluster: Cluster) -> Action | None:
-    """What to do about a node that stays down, by its instance's record; None where that is at work already.
+def _act_on_down(
+    target: Target, node: Node | None, event: CommandFinished, cluster: Cluster
+) -> Action | None:
+    """Return what to do about a node that stays down; None if its record has work under way.
 
-    A join finds whatever is there: an engine that left, one that was given another node id, one that hangs.
-    Nothing that EC2 shows as running is removed: its host alone knows why it is down.
+    A join copes with whatever it finds: an engine that left, that has another node id, or that hangs. Nothing
+    that EC2 shows as running is removed: only its host knows why it is down.
     """
     phase = {"since": event.time, "due": cluster.now}
+    still_listed = "its dead node is still listed"
     if node is None or node.state is NodeState.GONE:
-        known = node or _unknown_node(one, cluster)
-        after = known.enter(NodeState.LEAVING, node=one.node, reason="its dead node is still listed", **phase)
-        after = replace(after, address=known.address or one.address)
+        known = node or _make_record(target, cluster)
+        after = known.enter(NodeState.LEAVING, node=target.node, reason=still_listed, **phase)
+        after = replace(after, address=known.address or target.address)
         return ReplaceRecord(node, after) if node else Register((replace(after, version=1),), owned=False)
     if node.state in (NodeState.IN_SERVICE, NodeState.RETURNING) and not node.command:
-        reason = f"node {one.node} stays down, and the instance runs: it joins again"
+        reason = f"node {target.node} stays down, and the instance runs: it joins again"
         return ReplaceRecord(node, node.enter(NodeState.JOINING, node="", reason=reason, **phase))
     if node.state is NodeState.LEAVING and node.is_given_up:
-        return ReplaceRecord(
-            node, node.revise(attempts=0, due=cluster.now, reason="its dead node is still listed")
-        )
-    if node.state in (NodeState.JOINING, NodeState.ACTIVATING) and not node.is_given_up:
-        return Notify(_lifeless(one, node, cluster))
+        return ReplaceRecord(node, node.revise(attempts=0, due=cluster.now, reason=still_listed))
+    if node.state in ENTERING and not node.is_given_up:
+        return Notify(incidents.node_stays_down(target, node, cluster))
     return None
 
 
-def _unknown_node(one: Target, cluster: Cluster) -> Node:
-    """No discovery has shown it here: it had ended before, or its record has, or it works elsewhere.
+def _make_record(target: Target, cluster: Cluster) -> Node:
+    """Make a record for a node without one: its instance or its record has ended, or it moved cluster.
 
-    If so, its own cluster goes on to hear of it.
+    Such an instance keeps the cluster that owns it, whose events go on.
     """
-    return Node(cluster=cluster.name, instance=one.instance, role=Role.WORKER, state=NodeState.GONE)
-
-
-def _lifeless(one: Target, node: Node, cluster: Cluster) -> Incident:
-    return Incident(
-        key=f"down#{one.instance}",
-        at=cluster.now,
-        what=f"node {one.node} stays down though its instance runs and was to join again: {node.reason}",
-        left="Swarm runs its tasks elsewhere; the node stays listed, and its join is tried again",
-        remedy="see to dockerd on the host (systemctl status docker), or terminate the instance",
-        instance=one.instance,
-        node=one.node,
-        expires=cluster.now + DAY,
-    )
-
-
-def _stranger(missed: int, covered: int, manager: str, cluster: Cluster) -> Incident:
-    """It may manage a swarm of its own: on its word the hosts would leave theirs."""
-    return Incident(
-        key=f"listing#{manager}",
-        at=cluster.now,
-        what=f"{manager} does not list {missed} of {covered} nodes that are in service",
-        left="everything: no node leaves its swarm on such a word",
-        remedy="compare docker node ls there and elsewhere; docker swarm leave --force where it is wrong",
-        instance=manager,
-        expires=cluster.now + DAY,
-    )
+    return Node(cluster=cluster.name, instance=target.instance, role=Role.WORKER, state=NodeState.GONE)
 
 
 def _describe(said: str, steps: list[Action]) -> str:
     rows = [f"{node.instance} {node.state.value}: {node.reason}" for step in steps if (node := _after(step))]
     rows += [step.incident.what for step in steps if isinstance(step, Notify)]
-    return "; ".join([said, *rows[:NAMED], *([f"and {len(rows) - NAMED} more"] if rows[NAMED:] else [])])
+    more = [f"and {len(rows) - NAMED_NODES} more"] if rows[NAMED_NODES:] else []
+    return "; ".join([said, *rows[:NAMED_NODES], *more])
 
 
 def _after(step: Action) -> Node | None:
+    """Return the record that a step leads to."""
     match step:
         case ReplaceRecord(_, after):
             return after

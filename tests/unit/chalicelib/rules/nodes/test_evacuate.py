@@ -10,7 +10,7 @@ from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.events import Ending, SpotInterruptionWarning
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules import decide
-from chalicelib.state.lifecycle import STANDING, NodeState
+from chalicelib.state.lifecycle import STAYING, NodeState
 from chalicelib.state.settings import Timeouts
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
@@ -78,7 +78,7 @@ def test_the_notice_is_the_clusters_policy() -> None:
     assert move.after.deadline == START + 30
 
 
-@pytest.mark.parametrize("state", sorted(STANDING))
+@pytest.mark.parametrize("state", sorted(STAYING))
 def test_a_node_that_is_not_in_service_yet_or_again_is_evacuated_too(state: NodeState) -> None:
     move, dispatch = decide(WARNING, a_cluster(a_node(state=state, command="out"))).actions
     assert isinstance(move, ReplaceRecord)
@@ -86,7 +86,7 @@ def test_a_node_that_is_not_in_service_yet_or_again_is_evacuated_too(state: Node
     assert dispatch == Dispatch(WORKER)
 
 
-@pytest.mark.parametrize("state", [state for state in NodeState if state not in STANDING])
+@pytest.mark.parametrize("state", [state for state in NodeState if state not in STAYING])
 def test_another_warning_changes_nothing(state: NodeState) -> None:
     node = a_node(state=state, since=START, announced=True, command="out", manager="i-1")
     assert decide(WARNING, a_cluster(node)) == Plan(f"already {state}", (), TWICE)

@@ -49,7 +49,7 @@ NEAR = ScheduledChange(START - 9, start=START + 60, code="RETIREMENT", arn="1")
         (EMPTY.revise(hooks=(END,)), f"{END.group} ends it"),
         (
             EMPTY.revise(announced=True),
-            "EC2 has announced its end; should it be spared, it joins again by itself",
+            "EC2 has announced its end; if it survives, it joins again automatically",
         ),
         (EMPTY.revise(notices=(NEAR,)), "RETIREMENT is near; it comes back when that is over"),
     ],
