@@ -24,7 +24,7 @@ def joining(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), noti
     target = Target(host.instance, host.address, node)
     addresses = at or tuple(other.address for other in lab.hosts if other.role == "manager")
     labels = {"swarmkeeper.cluster": lab.cluster, "swarmkeeper.role": "worker"}
-    told = {"subjects": (target,), "managers": addresses, "role": "worker", "labels": labels}
+    told = {"targets": (target,), "managers": addresses, "role": "worker", "labels": labels}
     return Agent(host, AgentTask.JOIN, notice=notice, **told)
 
 
