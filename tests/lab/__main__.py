@@ -39,7 +39,7 @@ class Group(click.Group):
 
 @click.group(cls=Group)
 def cli() -> None:
-    """A real Docker Swarm of several hosts on this machine, with AWS around it."""
+    """Run a real Docker Swarm of several hosts on this machine, with AWS around it."""
     if "--help" not in sys.argv:
         preflight.check_caller()
     # So that a SIGTERM, as from a CI runner's time-out, cleans up like Ctrl-C.

@@ -147,7 +147,7 @@ def start(name: str, host: str) -> Host:
 
 
 def new_host(lab: Lab, role: str, age: float = 0.0) -> Host:
-    """A host that was never in this lab, launched ``age`` seconds ago; its address is the next free one."""
+    """Make up a new host, launched ``age`` seconds ago, with the next free address."""
     count = len(lab.hosts)
     third, fourth = divmod(10 + count, 250)
     address = str(lab.subnet[256 * third + fourth + 1])

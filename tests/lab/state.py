@@ -79,7 +79,7 @@ class Lab:
         return ROOT / self.name
 
     def host(self, name: str) -> Host:
-        """The host of that name, instance id or address; LabError where there is none."""
+        """Find the host of that name, instance id or address; LabError where there is none."""
         for host in self.hosts:
             if name in (host.name, host.instance, host.address):
                 return host
@@ -87,13 +87,13 @@ class Lab:
         raise LabError(f"no host {name!r} in lab {self.name!r}; it has: {known or 'none'}")
 
     def with_host(self, host: Host) -> Lab:
-        """The lab with this host added, or changed where it is known by its instance id."""
+        """Add this host, or change it where it is known by its instance id."""
         others = tuple(h for h in self.hosts if h.instance != host.instance)
         return replace(self, hosts=tuple(sorted((*others, host), key=lambda h: h.launched)))
 
 
 def load(name: str) -> Lab:
-    """The lab of that name; LabError where none is up."""
+    """Load the lab of that name; LabError where none is up."""
     try:
         return _parse((ROOT / name / "state.json").read_text())
     except FileNotFoundError:
@@ -129,7 +129,7 @@ def create(name: str, cluster: str, slots: Sequence[int], **shape: Any) -> Lab:
 
 
 def taken() -> dict[str, int]:
-    """The slots of the labs that are up, by name; to be asked while ``locked``."""
+    """Map the labs that are up to their slots; to be asked while ``locked``."""
     # No more than this is read of other labs: they may be of another version.
     rows = [json.loads(path.read_text()) for path in ROOT.glob("*/state.json")]
     return {row["name"]: row["slot"] for row in rows}

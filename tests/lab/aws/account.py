@@ -65,7 +65,7 @@ def session(lab: Lab) -> Session:
 
 
 def environment(lab: Lab) -> dict[str, str]:
-    """This process's environment with all that is AWS in it pointing to the lab."""
+    """Copy this process's environment with all that is AWS in it pointing to the lab."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         **kept,

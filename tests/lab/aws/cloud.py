@@ -86,7 +86,7 @@ def deliver(lab: Lab, event: events.Event) -> list[str]:
 
 
 def commands(lab: Lab, task: str = "") -> list[dict[str, Any]]:
-    """The commands for a task of the agent, by default for any: a row for each host, oldest first."""
+    """List the commands for a task of the agent, by default for any: a row for each host, oldest first."""
     found: list[dict[str, Any]] = ask(lab, "GET", "/_lab/commands")
     return [row for row in found if str(row["order"]["comment"]).startswith(task and f"{task} ")]
 
@@ -112,7 +112,7 @@ def ask(lab: Lab, method: str, path: str, message: Any = None) -> Any:
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:
-    """The endpoint's own words, or what came in their place."""
+    """Read the endpoint's own words, or what came in their place."""
     try:
         text = error.read().decode(errors="replace")
         return str(json.loads(text)["error"])
@@ -123,7 +123,7 @@ def _refusal(error: urllib.error.HTTPError) -> str:
 
 
 def ministack() -> list[str]:
-    """The words that start it, in a virtual environment of its own; LabError where that is missing."""
+    """Build the command that starts ministack in its own environment; LabError where that is missing."""
     place = Path(os.environ.get("SWARMKEEPER_MINISTACK", programs.PROJECT / ".venv-ministack/bin/ministack"))
     if not place.exists():
         raise LabError(f"{place} is missing; run: make install")

@@ -52,7 +52,7 @@ def _packed_once(app: Path, deploy: Callable[[], None]) -> None:
 
 
 def _digest(app: Path) -> str:
-    """A digest of what chalice packs, by name."""
+    """Compute a digest of what chalice packs, by name."""
     found = hashlib.sha256(sys.version.encode())
     packed = [app / "app.py", app / "requirements.txt", *(app / "chalicelib").rglob("*")]
     for path in sorted(path for path in packed if path.is_file()):
@@ -61,7 +61,7 @@ def _digest(app: Path) -> str:
 
 
 def typed(lab: Lab, line: str) -> subprocess.CompletedProcess[str]:
-    """What a person gets who types a line into a shell where the lab's app was deployed."""
+    """Run a line as a person types it into a shell where the lab's app was deployed."""
     environment = account.environment(lab)
     path = f"{Path(sys.executable).parent}:{environment['PATH']}"
     return subprocess.run(
@@ -76,7 +76,7 @@ def typed(lab: Lab, line: str) -> subprocess.CompletedProcess[str]:
 
 
 def copy(lab: Lab, project: Path) -> Path:
-    """The project's deployable parts in the lab's own directory, with a stage for the lab."""
+    """Copy the project's deployable parts into the lab's directory and add a stage for the lab."""
     app = lab.directory / "app"
     shutil.rmtree(app, ignore_errors=True)
     app.mkdir()
@@ -91,7 +91,7 @@ def copy(lab: Lab, project: Path) -> Path:
 
 
 def _add_stage(folder: Path, lab: Lab) -> None:
-    """The lab's stage is ``dev`` under another name, with the handlers pointed at the lab's endpoint."""
+    """Add the lab's stage: ``dev`` under another name, its handlers pointed at the lab's endpoint."""
     config = json.loads((folder / "config.json").read_text())
     stage: dict[str, Any] = json.loads(_renamed(json.dumps(config["stages"]["dev"])))
     stage.setdefault("environment_variables", {})["AWS_ENDPOINT_URL"] = lab.endpoint
@@ -115,7 +115,7 @@ def _offline(requirements: Path, *which: str) -> dict[str, str]:
 
 
 def wheels(directory: Path, requirements: Path, *which: str) -> Path:
-    """The directory of the wheels that pip finds with these options: the first who asks fills it.
+    """Find the directory of wheels for these options of pip; the first who asks fills it.
 
     The others wait meanwhile. LabError with pip's words where it fails.
     """

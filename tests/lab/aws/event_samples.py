@@ -26,7 +26,7 @@ DRILL = "swarmkeeper.drill"
 def genuine(
     payload: str, host: Host | None = None, detail: Mapping[str, Any] = NOTHING, *, ago: float = 0.0
 ) -> Event:
-    """The sample of that name as of ``ago`` seconds before now; without a host, its instance is a stranger.
+    """Make a genuine event of ``ago`` seconds before now; without a host, its instance is a stranger.
 
     ``detail`` replaces fields of the event's detail.
     """
@@ -36,7 +36,7 @@ def genuine(
 
 
 def rehearsed(payload: str, host: Host, detail: Mapping[str, Any] = NOTHING) -> Event:
-    """The same, as somebody who drills puts it onto the bus."""
+    """Make a genuine event as a drill puts it onto the bus."""
     return genuine(payload, host, detail) | {"source": DRILL, "resources": []}
 
 
@@ -51,7 +51,7 @@ def hold(lab: Lab, event: Event) -> None:
 
 
 def held(lab: Lab, host: Host) -> dict[str, tuple[str, int]]:
-    """The lifecycle actions of a host by transition: how each was completed ("" is open), and heartbeats."""
+    """Map each lifecycle transition of a host to how it was completed ("" is open) and its heartbeats."""
     rows = [row for row in cloud.ask(lab, "GET", "/_lab/hooks") if row["instance"] == host.instance]
     return {row["transition"]: (row["result"], row["beats"]) for row in rows}
 

@@ -29,20 +29,20 @@ _FIELDS: Mapping[str, type] = {
 
 
 def interruption_warning(host: Host, time: float, action: str = "terminate") -> Event:
-    """The notice EC2 gives, at ``time`` (seconds since the epoch), before it takes a Spot machine back."""
+    """Make EC2's notice, at ``time`` (seconds since the epoch), that it takes a Spot machine back."""
     detail = {"instance-id": host.instance, "instance-action": action}
     arn = f"arn:aws:ec2:{host.zone}:instance/{host.instance}"
     return envelope("aws.ec2", "EC2 Spot Instance Interruption Warning", detail, [arn], time)
 
 
 def instance_state(host: Host, state: str, time: float) -> Event:
-    """The notice that an instance entered a state, such as ``running`` or ``shutting-down``."""
+    """Make EC2's notice that an instance entered a state, such as ``running`` or ``shutting-down``."""
     detail = {"instance-id": host.instance, "state": state}
     return envelope("aws.ec2", "EC2 Instance State-change Notification", detail, [_arn(host.instance)], time)
 
 
 def fleet_instance(host: Host, change: str, time: float) -> Event:
-    """An EC2 Fleet's notice that an instance of it was ``launched`` or ``terminated``."""
+    """Make an EC2 Fleet's notice that an instance of it was ``launched`` or ``terminated``."""
     about = {"instanceType": host.instance_type, "availabilityZone": host.zone}
     detail = {"instance-id": host.instance, "description": json.dumps(about), "sub-type": change}
     return envelope("aws.ec2fleet", "EC2 Fleet Instance Change", detail, [], time)
@@ -68,7 +68,7 @@ def lifecycle_action(host: Host, transition: str, hook: tuple[str, str, str], ti
 
 
 def invocation_status(command: str, instance: str, status: str, requested: float, time: float) -> Event:
-    """The notice that a command entered a status on one host."""
+    """Make the notice that a command entered a status on one host."""
     detail = {
         "command-id": command,
         "document-name": "AWS-RunShellScript",
@@ -81,7 +81,7 @@ def invocation_status(command: str, instance: str, status: str, requested: float
 
 
 def command_status(command: Mapping[str, Any], status: str, time: float) -> Event:
-    """The notice that a command as a whole entered a status.
+    """Make the notice that a command as a whole entered a status.
 
     ``command`` is as SendCommand shows it: its parameters travel in clear.
     """
@@ -97,12 +97,12 @@ def command_status(command: Mapping[str, Any], status: str, time: float) -> Even
 
 
 def scheduled(rule_arn: str, time: float) -> Event:
-    """What a rule with a schedule sends to its targets."""
+    """Make the event that a rule with a schedule sends to its targets."""
     return envelope("aws.events", "Scheduled Event", {}, [rule_arn], time)
 
 
 def envelope(source: str, kind: str, detail: Mapping[str, Any], resources: list[str], time: float) -> Event:
-    """An event with a new id, in the lab's account and region."""
+    """Wrap a detail into an event with a new id, in the lab's account and region."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
@@ -117,7 +117,7 @@ def envelope(source: str, kind: str, detail: Mapping[str, Any], resources: list[
 
 
 def check(event: Any) -> Event:
-    """The event where EventBridge could have sent it; LabError naming the first wrong field otherwise."""
+    """Return the event if EventBridge could have sent it; else LabError naming the first wrong field."""
     if not isinstance(event, dict):
         raise LabError(f"an event is a JSON object, not {type(event).__name__}")
     for field, kind in _FIELDS.items():

@@ -26,17 +26,17 @@ CUSTOMARY_STATEMENT = {
 
 
 def name(cluster: str, role: str) -> str:
-    """The name of the IAM role of a cluster's managers or workers."""
+    """Name the IAM role of a cluster's managers or workers."""
     return f"{cluster}-{role}"
 
 
 def arn(cluster: str, role: str) -> str:
-    """The same role's ARN."""
+    """Return the ARN of that role."""
     return f"arn:aws:iam::{ACCOUNT}:role/{name(cluster, role)}"
 
 
 def policies(cluster: str, role: str) -> dict[str, Any]:
-    """The policy documents of a cluster's managers or workers, by name."""
+    """Read the policy documents of a cluster's managers or workers, by name."""
     text = (POLICIES / f"{role}.json").read_text().replace("CLUSTER", cluster)
     customary = {"Version": "2012-10-17", "Statement": [CUSTOMARY_STATEMENT]}
     return {"swarmkeeper": json.loads(text), CUSTOMARY: customary}

@@ -19,7 +19,7 @@ def store(lab: Lab, ssm: Any) -> None:
 
 
 def stored(lab: Lab) -> set[str]:
-    """The join tokens that Parameter Store holds for the lab's cluster."""
+    """Read the join tokens that Parameter Store holds for the lab's cluster."""
     names = [parameter_name(lab.cluster, role) for role in ("manager", "worker")]
     found = account.session(lab).client("ssm").get_parameters(Names=names, WithDecryption=True)
     return {row["Value"] for row in found["Parameters"]}

@@ -15,12 +15,12 @@ from tests.lab.swarm import engine
 
 
 def typed(lab: Lab, name: str, payload: str) -> subprocess.CompletedProcess[str]:
-    """What the README says: ``chalice invoke -n <name> --stage <stage> <<< '<JSON>'``."""
+    """Run what the docs say: ``chalice invoke -n <name> --stage <stage> <<< '<JSON>'``."""
     return deploy.typed(lab, f"chalice invoke -n {name} --stage {deploy.STAGE} <<< {shlex.quote(payload)}")
 
 
 def called(lab: Lab, name: str, **payload: Any) -> dict[str, Any]:
-    """The answer to a call that goes well."""
+    """Make a call that succeeds; answers what it returned."""
     done = typed(lab, name, json.dumps({"cluster": lab.cluster, **payload}))
     assert (done.returncode, done.stderr) == (0, ""), done
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -28,7 +28,7 @@ def called(lab: Lab, name: str, **payload: Any) -> dict[str, Any]:
 
 
 def refused(lab: Lab, name: str, payload: str | dict[str, Any]) -> str:
-    """The line of a call that does not: chalice puts the kind of the error before it, a heading after it."""
+    """Make a call that is refused; answers its error line, without chalice's heading."""
     text = payload if isinstance(payload, str) else json.dumps({"cluster": lab.cluster, **payload})
     done = typed(lab, name, text)
     assert (done.returncode, done.stdout) == (1, ""), done
@@ -37,7 +37,7 @@ def refused(lab: Lab, name: str, payload: str | dict[str, Any]) -> str:
 
 
 def job(lab: Lab, task: str) -> dict[str, Any]:
-    """The record of the last time that a task was ordered, empty where it never was."""
+    """Read the record of a task's last job, empty where there was none."""
     return next((row for row in node_life.items(lab) if row["item"] == f"errand#{task}"), {})
 
 

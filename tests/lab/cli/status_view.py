@@ -15,7 +15,7 @@ from tests.lab.swarm.engine import Node
 
 
 def status(lab: Lab) -> dict[str, Any]:
-    """The lab and each host, with the node and the tasks that the swarm has there."""
+    """Collect the lab and each host, with the node and the tasks that the swarm has there."""
     try:
         client = engine.manager(lab)
         nodes, tasks, trouble = engine.nodes(client), engine.tasks(client), ""
@@ -41,7 +41,7 @@ def status(lab: Lab) -> dict[str, Any]:
 
 
 def tables(found: dict[str, Any]) -> Iterator[Table | str]:
-    """The status for people: what runs where, then how to reach it."""
+    """Lay out the status for people: what runs where, then how to reach it."""
     endpoint = found["endpoint"] or "none (bare)"
     engine_version = found["engine"]["version"] or found["engine"]["name"]
     yield f"lab {found['name']}, cluster {found['cluster']}, engine {engine_version}, AWS endpoint {endpoint}"

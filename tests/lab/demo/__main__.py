@@ -77,7 +77,7 @@ def main(  # noqa: PLR0913 one for each option
 
 
 def play(stage: Stage, name: str, notice: float, directory: Path, **lab_options: Any) -> Facts:
-    """The whole story, the report included; answers what was measured."""
+    """Play the whole story, the report included; answers what was measured."""
     with lab_of_our_own(name, stage.say, fleet=True, **lab_options) as lab:
         story = Story(lab, time.time())
         scenario = Scenario(lab, Method.OURS, notice, stage.say)
@@ -128,7 +128,7 @@ def verdict(found: Facts) -> Table:
 
 
 def steps(found: Facts) -> Table:
-    """The whole story with its times."""
+    """Tabulate the whole story with its times."""
     table = Table("step", "after the event", "what it came to", box=box.SIMPLE_HEAD)
     for step in story_of(found):
         when = "never" if step.seconds is None else f"{step.seconds:.1f} s"
@@ -137,7 +137,7 @@ def steps(found: Facts) -> Table:
 
 
 def moves(found: Facts) -> Table:
-    """What moved where."""
+    """Tabulate what moved where."""
     table = Table("task", "from", "to", "way", "after", box=box.SIMPLE_HEAD)
     for move in found.moves:
         task = f"{move.service}.{move.slot}"

@@ -23,7 +23,7 @@ CANNOT_RUN = 2  # exit status
 
 @contextmanager
 def lab_of_our_own(name: str, say: Say, *, keep: bool = False, **shape: Any) -> Iterator[Lab]:
-    """A lab that is taken down afterwards, come what may; kept only where all went well.
+    """Start a lab that is taken down afterwards, come what may; kept only where all went well.
 
     ``shape`` is what lifecycle.up takes.
 
@@ -49,7 +49,7 @@ def _take_down(name: str, say: Say) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """The first signal to end is obeyed; the next ones do not disturb the taking down."""
+    """Obey the first signal to end; ignore the next ones while the lab is taken down."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         for each in SIGNALS:
@@ -68,7 +68,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def to_its_end(console: Console) -> Iterator[None]:
-    """Ends the program where the work cannot go on: one line and status 2, or 130 after Ctrl-C."""
+    """End the program where the work cannot go on: one line and status 2, or 130 after Ctrl-C."""
     try:
         with interruptible():
             yield

@@ -76,7 +76,7 @@ class Stage:
             yield
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The screen as it is now."""
+        """Draw the screen as it is now."""
         if self.scenario is None or self.scenario.watch is None:
             yield Panel(self._steps(), title=self.title, border_style="dim", title_align="left")
             return
@@ -100,7 +100,7 @@ class Stage:
         return table
 
     def _head(self) -> Table:
-        """The step that is under way, and how much of the notice is over."""
+        """Draw the step that is under way, and how much of the notice is over."""
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(ratio=1, no_wrap=True)
@@ -140,7 +140,7 @@ class Stage:
         return table
 
     def _strip(self, service: str) -> Text:
-        """The last seconds, one block each: green where all requests were answered."""
+        """Draw the last seconds, one block each: green where all requests were answered."""
         seconds = self.tail.seconds.get(service, {}) if self.tail else {}
         return Text("").join(
             Text("■", "green" if seconds[second] else "bold red") for second in sorted(seconds)[-SECONDS:]

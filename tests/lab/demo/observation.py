@@ -108,7 +108,7 @@ class Observation:
         return tuple(one for one in self.since if 0 < self.moments.joined < one.time)
 
     def standing(self) -> tuple[Task, ...]:
-        """The tasks of replicated services that ran on the doomed node when the event came."""
+        """List the tasks of replicated services that ran on the doomed node when the event came."""
         return tuple(
             task
             for task in self.before.tasks

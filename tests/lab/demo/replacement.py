@@ -20,7 +20,7 @@ DONE = frozenset({Balance.BALANCED, Balance.MOVED})
 
 
 def launched(lab: Lab, known: frozenset[str]) -> Replacement | None:
-    """What was launched since these instances were all."""
+    """Find the worker launched since only these instances were known."""
     new = (host for host in state.load(lab.name).hosts if host.instance not in known)
     return next((Replacement(host.name, host.instance) for host in new), None)
 
@@ -31,7 +31,7 @@ def joined(lab: Lab, replacement: Replacement) -> bool:
 
 
 def node_of(lab: Lab, replacement: Replacement) -> str:
-    """The id of its node, "" while it is none."""
+    """Find the id of its node, "" while it is none."""
     found = node_life.node_of(lab, state.load(lab.name).host(replacement.instance))
     return found.id if found else ""
 
@@ -42,7 +42,7 @@ def balanced(lab: Lab, since: float) -> bool:
 
 
 def rebalances(lab: Lab, since: float) -> list[Result]:
-    """What the rebalances answered that were sent since then."""
+    """Read what the rebalances answered that were sent since then."""
     found = []
     for row in cloud.commands(lab, AgentTask.REBALANCE.value):
         if (row["ended"] or 0) >= since:

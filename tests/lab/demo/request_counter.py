@@ -30,7 +30,7 @@ class Tail:
             self._count(json.loads(line))
 
     def services(self) -> list[str]:
-        """The services asked so far."""
+        """List the services asked so far."""
         return sorted({service for service, _ in self.counts})
 
     def _count(self, row: dict[str, object]) -> None:

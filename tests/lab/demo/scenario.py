@@ -100,7 +100,7 @@ class Scenario:
         self.moments = Moments(time.time() - CALM, 0.0)
 
     def _choose(self) -> Host:
-        """The worker that holds the single replica."""
+        """Choose the worker that holds the single replica."""
         tasks = engine.tasks(engine.manager(self.lab), "single")
         node = next(task.node for task in tasks if task.running)
         known = {formation.node_of(self.lab, host).id: host for host in self.lab.hosts}
@@ -108,7 +108,7 @@ class Scenario:
         return known[node]
 
     def _disturb(self, host: Host, watch: Watch) -> None:
-        """The event, and the power cut when its notice is over."""
+        """Send the event, and cut the power when its notice is over."""
         self.moments = replace(self.moments, event=time.time())
         match self.method:
             case Method.OURS:
@@ -173,7 +173,7 @@ class Scenario:
         return self.doomed.node if self.doomed else ""
 
     def _record(self) -> str:
-        """What the handlers have recorded of the host."""
+        """Read what the handlers have recorded of the host."""
         return records.state_of(self.lab, self.doomed.instance) if self.lab.endpoint and self.doomed else ""
 
     def _observe(self, watch: Watch, answers: list[Answer], before: dict[str, str]) -> Observation:
@@ -245,5 +245,5 @@ def ways(lab: Lab) -> dict[str, str]:
 
 
 def _drain(lab: Lab, node: str) -> None:
-    """What `docker node update --availability drain` does."""
+    """Do what `docker node update --availability drain` does."""
     engine.change_node(lab, node, lambda _: {"Availability": "drain"})

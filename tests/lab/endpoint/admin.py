@@ -28,7 +28,7 @@ class Admin:
     lab: Callable[[], Lab]
 
     def __call__(self, request: Request) -> Response:
-        """The answer to one request of the lab itself."""
+        """Answer one request of the lab itself."""
         routes: Mapping[tuple[str, str], Callable[[Any], Any]] = {
             ("GET", "/_lab/health"): lambda _: {"ok": True},
             ("POST", "/_lab/events"): self.bus.deliver,

@@ -94,7 +94,7 @@ class LifecycleActions:
             return [asdict(hook) for hook in self._hooks]
 
     def groups(self) -> dict[str, str]:
-        """The group of each instance that ever had an action."""
+        """Map each instance that ever had an action to its group."""
         with self._lock:
             return {hook.instance: hook.group for hook in self._hooks}
 
@@ -114,7 +114,7 @@ class LifecycleActions:
         return _answer(operation)
 
     def _groups(self, form: Mapping[str, str]) -> str:
-        """The groups that are asked for by name, with the state of each instance."""
+        """Describe the groups asked for by name, with the state of each instance."""
         if unknown := [key for key in form if not _NAME.match(key) and key not in ("Action", "Version")]:
             raise AwsError("ValidationError", f"the lab's Auto Scaling does not know {unknown[0]!r}")
         asked = {value for key, value in form.items() if _NAME.match(key)}
@@ -128,7 +128,7 @@ class LifecycleActions:
         return _answer("DescribeAutoScalingGroups", rows)
 
     def _named(self, form: Mapping[str, str]) -> str:
-        """The hooks of a group."""
+        """Describe the hooks of a group."""
         rows, group = Element("LifecycleHooks"), form.get("AutoScalingGroupName", "")
         found = {(one.hook, one.transition) for one in self._hooks if one.group == group}
         for name, transition in sorted(found):

@@ -45,7 +45,7 @@ class EventBus:
         self.functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
 
     def rules(self) -> tuple[Rule, ...]:
-        """The enabled rules; LabError where one has a target that the lab cannot serve faithfully."""
+        """List the enabled rules; LabError where one has a target that the lab cannot serve faithfully."""
         with self._lock:
             if self._rules is None:
                 self._rules = tuple(self._read_rules())
@@ -106,7 +106,7 @@ class EventBus:
             self._invoke(arn, json.dumps(event).encode())
 
     def _put(self, event: events.Event) -> None:
-        """What is not AWS's own may be put on the bus itself, which then finds the same functions."""
+        """Put an event onto the bus itself, which takes only what is not AWS's own."""
         entry = {"Source": event["source"], "DetailType": event["detail-type"], "Time": event["time"]}
         detail = json.dumps(event["detail"])
         answer = self.events.put_events(

@@ -38,7 +38,7 @@ class Instance:
 
 
 def instances(lab: Lab, groups: Mapping[str, str] = MappingProxyType({})) -> list[Instance]:
-    """The lab's hosts as instances, then the foreign ones that were put beside them.
+    """List the lab's hosts as instances, then the unmanaged ones that were put beside them.
 
     ``groups``: the Auto Scaling group of those that have one, which tags them.
     """
@@ -58,7 +58,7 @@ def put_foreign(lab: Lab, host: Host, tags: Mapping[str, str]) -> None:
 
 
 def describe(found: list[Instance], form: Mapping[str, str]) -> str:
-    """The answer to DescribeInstances for these parameters."""
+    """Answer DescribeInstances for these parameters."""
     asked, filters = _asked(form)
     if asked and "MaxResults" in form:
         raise AwsError(
@@ -76,7 +76,7 @@ def describe(found: list[Instance], form: Mapping[str, str]) -> str:
 
 
 def terminate(found: list[Instance], form: Mapping[str, str], cut: Callable[[Host], None]) -> str:
-    """The answer to TerminateInstances, after the power of each was cut."""
+    """Cut the power of each instance and answer TerminateInstances."""
     asked, _ = _asked(form)
     if not asked:
         raise AwsError("MissingParameter", "The request must contain the parameter InstanceId")

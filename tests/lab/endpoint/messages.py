@@ -34,7 +34,7 @@ class Request:
         return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
 
     def header(self, name: str) -> str:
-        """The first header of that (lower-case) name, "" without it."""
+        """Read the first header of that (lower-case) name, "" without it."""
         return next((value for key, value in self.headers if key.lower() == name), "")
 
     @property
@@ -95,12 +95,12 @@ def _s3_operation(request: Request) -> str:
 
 
 def json_answer(message: Any, status: int = 200) -> Response:
-    """An answer in the JSON 1.1 protocol, which Systems Manager speaks."""
+    """Build an answer in the JSON 1.1 protocol, which Systems Manager speaks."""
     return Response(status, json.dumps(message).encode(), (("Content-Type", "application/x-amz-json-1.1"),))
 
 
 def xml_answer(text: str, status: int = 200) -> Response:
-    """An answer in the EC2 query protocol."""
+    """Build an answer in the EC2 query protocol."""
     head = '<?xml version="1.0" encoding="UTF-8"?>\n'
     return Response(status, (head + text).encode(), (("Content-Type", "text/xml;charset=UTF-8"),))
 
@@ -116,7 +116,7 @@ class AwsError(Exception):
 
 
 def refusal(request: Request, error: AwsError) -> Response:
-    """The error in the protocol the request speaks."""
+    """Build the error in the protocol that the request speaks."""
     if request.service == "ec2":
         return xml_answer(
             f"<Response><Errors><Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message>"

@@ -36,7 +36,7 @@ class InstanceMetadata:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self, peer: str, headers: Any) -> Answer:
-        """A session for the host at an address."""
+        """Open a session for the host at an address."""
         seconds = headers.get(TTL, "")
         if "X-Forwarded-For" in headers:
             return 403, ""
@@ -101,12 +101,12 @@ class _Handler(BaseHTTPRequestHandler):
     service: InstanceMetadata
 
     def do_PUT(self) -> None:
-        """A new session."""
+        """Answer with a new session."""
         found = self.path == "/latest/api/token"
         self._send(self.service.open(self.client_address[0], self.headers) if found else (404, ""))
 
     def do_GET(self) -> None:
-        """A value."""
+        """Answer with a value."""
         self._send(self.service.get(self.client_address[0], self.path, self.headers))
 
     def log_message(self, *_: Any) -> None:

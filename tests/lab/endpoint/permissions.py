@@ -105,7 +105,7 @@ class Permissions:
 
 
 def resolved(policy: Policy, tags: Mapping[str, str]) -> Policy:
-    """The policy for a resource with these tags: met tag conditions go, and statements with unmet ones.
+    """Resolve a policy for these tags: drop met tag conditions, and statements with unmet ones.
 
     Ministack's simulation knows no tags. Conditions about anything else stay for it to judge.
     """

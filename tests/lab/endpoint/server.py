@@ -60,7 +60,7 @@ class Endpoint:
         return caller(state.load(self.name), peer, own)
 
     def answer(self, request: Request, find_caller: Callable[[], Caller]) -> Response | None:
-        """The answer to a request; None where the caller was killed and nobody waits for one."""
+        """Answer a request; None where the caller was killed and nobody waits."""
         if request.path.startswith("/_lab/"):
             return self.admin(request)
         began, who = time.time(), find_caller()
@@ -211,5 +211,5 @@ class Server(ThreadingHTTPServer):
 
 
 def serve(endpoint: Endpoint, address: str, port: int) -> Server:
-    """A server of this endpoint, bound and ready to ``serve_forever``."""
+    """Make a server of this endpoint, bound and ready to ``serve_forever``."""
     return Server((address, port), type("LabHandler", (Handler,), {"endpoint": endpoint}))

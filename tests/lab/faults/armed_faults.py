@@ -48,7 +48,7 @@ class Fault:
 
 
 def parse(row: dict[str, Any]) -> Fault:
-    """A fault from its JSON; LabError where that is not one."""
+    """Read a fault from its JSON; LabError where that is not one."""
     try:
         return Fault(**{**row, "kind": Kind(row["kind"])})
     except (KeyError, TypeError, ValueError) as error:
@@ -88,7 +88,7 @@ class Faults:
             return any(f.kind is kind and f.match == match for f in self._armed)
 
     def strike(self, kinds: set[Kind], match: str, who: str = "") -> Fault | None:
-        """The first armed fault that strikes this subject now, used up by one; None where all is well."""
+        """Find the first armed fault that strikes now and use it up by one; None where all is well."""
         with self._lock:
             for place, fault in enumerate(self._armed):
                 if fault.kind in kinds and fault.match in ("", match) and fault.who in ("", who):

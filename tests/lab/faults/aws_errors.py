@@ -14,5 +14,5 @@ REFUSALS: Mapping[str, tuple[str, str, int]] = {
 
 
 def refusal_of(name: str) -> AwsError:
-    """The error of that name; throttling without one."""
+    """Return the error of that name; throttling without one."""
     return AwsError(*REFUSALS[name or "throttling"])

@@ -20,7 +20,7 @@ def arm(lab: Lab, kind: str, match: str = "", **how: Any) -> dict[str, Any]:
 
 
 def armed(lab: Lab) -> list[dict[str, Any]]:
-    """The faults that are still to happen."""
+    """List the faults that are still to happen."""
     found: list[dict[str, Any]] = cloud.ask(lab, "GET", _PATH)
     return found
 
@@ -33,7 +33,7 @@ def disarm(lab: Lab, kind: str = "", match: str = "") -> list[dict[str, Any]]:
 
 @contextmanager
 def tampered_agent(lab: Lab) -> Iterator[None]:
-    """The agent in S3 is not the one that was published, and no manager has kept that."""
+    """Replace the agent in S3, and delete the copies that managers have kept."""
     s3 = cloud.connect(lab).client("s3")
     bucket = next(b["Name"] for b in s3.list_buckets()["Buckets"] if b["Name"].startswith("swarmkeeper-lab"))
     key = s3.list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]

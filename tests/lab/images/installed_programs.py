@@ -64,13 +64,13 @@ def _left_out(path: Path) -> bool:
 
 
 def _libraries(binaries: Iterable[Path]) -> dict[str, Path]:
-    """The shared libraries that the programs need, by where they look for them."""
+    """Find the shared libraries that the programs need, by where they look for them."""
     told = programs.run(["ldd", *map(str, binaries)])
     return {found.lstrip("/"): Path(found).resolve() for found in LIBRARY.findall(told)}
 
 
 def _tar(files: dict[str, Path], links: dict[str, str] | None = None) -> bytes:
-    """The files by name as a tar, with every directory above them: an engine makes missing ones for root."""
+    """Pack files into a tar, with every directory above them: an engine makes missing ones for root."""
     out = io.BytesIO()
     folders = {str(parent) for name in files for parent in Path(name).parents if parent.name} | {"tmp"}
     with tarfile.open(fileobj=out, mode="w") as tar:

@@ -79,7 +79,7 @@ IMAGES = (
 
 
 def reference(lab: Lab, image: str) -> str:
-    """The full name of an image such as ``web:1`` in the lab's registry."""
+    """Build the full name of an image such as ``web:1`` in the lab's registry."""
     return f"{lab.gateway}:5000/{image}"
 
 
@@ -101,7 +101,7 @@ def push_all(lab: Lab) -> None:
 
 
 def base_files() -> bytes:
-    """A file system as a tar: busybox, its applets by name, and the lab's scripts."""
+    """Pack a file system into a tar: busybox, its applets by name, and the lab's scripts."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         _add(tar, "bin/busybox", BUSYBOX.read_bytes())
@@ -115,7 +115,7 @@ def base_files() -> bytes:
 
 
 def layer(tar: bytes) -> Layer:
-    """A layer of an image; packed lightly, as it travels a few micrometres."""
+    """Compress a layer of an image, lightly, as it only travels within this machine."""
     return Layer(gzip.compress(tar, compresslevel=1, mtime=0), _digest(tar))
 
 

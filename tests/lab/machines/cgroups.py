@@ -12,7 +12,7 @@ from tests.lab.state import Host, Lab, LabError
 
 
 def parent(lab: Lab, host: Host | None = None) -> str:
-    """The group under which a host's engine keeps its containers, or that of the whole lab."""
+    """Name the group under which a host's engine keeps its containers, or that of the whole lab."""
     return f"/skl{lab.slot}/{host.name}" if host else f"/skl{lab.slot}"
 
 
@@ -26,7 +26,7 @@ def clear(lab: Lab, host: Host | None = None) -> None:
 
 
 def tops(group: str) -> Iterator[Path]:
-    """That group in every mounted hierarchy that has it (v1 has one per controller)."""
+    """Find the group in every mounted hierarchy that has it (v1 has one per controller)."""
     for line in Path("/proc/mounts").read_text().splitlines():
         _, point, kind, *_ = line.split()
         if kind in ("cgroup", "cgroup2") and (top := Path(point + group)).is_dir():

@@ -47,7 +47,7 @@ NAMES = (OWN, *ENGINES)
 
 
 def chosen(name: str = "") -> str:
-    """The engine asked for by name or in the environment, by default the newest; LabError where unknown."""
+    """Choose the engine by name, else by environment, else the newest; LabError where unknown."""
     name = name or os.environ.get(VARIABLE, "") or DEFAULT
     if name not in NAMES:
         raise LabError(f"no engine {name!r} is known; there are: {', '.join(NAMES)}")
@@ -55,7 +55,7 @@ def chosen(name: str = "") -> str:
 
 
 def prepare(name: str, cache_directory: Path = ROOT / "cache") -> Path | None:
-    """The directory of the engine's files, fetched where it has to be; None for the machine's own.
+    """Fetch an engine's files where they are missing; answers their directory, None for the machine's own.
 
     LabError where it cannot be had.
     """
@@ -81,7 +81,7 @@ def furnish(files: Path | None, upper: Path) -> None:
 
 
 def client(files: Path | None) -> str:
-    """The docker command line that came with the engine: another may refuse its API version."""
+    """Find the docker command line that came with the engine: another may refuse its API version."""
     own = (files or Path("/")) / "usr/bin/docker"
     return str(own) if own.exists() else "docker"
 
@@ -164,7 +164,7 @@ def _unpack(packages: Sequence[Path], files: Path) -> None:
 
 
 def _own_suite() -> str:
-    """The Debian suite that the machine itself is of; "" where it is of none."""
+    """Find the Debian suite of this machine; "" where it is of none."""
     rows = Path("/etc/os-release").read_text().splitlines()
     found = {key: value.strip('"') for key, _, value in (row.partition("=") for row in rows)}
     return found.get("VERSION_CODENAME", "") if found.get("ID") == "debian" else ""

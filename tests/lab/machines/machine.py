@@ -74,7 +74,7 @@ def powered(lab: Lab, host: Host) -> bool:
 
 
 def enter(host: Host) -> list[str]:
-    """What to put before a command to run it inside the host, with an environment of its own."""
+    """Build the words before a command that run it inside the host, in an environment of its own."""
     clean = ["env", "-i", f"PATH={programs.PATH}", "HOME=/root", "LANG=C.UTF-8"]
     return ["nsenter", "-t", str(host.pid), "-m", "-u", "-i", "-n", "-p", "--", *clean]
 
@@ -96,7 +96,7 @@ def signal_engine(host: Host, name: str) -> None:
 
 
 def engine_settings(lab: Lab, host: Host) -> dict[str, object]:
-    """The host's /etc/docker/daemon.json. Where the product makes it a node, that labels it too."""
+    """Build the host's daemon.json. The instance label is the product's work where that makes the node."""
     bare = lab.unjoined or lab.endpoint
     return {
         **({} if bare else {"labels": [f"{LABEL}={host.instance}"]}),
@@ -111,7 +111,7 @@ def engine_settings(lab: Lab, host: Host) -> dict[str, object]:
 
 
 def _engine(host: Host) -> str:
-    """The engine's process id as its host counts; "" while none runs."""
+    """Read the engine's process id as its host counts; "" while none runs."""
     try:
         return Path(f"/proc/{host.pid}/root/run/docker.pid").read_text().strip()
     except OSError:
@@ -137,7 +137,7 @@ def _furnish(lab: Lab, host: Host, directory: Path) -> None:
 
 
 def _file_systems() -> list[str]:
-    """The real file systems of the machine by mount point, outer ones first."""
+    """List the machine's real file systems by mount point, outer ones first."""
     points = ["/"]
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, point, kind, *_ = line.split()
@@ -176,7 +176,7 @@ def _last_words(directory: Path) -> str:
 
 
 def _kill(lab: Lab, pid: int) -> None:
-    """The kernel ends everything in a process namespace with its process 1, containers included."""
+    """Kill a host's process 1: the kernel ends all of its process namespace with it, containers too."""
     if not programs.ours(lab.name, pid):
         return
     os.kill(pid, signal.SIGKILL)

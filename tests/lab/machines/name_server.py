@@ -29,7 +29,7 @@ def start(lab: Lab) -> Lab:
 
 
 def answer(query: dns.message.Message) -> dns.message.Message:
-    """The address in a host's name, or that there is no such name."""
+    """Answer with the address in a host's name, or that there is no such name."""
     response = dns.message.make_response(query)
     response.flags |= dns.flags.RA
     for question in query.question:

@@ -26,7 +26,7 @@ def slots() -> list[int]:
 
 
 def free_slots(routes: Iterable[dict[str, Any]], servers: Iterable[str]) -> list[int]:
-    """The slots in ranges of which the machine reaches nothing, by rows of ``ip route`` and name servers.
+    """Find the slots in ranges that no row of ``ip route`` and no name server reaches.
 
     A range counts as a whole: a route into one subnet of a VPC stands for its neighbours, too. Routes to half
     the world, as VPNs set them, are default routes by another name.
@@ -42,12 +42,12 @@ def free_slots(routes: Iterable[dict[str, Any]], servers: Iterable[str]) -> list
 
 
 def bridge(lab: Lab) -> str:
-    """The name of the lab's bridge."""
+    """Name the lab's bridge."""
     return f"skl{lab.slot}"
 
 
 def namespace(lab: Lab, host: Host) -> str:
-    """The name of the host's network namespace, unlike any other lab's."""
+    """Name the host's network namespace, unlike any other lab's."""
     return f"{bridge(lab)}-{_number(host)}"
 
 
@@ -78,7 +78,7 @@ def plug_in(lab: Lab, host: Host) -> None:
 
 
 def _lead_to_metadata(lab: Lab, space: str) -> None:
-    """What the host sends to the metadata service goes to the lab's; from its containers, nothing gets there.
+    """Redirect what the host, but not its containers, sends to the metadata service.
 
     So it is on EC2 too, where the answers may by default go one hop far.
     """
@@ -161,7 +161,7 @@ def _delete_link(link: str) -> None:
 
 
 def _delete(argv: list[str], present: Callable[[], bool]) -> None:
-    """A namespace that dies takes its links along, so what is to be deleted may go by itself in between."""
+    """Delete something that may go by itself meanwhile: a namespace takes its links along."""
     try:
         run(argv)
     except LabError:

@@ -37,7 +37,7 @@ def started(pid: int) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one started and that still run."""
+    """List the processes that this one started and that still run."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -46,7 +46,7 @@ def children(pid: int) -> list[int]:
 
 
 def named(word: str, host: int) -> list[Process]:
-    """The processes with this in their command lines that run inside a host, whose process 1 is given."""
+    """Find the processes inside a host, given by its process 1, with a word in their command lines."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
@@ -57,7 +57,7 @@ def named(word: str, host: int) -> list[Process]:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """The environment a process was started with; empty where it has ended."""
+    """Read the environment a process was started with; empty where it has ended."""
     try:
         rows = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
     except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -66,7 +66,7 @@ def environment(pid: int) -> dict[str, str]:
 
 
 def peak_memory(pid: int) -> int:
-    """The most memory (KiB, resident) a process has used so far; 0 where it has ended."""
+    """Read the most memory (KiB, resident) a process has used so far; 0 where it has ended."""
     try:
         rows = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

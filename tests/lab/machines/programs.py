@@ -23,13 +23,13 @@ PROJECT = Path(__file__).parents[3]
 
 
 def lab_command(*words: str) -> subprocess.CompletedProcess[str]:
-    """A command of the lab, as a person types it."""
+    """Run a command of the lab, as a person types it."""
     argv = [sys.executable, "-m", "tests.lab", *words]
     return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=PROJECT, timeout=60)
 
 
 def run(argv: Sequence[str], timeout_s: float = 60, directory: Path | None = None) -> str:
-    """The stdout of a program; LabError with its stderr where it fails."""
+    """Run a program; answers its stdout, LabError with its stderr where it fails."""
     try:
         done = subprocess.run(
             argv, cwd=directory, capture_output=True, text=True, check=False, timeout=timeout_s

@@ -50,7 +50,7 @@ def runs(lab: Lab, since: float = 0.0) -> list[Run]:
 
 
 def saying(lab: Lab, words: str, since: float) -> list[str]:
-    """The functions of the runs that said these words."""
+    """Name the functions of the runs that logged these words."""
     return [run.function for run in runs(lab, since) if any(words in line.text for line in run.lines)]
 
 
@@ -64,7 +64,7 @@ def _streams(logs: Any, group: str, since: float) -> Iterable[list[dict[str, Any
 
 
 def parse(group: str, streams: Iterable[list[dict[str, Any]]]) -> Iterator[Run]:
-    """The runs in a function's log streams, each of which ministack writes at the end of one run."""
+    """Read the runs in a function's log streams, each of which ministack writes at the end of one run."""
     for events in streams:
         report = _REPORT.match(events[-1]["message"])
         if report is None:
@@ -76,7 +76,7 @@ def parse(group: str, streams: Iterable[list[dict[str, Any]]]) -> Iterator[Run]:
 
 
 def _time(text: str, otherwise: float) -> float:
-    """The moment that a line in JSON (Powertools writes ``timestamp``) says it was written at."""
+    """Read the time at which a JSON line (Powertools writes ``timestamp``) says it was written."""
     try:
         written = json.loads(text)["timestamp"]
         return datetime.fromisoformat(written.replace(",", ".")).astimezone().timestamp()

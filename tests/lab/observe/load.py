@@ -135,7 +135,7 @@ async def _resolve(name: str, resolver: dns.asyncresolver.Resolver) -> str:
 
 
 async def _get(address: str) -> str:
-    """The host name in the answer, which is "web <version> <host name>"."""
+    """Read the host name in the answer, which is "web <version> <host name>"."""
     reader, writer = await asyncio.open_connection(address, 80)
     try:
         writer.write(b"GET / HTTP/1.0\r\n\r\n")

@@ -49,7 +49,7 @@ def items(lab: Lab) -> list[dict[str, Any]]:
 
 
 def calm(lab: Lab) -> list[dict[str, Any]]:
-    """The same, settled, once 3 s have changed nothing."""
+    """Wait until 3 s have changed nothing in the table, errors and times aside; answers its items."""
 
     def read() -> list[dict[str, Any]]:
         return settled(items(lab))
@@ -63,7 +63,7 @@ def calm(lab: Lab) -> list[dict[str, Any]]:
 
 
 def records(lab: Lab, cluster: str = "") -> dict[str, Record]:
-    """The records of the nodes of a cluster, by default the lab's own, by instance."""
+    """Read the records of the nodes of a cluster, by default the lab's own, by instance."""
     mine = (item for item in items(lab) if item["cluster"] == (cluster or lab.cluster))
     return {item["instance"]: item for item in mine if item["item"].startswith("node#")}
 
@@ -142,7 +142,7 @@ def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.
 
 
 def reached(lab: Lab, hosts: Sequence[Host], wanted: str, seconds: float = 240.0) -> dict[str, Record]:
-    """The same without a tick of ours: events, and at most the minute's own tick, lead there."""
+    """Wait until the hosts are in a state, by events or the tick of each minute, without a tick of ours."""
     what = f"{', '.join(host.name for host in hosts)}: {wanted}; {_told(lab)}"
     return engine.wait_until(lambda: _all_in(lab, hosts, wanted), what, seconds=seconds, pause=0.5)
 
@@ -155,7 +155,7 @@ def _all_in(lab: Lab, hosts: Sequence[Host], wanted: str) -> dict[str, Record] |
 
 
 def standing(lab: Lab) -> list[Host]:
-    """The workers that are in service, the oldest first."""
+    """List the workers that are in service, the oldest first."""
     found = records(lab)
     workers = [host for host in state.load(lab.name).hosts if host.role == "worker"]
     return [host for host in workers if found.get(host.instance, {}).get("state") == "in-service"]
@@ -185,14 +185,14 @@ def unheard(lab: Lab, act: Callable[[], T]) -> T:
 
 
 def node_of(lab: Lab, host: Host) -> Node | None:
-    """The living node of a host, found by what the product has written onto it."""
+    """Find the living node of a host by what the product has written onto it."""
     nodes = engine.nodes(engine.manager(state.load(lab.name)))
     mine = [node for node in nodes if node.labels.get("swarmkeeper.instance") == host.instance]
     return next((node for node in mine if node.state == "ready"), None)
 
 
 def managers(lab: Lab) -> list[Node]:
-    """The managers that the swarm lists."""
+    """List the managers of the swarm."""
     nodes = engine.nodes(engine.manager(state.load(lab.name)))
     return [node for node in nodes if node.role == "manager"]
 

@@ -48,7 +48,7 @@ def lines(lab: Lab, since: float = 0.0) -> list[Line]:
 
 
 def follow(lab: Lab, since: float, poll: float = 0.5) -> Iterator[Line]:
-    """The same, then what happens from now on, as it happens; never ends."""
+    """Yield what has happened, then what happens from now on; never ends."""
     seen: set[Line] = set()
     while True:
         fresh = [line for line in lines(lab, since) if line not in seen]
@@ -69,7 +69,7 @@ def brief(found: list[Line], since: float) -> list[str]:
 
 
 def _said(line: Line) -> str:
-    """The message where Powertools wrote the line, "" where it is a metric; else the line as it is."""
+    """Read the message of a line by Powertools, "" of a metric; any other line stays as it is."""
     if line.source is not Source.HANDLER or not line.text.startswith("{"):
         return line.text
     try:

@@ -35,7 +35,7 @@ class Place:
 
 
 def tokens(lab: Lab) -> set[str]:
-    """The join tokens of the swarm as it is now."""
+    """Read the join tokens of the swarm as it is now."""
     return set(engine.manager(state.load(lab.name)).api.inspect_swarm()["JoinTokens"].values())
 
 
@@ -50,7 +50,7 @@ def search(lab: Lab, secrets: Collection[str]) -> list[Place]:
 
 
 def _disguises(secret: str) -> Iterator[bytes]:
-    """The token, its secret half alone, and both as URLs, JSON and base64 would have them."""
+    """Write the token, and its secret half alone, as URLs, JSON and base64 would have them."""
     for text in (secret, secret.rpartition("-")[2]):
         yield text.encode()
         yield quote(text, safe="").encode()
@@ -89,7 +89,7 @@ def _read(kind: str, path: Path) -> Iterator[tuple[str, str, bytes]]:
 
 
 def _aws(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
-    """The table, commands, handlers' logs and settings, messages, what is in S3."""
+    """Read the table, commands, handlers' logs and settings, messages, and S3."""
     for item in node_life.items(lab):
         yield "item", f"{item['cluster']} {item['item']}", json.dumps(item, default=str).encode()
     for command in cloud.commands(lab):
@@ -108,7 +108,7 @@ def _aws(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
 
 
 def _swarm(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
-    """What anybody sees who may list nodes and services."""
+    """Read what anybody sees who may list nodes and services."""
     client = engine.manager(lab)
     for kind, rows in (("node", client.api.nodes()), ("service", client.api.services())):
         for row in rows:

@@ -69,12 +69,12 @@ class Power:
     lost: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def seen(self, hosts: dict[str, str], moment: float) -> Power:
-        """The power as it is at a later moment."""
+        """Record the power as it is at a later moment."""
         gone = {instance: (moment, name) for instance, name in self.hosts.items() if instance not in hosts}
         return Power(hosts, {**self.lost, **gone})
 
     def at(self, moment: float) -> dict[str, str]:
-        """The hosts that had power at an earlier moment."""
+        """Find the hosts that had power at an earlier moment."""
         return {**{one: name for one, (when, name) in self.lost.items() if when > moment}, **self.hosts}
 
 
@@ -108,7 +108,7 @@ class Watch:
         return len(self.seen.get(service, set()) - self.first.get(service, frozenset()))
 
     def verdicts(self) -> list[Verdict]:
-        """What became of each service; global ones are left out, since a node less is a task less."""
+        """Judge each service; global ones are left out, since a node less is a task less."""
         samples = list(self.samples)
         names = {name for sample in samples for name, wanted in sample.wanted.items() if wanted is not None}
         return [verdict(name, samples, self.started(name)) for name in sorted(names)]
@@ -128,7 +128,7 @@ class Watch:
             self.samples.append(sample(listing, self._power, time.time()))
 
     def _list(self) -> Listing | None:
-        """What a manager says now, None where none answers; asks the next one next time."""
+        """Ask a manager, None where it does not answer; asks the next one next time."""
         try:
             self._lab = state.load(self._lab.name)
             self._client = self._client or engine.manager(self._lab, timeout=2)
@@ -145,7 +145,7 @@ class Watch:
 
 
 def sample(listing: Listing, power: Power, moment: float) -> Sample:
-    """What runs by a listing and the power that its hosts had then.
+    """Combine a listing with the power that its hosts had then.
 
     By the power of now, what has left a host since would count as lost with it. What is lost with it is still
     there in the next listing.
@@ -162,7 +162,7 @@ def sample(listing: Listing, power: Power, moment: float) -> Sample:
 
 
 def verdict(service: str, samples: list[Sample], started: int) -> Verdict:
-    """What became of one replicated service, counted in the samples in which it existed."""
+    """Judge one replicated service by the samples in which it existed."""
     own = [sample for sample in samples if sample.wanted.get(service) is not None]
     counts = [sample.count(service) for sample in own]
     wanted = [sample.wanted[service] or 0 for sample in own]

@@ -48,7 +48,7 @@ class Agent:
         self._process = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
     def wait(self, timeout: float = 150) -> Said:
-        """What it answers in the end."""
+        """Wait for its answer."""
         out, told = self._process.communicate(timeout=timeout)
         return Said(decode_result(out), told, self._process.returncode)
 

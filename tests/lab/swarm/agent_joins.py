@@ -13,14 +13,14 @@ from tests.lab.swarm.agent import Agent, install
 
 
 def fresh(lab: Lab, zipapp: Path) -> Host:
-    """A bare host with the agent on it."""
+    """Add a bare host with the agent on it."""
     host = lifecycle.add(lab.name)
     install(lab, zipapp, host)
     return host
 
 
 def joining(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), notice: float = 120) -> Agent:
-    """The join task on a host, for the node that it was, at managers' addresses (by default all)."""
+    """Start the join task on a host, for the node that it was, at managers' addresses (by default all)."""
     target = Target(host.instance, host.address, node)
     addresses = at or tuple(other.address for other in lab.hosts if other.role == "manager")
     labels = {"swarmkeeper.cluster": lab.cluster, "swarmkeeper.role": "worker"}
@@ -29,12 +29,12 @@ def joining(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), noti
 
 
 def info(host: Host) -> dict[str, Any]:
-    """What the host's engine says of itself."""
+    """Ask the host's engine for its state."""
     found: dict[str, Any] = engine.connect(host).info()
     return found
 
 
 def listed(lab: Lab, host: Host) -> list[str]:
-    """The states of all nodes that the swarm lists at the host's address."""
+    """List the states of all nodes at the host's address."""
     nodes = engine.nodes(engine.manager(lab))
     return [node.state for node in nodes if node.address == host.address]

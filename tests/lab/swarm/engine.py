@@ -73,7 +73,7 @@ class Task:
 
 
 def connect(host: Host, timeout: float = 10) -> DockerClient:
-    """A client of the host's engine; LabError where it does not answer."""
+    """Open a client of the host's engine; LabError where it does not answer."""
     try:
         return docker.DockerClient(base_url=f"unix://{host.socket}", timeout=timeout)
     except UNREACHABLE as error:
@@ -89,7 +89,7 @@ def answers(host: Host) -> bool:
 
 
 def manager(lab: Lab, timeout: float = 10) -> DockerClient:
-    """A client of the first manager that answers for the swarm; LabError where none does."""
+    """Open a client of the first manager that answers for the swarm; LabError where none does."""
     reasons = []
     for host in lab.hosts:
         if host.role == "manager" and host.pid:
@@ -133,14 +133,14 @@ def services(client: DockerClient) -> list[Service]:
 
 
 def tasks(client: DockerClient, service: str = "") -> list[Task]:
-    """The tasks of one service or of all, those of the past that Swarm still lists included."""
+    """List the tasks of one service or of all, with those of the past that Swarm still lists."""
     names = {known.id: known.name for known in services(client)}
     rows = client.api.tasks({"service": service} if service else None)
     return [_task(row, names) for row in rows if row["ServiceID"] in names]
 
 
 def spread(found: Iterable[Task]) -> dict[str, dict[str, int]]:
-    """Running tasks per service and node id."""
+    """Count running tasks per service and node id."""
     counts: dict[str, Counter[str]] = {}
     for task in found:
         if task.running:
@@ -151,7 +151,7 @@ def spread(found: Iterable[Task]) -> dict[str, dict[str, int]]:
 def wait_until(
     predicate: Callable[[], T | None], what: str, *, seconds: float = PATIENCE, pause: float = 0.1
 ) -> T:
-    """The first true answer of the predicate; LabError naming what did not happen in so many seconds.
+    """Wait for the predicate's first true answer; LabError naming what did not happen in time.
 
     An engine or AWS that does not answer meanwhile counts as "not yet": leaders change, hosts die.
     """

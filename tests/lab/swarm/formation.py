@@ -77,7 +77,7 @@ def mesh(hosts: Sequence[Host]) -> None:
 
 
 def node_of(lab: Lab, host: Host) -> Node:
-    """The node that runs on a host; LabError where the swarm lists none."""
+    """Find the node that runs on a host; LabError where the swarm lists none."""
     for node in engine.nodes(engine.manager(lab)):
         if node.instance == host.instance:
             return node
@@ -113,7 +113,7 @@ def _lesser(one: Host, other: Host) -> Host:
 
 
 def _peers(host: Host) -> set[str]:
-    """The addresses that the host's engine knows, its own included; the ingress network is on all of them."""
+    """List the addresses that the host's engine knows, its own included, by the ingress network."""
     try:
         found = engine.connect(host).api.inspect_network("ingress")
     except NotFound:

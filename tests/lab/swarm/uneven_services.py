@@ -11,29 +11,29 @@ from tests.lab.swarm import engine, formation, services
 
 
 def workers(lab: Lab) -> list[Host]:
-    """The hosts that are to be workers, in the order in which they came."""
+    """List the hosts that are to be workers, in the order in which they came."""
     return [host for host in state.load(lab.name).hosts if host.role == "worker"]
 
 
 def counts(lab: Lab, service: str) -> list[int]:
-    """Running tasks of a service on each worker."""
+    """Count the running tasks of a service on each worker."""
     found = engine.spread(engine.tasks(engine.manager(lab), service)).get(service, {})
     return [found.get(formation.node_of(lab, host).id, 0) for host in workers(lab)]
 
 
 def spec(lab: Lab, service: str) -> str:
-    """A service's spec as bytes."""
+    """Dump a service's spec as JSON."""
     (row,) = engine.manager(lab).api.services({"name": service})
     return json.dumps(row["Spec"])
 
 
 def available(lab: Lab, host: Host, availability: str) -> None:
-    """What ``docker node update --availability`` does."""
+    """Do what ``docker node update --availability`` does."""
     engine.change_node(lab, formation.node_of(lab, host).id, lambda _: {"Availability": availability})
 
 
 def emptied(lab: Lab) -> None:
-    """The last worker has nothing, as if it had just joined: drained by hand, then active again."""
+    """Empty the last worker, as if it had just joined: drained by hand, then active again."""
     last = workers(lab)[-1]
     available(lab, last, "drain")
     engine.wait_until(lambda: node_life.tasks_on(lab, last) == 0, f"{last.name} is empty")
@@ -42,7 +42,7 @@ def emptied(lab: Lab) -> None:
 
 
 def scale(lab: Lab, service: str, replicas: int) -> bool:
-    """What ``docker service scale`` sends; the SDK's own scale changes more of the spec."""
+    """Send what ``docker service scale`` sends; the SDK's own scale changes more of the spec."""
     api = engine.manager(lab).api
     (row,) = api.services({"name": service})
     row["Spec"]["Mode"]["Replicated"]["Replicas"] = replicas

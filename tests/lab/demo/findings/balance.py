@@ -47,14 +47,14 @@ def _balance(seen: Observation, service: str, before: Spread, after: Spread) -> 
 
 
 def spread(listing: Listing, service: str) -> Spread:
-    """The service's running tasks on each active node, by host name."""
+    """Count the service's running tasks on each active node, by host name."""
     places = {node.id: node.name for node in listing.nodes if _usable(node.state, node.availability)}
     counts = Counter(task.node for task in listing.tasks if task.service == service and task.running)
     return {name: counts[key] for key, name in sorted(places.items(), key=lambda pair: pair[1])}
 
 
 def least(places: Spread) -> int:
-    """The fewest tasks that have to move until no two hosts are more than one apart."""
+    """Count the fewest tasks that have to move until no two hosts are more than one apart."""
     if not places:
         return 0
     whole, more = divmod(sum(places.values()), len(places))

@@ -108,7 +108,7 @@ def facts(seen: Observation) -> Facts:
 
 
 def requests(seen: Observation) -> tuple[Requests, ...]:
-    """What became of the requests, by service."""
+    """Count what became of the requests, by service."""
     rows = []
     for name in sorted({answer.service for answer in seen.answers}):
         mine = [answer for answer in seen.answers if answer.service == name]
@@ -143,7 +143,7 @@ def is_safe(listing: Listing, doomed: str) -> bool:
 
 
 def changed(seen: Observation) -> tuple[str, ...]:
-    """The services whose spec is not byte for byte what it was, or is not known."""
+    """Name the services whose spec is not byte for byte what it was, or is unknown."""
     before, after = seen.specs_before, seen.specs_after
     names = {*before, *after, *seen.replicated}
     return tuple(sorted(n for n in names if n not in before or before[n] != after.get(n)))

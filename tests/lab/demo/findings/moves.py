@@ -50,7 +50,7 @@ def moves(seen: Observation) -> tuple[Move, ...]:
 
 
 def new(seen: Observation) -> tuple[Task, ...]:
-    """The tasks of replicated services that came after the event, whether they ever ran or not.
+    """List the tasks of replicated services that came after the event, whether they ever ran or not.
 
     Those that came once a replacement was in service are the rebalance's (``balance.py``).
     """
@@ -58,7 +58,7 @@ def new(seen: Observation) -> tuple[Task, ...]:
 
 
 def fresh(known: Iterable[Task], listings: Iterable[Listing], services: Collection[str]) -> tuple[Task, ...]:
-    """The tasks of these services that are in the listings and were not known."""
+    """List the tasks of these services that are in the listings and were not known."""
     ids = {task.id for task in known}
     found: dict[str, Task] = {}
     for listing in listings:

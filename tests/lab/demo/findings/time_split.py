@@ -41,7 +41,7 @@ class Handler:
 
 
 def split(runs: Sequence[Run], journal: Sequence[Entry], event: float, safe: float | None) -> Split | None:
-    """The way of the event of that time; None where no handler had part in it."""
+    """Follow the event of that time through its steps; None where no handler took part."""
     warned = [run for run in runs if run.function.endswith(WARNED) and run.ended >= event]
     if not warned:
         return None
@@ -62,7 +62,7 @@ def _first(times: list[float], event: float) -> float | None:
 
 
 def handlers(runs: Sequence[Run], journal: Sequence[Entry]) -> tuple[Handler, ...]:
-    """Times and memory of every function that ran."""
+    """Sum up times and memory of every function that ran."""
     calls = [entry for entry in journal if isinstance(entry, Call)]
     names = sorted({run.function for run in runs})
     return tuple(
@@ -83,7 +83,7 @@ def _handler(function: str, runs: list[Run], calls: list[Call]) -> Handler:
 
 
 def _cold(runs: list[Run], calls: list[Call]) -> list[Run]:
-    """The first run of each process, which is told by the first call that the process made.
+    """Find the first run of each process, which is told by the first call that the process made.
 
     Of several runs at that moment it is the one that had been at it for longest without a call.
     """

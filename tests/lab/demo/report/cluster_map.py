@@ -35,7 +35,7 @@ class Scene:
 
 
 def cluster_map(scene: Scene) -> Table:
-    """The map, with the sums that count in its last rows."""
+    """Draw the map, with the sums that count in its last rows."""
     names = sorted(
         scene.first.wanted, key=lambda name: (name not in ANSWERING, scene.first.wanted[name] is None, name)
     )

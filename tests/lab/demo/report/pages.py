@@ -32,7 +32,7 @@ def write(directory: Path, seen: Observation, facts: Facts, beats: list[Beat]) -
 
 
 def as_data(seen: Observation, facts: Facts, beats: list[Beat]) -> dict[str, Any]:
-    """The whole report; ``running``, ``requests_per_second`` and ``timeline`` count from the event."""
+    """Build the whole report; ``running``, ``requests_per_second`` and ``timeline`` count from the event."""
     event = facts.moments.event
     return {
         "held": guarantees.held(facts),
@@ -46,7 +46,7 @@ def as_data(seen: Observation, facts: Facts, beats: list[Beat]) -> dict[str, Any
 
 
 def as_page(seen: Observation, facts: Facts, beats: list[Beat]) -> str:
-    """The page, with everything that it shows inside."""
+    """Render the page, with everything that it shows inside."""
     begin, end = facts.moments.began - facts.moments.event, facts.moments.ended - facts.moments.event
     close = min(end, (facts.safe if facts.safe is not None else 20.0) + ZOOM[1])
     environment = Environment(
@@ -72,7 +72,7 @@ def as_page(seen: Observation, facts: Facts, beats: list[Beat]) -> str:
 
 
 def _steps(facts: Facts) -> list[tuple[str, float, float]]:
-    """The split of our time: each step with its beginning and its length, as far as it was seen."""
+    """List the split of our time: each step with its beginning and its length, as far as it was seen."""
     if facts.split is None:
         return []
     split = facts.split

@@ -31,7 +31,7 @@ class Mark:
 
 
 def draw(seen: Observation, facts: Facts, begin: float, end: float, salt: str) -> str:
-    """Running tasks against wanted, then requests a second, between two moments."""
+    """Draw running tasks against wanted, then requests a second, between two moments."""
     names = sorted(seen.replicated, key=lambda name: (name not in ANSWERING, name))
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif", "font.size": 9.5}
     with mpl.rc_context(style):
@@ -49,7 +49,7 @@ def draw(seen: Observation, facts: Facts, begin: float, end: float, salt: str) -
 
 
 def marks(facts: Facts) -> list[Mark]:
-    """The moments that a reader looks for."""
+    """List the moments that a reader looks for."""
     moments = facts.moments
     found = [Mark(0.0, "event", "#b8860b")]
     if facts.safe is not None:
@@ -139,7 +139,7 @@ def _label(axis: Axes, text: str, left: float, level: int, color: str) -> None:
 
 
 def _svg(figure: Figure) -> str:
-    """The picture without what only a file of its own needs."""
+    """Cut from the picture what only a file of its own needs."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
     text = out.getvalue()

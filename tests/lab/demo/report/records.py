@@ -8,7 +8,7 @@ from tests.lab.state import Lab
 
 
 def state_of(lab: Lab, instance: str) -> str:
-    """The state that the handlers have recorded for an instance; "" where they know nothing of it."""
+    """Read the state that the handlers have recorded for an instance; "" where they know nothing of it."""
     key = {"cluster": {"S": lab.cluster}, "item": {"S": f"node#{instance}"}}
     found = cloud.connect(lab).client("dynamodb").get_item(TableName=TABLE, Key=key, ConsistentRead=True)
     state: str = found.get("Item", {}).get("state", {}).get("S", "")

@@ -75,7 +75,7 @@ class Story:
         return named
 
     def _agents(self, rows: Iterable[Mapping[str, Any]]) -> list[Beat]:
-        """What agents said since the last look. Nothing but the look tells when that was."""
+        """Collect what agents said since the last poll, whose time is all that is known of theirs."""
         found = []
         for row in rows:
             for stream in ("stderr", "stdout"):
@@ -91,12 +91,12 @@ class Story:
 
 
 def in_order(beats: Iterable[Beat]) -> list[Beat]:
-    """The beats by time."""
+    """Sort the beats by time."""
     return sorted(beats, key=lambda beat: beat.time)
 
 
 def beat_of(line: Line) -> Beat | None:
-    """A line of the lab's timeline in short; None for what tells nothing."""
+    """Shorten a line of the lab's timeline; None for what tells nothing."""
     match line.source:
         case Source.EVENT:
             return _event(line)
@@ -159,7 +159,7 @@ def _agent(moment: float, host: str, text: str) -> Beat:
 
 
 def result_in_short(result: Result) -> str:
-    """What became of nodes and services."""
+    """Say what became of nodes and services."""
     nodes = [f"{one.instance} {one.fate.value} after {one.seconds:.1f} s" for one in result.nodes]
     services = [f"{one.service} {one.tasks} {one.way.value}" for one in result.services]
     told = f"{', '.join(nodes)}{': ' if services else ''}{', '.join(services)}"
@@ -167,10 +167,10 @@ def result_in_short(result: Result) -> str:
 
 
 def _short(functions: str) -> str:
-    """Function names without application and stage."""
+    """Strip application and stage from function names."""
     return ", ".join(name.split("-", 2)[-1] for name in functions.split(", "))
 
 
 def _named(text: str, names: Mapping[str, str]) -> str:
-    """The text with host names for instance ids, and without the ids that Swarm gives."""
+    """Put host names for instance ids, and drop the ids that Swarm gives."""
     return NODE_ID.sub("", INSTANCE.sub(lambda found: names.get(found[0], found[0]), text))

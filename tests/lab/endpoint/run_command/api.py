@@ -62,7 +62,7 @@ class RunCommand:
         return invocation_answer(found)
 
     def list_commands(self, message: Message) -> Message:
-        """The orders, newest first."""
+        """List the orders, newest first."""
         known(message, {"CommandId", "InstanceId", "Filters", "MaxResults", "NextToken"})
         chosen = wanted(self.commands.all(), message)
         ids = dict.fromkeys(invocation.order.command for invocation in chosen)
@@ -87,7 +87,7 @@ class RunCommand:
         return {}
 
     def describe_instance_information(self, message: Message) -> Message:
-        """The hosts whose agent has ever registered, and whether it answers."""
+        """List the hosts whose agent has ever registered, and whether it answers."""
         known(message, {"Filters", "InstanceInformationFilterList", "MaxResults", "NextToken"})
         chosen = _chosen(message)
         hosts = [host for host in self.hosts() if self._seen(host)]
@@ -115,7 +115,7 @@ class RunCommand:
 
 
 def _chosen(message: Message) -> set[str] | None:
-    """The instance ids that both kinds of filter of DescribeInstanceInformation let through; None for all."""
+    """Find the instance ids that both kinds of filter let through; None for all."""
     rows = [(row["Key"], row["Values"]) for row in message.get("Filters", [])]
     rows += [(row["key"], row["valueSet"]) for row in message.get("InstanceInformationFilterList", [])]
     if unknown := [key for key, _ in rows if key != "InstanceIds"]:

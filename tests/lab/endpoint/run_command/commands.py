@@ -76,7 +76,7 @@ class Commands:
         return sorted(found, key=lambda invocation: invocation.order.requested, reverse=True)
 
     def of(self, command: str) -> list[Invocation]:
-        """The invocations of one order."""
+        """List the invocations of one order."""
         return [invocation for invocation in self.all() if invocation.order.command == command]
 
     def get(self, command: str, instance: str) -> Invocation | None:
@@ -157,7 +157,7 @@ class Commands:
         return self._lost(key) if ending.lost else ending
 
     def _lost(self, key: Key) -> Ending:
-        """The host died: nobody reports, so it stays in progress until all of its time is over."""
+        """End a command whose host died: it stays in progress until all of its time is over."""
         time.sleep(max(0.0, self._all[key].order.expires - time.time()))
         return Ending(-1, timed_out=True, lost=True)
 
@@ -210,7 +210,7 @@ class Commands:
             self.emit(events.command_status(command_row(self.of(order.command)), whole, now))
 
     def _news(self, order: Order) -> str:
-        """The order's own status where it is not the one that was told last."""
+        """Find the order's own status where it is not the one published last."""
         with self._changed:
             status = overall([self._all[order.command, instance] for instance in order.instances])
             news = status if self._told.get(order.command) != status else ""

@@ -48,7 +48,7 @@ class Invocation:
 
 
 def overall(invocations: list[Invocation]) -> str:
-    """The status of an order from those of its invocations."""
+    """Derive the status of an order from those of its invocations."""
     statuses = {invocation.status for invocation in invocations}
     if statuses == {"Pending"}:
         return "Pending"

@@ -26,7 +26,7 @@ _PARAMETERS = frozenset({"commands", "workingDirectory", "executionTimeout"})
 
 
 def order(message: Message) -> Order:
-    """The order in a SendCommand message."""
+    """Read the order in a SendCommand message."""
     if "Targets" in message:
         raise AwsError("ValidationException", "the lab's Run Command takes InstanceIds, not Targets")
     known(message, _FIELDS)

@@ -83,7 +83,7 @@ def invocation_row(found: Invocation, *, details: bool) -> Row:
 
 
 def wanted(invocations: list[Invocation], message: Row) -> list[Invocation]:
-    """The invocations that pass a listing's CommandId, InstanceId and Filters."""
+    """List the invocations that pass a listing's CommandId, InstanceId and Filters."""
     tests = [_filter(row["key"], row["value"]) for row in message.get("Filters", [])]
     return [
         found

@@ -19,7 +19,7 @@ MOVED = (*THREE[:-1], stopped("web.2", "y"), task("web.3", "z"))
 
 
 def renewed(*ends: tuple[object, ...]) -> Observation:
-    """An evacuation as it should be, a replacement z in service at 150 s, then these looks at the tasks."""
+    """Observe a good evacuation, a replacement z in service at 150 s, then these looks at the tasks."""
     seen = evacuated()
     z = replace(node("x"), id="z", name="new", instance="i-z")
     looks = [listing(JOINED + n, tasks, doomed="") for n, tasks in enumerate(ends, start=1)]  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ Change = Callable[[Observation], Observation]
 
 
 def broken(seen: Observation) -> set[str]:
-    """The names of the guarantees that do not hold."""
+    """Name the guarantees that do not hold."""
     return {check.name for check in checks(facts(seen)) if not check.held}
 
 

@@ -9,7 +9,7 @@ WANTED: dict[str, int | None] = {"web": 2, "single": 1, "agents": None}
 
 
 def answers(*, until: float, who: tuple[str, ...] = ("web-1", "web-2")) -> list[Answer]:
-    """A request a second to each replica, all answered."""
+    """Answer a request a second to each replica."""
     names = [("web", name) for name in who] + [("single", "single-1")]
     return [
         Answer(float(n), service, True, "", 0.01, name) for n in range(int(until)) for service, name in names

@@ -15,7 +15,7 @@ HANDLER = "swarmkeeper-lab-on_command_finished"
 
 
 def said(**fields: Any) -> Line:
-    """A structured log line of a handler."""
+    """Make a structured log line of a handler."""
     return Line(1.0, Source.HANDLER, HANDLER, json.dumps({"level": "INFO", **fields}))
 
 

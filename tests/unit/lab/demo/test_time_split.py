@@ -11,17 +11,17 @@ TICK = "swarmkeeper-lab-tick"
 
 
 def call(time: float, action: str, who: str, worker: int, memory: int = 0) -> Call:
-    """A call that was answered."""
+    """Make a call that was answered."""
     return Call(time, action, who, 200, 0.01, worker, memory)
 
 
 def change(time: float, status: str, comment: str = "evacuate demo") -> CommandChange:
-    """A status of our command."""
+    """Make a status of our command."""
     return CommandChange(time, "c", "i-0", status, status, comment)
 
 
 def run(function: str, began: float, ended: float) -> Run:
-    """A run without lines."""
+    """Make a run without lines."""
     return Run(function, "r", began, ended, ())
 
 

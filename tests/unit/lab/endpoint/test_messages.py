@@ -13,7 +13,7 @@ Do = Callable[[Any], object]
 
 
 def request_of(service: str, do: Do) -> Request:
-    """The request that a client sends, caught before it leaves."""
+    """Catch the request that a client sends before it leaves."""
     caught: list[Request] = []
 
     def catch(request: AWSPreparedRequest, **_: Any) -> AWSResponse:

@@ -14,7 +14,7 @@ SID = engines.ENGINES["newest"].suite
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine of no Debian suite that brings packages of its own."""
+    """Pretend that the machine is not of Debian."""
     monkeypatch.setattr(engines, "_own_suite", lambda: "")
 
 

@@ -25,7 +25,7 @@ DURING = {
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings of a machine that has had no lab, and whose kernel does not filter bridged frames."""
+    """Make the settings of a machine that has had no lab, and whose kernel does not filter bridged frames."""
     monkeypatch.setattr(state, "ROOT", tmp_path / "labs")
     monkeypatch.setattr(kernel, "SETTINGS", tmp_path / "net")
     for name, value in BEFORE.items():

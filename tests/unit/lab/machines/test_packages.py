@@ -21,7 +21,7 @@ PROGRAMS = {
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A machine with everything installed, Debian 12's way."""
+    """Make a machine with everything installed, Debian 12's way."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "missing").touch()
     for name, body in {**PROGRAMS, "docker": ""}.items():

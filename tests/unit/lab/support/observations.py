@@ -23,13 +23,13 @@ def node(key: str, state: str = "ready") -> Node:
 
 
 def task(key: str, place: str, *, state: str = "running", desired: str = "running") -> Task:
-    """A task such as single.1 or, a later one of the same slot, single.1b."""
+    """Make a task such as single.1 or, a later one of the same slot, single.1b."""
     service, _, slot = key.partition(".")
     return Task(key, service, place, int(slot[:1]), state, desired, container=f"container of {key}")
 
 
 def stopped(key: str, place: str) -> Task:
-    """A task that Swarm has ended."""
+    """Make a task that Swarm has ended."""
     return task(key, place, state="shutdown", desired="shutdown")
 
 
@@ -45,13 +45,13 @@ BOTH = (
 
 
 def listing(time: float, tasks: tuple[Task, ...], *, doomed: str = "ready") -> Listing:
-    """A look at the swarm; ``doomed`` is the state of the doomed node, "" once it is removed."""
+    """Make a look at the swarm; ``doomed`` is the state of the doomed node, "" once it is removed."""
     nodes = [node("x"), node("y"), *([node("d", doomed)] if doomed else [])]
     return Listing(time, tasks, WANTED, tuple(nodes))
 
 
 def sample(seen: Listing, delay: float = 0.0, *, power: bool = True) -> Sample:
-    """What runs by that look, some time after it was made."""
+    """Make a sample of that look, some time after it was made."""
     counts: dict[str, Counter[str]] = {service: Counter() for service in WANTED}
     for one in seen.tasks:
         if one.running and (power or one.node != "d"):
@@ -61,12 +61,12 @@ def sample(seen: Listing, delay: float = 0.0, *, power: bool = True) -> Sample:
 
 
 def answer(time: float, service: str = "web", error: str = "") -> Answer:
-    """A request and what became of it."""
+    """Make a request and what became of it."""
     return Answer(time, service, not error, error, 0.01, "")
 
 
 def observation(*listings: Listing, cut: float = CUT) -> Observation:
-    """What was seen by these looks, with two requests a second, all answered."""
+    """Make an observation of these looks, with two requests a second, all answered."""
     down = next((one.time for one in listings if any(n.state == "down" for n in one.nodes)), 0.0)
     removed = next((one.time for one in listings if all(n.id != "d" for n in one.nodes)), 0.0)
     specs = {"single": "{}", "web": "{}", "agents": "{}"}
@@ -93,7 +93,7 @@ def evacuated() -> Observation:
 
 
 def stopped_first() -> Observation:
-    """What a plain drain does: the old tasks end at 101 s, the new ones run at 107 s."""
+    """Observe a plain drain: the old tasks end at 101 s, the new ones run at 107 s."""
     gone = (stopped("single.1", "d"), stopped("web.1", "d"), task("web.2", "x"))
     starting = (task("single.1b", "", state="pending"), task("web.1b", "y", state="starting"))
     dip = [listing(time, (*gone, *starting)) for time in (101.0, 104.0)]

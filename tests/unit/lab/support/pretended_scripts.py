@@ -78,7 +78,7 @@ class World:
         self.api = RunCommand(engine, lambda: self.hosts, powered=self.powered)
 
     def find(self, instance: str) -> Host | None:
-        """The host with that instance id."""
+        """Find the host with that instance id."""
         return next((host for host in self.hosts if host.instance == instance), None)
 
     def powered(self, host: Host) -> bool:
@@ -98,7 +98,7 @@ class World:
         return command
 
     def shown(self, command: str, host: Host = A) -> dict[str, Any]:
-        """What GetCommandInvocation shows."""
+        """Ask GetCommandInvocation."""
         return self.api.get_command_invocation({"CommandId": command, "InstanceId": host.instance})
 
     def status(self, command: str) -> tuple[str, str, int]:
@@ -107,7 +107,7 @@ class World:
         return shown["Status"], shown["StatusDetails"], shown["ResponseCode"]
 
     def runner(self, place: int = 0) -> FakeRunner:
-        """The so-manieth script that was started."""
+        """Return the script that was started at this place in the order."""
         until(lambda: len(self.runners) > place)
         return self.runners[place]
 
