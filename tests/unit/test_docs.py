@@ -16,7 +16,7 @@ from chalicelib.admin.calls import CALLS
 from chalicelib.admin.payloads import checked
 from chalicelib.protocol.messages import AgentTask
 from tests.lab.__main__ import cli
-from tests.unit.support.pages import ROOT, Page, page, pages, payload, rows, words
+from tests.unit.support.pages import ROOT, SPAN, Page, page, pages, payload, rows, words
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 PLACES = ("chalicelib/", "bootstrap/", "tests/", "bench/", "docs/", ".chalice/", ".ci/")
@@ -36,6 +36,14 @@ def test_each_relative_link_and_anchor_exists(document: Page) -> None:
         target = (document.path.parent / file).resolve() if file else document.path
         assert target.exists(), f"{document.name}: {link}"
         assert not anchor or anchor in Page(target).anchors, f"{document.name}: {link}"
+
+
+@every_page
+def test_no_page_uses_a_word_that_the_glossary_has_replaced(document: Page) -> None:
+    former = rows(page("docs/glossary.md").section("Words that are no longer used"))
+    words_ = {word for row in former for word in row[0].split(", ")} - {"look"}  # a verb in sentences
+    found = set(re.findall(r"[a-z]+", SPAN.sub("", document.prose).lower())) & words_
+    assert not found or document.name in ("docs/glossary.md", "CHANGELOG.md")
 
 
 def test_each_page_of_docs_can_be_reached_from_the_readme() -> None:
