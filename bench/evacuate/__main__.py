@@ -21,7 +21,7 @@ from bench.options import named, reporting
 from tests.lab import state
 from tests.lab.aws import cloud
 from tests.lab.demo.findings.facts import Facts, facts
-from tests.lab.demo.lifetime import lab_of_our_own, to_its_end
+from tests.lab.demo.lifetime import lab_of_our_own, report_errors
 from tests.lab.demo.live import Stage
 from tests.lab.demo.observation import Method
 from tests.lab.demo.scenario import Scenario
@@ -40,7 +40,7 @@ def main(*, notice: float, name: str, directory: Path, as_json: bool) -> None:
     """
     console = Console(stderr=True)
     stage = Stage(console, f"Evacuation bench, lab {name}")
-    with to_its_end(console), stage.up():
+    with report_errors(console), stage.up():
         found = measure(stage, name, notice)
     _conclude(found, directory, as_json=as_json)
     sys.exit(0 if all(target.met for target in targets(found.ways)) else MISSED)

@@ -18,7 +18,7 @@ from bench.options import named, reporting
 from bench.rebalance.runs import Measured, Situation, Way, prepared, run
 from bench.rebalance.tables import tables, targets
 from tests.lab import lifecycle
-from tests.lab.demo.lifetime import to_its_end
+from tests.lab.demo.lifetime import report_errors
 from tests.lab.machines import programs
 from tests.lab.state import LabError
 from tests.lab.swarm.agent import install
@@ -35,7 +35,7 @@ def main(*, name: str, directory: Path, as_json: bool) -> None:
     Exit status: 0 every target met, 1 one missed, 2 the bench could not run, 130 after Ctrl-C.
     """
     console = Console(stderr=True)
-    with to_its_end(console):
+    with report_errors(console):
         found = measure(name, console)
     data = {
         "targets": [asdict(target) for target in targets(found)],
@@ -53,7 +53,7 @@ def main(*, name: str, directory: Path, as_json: bool) -> None:
 
 def measure(name: str, console: Console) -> tuple[Measured, ...]:
     """Every way in every situation, one after the other on one lab that is taken down afterwards."""
-    if programs.alive(name):
+    if programs.is_alive(name):
         raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
     found = []
     try:

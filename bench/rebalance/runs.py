@@ -18,7 +18,7 @@ from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab, LabError
 from tests.lab.swarm import engine, formation, services
 from tests.lab.swarm.agent import Agent
-from tests.lab.swarm.uneven_services import available
+from tests.lab.swarm.uneven_services import set_availability
 
 SERVICE, RATE, CALM = "web", 20, 3.0  # requests a second; seconds watched after the end
 
@@ -132,7 +132,7 @@ def _counts(lab: Lab, workers: int) -> list[int]:
 def _in_service(lab: Lab, count: int) -> None:
     for at, host in enumerate(_workers(lab)):
         availability = "active" if at < count else "drain"
-        available(lab, host, availability)
+        set_availability(lab, host, availability)
 
 
 def _clear(lab: Lab) -> None:
@@ -146,5 +146,5 @@ def _clear(lab: Lab) -> None:
 
 def _containers(lab: Lab) -> int:
     return sum(
-        len(engine.connect(host).containers.list()) for host in lab.hosts if machine.powered(lab, host)
+        len(engine.connect(host).containers.list()) for host in lab.hosts if machine.has_power(lab, host)
     )

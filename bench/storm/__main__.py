@@ -15,7 +15,7 @@ from rich.console import Console
 from bench.evacuate.targets import Target
 from bench.options import named, reporting
 from bench.storm import cloud, facts, lab, scale, tables, worker
-from tests.lab.demo.lifetime import to_its_end
+from tests.lab.demo.lifetime import report_errors
 from tests.lab.demo.live import Stage
 
 MISSED = 1
@@ -35,7 +35,7 @@ def main(*, part: str, name: str, directory: Path, as_json: bool) -> None:
     out = Console()
     wide = Console(file=sys.stderr, width=150) if as_json else out if out.is_terminal else Console(width=150)
     met: list[Target] = []
-    with to_its_end(console), stage.up():
+    with report_errors(console), stage.up():
         report = _measure(part, name, stage, wide, met)
     _keep(report, directory / "storm.json")
     if as_json:

@@ -45,7 +45,7 @@ def measure(name: str, say: Say) -> Seen:
 
 @contextmanager
 def _lab(name: str, say: Say) -> Iterator[Lab]:
-    if programs.alive(name):
+    if programs.is_alive(name):
         raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
     try:
         yield lifecycle.up(name, workers=WORKERS, say=say)

@@ -92,7 +92,7 @@ def measure(name: str, say: Say) -> list[Storm]:
 @contextmanager
 def _emulator(name: str, say: Say) -> Iterator[Lab]:
     """A lab without hosts: ministack, the deployable copy of the app, its table and its published agent."""
-    if programs.alive(name):
+    if programs.is_alive(name):
         raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
     lifecycle.down(name)
     lab = state.create(name, plan.CLUSTER, network.slots())

@@ -12,13 +12,13 @@ import pytest
 from chalicelib.protocol.codec import decode_result
 from tests.e2e.conftest import running
 from tests.lab.aws import cloud
-from tests.lab.aws.manual_calls import in_service
+from tests.lab.aws.manual_calls import wait_in_service
 from tests.lab.observe import node_life
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Lab
 from tests.lab.swarm import engine, services
 from tests.lab.swarm.agent import Said
-from tests.lab.swarm.uneven_services import spec
+from tests.lab.swarm.uneven_services import dump_spec
 
 NAME = "burst"
 APART = 0.7  # seconds between the first warnings
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.thorough
 def lab() -> Iterator[Lab]:
     for lab in running(NAME, managers=1, workers=6):
         services.create_network(lab)
-        in_service(lab)
+        wait_in_service(lab)
         services.create(lab, "web", "web:1", 6)
         # Slow enough for the first evacuation to be under way when the burst comes.
         services.create(lab, "slow", "checked:1", 7, env=["WARM_UP=8"])
@@ -45,13 +45,13 @@ def evacuations(lab: Lab) -> list[dict[str, Any]]:
 
 
 def specs(lab: Lab) -> dict[str, str]:
-    return {name: spec(lab, name) for name in SERVICES}
+    return {name: dump_spec(lab, name) for name in SERVICES}
 
 
 def test_warnings_that_follow_one_another_and_a_burst_upon_them_cost_no_task_and_few_commands(
     lab: Lab,
 ) -> None:
-    doomed, before, watch, began = node_life.standing(lab), specs(lab), Watch(lab), time.time()
+    doomed, before, watch, began = node_life.workers_in_service(lab), specs(lab), Watch(lab), time.time()
     assert len(doomed) == 6
     for host in doomed[:3]:
         cloud.warn(lab, host)
@@ -59,7 +59,7 @@ def test_warnings_that_follow_one_another_and_a_burst_upon_them_cost_no_task_and
     engine.wait_until(lambda: evacuations(lab), "an evacuation is under way")
     for host in doomed[3:]:
         cloud.warn(lab, host)
-    node_life.reached(lab, doomed, "evacuated", cloud.SPOT_NOTICE)
+    node_life.wait_for_state(lab, doomed, "evacuated", cloud.SPOT_NOTICE)
     assert time.time() - began < cloud.SPOT_NOTICE
     time.sleep(1)
     watch.stop()

@@ -18,8 +18,16 @@ from bootstrap.specs.surge import SURGE_LABEL
 from tests.e2e.conftest import running
 from tests.lab import lifecycle
 from tests.lab.aws import deploy, join_tokens
-from tests.lab.aws.event_samples import STRANGER, says
-from tests.lab.aws.manual_calls import called, ended, in_service, job, refused, sent, typed
+from tests.lab.aws.event_samples import STRANGER, wait_for_reason
+from tests.lab.aws.manual_calls import (
+    count_commands,
+    expect_refusal,
+    job,
+    make_call,
+    run_typed,
+    wait_ended,
+    wait_in_service,
+)
 from tests.lab.faults import control
 from tests.lab.faults.armed_faults import Kind
 from tests.lab.machines import machine, processes
@@ -27,7 +35,7 @@ from tests.lab.observe import node_life, token_leaks
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Lab
 from tests.lab.swarm import engine, services
-from tests.lab.swarm.uneven_services import counts, emptied, spec, workers
+from tests.lab.swarm.uneven_services import count_tasks, dump_spec, empty_last_worker, workers
 
 NAME = "calls"
 WEB, OTHER, STRENGTH = "web", "other", 6  # the first has opted in, the other has not
@@ -41,7 +49,7 @@ WORKERS = ["node.role==worker"]
 def lab() -> Iterator[Lab]:
     for lab in running(NAME, managers=3, workers=3):
         services.create_network(lab)
-        in_service(lab, settle=SETTLE, cooldown=COOLDOWN)
+        wait_in_service(lab, settle=SETTLE, cooldown=COOLDOWN)
         services.create(lab, WEB, "web:1", STRENGTH, constraints=WORKERS, labels=OPTED, update_config=PACE)
         services.create(lab, OTHER, "client:1", 2, constraints=WORKERS)
         services.wait_running(lab)
@@ -51,9 +59,9 @@ def lab() -> Iterator[Lab]:
 def everything(lab: Lab) -> tuple[Any, ...]:
     """All that a call could change: records, commands, the swarm."""
     client = engine.manager(lab)
-    records = node_life.settled(node_life.items(lab))
+    records = node_life.without_tick_items(node_life.items(lab))
     tasks = sorted(task.id for task in engine.tasks(client) if task.running)
-    return records, node_life.sent(lab), engine.nodes(client), tasks, spec(lab, WEB)
+    return records, node_life.count_commands(lab), engine.nodes(client), tasks, dump_spec(lab, WEB)
 
 
 # One of each kind; tests/unit/chalicelib/test_calls.py has all.
@@ -72,11 +80,11 @@ BAD: list[tuple[str, str | dict[str, Any], str]] = [
 def test_whatever_is_wrong_with_a_call_is_one_line_and_an_exit_status_and_changes_nothing(lab: Lab) -> None:
     records, commands, *swarm_before = everything(lab)
     with ThreadPoolExecutor(3) as pool:
-        said = list(pool.map(lambda row: refused(lab, *row[:2]), BAD))
+        said = list(pool.map(lambda row: expect_refusal(lab, *row[:2]), BAD))
     for line, (name, payload, wanted) in zip(said, BAD, strict=True):
         assert line.startswith(wanted), (name, payload, line)
     assert said[-1].endswith("says: no service is called nope: nothing was changed; see docker service ls")
-    unknown = typed(lab, "rebalnce", "{}")
+    unknown = run_typed(lab, "rebalnce", "{}")
     assert unknown.returncode == 2
     assert unknown.stderr.strip() == "Error: could not find a lambda function named rebalnce."
     after, asked, *swarm_after = everything(lab)
@@ -86,78 +94,78 @@ def test_whatever_is_wrong_with_a_call_is_one_line_and_an_exit_status_and_change
 
 def test_the_readmes_other_ways_to_call_work_too_and_a_dry_run_changes_nothing(lab: Lab) -> None:
     before, worker = everything(lab), workers(lab)[0].instance
-    bare = deploy.typed(lab, f"chalice invoke -n status --stage {deploy.STAGE} < /dev/null")
+    bare = deploy.run_typed(lab, f"chalice invoke -n status --stage {deploy.STAGE} < /dev/null")
     assert bare.returncode == 0
     found = json.loads(bare.stdout)["clusters"][NAME]
     assert {node["state"] for node in found["nodes"]} == {"in-service"}
     assert found["settings"]["cooldown"] == COOLDOWN
     payload = json.dumps({"cluster": NAME, "instance": worker, "dry_run": True})
-    piped = deploy.typed(lab, f"echo {shlex.quote(payload)} | chalice invoke -n evacuate --stage lab")
+    piped = deploy.run_typed(lab, f"echo {shlex.quote(payload)} | chalice invoke -n evacuate --stage lab")
     assert piped.returncode == 0
     assert json.loads(piped.stdout)["dry_run"]
     assert everything(lab) == before
 
 
 def test_a_rebalance_is_shown_first_then_done_and_its_answer_is_what_swarm_shows(lab: Lab) -> None:
-    emptied(lab)
+    empty_last_worker(lab)
     before, names = everything(lab), [host.name for host in workers(lab)]
-    planned = called(lab, "rebalance", dry_run=True)
+    planned = make_call(lab, "rebalance", dry_run=True)
     (row,) = planned["services"]
     assert planned["dry_run"]
     assert (row["balance"], row["moves"], row["plan"]) == ("planned", 2, dict.fromkeys(names, 2))
     assert planned["table"][1].split()[:8] == ["web", "planned", "surge", "2", "0", "3/3/0", "2/2/2", "3/3/0"]
     assert f"{names[0]}  ### 3" in planned["picture"][2]
-    assert (counts(lab, WEB), everything(lab)[2:]) == ([3, 3, 0], before[2:])
+    assert (count_tasks(lab, WEB), everything(lab)[2:]) == ([3, 3, 0], before[2:])
     assert everything(lab)[0] == before[0]
 
     watch = Watch(lab)
-    answer = called(lab, "rebalance")
+    answer = make_call(lab, "rebalance")
     time.sleep(0.5)
     watch.stop()
     seen = {verdict.service: verdict for verdict in watch.verdicts()}
     (row,) = answer["services"]
     assert (row["service"], row["balance"], row["restarted"]) == (WEB, "moved", 2)
     assert row["before"] == {names[0]: 3, names[1]: 3}
-    assert [row["after"][name] for name in names] == counts(lab, WEB) == [2, 2, 2]
+    assert [row["after"][name] for name in names] == count_tasks(lab, WEB) == [2, 2, 2]
     assert (seen[WEB].fewest, seen[WEB].started, seen[OTHER].started) == (STRENGTH, 2, 0)
-    assert (spec(lab, WEB), counts(lab, OTHER)) == (before[-1], [1, 1, 0])
-    shown = called(lab, "status")["clusters"][NAME]["errands"]
+    assert (dump_spec(lab, WEB), count_tasks(lab, OTHER)) == (before[-1], [1, 1, 0])
+    shown = make_call(lab, "status")["clusters"][NAME]["errands"]
     assert [one["result"]["table"] for one in shown if one["task"] == "rebalance"] == [answer["table"]]
 
 
 @pytest.mark.thorough
 def test_only_who_is_named_is_moved_without_having_opted_in_and_an_unknown_one_is_an_error(lab: Lab) -> None:
-    called(lab, "rebalance", services=[WEB])
+    make_call(lab, "rebalance", services=[WEB])
     engine.manager(lab).services.get(OTHER).scale(4)
     services.wait_running(lab)
-    emptied(lab)
-    assert counts(lab, OTHER) == [2, 2, 0]
-    said = refused(lab, "rebalance", {"services": [OTHER, "nope"]})
+    empty_last_worker(lab)
+    assert count_tasks(lab, OTHER) == [2, 2, 0]
+    said = expect_refusal(lab, "rebalance", {"services": [OTHER, "nope"]})
     assert said.endswith(": no service is called nope: nothing was changed; see docker service ls")
-    assert (counts(lab, WEB), counts(lab, OTHER)) == ([3, 3, 0], [2, 2, 0])
-    answer = called(lab, "rebalance", services=[OTHER], max_moves=1)
+    assert (count_tasks(lab, WEB), count_tasks(lab, OTHER)) == ([3, 3, 0], [2, 2, 0])
+    answer = make_call(lab, "rebalance", services=[OTHER], max_moves=1)
     assert [(row["service"], row["moves"]) for row in answer["services"]] == [(OTHER, 1)]
-    assert (counts(lab, WEB), sorted(counts(lab, OTHER))) == ([3, 3, 0], [1, 1, 2])
+    assert (count_tasks(lab, WEB), sorted(count_tasks(lab, OTHER))) == ([3, 3, 0], [1, 1, 2])
 
 
 @pytest.mark.thorough
 def test_rolling_restarts_all_tasks_at_the_services_own_pace(lab: Lab) -> None:
-    (row,) = called(lab, "rebalance", services=[WEB], mode="rolling")["services"]
+    (row,) = make_call(lab, "rebalance", services=[WEB], mode="rolling")["services"]
     assert (row["balance"], row["mode"], row["restarted"]) == ("moved", "rolling", STRENGTH)
     assert any("restarts 3 tasks at a time" in warning for warning in row["warnings"])
-    assert [row["after"][host.name] for host in workers(lab)] == counts(lab, WEB)
-    assert (sum(counts(lab, WEB)), min(counts(lab, WEB)) > 0) == (STRENGTH, True)
+    assert [row["after"][host.name] for host in workers(lab)] == count_tasks(lab, WEB)
+    assert (sum(count_tasks(lab, WEB)), min(count_tasks(lab, WEB)) > 0) == (STRENGTH, True)
 
 
 def test_joins_are_followed_by_a_rebalance_where_that_is_on(lab: Lab) -> None:
-    before, commands = spec(lab, WEB), sent(lab, "rebalance")
-    node_life.reached(lab, [lifecycle.add(NAME)], "in-service")
+    before, commands = dump_spec(lab, WEB), count_commands(lab, "rebalance")
+    node_life.wait_for_state(lab, [lifecycle.add(NAME)], "in-service")
     time.sleep(SETTLE + 3)
-    assert (sent(lab, "rebalance"), counts(lab, WEB)[-1]) == (commands, 0), "it is off"
-    called(lab, "configure", rebalance=True)
-    node_life.reached(lab, [lifecycle.add(NAME)], "in-service")
-    assert ended(lab, "rebalance", 300, tick=False)["automatic"]
-    assert (sorted(counts(lab, WEB)), spec(lab, WEB)) == ([1, 1, 1, 1, 2], before)
+    assert (count_commands(lab, "rebalance"), count_tasks(lab, WEB)[-1]) == (commands, 0), "it is off"
+    make_call(lab, "configure", rebalance=True)
+    node_life.wait_for_state(lab, [lifecycle.add(NAME)], "in-service")
+    assert wait_ended(lab, "rebalance", 300, tick=False)["automatic"]
+    assert (sorted(count_tasks(lab, WEB)), dump_spec(lab, WEB)) == ([1, 1, 1, 1, 2], before)
 
 
 def put_off(lab: Lab) -> dict[str, Any] | None:
@@ -167,31 +175,31 @@ def put_off(lab: Lab) -> dict[str, Any] | None:
 
 @pytest.mark.thorough
 def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume(lab: Lab) -> None:
-    node_life.ticked(lab, (lifecycle.add(NAME),), "in-service")  # soon enough for the cool-down
+    node_life.tick_until(lab, (lifecycle.add(NAME),), "in-service")  # soon enough for the cool-down
     waiting = engine.wait_until(lambda: put_off(lab), "it waits", pause=0.5)
     assert re.match(r"put off for \d+ s: the last rebalance ended \d+ s ago", waiting["reason"]), waiting
-    assert counts(lab, WEB)[-1] == 0
-    called(lab, "pause")
-    commands = sent(lab, "rebalance")
-    assert refused(lab, "rebalance", {}) == f"{NAME} is paused, nothing is sent: resume it first"
+    assert count_tasks(lab, WEB)[-1] == 0
+    make_call(lab, "pause")
+    commands = count_commands(lab, "rebalance")
+    assert expect_refusal(lab, "rebalance", {}) == f"{NAME} is paused, nothing is sent: resume it first"
     time.sleep(max(0, float(waiting["due"]) - time.time()) + 1)
     node_life.tick(lab)
-    says(lab, "tick", "paused: [1-9] wait")
-    assert (sent(lab, "rebalance"), counts(lab, WEB)[-1]) == (commands, 0)
+    wait_for_reason(lab, "tick", "paused: [1-9] wait")
+    assert (count_commands(lab, "rebalance"), count_tasks(lab, WEB)[-1]) == (commands, 0)
     assert job(lab, "rebalance")["stage"] == "open"
-    called(lab, "resume")
-    ended(lab, "rebalance", 300, tick=False)
-    assert counts(lab, WEB) == [1] * STRENGTH
+    make_call(lab, "resume")
+    wait_ended(lab, "rebalance", 300, tick=False)
+    assert count_tasks(lab, WEB) == [1] * STRENGTH
 
 
 @pytest.mark.thorough
 def test_a_node_is_made_a_manager_and_a_worker_again_and_the_tag_is_warned_of(lab: Lab) -> None:
     worker = workers(lab)[0]
-    answer = called(lab, "promote", instance=worker.instance)
+    answer = make_call(lab, "promote", instance=worker.instance)
     assert answer["errand"]["state"] == "done"
     assert answer["warning"].startswith(f"{worker.instance} is tagged swarmkeeper:role=worker: it is")
     assert len(node_life.managers(lab)) == 4
-    answer = called(lab, "demote", instance=worker.instance)
+    answer = make_call(lab, "demote", instance=worker.instance)
     assert "warning" not in answer
     assert len(node_life.managers(lab)) == 3
 
@@ -204,9 +212,9 @@ def test_what_would_cost_the_quorum_is_refused_and_says_why(lab: Lab) -> None:
     machine.signal_engine(silent, "STOP")
     try:
         engine.wait_until(lambda: len(reachable(lab)) == 2, "a manager does not answer")
-        said = refused(lab, "demote", {"instance": other.instance})
+        said = expect_refusal(lab, "demote", {"instance": other.instance})
         assert said.startswith(f"demote failed on {silent.instance}: the engine at unix:///")
-        said = refused(lab, "demote", {"instance": other.instance})
+        said = expect_refusal(lab, "demote", {"instance": other.instance})
         assert f"demoting {other.name} would leave 1 of 2 managers: no quorum" in said
         assert job(lab, "demote")["stage"] == "failed"
     finally:
@@ -220,33 +228,33 @@ def reachable(lab: Lab) -> list[engine.Node]:
 
 @pytest.mark.thorough
 def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -> None:
-    called(lab, "configure", rebalance=False)
+    make_call(lab, "configure", rebalance=False)
     old = token_leaks.tokens(lab)
     who = f"swarmkeeper-{deploy.STAGE}-rotate_tokens"
     control.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=who)
-    dead = typed(lab, "rotate_tokens", json.dumps({"cluster": NAME}))
+    dead = run_typed(lab, "rotate_tokens", json.dumps({"cluster": NAME}))
     assert (dead.returncode, job(lab, "rotate-tokens")["stage"]) == (1, "open")
 
     engine.manager(lab).services.get(WEB).scale(8)
-    emptied(lab)
-    before = spec(lab, WEB)
+    empty_last_worker(lab)
+    before = dump_spec(lab, WEB)
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(called, lab, "rebalance")
-        engine.wait_until(lambda: SURGE_LABEL in spec(lab, WEB), "the surge is marked")
+        answer = pool.submit(make_call, lab, "rebalance")
+        engine.wait_until(lambda: SURGE_LABEL in dump_spec(lab, WEB), "the surge is marked")
         kill_agent(lab, job(lab, "rebalance")["manager"])
     assert "it is sent again" in answer.result()["errand"]["reason"]
-    assert ended(lab, "rebalance", 180)["stage"] == "done"
-    assert (spec(lab, WEB), sum(counts(lab, WEB))) == (before, 8)
-    found = counts(lab, WEB)
+    assert wait_ended(lab, "rebalance", 180)["stage"] == "done"
+    assert (dump_spec(lab, WEB), sum(count_tasks(lab, WEB))) == (before, 8)
+    found = count_tasks(lab, WEB)
     assert max(found) - min(found) == (1 if 8 % len(found) else 0)
-    assert ended(lab, "rotate-tokens")["stage"] == "done"
+    assert wait_ended(lab, "rotate-tokens")["stage"] == "done"
     assert len(old | token_leaks.tokens(lab)) == 4
-    assert join_tokens.stored(lab) == token_leaks.tokens(lab)
+    assert join_tokens.read_tokens(lab) == token_leaks.tokens(lab)
 
 
 def kill_agent(lab: Lab, instance: str) -> None:
     """End the agent that runs on a host; its script ends with it."""
-    agents = processes.named(".pyz", lab.host(instance).pid)
+    agents = processes.find_named(".pyz", lab.host(instance).pid)
     for agent in agents:
         agent.send(signal.SIGKILL)
     assert agents

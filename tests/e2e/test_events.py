@@ -23,8 +23,15 @@ import pytest
 from tests.e2e.conftest import running
 from tests.lab import lifecycle
 from tests.lab.aws import cloud, events, mailbox
-from tests.lab.aws.event_samples import STRANGER, deliver, genuine, held, hold, says
-from tests.lab.aws.manual_calls import in_service
+from tests.lab.aws.event_samples import (
+    STRANGER,
+    deliver,
+    genuine_event,
+    lifecycle_actions,
+    open_lifecycle_action,
+    wait_for_reason,
+)
+from tests.lab.aws.manual_calls import wait_in_service
 from tests.lab.faults import control
 from tests.lab.faults.armed_faults import Kind
 from tests.lab.observe import node_life
@@ -43,7 +50,7 @@ def lab() -> Iterator[Lab]:
         mailbox.subscribe(lab)
         services.create_network(lab)
         services.create(lab, "web", "web:1", 4)
-        in_service(lab)
+        wait_in_service(lab)
         services.wait_running(lab)
         yield lab
 
@@ -74,71 +81,82 @@ LAUNCHES = [
 
 
 def test_whatever_tells_of_a_launch_makes_it_an_active_labelled_node(lab: Lab, sent: Sent) -> None:
-    hosts = node_life.unheard(lab, lambda: [lifecycle.add(NAME) for _ in LAUNCHES])
-    assert deliver(lab, genuine("instance_running", hosts[0], {"state": "pending"})) == [], "not of use yet"
+    hosts = node_life.without_state_changes(lab, lambda: [lifecycle.add(NAME) for _ in LAUNCHES])
+    assert deliver(lab, genuine_event("instance_running", hosts[0], {"state": "pending"})) == [], (
+        "not of use yet"
+    )
     for host, (payload, function, _) in zip(hosts, LAUNCHES, strict=True):
         if function == "on_launch_held":
-            hold(lab, genuine(payload, host))
+            open_lifecycle_action(lab, genuine_event(payload, host))
         else:
-            assert send(lab, sent, genuine(payload, host)) == [function]
-    node_life.reached(lab, hosts, "in-service")
+            assert send(lab, sent, genuine_event(payload, host)) == [function]
+    node_life.wait_for_state(lab, hosts, "in-service")
     for host, (_, function, reason) in zip(hosts, LAUNCHES, strict=True):
-        says(lab, function, reason, host.instance)
+        wait_for_reason(lab, function, reason, host.instance)
         node = node_life.node_of(lab, host)
         assert node is not None
         assert (node.role, node.availability) == ("worker", "active")
-    engine.wait_until(lambda: held(lab, hosts[-1]) == {"launch": ("CONTINUE", 0)}, "the group goes on")
-    assert send(lab, sent, genuine("spot_request_fulfillment", hosts[0])) == ["on_spot_request_fulfilled"]
-    says(lab, "on_spot_request_fulfilled", "a Spot request has its instance", hosts[0].instance)
+    engine.wait_until(
+        lambda: lifecycle_actions(lab, hosts[-1]) == {"launch": ("CONTINUE", 0)}, "the group goes on"
+    )
+    assert send(lab, sent, genuine_event("spot_request_fulfillment", hosts[0])) == [
+        "on_spot_request_fulfilled"
+    ]
+    wait_for_reason(lab, "on_spot_request_fulfilled", "a Spot request has its instance", hosts[0].instance)
 
 
 def test_a_hook_whose_event_is_lost_is_found_in_its_group_by_the_tick(lab: Lab) -> None:
-    host = node_life.standing(lab)[0]
-    event = genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())})
+    host = node_life.workers_in_service(lab)[0]
+    event = genuine_event("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())})
     control.arm(lab, Kind.DROP, event["detail-type"], left=1)
-    hold(lab, event)
-    assert held(lab, host)["launch"] == ("", 0)
+    open_lifecycle_action(lab, event)
+    assert lifecycle_actions(lab, host)["launch"] == ("", 0)
     node_life.tick(lab)
-    engine.wait_until(lambda: held(lab, host)["launch"] == ("CONTINUE", 0), "the group goes on")
+    engine.wait_until(lambda: lifecycle_actions(lab, host)["launch"] == ("CONTINUE", 0), "the group goes on")
 
 
 def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_not_join(lab: Lab) -> None:
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})
-    host = node_life.unheard(lab, lambda: lifecycle.add(NAME))
-    deliver(lab, genuine("instance_running", host))
-    node_life.reached(lab, [host], "joining")
-    hold(lab, genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())}, ago=70))
-    says(lab, "on_launch_held", "faas-workers waits", host.instance)
+    host = node_life.without_state_changes(lab, lambda: lifecycle.add(NAME))
+    deliver(lab, genuine_event("instance_running", host))
+    node_life.wait_for_state(lab, [host], "joining")
+    open_lifecycle_action(
+        lab, genuine_event("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())}, ago=70)
+    )
+    wait_for_reason(lab, "on_launch_held", "faas-workers waits", host.instance)
     node_life.tick(lab)
-    engine.wait_until(lambda: held(lab, host)["launch"] == ("", 1), "it takes longer")
-    hold(lab, genuine("asg_terminate_lifecycle", host))
-    node_life.ticked(lab, (host,), "evacuated")
+    engine.wait_until(lambda: lifecycle_actions(lab, host)["launch"] == ("", 1), "it takes longer")
+    open_lifecycle_action(lab, genuine_event("asg_terminate_lifecycle", host))
+    node_life.tick_until(lab, (host,), "evacuated")
     assert record(lab, host)["fate"] == "absent"
     ends = {"launch": "ABANDON", "terminate": "CONTINUE"}
     engine.wait_until(
-        lambda: {name: result for name, (result, _) in held(lab, host).items()} == ends, "both are over"
+        lambda: {name: result for name, (result, _) in lifecycle_actions(lab, host).items()} == ends,
+        "both are over",
     )
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     lifecycle.kill(NAME, host.instance)
-    node_life.reached(lab, [host], "gone")
+    node_life.wait_for_state(lab, [host], "gone")
 
 
 def test_a_recommendation_is_ignored_noted_or_heeded_as_the_cluster_is_set(lab: Lab, sent: Sent) -> None:
-    ignored, noted, heeded = node_life.standing(lab)[:3]
+    ignored, noted, heeded = node_life.workers_in_service(lab)[:3]
     text = "a rebalance recommendation: "
     for host, policy, reason in ((ignored, "ignore", "this cluster ignores"), (noted, "note", "noted")):
         assert "error" not in node_life.call(lab, "configure", recommendations=policy)
-        functions = send(lab, sent, genuine("rebalance_recommendation", host))
+        functions = send(lab, sent, genuine_event("rebalance_recommendation", host))
         assert functions == ["on_rebalance_recommended"]
-        says(lab, "on_rebalance_recommended", text + reason, host.instance)
+        wait_for_reason(lab, "on_rebalance_recommended", text + reason, host.instance)
     assert not record(lab, ignored).get("hinted")
     assert record(lab, noted)["hinted"]
     node_life.call(lab, "configure", recommendations="evacuate")
-    send(lab, sent, genuine("rebalance_recommendation", heeded, ago=3520))  # of an hour that it stays away
-    node_life.reached(lab, [heeded], "evacuated")
+    send(
+        lab, sent, genuine_event("rebalance_recommendation", heeded, ago=3520)
+    )  # of an hour that it stays away
+    node_life.wait_for_state(lab, [heeded], "evacuated")
     assert node_life.tasks_on(lab, heeded) == 0
     assert node_life.availability(lab, ignored, noted, heeded) == ["active", "active", "drain"]
-    node_life.ticked(lab, (heeded,), "in-service", 240)
+    node_life.tick_until(lab, (heeded,), "in-service", 240)
     assert node_life.availability(lab, heeded) == ["active"]
     node_life.call(lab, "configure", recommendations="note")
 
@@ -161,24 +179,26 @@ DOOMS: list[tuple[str, dict[str, str], str, str]] = [
 @pytest.fixture(scope="module")
 def doomed(lab: Lab) -> list[Host]:
     """One worker for each doom, none of the hosts that a test still needs."""
-    return node_life.standing(lab)[: len(DOOMS)]
+    return node_life.workers_in_service(lab)[: len(DOOMS)]
 
 
 def test_whatever_tells_of_an_end_evacuates_the_node(lab: Lab, sent: Sent, doomed: list[Host]) -> None:
     assert len(doomed) == len(DOOMS)
     for host, (payload, detail, function, _) in zip(doomed, DOOMS, strict=True):
         if function == "on_termination_held":
-            hold(lab, genuine(payload, host))
+            open_lifecycle_action(lab, genuine_event(payload, host))
         else:
-            assert send(lab, sent, genuine(payload, host, detail)) == [function]
-    node_life.reached(lab, doomed, "evacuated")
+            assert send(lab, sent, genuine_event(payload, host, detail)) == [function]
+    node_life.wait_for_state(lab, doomed, "evacuated")
     for host, (_, _, function, reason) in zip(doomed, DOOMS, strict=True):
-        says(lab, function, reason, host.instance)
+        wait_for_reason(lab, function, reason, host.instance)
         assert record(lab, host)["fate"] in ("safe", "drained")
     assert node_life.availability(lab, *doomed) == ["drain"] * len(doomed)
     engine.wait_until(lambda: node_life.tasks_on(lab, *doomed) == 0, "their tasks are gone")
     services.wait_running(lab)
-    released = engine.wait_until(lambda: held(lab, doomed[-1])["terminate"][0], "the group goes on")
+    released = engine.wait_until(
+        lambda: lifecycle_actions(lab, doomed[-1])["terminate"][0], "the group goes on"
+    )
     assert released == "CONTINUE"
 
 
@@ -195,52 +215,52 @@ def test_whatever_tells_that_it_has_ended_takes_the_node_out(
 ) -> None:
     hosts = doomed[: len(ENDS)]
     with ThreadPoolExecutor() as pool:
-        node_life.unheard(
+        node_life.without_state_changes(
             lab, lambda: list(pool.map(lambda host: lifecycle.kill(NAME, host.instance), hosts))
         )
     for host, (payload, detail, function, _) in zip(hosts, ENDS, strict=True):
-        assert send(lab, sent, genuine(payload, host, detail)) == [function]
-    node_life.reached(lab, hosts, "gone", 300)
+        assert send(lab, sent, genuine_event(payload, host, detail)) == [function]
+    node_life.wait_for_state(lab, hosts, "gone", 300)
     for host, (_, _, function, reason) in zip(hosts, ENDS, strict=True):
-        says(lab, function, reason, host.instance)
+        wait_for_reason(lab, function, reason, host.instance)
         assert record(lab, host)["expires"]
     assert node_life.availability(lab, *hosts) == [""] * len(hosts), "no node is listed any more"
 
 
 def test_a_scheduled_change_is_planned_evacuates_ahead_and_is_called_off(lab: Lab) -> None:
-    worker = node_life.standing(lab)[0]
+    worker = node_life.workers_in_service(lab)[0]
 
     def notice(hours: float, status: str = "open") -> list[str]:
         start = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + hours * 3600))
         affected = [{"entityValue": worker.instance, "tags": {}}, {"entityValue": STRANGER}]
         detail = {"startTime": start, "affectedEntities": affected}
-        event = genuine("health_scheduled_change", None, detail)
+        event = genuine_event("health_scheduled_change", None, detail)
         return deliver(lab, event | {"detail": event["detail"] | {"statusCode": status}})
 
     assert notice(48, "upcoming") == ["on_health_notice"]
-    says(lab, "on_health_notice", f"{RETIREMENT}: the evacuation is planned", worker.instance)
+    wait_for_reason(lab, "on_health_notice", f"{RETIREMENT}: the evacuation is planned", worker.instance)
     assert (record(lab, worker)["state"], node_life.availability(lab, worker)) == ("in-service", ["active"])
     notice(0.5)
-    node_life.reached(lab, [worker], "evacuated")
+    node_life.wait_for_state(lab, [worker], "evacuated")
     assert (node_life.tasks_on(lab, worker), node_life.availability(lab, worker)) == (0, ["drain"])
     notice(0.5, "closed")
-    says(lab, "on_health_notice", f"{RETIREMENT}: over, or called off", worker.instance)
-    node_life.ticked(lab, (worker,), "in-service")
+    wait_for_reason(lab, "on_health_notice", f"{RETIREMENT}: over, or called off", worker.instance)
+    node_life.tick_until(lab, (worker,), "in-service")
     assert node_life.availability(lab, worker) == ["active"]
 
 
 def test_no_event_changes_anything_a_second_time_nor_for_a_stranger(lab: Lab, sent: Sent) -> None:
-    before, commands = node_life.calm(lab), node_life.sent(lab)
+    before, commands = node_life.wait_unchanged(lab), node_life.count_commands(lab)
     strangers = [
-        (genuine(payload, None, detail), [function]) for payload, detail, function, _ in (*DOOMS, *ENDS)
+        (genuine_event(payload, None, detail), [function]) for payload, detail, function, _ in (*DOOMS, *ENDS)
     ]
-    strangers += [(genuine(payload), [function]) for payload, function, _ in LAUNCHES]
+    strangers += [(genuine_event(payload), [function]) for payload, function, _ in LAUNCHES]
     for event, functions in (*sent, *strangers):
         assert deliver(lab, event) == functions
     for command in cloud.commands(lab)[:20]:
         where = {"command-id": command["order"]["command"], "instance-id": command["instance"]}
-        deliver(lab, genuine("ssm_invocation_success", None, where))
+        deliver(lab, genuine_event("ssm_invocation_success", None, where))
     time.sleep(5)
-    assert node_life.calm(lab) == before
-    assert node_life.sent(lab) == commands
+    assert node_life.wait_unchanged(lab) == before
+    assert node_life.count_commands(lab) == commands
     assert STRANGER not in node_life.records(lab)

@@ -14,8 +14,15 @@ from chalicelib.events.run_command import ENDED, IN_FLIGHT
 from tests.e2e.conftest import running
 from tests.lab import lifecycle
 from tests.lab.aws import cloud, events, mailbox, manual_calls
-from tests.lab.aws.event_samples import deliver, genuine, held, hold, rehearsed, says
-from tests.lab.endpoint.instances import put_foreign
+from tests.lab.aws.event_samples import (
+    deliver,
+    drill_event,
+    genuine_event,
+    lifecycle_actions,
+    open_lifecycle_action,
+    wait_for_reason,
+)
+from tests.lab.endpoint.instances import put_unmanaged
 from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, services
@@ -29,7 +36,7 @@ def lab() -> Iterator[Lab]:
         mailbox.subscribe(lab)
         services.create_network(lab)
         services.create(lab, "web", "web:1", 4)
-        manual_calls.in_service(lab)
+        manual_calls.wait_in_service(lab)
         services.wait_running(lab)
         yield lab
 
@@ -49,18 +56,20 @@ DRILLS: list[tuple[str, dict[str, str]]] = [
 
 
 def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
-    manager, *workers = [lab.hosts[2], *node_life.standing(lab)][: len(DRILLS)]
+    manager, *workers = [lab.hosts[2], *node_life.workers_in_service(lab)][: len(DRILLS)]
     hosts = [manager, *workers]
-    deliver(lab, rehearsed(DRILLS[0][0], manager))
-    says(lab, "on_spot_interruption_warning", "a drill, but this cluster allows none", manager.instance)
+    deliver(lab, drill_event(DRILLS[0][0], manager))
+    wait_for_reason(
+        lab, "on_spot_interruption_warning", "a drill, but this cluster allows none", manager.instance
+    )
     assert record(lab, manager)["state"] == "in-service"
     assert node_life.call(lab, "configure", drills=True) == {"done": ["set: drills=True"]}
     for host in hosts:  # a drill ends nothing; were this heard late, it would end the next one
         for payload in ("instance_terminated", "spot_fleet_instance_terminated"):
-            (function,) = deliver(lab, rehearsed(payload, host))
-            says(lab, function, "a drill: nothing to do", host.instance)
+            (function,) = deliver(lab, drill_event(payload, host))
+            wait_for_reason(lab, function, "a drill: nothing to do", host.instance)
     for host, (payload, detail) in zip(hosts, DRILLS, strict=True):
-        deliver(lab, rehearsed(payload, host, detail))
+        deliver(lab, drill_event(payload, host, detail))
     emptied: set[str] = set()
 
     def all_emptied() -> bool:
@@ -68,8 +77,8 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
 
     engine.wait_until(all_emptied, "all are emptied", seconds=300)
     for host in hosts:
-        deliver(lab, rehearsed("instance_terminated", host))  # and ends before its time
-    node_life.ticked(lab, tuple(hosts), "in-service", 180)
+        deliver(lab, drill_event("instance_terminated", host))  # and ends before its time
+    node_life.tick_until(lab, tuple(hosts), "in-service", 180)
     assert node_life.availability(lab, *hosts) == ["active"] * len(hosts)
     assert {record(lab, host).get("drill") for host in hosts} == {None}
     assert len(node_life.managers(lab)) == 3
@@ -88,20 +97,20 @@ def rehearses(lab: Lab, host: Host, emptied: set[str]) -> bool:
 
 
 def test_a_paused_cluster_records_and_catches_up_when_it_is_resumed(lab: Lab) -> None:
-    worker = node_life.standing(lab)[0]
+    worker = node_life.workers_in_service(lab)[0]
     node_life.call(lab, "pause")
     try:
         dry = node_life.call(lab, "evacuate", instance=worker.instance, dry_run=True)
         assert (dry["dry_run"], record(lab, worker)["state"]) == (True, "in-service")
         node_life.call(lab, "evacuate", instance=worker.instance, give_back=30, seconds=30)
         node_life.tick(lab)
-        says(lab, "tick", "paused: [1-9] wait")  # what was under way before may, too
+        wait_for_reason(lab, "tick", "paused: [1-9] wait")  # what was under way before may, too
         assert record(lab, worker)["state"] == "evacuating"
         assert node_life.availability(lab, worker) == ["active"]
     finally:
         node_life.call(lab, "resume")
-    node_life.reached(lab, [worker], "evacuated")
-    node_life.ticked(lab, (worker,), "in-service", 180)
+    node_life.wait_for_state(lab, [worker], "evacuated")
+    node_life.tick_until(lab, (worker,), "in-service", 180)
 
 
 FLEETS = [
@@ -117,25 +126,27 @@ FLEETS = [
 
 
 def test_what_a_fleet_says_is_noted_and_people_are_told_once_of_what_it_cannot_do(lab: Lab) -> None:
-    before = {host.instance: record(lab, host)["version"] for host in node_life.standing(lab)}
+    before = {host.instance: record(lab, host)["version"] for host in node_life.workers_in_service(lab)}
     told = len(mailbox.letters(lab))
-    foreign = [function for payload, *_ in FLEETS[:6] for function in deliver(lab, genuine(payload))]
+    foreign = [function for payload, *_ in FLEETS[:6] for function in deliver(lab, genuine_event(payload))]
     assert foreign == ["on_fleet_noted"] * 6
     for number, tag in enumerate(("aws:ec2:fleet-id", "aws:ec2spot:fleet-request-id")):
         fleet = "sfr" if "spot" in tag else "fleet"
         tags = {"swarmkeeper:cluster": NAME, tag: f"{fleet}-598fb973-87b7-422d-be4d-6b0809bfff0a"}
         over = replace(lab.hosts[-1], instance=f"i-0c0ffee0c0ffee0c{number}", state="terminated")
-        put_foreign(lab, over, tags)
+        put_unmanaged(lab, over, tags)
     engine.wait_until(lambda: ticked_until_known(lab), "the fleets are known", pause=2)
     for payload, function, _ in FLEETS:
         for _ in range(2):
-            assert deliver(lab, genuine(payload)) == [function]
+            assert deliver(lab, genuine_event(payload)) == [function]
     for _, function, reason in FLEETS:
-        says(lab, function, reason)
+        wait_for_reason(lab, function, reason)
     engine.wait_until(lambda: len(mailbox.letters(lab)) >= told + 4, "people are told")
     time.sleep(3)
     assert len(mailbox.letters(lab)) == told + 4, "each failure once, and none of a fleet that is not ours"
-    assert {host.instance: record(lab, host)["version"] for host in node_life.standing(lab)} == before
+    assert {
+        host.instance: record(lab, host)["version"] for host in node_life.workers_in_service(lab)
+    } == before
 
 
 def ticked_until_known(lab: Lab) -> bool:
@@ -145,16 +156,18 @@ def ticked_until_known(lab: Lab) -> bool:
 
 def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: Lab) -> None:
     """The join of two hosts fails for real; that it has failed eleven times before is written by the test."""
-    hosts = node_life.unheard(lab, lambda: [lifecycle.add(NAME) for _ in range(2)])
+    hosts = node_life.without_state_changes(lab, lambda: [lifecycle.add(NAME) for _ in range(2)])
     good = settings(hosts[1]).read_text()
     for host in hosts:
         settings(host).write_text("{ not JSON")
-    hold(lab, genuine("asg_launch_lifecycle", hosts[0], {"LifecycleActionToken": str(uuid.uuid4())}))
-    deliver(lab, genuine("instance_running", hosts[1]))
-    node_life.reached(lab, hosts, "joining")
+    open_lifecycle_action(
+        lab, genuine_event("asg_launch_lifecycle", hosts[0], {"LifecycleActionToken": str(uuid.uuid4())})
+    )
+    deliver(lab, genuine_event("instance_running", hosts[1]))
+    node_life.wait_for_state(lab, hosts, "joining")
     engine.wait_until(lambda: all(tried(lab, host) for host in hosts), "both joins have failed", seconds=180)
     for host in hosts:
-        node_life.aged(lab, host, attempts=11)
+        node_life.set_attempts(lab, host, attempts=11)
 
     def letters() -> list[tuple[str, str]]:
         node_life.tick(lab)
@@ -167,15 +180,17 @@ def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: La
         assert "after 12 attempts: /etc/docker/daemon.json cannot be read" in text
         assert "the instance runs, but is no node of the swarm" in text
         assert "chalice invoke -n redrive" in text
-    engine.wait_until(lambda: held(lab, hosts[0])["launch"][0] == "ABANDON", "the group gives it up")
+    engine.wait_until(
+        lambda: lifecycle_actions(lab, hosts[0])["launch"][0] == "ABANDON", "the group gives it up"
+    )
     open_letters = node_life.call(lab, "status")["clusters"][NAME]["incidents"]
     assert {host.instance for host in hosts} <= {row["instance"] for row in open_letters if row["record"]}
     lifecycle.kill(NAME, hosts[0].instance)
     settings(hosts[1]).write_text(good)
     said = node_life.call(lab, "redrive", instance=hosts[1].instance)
     assert f"1 to do again: {hosts[1].instance}" in said["done"][0]
-    node_life.reached(lab, [hosts[1]], "in-service")
-    node_life.reached(lab, [hosts[0]], "gone")
+    node_life.wait_for_state(lab, [hosts[1]], "in-service")
+    node_life.wait_for_state(lab, [hosts[0]], "gone")
     assert len(letters()) == 2, "once for each"
 
 
@@ -190,7 +205,7 @@ def tried(lab: Lab, host: Host) -> bool:
 
 
 def test_every_end_of_an_invocation_is_heard_and_the_commands_own_event_is_not(lab: Lab) -> None:
-    sample = genuine("ssm_invocation_failed", lab.hosts[0])
+    sample = genuine_event("ssm_invocation_failed", lab.hosts[0])
     for status, heard in [*((one, True) for one in ENDED), *((one, False) for one in IN_FLIGHT)]:
         event = sample | {"detail": sample["detail"] | {"status": status}}
         assert deliver(lab, event) == (["on_command_finished"] if heard else [])
@@ -202,7 +217,7 @@ def test_every_end_of_an_invocation_is_heard_and_the_commands_own_event_is_not(l
     }
     whole = {**sent, "Parameters": orders[sent["CommandId"]], "RequestedDateTime": time.time()}
     assert deliver(lab, events.command_status(whole, "Success", time.time())) == []
-    ours = says(lab, "on_command_finished", "Success: i-.* evacuated: safe")
+    ours = wait_for_reason(lab, "on_command_finished", "Success: i-.* evacuated: safe")
     assert "evacuated" in ours
 
 

@@ -18,13 +18,13 @@ from bootstrap.host.parameter_store import parameter_name
 from chalicelib.protocol.messages import Fate
 from tests.lab import lifecycle, state
 from tests.lab.aws import cloud, mailbox
-from tests.lab.aws.event_samples import deliver, genuine
+from tests.lab.aws.event_samples import deliver, genuine_event
 from tests.lab.machines import machine
 from tests.lab.observe import node_life, token_leaks
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
 from tests.lab.swarm.agent import PLACE, install
-from tests.lab.swarm.agent_joins import fresh, info, joining, listed
+from tests.lab.swarm.agent_joins import add_bare_host, engine_info, node_states, start_join
 
 NAME = "join"
 LABELS = {"swarmkeeper.cluster": NAME, "swarmkeeper.role": "worker"}
@@ -42,7 +42,7 @@ def lab() -> Iterator[Lab]:
     lab = lifecycle.up(NAME, managers=3, workers=1, unjoined=True)
     try:
         mailbox.subscribe(lab)
-        node_life.ticked(lab, lab.hosts, "joining", 60)
+        node_life.tick_until(lab, lab.hosts, "joining", 60)
         with ThreadPoolExecutor() as pool:
             first = pool.submit(node_life.call, lab, "init", instance=lab.hosts[0].instance)
             second = pool.submit(node_life.call, lab, "init", instance=lab.hosts[1].instance)
@@ -50,7 +50,7 @@ def lab() -> Iterator[Lab]:
         refused = [answer["error"] for answer in said if "error" in answer]
         assert len(refused) == 1, said
         assert re.search("is under way|has its swarm since init on", refused[0])
-        node_life.ticked(lab, lab.hosts, "in-service", 240)
+        node_life.tick_until(lab, lab.hosts, "in-service", 240)
         yield lab
     finally:
         lifecycle.down(NAME)
@@ -62,13 +62,13 @@ def test_from_bare_hosts_the_product_makes_a_swarm_of_three_managers(lab: Lab) -
     assert {(node.state, node.availability) for node in nodes} == {("ready", "active")}
     addresses = {host.address for host in lab.hosts if host.role == "manager"}
     for host in lab.hosts:
-        known = {row["Addr"].partition(":")[0] for row in info(host)["Swarm"]["RemoteManagers"]}
+        known = {row["Addr"].partition(":")[0] for row in engine_info(host)["Swarm"]["RemoteManagers"]}
         assert known == addresses
 
 
 def test_a_bare_host_becomes_an_active_labelled_node(lab: Lab) -> None:
     host = lifecycle.add(NAME)
-    node_life.ticked(lab, (host,), "in-service")
+    node_life.tick_until(lab, (host,), "in-service")
     node = node_life.node_of(lab, host)
     assert node is not None
     assert (node.role, node.availability, node.state) == ("worker", "active", "ready")
@@ -81,28 +81,28 @@ def test_a_bare_host_becomes_an_active_labelled_node(lab: Lab) -> None:
         "swarmkeeper.lifecycle": "spot",
     }
     assert node.labels == expected
-    assert set(info(host)["Labels"]) == {f"{name}={value}" for name, value in expected.items()}
+    assert set(engine_info(host)["Labels"]) == {f"{name}={value}" for name, value in expected.items()}
     settings = json.loads(Path(f"/proc/{host.pid}/root/etc/docker/daemon.json").read_text())
     assert settings["log-driver"] == "json-file", "what else was set in daemon.json stays"
 
 
 @pytest.mark.parametrize("seconds", [0.6, 1.2, 1.8, 2.6])
 def test_a_join_that_is_killed_is_finished_by_the_product(lab: Lab, zipapp: Path, seconds: float) -> None:
-    host = fresh(lab, zipapp)
-    agent = joining(lab, host)
+    host = add_bare_host(lab, zipapp)
+    agent = start_join(lab, host)
     time.sleep(seconds)
     agent.kill()
-    node_life.ticked(lab, (host,), "in-service")
-    assert listed(lab, host) == ["ready"]
+    node_life.tick_until(lab, (host,), "in-service")
+    assert node_states(lab, host) == ["ready"]
 
 
 def test_joining_twice_says_that_it_is_a_member(lab: Lab, zipapp: Path) -> None:
-    host = fresh(lab, zipapp)
-    first = joining(lab, host).wait().result.nodes[0]
-    again = joining(lab, host).wait().result.nodes[0]
+    host = add_bare_host(lab, zipapp)
+    first = start_join(lab, host).wait().result.nodes[0]
+    again = start_join(lab, host).wait().result.nodes[0]
     assert (first.fate, again.fate, again.node) == (Fate.JOINED, Fate.JOINED, first.node)
     assert "member already" in again.detail
-    node_life.ticked(lab, (host,), "in-service")
+    node_life.tick_until(lab, (host,), "in-service")
 
 
 def test_a_worker_may_read_its_own_token_and_no_other(lab: Lab, zipapp: Path) -> None:
@@ -125,16 +125,16 @@ def test_what_a_fleet_launches_in_place_of_a_lost_worker_joins_and_the_lost_one_
         state.change(NAME, lambda now: replace(now, fleet=False))
     new = tuple(host for host in state.load(NAME).hosts if host.instance not in known)
     assert len(new) == 1
-    node_life.ticked(lab, new, "in-service", 180)
-    node_life.ticked(lab, (lost,), "gone", 180)
-    assert listed(lab, lost) == []
+    node_life.tick_until(lab, new, "in-service", 180)
+    node_life.tick_until(lab, (lost,), "gone", 180)
+    assert node_states(lab, lost) == []
 
 
 def test_auto_scaling_waits_until_a_host_has_joined_and_until_it_is_empty(lab: Lab) -> None:
     host = lifecycle.add(NAME)
     for transition, wanted in (("launch", "in-service"), ("terminate", "evacuated")):
         held(lab, host, transition)
-        node_life.ticked(lab, (host,), wanted, 180)
+        node_life.tick_until(lab, (host,), wanted, 180)
         engine.wait_until(lambda: hooks(lab, host)[-1] == "CONTINUE", f"the {transition} goes on")
     assert hooks(lab, host) == ["CONTINUE", "CONTINUE"]
 
@@ -154,19 +154,19 @@ def test_a_refused_token_is_not_shown_and_new_tokens_mend_it(lab: Lab, zipapp: P
     stale = f"{good.rpartition('-')[0]}-{'0' * 25}"
     ssm.put_parameter(Name=name, Value=stale, Type="SecureString", Overwrite=True)
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
-    host = fresh(lab, zipapp)
-    said = joining(lab, host, notice=10).wait()
+    host = add_bare_host(lab, zipapp)
+    said = start_join(lab, host, notice=10).wait()
     assert not said.result.ok
     assert "A valid join token is necessary to join this cluster" in said.result.error
     assert "SWMTKN" not in said.told + said.result.error
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     assert "error" not in node_life.call(lab, "rotate_tokens")
-    node_life.ticked(lab, (host,), "in-service", 180)
+    node_life.tick_until(lab, (host,), "in-service", 180)
 
 
 def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
     """The last test: it looks through all that the others have left."""
-    deliver(lab, genuine("spot_fleet_error"))
+    deliver(lab, genuine_event("spot_fleet_error"))
     engine.wait_until(lambda: mailbox.letters(lab), "people are told of something")
     secrets = token_leaks.tokens(lab)
     found = token_leaks.search(lab, secrets)

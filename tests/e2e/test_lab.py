@@ -27,7 +27,7 @@ def remains(lab: Lab) -> dict[str, list[str]]:
     return {
         **in_slot(lab),
         "mounts": [line for line in _mounts() if f"{lab.directory}/" in line],
-        "processes": ["some"] if programs.alive(lab.name) else [],
+        "processes": ["some"] if programs.is_alive(lab.name) else [],
         "files": [str(path) for path in (lab.directory,) if path.exists()],
     }
 
@@ -103,7 +103,7 @@ def test_a_second_up_of_the_same_name_is_refused(bare_lab: Lab) -> None:
     again = programs.lab_command("up", "--bare", "--name", bare_lab.name)
     assert again.returncode == 1
     assert "is up already" in again.stderr
-    assert all(machine.powered(bare_lab, host) for host in bare_lab.hosts)
+    assert all(machine.has_power(bare_lab, host) for host in bare_lab.hosts)
 
 
 def test_an_added_host_has_an_engine_but_no_swarm(bare_lab: Lab) -> None:
@@ -130,7 +130,7 @@ def test_a_power_cut_fails_requests_and_makes_the_node_down_while_another_lab_no
 
         dead = lifecycle.kill(bare_lab.name, doomed.name)
 
-        assert (dead.state, dead.pid, machine.powered(bare_lab, doomed)) == ("terminated", 0, False)
+        assert (dead.state, dead.pid, machine.has_power(bare_lab, doomed)) == ("terminated", 0, False)
         _wait_for_state(bare_lab, task.node, "down")
         services.wait_running(bare_lab)
         answers, samples = asking.stop(), watching.stop()
@@ -143,7 +143,7 @@ def test_a_power_cut_fails_requests_and_makes_the_node_down_while_another_lab_no
         assert sum(not one.ok for one in answers) > 20
         assert {node.state for node in engine.nodes(engine.manager(other))} == {"ready"}
     assert not any(remains(other).values())
-    assert machine.powered(bare_lab, bare_lab.hosts[0])
+    assert machine.has_power(bare_lab, bare_lab.hosts[0])
 
 
 def test_an_up_that_is_broken_off_leaves_nothing() -> None:
@@ -153,7 +153,7 @@ def test_an_up_that_is_broken_off_leaves_nothing() -> None:
         [*argv, "--name", "labtest3"], cwd=programs.PROJECT, stderr=subprocess.PIPE, text=True
     )
     try:
-        engine.wait_until(lambda: programs.alive("labtest3"), "the first host starts")
+        engine.wait_until(lambda: programs.is_alive("labtest3"), "the first host starts")
         lab = state.load("labtest3")
         starting.send_signal(signal.SIGINT)
         starting.communicate(timeout=120)
@@ -170,7 +170,7 @@ def test_what_a_crashed_run_left_is_cleaned_up_by_the_next() -> None:
     os.kill(lab.hosts[0].pid, signal.SIGKILL)
     for pid in lab.processes.values():
         os.kill(pid, signal.SIGKILL)
-    engine.wait_until(lambda: not programs.alive("labtest3"), "everything of the lab is dead")
+    engine.wait_until(lambda: not programs.is_alive("labtest3"), "everything of the lab is dead")
     for again in running("labtest3", managers=1, workers=0, bare=True):
         assert engine.answers(again.hosts[0])
     assert not any(remains(lab).values())

@@ -15,12 +15,12 @@ from docker import DockerClient
 from tests.lab import lifecycle, state
 from tests.lab.aws import cloud, events, manual_calls
 from tests.lab.aws.deploy import STAGE
-from tests.lab.endpoint.instances import put_foreign
+from tests.lab.endpoint.instances import put_unmanaged
 from tests.lab.faults import control
 from tests.lab.faults.armed_faults import Kind
 from tests.lab.machines import programs
 from tests.lab.observe import handlers, node_life
-from tests.lab.observe.node_life import Record, items, records, settled, tick
+from tests.lab.observe.node_life import Record, items, records, tick, without_tick_items
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, formation, services
@@ -37,7 +37,7 @@ def lab() -> Iterator[Lab]:
     try:
         services.deploy(lab)
         engine.manager(lab).services.get("pinned").remove()  # only two workers may hold it
-        manual_calls.in_service(lab)
+        manual_calls.wait_in_service(lab)
         yield lab
     finally:
         lifecycle.down(NAME)
@@ -52,12 +52,12 @@ def mended(lab: Lab) -> Iterator[None]:
 
 def reaches(lab: Lab, host: Host, wanted: str, seconds: float = cloud.SPOT_NOTICE) -> Record:
     """The record of a host once events have brought it into a state."""
-    return node_life.reached(lab, [host], wanted, seconds)[host.instance]
+    return node_life.wait_for_state(lab, [host], wanted, seconds)[host.instance]
 
 
 def ticked(lab: Lab, host: Host, wanted: str) -> Record:
     """The record of a host once ticks alone have brought it into a state."""
-    return node_life.ticked(lab, (host,), wanted, 240)[host.instance]
+    return node_life.tick_until(lab, (host,), wanted, 240)[host.instance]
 
 
 def fresh_worker(lab: Lab) -> Host:
@@ -94,15 +94,15 @@ def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
     sent = len(cloud.commands(lab, "evacuate"))
     time.sleep(3)
     control.disarm(lab)
-    before = node_life.calm(lab)
+    before = node_life.wait_unchanged(lab)
     stranger = replace(doomed, instance="i-0badc0ffee0badc0f", address="10.9.9.9")
-    put_foreign(lab, stranger, {"Name": "somebody-elses"})
+    put_unmanaged(lab, stranger, {"Name": "somebody-elses"})
     cloud.warn(lab, doomed)
     cloud.warn(lab, stranger)
     command, manager = records(lab)[doomed.instance]["command"], lab.hosts[0]
     cloud.deliver(lab, events.invocation_status(command, manager.instance, "Failed", 0, time.time()))
     time.sleep(6)
-    assert settled(items(lab)) == before
+    assert without_tick_items(items(lab)) == before
     assert len(cloud.commands(lab, "evacuate")) == sent
 
 
@@ -155,7 +155,7 @@ def test_an_agent_that_hangs_after_it_began_is_followed_by_one_elsewhere_without
     watch.stop()
     assert (record["manager"] != hung["manager"], record["fate"]) == (True, "safe")
     noticed = engine.wait_until(
-        lambda: handlers.saying(lab, f"{hung['command']} still runs", warned), "it is noticed"
+        lambda: handlers.functions_saying(lab, f"{hung['command']} still runs", warned), "it is noticed"
     )
     assert noticed == [WARNED], "the handler that stayed with it, not the tick"
     assert [verdict.dip for verdict in watch.verdicts()] == [0] * 3
@@ -189,19 +189,21 @@ def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
     doomed = fresh_worker(lab)
     control.arm(lab, kind, action, who=who)
     cloud.warn(lab, doomed)
-    engine.wait_until(lambda: not control.armed(lab), "the handler was killed")
+    engine.wait_until(lambda: not control.list_armed(lab), "the handler was killed")
     assert records(lab)[doomed.instance]["state"] == "evacuating"
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
 
 
 def test_a_malformed_event_is_one_clear_line_and_changes_nothing(lab: Lab) -> None:
-    before = node_life.calm(lab)
+    before = node_life.wait_unchanged(lab)
     since = time.time()
     event = events.interruption_warning(lab.hosts[0], time.time())
     event["detail"] = {"instance-id": "i-nonsense", "instance-action": "terminate"}
     cloud.deliver(lab, event)
-    engine.wait_until(lambda: handlers.saying(lab, "i-nonsense", since), "the handler says what is wrong")
-    assert settled(items(lab)) == before
+    engine.wait_until(
+        lambda: handlers.functions_saying(lab, "i-nonsense", since), "the handler says what is wrong"
+    )
+    assert without_tick_items(items(lab)) == before
 
 
 @pytest.mark.usefixtures("lab")
@@ -231,7 +233,7 @@ def shown(*words: str) -> Any:
 
 def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab) -> None:
     other = replace(lab.hosts[0], name="x", instance="i-0c0ffee0c0ffee0c0", address="10.8.8.8", role="worker")
-    put_foreign(lab, other, {"swarmkeeper:cluster": "other", "swarmkeeper:role": "worker"})
+    put_unmanaged(lab, other, {"swarmkeeper:cluster": "other", "swarmkeeper:role": "worker"})
     sent = len(cloud.commands(lab, "evacuate"))
     cloud.warn(lab, other)
     found = engine.wait_until(lambda: records(lab, "other"), "the warning brings a census forward")
@@ -265,12 +267,12 @@ def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) ->
     engine.wait_until(lambda: state_of(client, old) == "down", f"{host.name} is listed as down")
     unknown = {"swarmkeeper.instance": "i-0badc0ffee0badc0f"}
     engine.change_node(lab, old, lambda spec: {"Labels": spec["Labels"] | unknown})
-    node_life.looked(lab)
+    node_life.inspect_now(lab)
     assert records(lab)[host.instance]["state"] == "in-service", "one look is not enough"
-    node_life.looked(lab)
+    node_life.inspect_now(lab)
     engine.wait_until(lambda: ticked_away(lab, client, old), "the dead node is removed", pause=1)
-    node_life.looked(lab)
-    node_life.ticked(lab, (host,), "in-service")
+    node_life.inspect_now(lab)
+    node_life.tick_until(lab, (host,), "in-service")
     new = formation.node_of(lab, host)
     assert new.id != old
     assert new.availability == "active"

@@ -16,7 +16,7 @@ from tests.lab.machines import machine
 from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
-from tests.lab.swarm.agent_joins import fresh, info, joining, listed
+from tests.lab.swarm.agent_joins import add_bare_host, engine_info, node_states, start_join
 
 NAME = "found"
 pytestmark = pytest.mark.thorough
@@ -30,7 +30,7 @@ def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     for lab in running(NAME, managers=3, workers=1):
-        node_life.ticked(lab, lab.hosts, "in-service", 240)
+        node_life.tick_until(lab, lab.hosts, "in-service", 240)
         yield lab
 
 
@@ -38,48 +38,48 @@ def test_a_host_left_over_from_another_swarm_leaves_it_and_joins(lab: Lab) -> No
     host = lifecycle.add(NAME)
     client = engine.connect(host, timeout=60)
     client.swarm.init(advertise_addr=host.address)
-    stranger = info(host)["Swarm"]["NodeID"]
-    node_life.ticked(lab, (host,), "in-service")
+    stranger = engine_info(host)["Swarm"]["NodeID"]
+    node_life.tick_until(lab, (host,), "in-service")
     node = node_life.node_of(lab, host)
     assert node is not None
     assert node.id != stranger
-    assert listed(lab, host) == ["ready"]
+    assert node_states(lab, host) == ["ready"]
 
 
 def test_a_host_whose_node_was_removed_joins_anew_and_its_old_node_stays_away(lab: Lab, zipapp: Path) -> None:
-    host = fresh(lab, zipapp)
-    old = joining(lab, host).wait().result.nodes[0].node
+    host = add_bare_host(lab, zipapp)
+    old = start_join(lab, host).wait().result.nodes[0].node
     engine.manager(lab).api.remove_node(old, force=True)
-    new = joining(lab, host, node=old).wait().result.nodes[0].node
+    new = start_join(lab, host, node=old).wait().result.nodes[0].node
     assert new not in ("", old)
-    node_life.ticked(lab, (host,), "in-service")
-    assert listed(lab, host) == ["ready"]
+    node_life.tick_until(lab, (host,), "in-service")
+    assert node_states(lab, host) == ["ready"]
 
 
 def test_a_host_that_was_stopped_and_removed_comes_back_as_a_new_node(lab: Lab) -> None:
     """Its engine believes that it is the node that it was, and says so for ever."""
     host, old = fresh_node(lab)
     lifecycle.stop(NAME, host.name)
-    node_life.ticked(lab, (host,), "gone", 180)
-    assert listed(lab, host) == []
+    node_life.tick_until(lab, (host,), "gone", 180)
+    assert node_states(lab, host) == []
     host = lifecycle.start(NAME, host.name)
-    assert info(host)["Swarm"]["NodeID"] == old
-    node_life.ticked(lab, (host,), "in-service", 240)
+    assert engine_info(host)["Swarm"]["NodeID"] == old
+    node_life.tick_until(lab, (host,), "in-service", 240)
     node = node_life.node_of(lab, host)
     assert node is not None
     assert node.id != old
-    assert (node.availability, listed(lab, host)) == ("active", ["ready"])
+    assert (node.availability, node_states(lab, host)) == ("active", ["ready"])
 
 
 def test_what_an_instance_was_under_another_node_id_is_removed_when_it_joins_anew(lab: Lab) -> None:
     """It lost its disk while it was stopped, and nobody was told: the swarm still lists what it was."""
     host, old = fresh_node(lab)
-    node_life.unheard(lab, lambda: lifecycle.stop(NAME, host.name))
+    node_life.without_state_changes(lab, lambda: lifecycle.stop(NAME, host.name))
     shutil.rmtree(state.load(NAME).directory / "hosts" / host.name / "docker/swarm")
-    host = node_life.unheard(lab, lambda: lifecycle.start(NAME, host.name))
-    assert info(host)["Swarm"]["LocalNodeState"] == "inactive"
-    node_life.ticked(lab, (host,), "joining")
-    node_life.ticked(lab, (host,), "in-service", 240)
+    host = node_life.without_state_changes(lab, lambda: lifecycle.start(NAME, host.name))
+    assert engine_info(host)["Swarm"]["LocalNodeState"] == "inactive"
+    node_life.tick_until(lab, (host,), "joining")
+    node_life.tick_until(lab, (host,), "in-service", 240)
     nodes = [node.id for node in engine.nodes(engine.manager(lab)) if node.address == host.address]
     assert len(nodes) == 1
     assert nodes != [old]
@@ -87,7 +87,7 @@ def test_what_an_instance_was_under_another_node_id_is_removed_when_it_joins_ane
 
 def fresh_node(lab: Lab) -> tuple[Host, str]:
     host = lifecycle.add(NAME)
-    node_life.ticked(lab, (host,), "in-service")
+    node_life.tick_until(lab, (host,), "in-service")
     node = node_life.node_of(lab, host)
     assert node is not None
     return host, node.id
@@ -95,12 +95,12 @@ def fresh_node(lab: Lab) -> tuple[Host, str]:
 
 def test_a_join_that_continues_in_the_background_is_waited_for(lab: Lab, zipapp: Path) -> None:
     """Its manager takes connections and does not answer, for longer than the engine waits."""
-    host = fresh(lab, zipapp)
+    host = add_bare_host(lab, zipapp)
     frozen = next(one for one in lab.hosts if one.address in followers(lab))
     machine.signal_engine(frozen, "STOP")
     try:
-        agent = joining(lab, host, at=(frozen.address,))
-        engine.wait_until(lambda: info(host)["Swarm"]["LocalNodeState"] == "pending", "it joins")
+        agent = start_join(lab, host, at=(frozen.address,))
+        engine.wait_until(lambda: engine_info(host)["Swarm"]["LocalNodeState"] == "pending", "it joins")
         time.sleep(22)
     finally:
         machine.signal_engine(frozen, "CONT")
@@ -108,8 +108,8 @@ def test_a_join_that_continues_in_the_background_is_waited_for(lab: Lab, zipapp:
     assert "continue in the background" in said.told
     assert said.told.count("join as worker at") == 1, said.told
     assert said.result.nodes[0].fate is Fate.JOINED
-    node_life.ticked(lab, (host,), "in-service", 180)
-    assert listed(lab, host) == ["ready"]
+    node_life.tick_until(lab, (host,), "in-service", 180)
+    assert node_states(lab, host) == ["ready"]
 
 
 def followers(lab: Lab) -> list[str]:
@@ -117,11 +117,11 @@ def followers(lab: Lab) -> list[str]:
 
 
 def test_stale_manager_addresses_are_passed_over(lab: Lab, zipapp: Path) -> None:
-    host = fresh(lab, zipapp)
+    host = add_bare_host(lab, zipapp)
     nobody = lab.gateway.rsplit(".", 1)[0] + ".250"
     worker = next(one.address for one in lab.hosts if one.role == "worker")
     good = followers(lab)[0]
-    said = joining(lab, host, at=(nobody, worker, good)).wait()
+    said = start_join(lab, host, at=(nobody, worker, good)).wait()
     assert said.result.nodes[0].fate is Fate.JOINED
     assert said.told.count(f"join as worker at {good}") == said.told.count("join as worker at") == 1
-    node_life.ticked(lab, (host,), "in-service")
+    node_life.tick_until(lab, (host,), "in-service")

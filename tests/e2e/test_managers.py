@@ -38,7 +38,7 @@ def lab() -> Iterator[Lab]:
         mailbox.subscribe(lab)
         services.create_network(lab)
         services.create(lab, "web", "web:1", 2, constraints=["node.role==worker"])
-        node_life.ticked(lab, lab.hosts, "in-service", 240)
+        node_life.tick_until(lab, lab.hosts, "in-service", 240)
         yield lab
     finally:
         lifecycle.down(NAME)
@@ -73,8 +73,8 @@ def test_a_lost_leader_is_removed_and_its_replacement_makes_three_again(lab: Lab
     dead = leader(lab)
     lifecycle.kill(NAME, dead.name)
     new = lifecycle.add(NAME, "manager")
-    node_life.ticked(lab, (new,), "in-service", 240)
-    node_life.ticked(lab, (dead,), "gone", 240)
+    node_life.tick_until(lab, (new,), "in-service", 240)
+    node_life.tick_until(lab, (dead,), "gone", 240)
     wait_three(lab)
     assert dead.address not in {node.address for node in engine.nodes(engine.manager(state.load(NAME)))}
 
@@ -86,7 +86,7 @@ def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab
         lifecycle.kill(NAME, host.name)
     new = lifecycle.add(NAME, "manager")
     with pytest.raises(LabError):
-        node_life.ticked(lab, (new,), "in-service", seconds=60)
+        node_life.tick_until(lab, (new,), "in-service", seconds=60)
     found = node_life.records(lab)
     assert {found[host.instance]["state"] for host in others} == {"leaving"}
     alarm = engine.wait_until(lambda: alarms(lab), "people are told")
@@ -100,8 +100,8 @@ def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab
     assert [service.name for service in engine.services(engine.connect(survivor))] == ["web"]
 
     newer = lifecycle.add(NAME, "manager")
-    node_life.ticked(lab, (new, newer), "in-service", 300)
-    node_life.ticked(lab, tuple(others), "gone", 300)
+    node_life.tick_until(lab, (new, newer), "in-service", 300)
+    node_life.tick_until(lab, tuple(others), "gone", 300)
     wait_three(lab)
 
 
@@ -112,7 +112,7 @@ def alarms(lab: Lab) -> list[str]:
 @pytest.mark.thorough
 def test_a_manager_that_loses_its_power_while_its_agent_evacuates_is_followed_by_the_next(lab: Lab) -> None:
     doomed, new = living(lab, "worker")[0], lifecycle.add(NAME)
-    node_life.ticked(lab, (new,), "in-service", 240)
+    node_life.tick_until(lab, (new,), "in-service", 240)
     services.wait_running(lab)
     last = max(living(lab), key=lambda host: good(lab, host))
     if last == leader(lab):  # an election makes Swarm stop tasks first, so another one is to be asked
@@ -124,18 +124,18 @@ def test_a_manager_that_loses_its_power_while_its_agent_evacuates_is_followed_by
     dead = next(host for host in living(lab) if host.instance == sent["manager"])
     assert dead != leader(lab)
     lifecycle.kill(NAME, dead.name)
-    node_life.reached(lab, [doomed], "evacuated")
+    node_life.wait_for_state(lab, [doomed], "evacuated")
     watch.stop()
     record = node_life.records(lab)[doomed.instance]
     assert (record["manager"] != dead.instance, record["fate"]) == (True, "safe")
     engine.wait_until(
-        lambda: handlers.saying(lab, f"{sent['command']} still runs", warned), "who sent it notices"
+        lambda: handlers.functions_saying(lab, f"{sent['command']} still runs", warned), "who sent it notices"
     )
     assert [verdict.dip for verdict in watch.verdicts()] == [0]
     other = lifecycle.add(NAME, "manager")
     lifecycle.kill(NAME, doomed.name)
-    node_life.ticked(lab, (other,), "in-service", 240)
-    node_life.ticked(lab, (dead, doomed), "gone", 240)
+    node_life.tick_until(lab, (other,), "in-service", 240)
+    node_life.tick_until(lab, (dead, doomed), "gone", 240)
     assert three_again(lab), node_life.managers(lab)
 
 
@@ -163,7 +163,7 @@ def test_a_role_is_changed_one_node_after_the_other_also_by_a_run_that_was_kille
     lab: Lab, zipapp: Path
 ) -> None:
     new = [lifecycle.add(NAME) for _ in range(2)]
-    node_life.ticked(lab, tuple(new), "in-service", 240)
+    node_life.tick_until(lab, tuple(new), "in-service", 240)
     old = leader(lab)
     install(lab, zipapp, *living(lab))
     for task, by, seconds, managers in ((AgentTask.PROMOTE, old, 0.6, 5), (AgentTask.DEMOTE, old, 0.6, 3)):
@@ -213,14 +213,14 @@ def test_new_tokens_let_new_hosts_join_and_old_ones_are_worthless(lab: Lab) -> N
     assert "error" not in said, said
     engine.wait_until(lambda: len(old | token_leaks.tokens(lab)) == 4, "both tokens are new", seconds=180)
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
-    host = node_life.unheard(lab, lambda: lifecycle.add(NAME))
+    host = node_life.without_state_changes(lab, lambda: lifecycle.add(NAME))
     for token in old:
         with pytest.raises(APIError, match="A valid join token is necessary to join this cluster"):
             engine.connect(host, timeout=60).swarm.join([leader(lab).address], token)
         assert engine.connect(host).info()["Swarm"]["LocalNodeState"] == "inactive"
     cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     new = lifecycle.add(NAME, "manager")
-    node_life.ticked(lab, (host, new), "in-service", 240)
+    node_life.tick_until(lab, (host, new), "in-service", 240)
     assert {node.role for node in (node_life.node_of(lab, host), node_life.node_of(lab, new)) if node} == {
         "worker",
         "manager",

@@ -21,7 +21,7 @@ from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, formation, services
 from tests.lab.swarm.agent import PLACE, Agent, install
-from tests.lab.swarm.uneven_services import available
+from tests.lab.swarm.uneven_services import set_availability
 
 NAME = "operator"
 OPERATOR, API = "service-balancer_service-balancer", "control_docker-api"
@@ -155,11 +155,11 @@ def test_a_node_that_joins_gets_its_share_of_what_opted_in_and_nothing_else_move
 @pytest.mark.thorough
 def test_while_another_agent_holds_the_lease_the_operator_waits(lab: Lab) -> None:
     manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
-    available(lab, worker, "drain")
+    set_availability(lab, worker, "drain")
     engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
     lease = Lease(Engine(f"unix://{manager.socket}"), Clock(), "the agent on a manager")
     engine.wait_until(lease.take, "the lease is free")
-    available(lab, worker, "active")
+    set_availability(lab, worker, "active")
     wait_told(lab, "another rebalance is under way, by the agent on a manager")
     assert spread(lab, "web") == [2, 2]
     lease.release(ended=False)
@@ -168,10 +168,10 @@ def test_while_another_agent_holds_the_lease_the_operator_waits(lab: Lab) -> Non
 
 def test_the_handlers_agent_and_the_operator_together_make_no_move_too_many(lab: Lab) -> None:
     manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
-    available(lab, worker, "drain")
+    set_availability(lab, worker, "drain")
     engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
     watch = Watch(lab)
-    available(lab, worker, "active")
+    set_availability(lab, worker, "active")
     said = Agent(manager, AgentTask.REBALANCE).wait()
     assert said.result.ok, said.told
     engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
@@ -185,13 +185,13 @@ def test_when_its_manager_dies_the_operator_goes_on_elsewhere(lab: Lab) -> None:
     client = engine.manager(state.load(NAME))
     task = next(task for task in engine.tasks(client, OPERATOR) if task.running)
     worker = hosts(lab, "worker")[0]
-    available(lab, worker, "drain")
+    set_availability(lab, worker, "drain")
     engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
     dead = next(host for host in hosts(lab, "manager") if formation.node_of(lab, host).id == task.node)
     lifecycle.kill(NAME, dead.name)
     engine.wait_until(lambda: ids(lab, OPERATOR) - {task.id}, "the operator runs elsewhere", seconds=180)
     wait_told(lab, "just started")
-    available(lab, worker, "active")
+    set_availability(lab, worker, "active")
     engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
 
 

@@ -26,7 +26,7 @@ from tests.lab.observe.watch import Verdict, Watch
 from tests.lab.state import Lab
 from tests.lab.swarm import engine, formation, services, uneven_services
 from tests.lab.swarm.agent import Agent, Said, install
-from tests.lab.swarm.uneven_services import available, workers
+from tests.lab.swarm.uneven_services import set_availability, workers
 
 NAME = "rebalance"
 WEB, STRENGTH = "web", 9
@@ -76,11 +76,11 @@ def forget_lease(lab: Lab) -> None:
 
 def five_and_four(lab: Lab, image: str = "web:1", **settings: Any) -> None:
     """Nine tasks on the first two workers, five and four; the third has just become active."""
-    available(lab, workers(lab)[2], "drain")
+    set_availability(lab, workers(lab)[2], "drain")
     given = {"labels": {"rebalance.on.node.create": "true"}, **settings}
     services.create(lab, WEB, image, STRENGTH, constraints=["node.role==worker"], **given)
     services.wait_running(lab)
-    available(lab, workers(lab)[2], "active")
+    set_availability(lab, workers(lab)[2], "active")
 
 
 def agent(lab: Lab, notice: float = 120.0, **asked: Any) -> Agent:
@@ -96,7 +96,10 @@ def only(said: Said) -> SpreadReport:
     return report
 
 
-counts, spec = partial(uneven_services.counts, service=WEB), partial(uneven_services.spec, service=WEB)
+counts, spec = (
+    partial(uneven_services.count_tasks, service=WEB),
+    partial(uneven_services.dump_spec, service=WEB),
+)
 
 
 @dataclass
@@ -177,11 +180,11 @@ def test_an_empty_node_in_one_of_two_zones_is_filled_as_planned(lab: Lab) -> Non
     hosts = [lab.hosts[0], *workers(lab)]
     for host, zone in zip(hosts, "aabb", strict=True):
         engine.change_node(lab, formation.node_of(lab, host).id, in_zone(zone))
-    available(lab, hosts[3], "drain")
+    set_availability(lab, hosts[3], "drain")
     zones = {"preferences": [("spread", "node.labels.zone")], "maxreplicas": 4}
     services.create(lab, WEB, "web:1", 8, labels={"rebalance.on.node.create": "true"}, **zones)
     services.wait_running(lab)
-    available(lab, hosts[3], "active")
+    set_availability(lab, hosts[3], "active")
     before = spec(lab)
     with watching(lab) as seen:
         said = rebalance(lab)

@@ -157,7 +157,7 @@ def exec_command(*, host: str, command: tuple[str, ...], name: str, as_json: boo
 def _powered(name: str, host: str) -> Host:
     lab = state.load(name)
     target = lab.host(host)
-    if not machine.powered(lab, target):
+    if not machine.has_power(lab, target):
         raise LabError(f"host {target.name} has no power")
     return target
 

@@ -52,7 +52,7 @@ def up(  # noqa: PLR0913 a lab's shape in words
     ``bare`` leaves out AWS. ``unjoined`` leaves it to the product to make a swarm of the hosts. With
     ``fleet`` a worker that is gone is replaced by a fresh host. ``engine``: see machines/engines.py.
     """
-    engine = engines.chosen(engine)
+    engine = engines.choose(engine)
     preflight.check()
     _check_shape(name, managers, workers)
     say(f"preparing the engine {engine!r}")
@@ -217,13 +217,13 @@ def _bury(name: str) -> None:
     except LabError:
         _sweep_remains(name)
         return
-    if not programs.alive(name):
+    if not programs.is_alive(name):
         _dismantle(lab)
 
 
 def _sweep_remains(name: str) -> bool:
     """Programs and files without a state to tell of them."""
-    found = programs.alive(name) or (state.ROOT / name).exists()
+    found = programs.is_alive(name) or (state.ROOT / name).exists()
     programs.sweep(name)
     shutil.rmtree(state.ROOT / name, ignore_errors=True)
     kernel.restore()

@@ -152,7 +152,7 @@ def _ministack_environment(port: int, directory: Path) -> dict[str, str]:
 
 def _await(url: str, lab: Lab, key: str) -> None:
     pid, until = state.load(lab.name).processes[key], time.monotonic() + _START_SECONDS
-    while (runs := programs.ours(lab.name, pid)) and time.monotonic() < until:
+    while (runs := programs.is_ours(lab.name, pid)) and time.monotonic() < until:
         try:
             with urllib.request.urlopen(url, timeout=5):  # noqa: S310
                 return

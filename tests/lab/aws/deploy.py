@@ -45,7 +45,7 @@ def _packed_once(app: Path, deploy: Callable[[], None]) -> None:
         deploy()
         shutil.copytree(own, place)
 
-    kept = cache.prepared(ROOT / "cache" / f"package-{_digest(app)}", make)
+    kept = cache.prepare(ROOT / "cache" / f"package-{_digest(app)}", make)
     if not own.exists():
         shutil.copytree(kept, own)
         deploy()
@@ -60,7 +60,7 @@ def _digest(app: Path) -> str:
     return found.hexdigest()[:16]
 
 
-def typed(lab: Lab, line: str) -> subprocess.CompletedProcess[str]:
+def run_typed(lab: Lab, line: str) -> subprocess.CompletedProcess[str]:
     """Run a line as a person types it into a shell where the lab's app was deployed."""
     environment = account.environment(lab)
     path = f"{Path(sys.executable).parent}:{environment['PATH']}"
@@ -121,7 +121,7 @@ def wheels(directory: Path, requirements: Path, *which: str) -> Path:
     """
     digest = hashlib.sha256(requirements.read_bytes() + " ".join(which).encode()).hexdigest()[:16]
     download = lambda new: _download(new, requirements, which)  # noqa: E731
-    return cache.prepared(directory / f"wheels-{digest}", download)
+    return cache.prepare(directory / f"wheels-{digest}", download)
 
 
 def _download(place: Path, requirements: Path, which: Sequence[str]) -> None:

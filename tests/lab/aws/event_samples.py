@@ -23,7 +23,7 @@ STRANGER = "i-0123456789abcdef0"  # the instance of the samples, which is none o
 DRILL = "swarmkeeper.drill"
 
 
-def genuine(
+def genuine_event(
     payload: str, host: Host | None = None, detail: Mapping[str, Any] = NOTHING, *, ago: float = 0.0
 ) -> Event:
     """Make a genuine event of ``ago`` seconds before now; without a host, its instance is a stranger.
@@ -35,9 +35,9 @@ def genuine(
     return event | {"time": stamp(time.time() - ago), "detail": event["detail"] | dict(detail)}
 
 
-def rehearsed(payload: str, host: Host, detail: Mapping[str, Any] = NOTHING) -> Event:
+def drill_event(payload: str, host: Host, detail: Mapping[str, Any] = NOTHING) -> Event:
     """Make a genuine event as a drill puts it onto the bus."""
-    return genuine(payload, host, detail) | {"source": DRILL, "resources": []}
+    return genuine_event(payload, host, detail) | {"source": DRILL, "resources": []}
 
 
 def deliver(lab: Lab, event: Event) -> list[str]:
@@ -45,12 +45,12 @@ def deliver(lab: Lab, event: Event) -> list[str]:
     return [function.removeprefix(f"swarmkeeper-{STAGE}-") for function in cloud.deliver(lab, event)]
 
 
-def hold(lab: Lab, event: Event) -> None:
+def open_lifecycle_action(lab: Lab, event: Event) -> None:
     """Let Auto Scaling hold an instance with the lifecycle action of this event, which is delivered."""
     cloud.ask(lab, "POST", "/_lab/hooks", {"event": event})
 
 
-def held(lab: Lab, host: Host) -> dict[str, tuple[str, int]]:
+def lifecycle_actions(lab: Lab, host: Host) -> dict[str, tuple[str, int]]:
     """Map each lifecycle transition of a host to how it was completed ("" is open) and its heartbeats."""
     rows = [row for row in cloud.ask(lab, "GET", "/_lab/hooks") if row["instance"] == host.instance]
     return {row["transition"]: (row["result"], row["beats"]) for row in rows}
@@ -63,7 +63,7 @@ def reasons(lab: Lab, function: str, instance: str = "") -> list[str]:
     return [row["message"] for row in rows if "actions" in row and row.get("instance", "") == instance]
 
 
-def says(lab: Lab, function: str, reason: str, instance: str = "") -> str:
+def wait_for_reason(lab: Lab, function: str, reason: str, instance: str = "") -> str:
     """Wait until a handler has given a reason that begins like this (a pattern); answers it in full."""
 
     def said() -> str:

@@ -18,7 +18,7 @@ def store(lab: Lab, ssm: Any) -> None:
         ssm.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
 
 
-def stored(lab: Lab) -> set[str]:
+def read_tokens(lab: Lab) -> set[str]:
     """Read the join tokens that Parameter Store holds for the lab's cluster."""
     names = [parameter_name(lab.cluster, role) for role in ("manager", "worker")]
     found = account.session(lab).client("ssm").get_parameters(Names=names, WithDecryption=True)

@@ -27,7 +27,7 @@ def fault() -> None:
 @as_json
 def list_command(*, name: str, as_json: bool) -> None:
     """Show the faults that are armed."""
-    rows = control.armed(state.load(name))
+    rows = control.list_armed(state.load(name))
     table(rows, "armed faults", as_json=as_json)
 
 

@@ -59,7 +59,7 @@ def _table(columns: Iterable[str], rows: Iterable[list[str]]) -> Table:
 
 
 def _host(lab: Lab, host: Host, node: Node | None, spread: dict[str, dict[str, int]]) -> dict[str, Any]:
-    on = machine.powered(lab, host)
+    on = machine.has_power(lab, host)
     here = {service: places[node.id] for service, places in spread.items() if node and node.id in places}
     return {
         "name": host.name,

@@ -23,7 +23,7 @@ from tests.lab.cli.output import engine_option
 from tests.lab.demo.findings import guarantees
 from tests.lab.demo.findings.facts import Facts, facts
 from tests.lab.demo.findings.steps import story_of
-from tests.lab.demo.lifetime import lab_of_our_own, to_its_end
+from tests.lab.demo.lifetime import lab_of_our_own, report_errors
 from tests.lab.demo.live import Stage
 from tests.lab.demo.observation import Method
 from tests.lab.demo.report import pages
@@ -68,7 +68,7 @@ def main(  # noqa: PLR0913 one for each option
     """
     console = Console(stderr=True)
     stage = Stage(console, f"Swarmkeeper demo, lab {name}")
-    with to_its_end(console), stage.up():
+    with report_errors(console), stage.up():
         found = play(stage, name, notice, directory, keep=keep, engine=engine)
     _conclude(found, directory, console, as_json=as_json)
     if keep:

@@ -30,7 +30,7 @@ def lab_of_our_own(name: str, say: Say, *, keep: bool = False, **shape: Any) -> 
     A lab of that name that is up already is somebody's: it stays untouched, and LabError says so.
     """
     preflight.check_caller()
-    if programs.alive(name):
+    if programs.is_alive(name):
         raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
     try:
         yield lifecycle.up(name, **shape, say=say)
@@ -48,7 +48,7 @@ def _take_down(name: str, say: Say) -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def end_on_signal() -> Iterator[None]:
     """Obey the first signal to end; ignore the next ones while the lab is taken down."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
@@ -67,10 +67,10 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def to_its_end(console: Console) -> Iterator[None]:
+def report_errors(console: Console) -> Iterator[None]:
     """End the program where the work cannot go on: one line and status 2, or 130 after Ctrl-C."""
     try:
-        with interruptible():
+        with end_on_signal():
             yield
     except LabError as error:
         console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)

@@ -19,13 +19,13 @@ SPREADS = 120.0  # and from then until the rebalance must have ended
 DONE = frozenset({Balance.BALANCED, Balance.MOVED})
 
 
-def launched(lab: Lab, known: frozenset[str]) -> Replacement | None:
+def find_launched(lab: Lab, known: frozenset[str]) -> Replacement | None:
     """Find the worker launched since only these instances were known."""
     new = (host for host in state.load(lab.name).hosts if host.instance not in known)
     return next((Replacement(host.name, host.instance) for host in new), None)
 
 
-def joined(lab: Lab, replacement: Replacement) -> bool:
+def wait_joined(lab: Lab, replacement: Replacement) -> bool:
     """Whether the handlers have it in service, within JOINS."""
     return _comes(lambda: records.state_of(lab, replacement.instance) == "in-service", JOINS)
 
@@ -36,7 +36,7 @@ def node_of(lab: Lab, replacement: Replacement) -> str:
     return found.id if found else ""
 
 
-def balanced(lab: Lab, since: float) -> bool:
+def wait_balanced(lab: Lab, since: float) -> bool:
     """Whether a rebalance that was sent since then has ended, within SPREADS."""
     return _comes(lambda: any(_over(result) for result in rebalances(lab, since)), SPREADS)
 

@@ -59,7 +59,7 @@ class Scenario:
         services.deploy(self.lab)
         if self.lab.endpoint:
             self.say("registering the hosts: the product finds them, labels them and takes them into service")
-            node_life.ticked(self.lab, self.lab.hosts, "in-service", JOINED)
+            node_life.tick_until(self.lab, self.lab.hosts, "in-service", JOINED)
 
     def run(self) -> Observation:
         """Take the host of the single replica away under load; answers what was seen."""
@@ -126,7 +126,7 @@ class Scenario:
         known = frozenset(one.instance for one in self.lab.hosts)
         lifecycle.kill(self.lab.name, host.instance)
         self.lab = state.load(self.lab.name)
-        if new := replacement.launched(self.lab, known):
+        if new := replacement.find_launched(self.lab, known):
             self.replacement = new
             self.say(f"the fleet has launched {new.host} ({new.instance}) in its place, a bare host")
 
@@ -159,12 +159,12 @@ class Scenario:
 
     def _await_renewal(self) -> None:
         """Until the replacement is in service and a rebalance has ended, or patience has."""
-        if (new := self.replacement) is None or not replacement.joined(self.lab, new):
+        if (new := self.replacement) is None or not replacement.wait_joined(self.lab, new):
             return
         self.replacement = replace(new, node=replacement.node_of(self.lab, new))
         self.moments = replace(self.moments, joined=time.time())
         self.say(f"{new.host} is in service: the opted-in services may be spread anew")
-        if replacement.balanced(self.lab, self.moments.joined):
+        if replacement.wait_balanced(self.lab, self.moments.joined):
             self.moments = replace(self.moments, balanced=time.time())
             self.say("the rebalance has ended")
 
@@ -225,7 +225,7 @@ def strays(lab: Lab) -> tuple[str, ...]:
     wanted = {task.container for task in engine.tasks(engine.manager(lab)) if task.running}
     found = []
     for host in lab.hosts:
-        if machine.powered(lab, host):
+        if machine.has_power(lab, host):
             running = engine.connect(host).containers.list()
             found += [f"{one.name} on {host.name}" for one in running if one.id not in wanted]
     return tuple(found)

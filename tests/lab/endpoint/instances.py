@@ -43,14 +43,14 @@ def instances(lab: Lab, groups: Mapping[str, str] = MappingProxyType({})) -> lis
     ``groups``: the Auto Scaling group of those that have one, which tags them.
     """
     own = [Instance(host, _tags(lab.cluster, host, groups.get(host.instance))) for host in lab.hosts]
-    path = lab.directory / "foreign.json"
+    path = lab.directory / "unmanaged.json"
     rows = json.loads(path.read_text()) if path.exists() else []
     return own + [Instance(Host(**row["host"]), row["tags"]) for row in rows]
 
 
-def put_foreign(lab: Lab, host: Host, tags: Mapping[str, str]) -> None:
+def put_unmanaged(lab: Lab, host: Host, tags: Mapping[str, str]) -> None:
     """Let an instance show that is no host of this lab's cluster; tags say whose it is."""
-    path = lab.directory / "foreign.json"
+    path = lab.directory / "unmanaged.json"
     rows = json.loads(path.read_text()) if path.exists() else []
     new = path.with_suffix(".new")
     new.write_text(json.dumps([*rows, {"host": asdict(host), "tags": dict(tags)}]))

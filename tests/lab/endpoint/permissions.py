@@ -68,7 +68,7 @@ class Permissions:
     def _may(self, function: str, action: str, target: Target) -> bool:
         key = (function, action, target)
         if key not in self._allowed:
-            policies = [resolved(policy, dict(target.tags)) for policy in self._role(function)[1]]
+            policies = [resolve(policy, dict(target.tags)) for policy in self._role(function)[1]]
             self._allowed[key] = bool(policies) and self._simulated(policies, action, target)
         return self._allowed[key]
 
@@ -104,7 +104,7 @@ class Permissions:
         return document
 
 
-def resolved(policy: Policy, tags: Mapping[str, str]) -> Policy:
+def resolve(policy: Policy, tags: Mapping[str, str]) -> Policy:
     """Resolve a policy for these tags: drop met tag conditions, and statements with unmet ones.
 
     Ministack's simulation knows no tags. Conditions about anything else stay for it to judge.

@@ -19,7 +19,7 @@ def arm(lab: Lab, kind: str, match: str = "", **how: Any) -> dict[str, Any]:
     return armed
 
 
-def armed(lab: Lab) -> list[dict[str, Any]]:
+def list_armed(lab: Lab) -> list[dict[str, Any]]:
     """List the faults that are still to happen."""
     found: list[dict[str, Any]] = cloud.ask(lab, "GET", _PATH)
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.lab.machines import locks
 
 
-def prepared(place: Path, fill: Callable[[Path], None]) -> Path:
+def prepare(place: Path, fill: Callable[[Path], None]) -> Path:
     """Answer the place of what is prepared; the first who asks fills it, the others wait meanwhile.
 
     ``fill`` gets another name to write to, so that what was broken off is never taken for all.

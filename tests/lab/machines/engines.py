@@ -46,7 +46,7 @@ ENGINES = {
 NAMES = (OWN, *ENGINES)
 
 
-def chosen(name: str = "") -> str:
+def choose(name: str = "") -> str:
     """Choose the engine by name, else by environment, else the newest; LabError where unknown."""
     name = name or os.environ.get(VARIABLE, "") or DEFAULT
     if name not in NAMES:
@@ -62,7 +62,7 @@ def prepare(name: str, cache_directory: Path = ROOT / "cache") -> Path | None:
     if name == OWN or ENGINES[name].suite == _own_suite():
         return None
     engine = ENGINES[name]
-    place = cache.prepared(cache_directory / f"engine-{engine.suite}", lambda new: _fetch(engine.suite, new))
+    place = cache.prepare(cache_directory / f"engine-{engine.suite}", lambda new: _fetch(engine.suite, new))
     version = (place / "version").read_text()
     if not version.startswith(engine.version):
         raise LabError(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.lab.machines import cgroups, engines, network, programs
-from tests.lab.machines.processes import started
+from tests.lab.machines.processes import start_time
 from tests.lab.state import ROOT, Host, Lab, LabError
 from tests.lab.swarm import engine
 
@@ -68,9 +68,9 @@ def switch_off(lab: Lab, host: Host) -> Host:
     return replace(host, pid=0)
 
 
-def powered(lab: Lab, host: Host) -> bool:
+def has_power(lab: Lab, host: Host) -> bool:
     """Whether the host's process 1 lives."""
-    return programs.ours(lab.name, host.pid)
+    return programs.is_ours(lab.name, host.pid)
 
 
 def enter(host: Host) -> list[str]:
@@ -156,7 +156,7 @@ def _wait_for_engine(host: Host, directory: Path, starter: int) -> Host:
         booted = replace(host, pid=_booted(directory), state="running")
         if booted.pid and engine.answers(booted):
             return booted
-        if not started(starter):
+        if not start_time(starter):
             break
         time.sleep(0.05)
     raise LabError(f"host {host.name} does not come up: {_last_words(directory)}")
@@ -177,7 +177,7 @@ def _last_words(directory: Path) -> str:
 
 def _kill(lab: Lab, pid: int) -> None:
     """Kill a host's process 1: the kernel ends all of its process namespace with it, containers too."""
-    if not programs.ours(lab.name, pid):
+    if not programs.is_ours(lab.name, pid):
         return
     os.kill(pid, signal.SIGKILL)
     until = time.monotonic() + 10

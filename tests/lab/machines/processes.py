@@ -21,7 +21,7 @@ class Process:
     @property
     def alive(self) -> bool:
         """Whether this very process still runs."""
-        return started(self.pid) == self.started
+        return start_time(self.pid) == self.started
 
     def send(self, number: signal.Signals) -> None:
         """Signal this very process; nothing where it has ended."""
@@ -30,7 +30,7 @@ class Process:
                 os.kill(self.pid, number)
 
 
-def started(pid: int) -> int:
+def start_time(pid: int) -> int:
     """When a process began, in clock ticks since boot; 0 where there is none or only its corpse."""
     fields = _stat(pid)
     return int(fields[19]) if fields and fields[0] not in "ZX" else 0
@@ -45,14 +45,14 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def named(word: str, host: int) -> list[Process]:
+def find_named(word: str, host: int) -> list[Process]:
     """Find the processes inside a host, given by its process 1, with a word in their command lines."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             inside = (path / "ns/pid").readlink() == Path(f"/proc/{host}/ns/pid").readlink()
             if inside and word in (path / "cmdline").read_bytes().decode(errors="replace"):
-                found.append(Process(int(path.name), started(int(path.name))))
+                found.append(Process(int(path.name), start_time(int(path.name))))
     return found
 
 

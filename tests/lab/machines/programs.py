@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.lab.machines.processes import MARK, Process, environment, started
+from tests.lab.machines.processes import MARK, Process, environment, start_time
 from tests.lab.state import Lab, LabError, change, load
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -73,14 +73,14 @@ def stop(lab: Lab, key: str, grace: float = 3) -> Lab:
     return change(lab.name, lambda now: replace(now, processes=_without(now.processes, key)))
 
 
-def ours(lab: str, pid: int) -> bool:
+def is_ours(lab: str, pid: int) -> bool:
     """Whether that process lives and is a program of the lab."""
     return pid > 0 and environment(pid).get(MARK) == lab
 
 
 def end(lab: str, pids: Iterable[int], grace: float = 3) -> None:
     """SIGTERM to those of the processes that are the lab's, SIGKILL to what is left after the grace time."""
-    living = [Process(pid, started(pid)) for pid in pids if ours(lab, pid)]
+    living = [Process(pid, start_time(pid)) for pid in pids if is_ours(lab, pid)]
     for sign, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 30.0)):
         for process in living:
             process.send(sign)
@@ -95,7 +95,7 @@ def sweep(lab: str) -> None:
     end(lab, _marked(lab))
 
 
-def alive(lab: str) -> bool:
+def is_alive(lab: str) -> bool:
     """Whether any program of the lab lives."""
     return bool(_marked(lab))
 
@@ -103,14 +103,14 @@ def alive(lab: str) -> bool:
 def _wait_marked(lab: str, process: subprocess.Popen[bytes]) -> None:
     """Until it is seen to be ours: for a moment after a start the kernel shows no environment (measured)."""
     until = time.monotonic() + 10
-    while process.poll() is None and not ours(lab, process.pid) and time.monotonic() < until:
+    while process.poll() is None and not is_ours(lab, process.pid) and time.monotonic() < until:
         time.sleep(0.001)
 
 
 def _marked(lab: str) -> list[int]:
     spared = set(_ancestors())
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return [pid for pid in pids if pid not in spared and ours(lab, pid)]
+    return [pid for pid in pids if pid not in spared and is_ours(lab, pid)]
 
 
 def _ancestors() -> Iterable[int]:

@@ -49,7 +49,7 @@ def runs(lab: Lab, since: float = 0.0) -> list[Run]:
     return sorted(found, key=lambda run: run.began)
 
 
-def saying(lab: Lab, words: str, since: float) -> list[str]:
+def functions_saying(lab: Lab, words: str, since: float) -> list[str]:
     """Name the functions of the runs that logged these words."""
     return [run.function for run in runs(lab, since) if any(words in line.text for line in run.lines)]
 

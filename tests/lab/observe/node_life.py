@@ -48,11 +48,11 @@ def items(lab: Lab) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: (item["cluster"], item["item"]))
 
 
-def calm(lab: Lab) -> list[dict[str, Any]]:
+def wait_unchanged(lab: Lab) -> list[dict[str, Any]]:
     """Wait until 3 s have changed nothing in the table, errors and times aside; answers its items."""
 
     def read() -> list[dict[str, Any]]:
-        return settled(items(lab))
+        return without_tick_items(items(lab))
 
     def same() -> list[dict[str, Any]]:
         before = read()
@@ -74,17 +74,17 @@ def breakers(lab: Lab) -> dict[str, Record]:
     return {item["item"].removeprefix("breaker#"): item for item in found}
 
 
-def settled(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_tick_items(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without what ticks change by themselves: the census, and the look at the swarm."""
     return [item for item in found if item["item"] not in ("census", LOOK)]
 
 
-def sent(lab: Lab) -> int:
+def count_commands(lab: Lab) -> int:
     """How many commands there were, looks at the swarm left out."""
     return sum(not row["order"]["comment"].startswith("inspect ") for row in cloud.commands(lab))
 
 
-def looked(lab: Lab) -> None:
+def inspect_now(lab: Lab) -> None:
     """Have the next look at the swarm come now, as if the last one had been long ago; answers at its end."""
     table = cloud.connect(lab).resource("dynamodb").Table(TABLE)
     began = round(time.time()) - 1
@@ -109,7 +109,7 @@ def looked(lab: Lab) -> None:
     engine.wait_until(over, f"a look at the swarm; {_told(lab)}", pause=0.5)
 
 
-def aged(lab: Lab, host: Host, *, attempts: int) -> None:
+def set_attempts(lab: Lab, host: Host, *, attempts: int) -> None:
     """Write into a host's record that so much was tried in vain before; it is due now."""
     table = cloud.connect(lab).resource("dynamodb").Table(TABLE)
 
@@ -130,7 +130,7 @@ def aged(lab: Lab, host: Host, *, attempts: int) -> None:
     engine.wait_until(written, f"the record of {host.name} is written")
 
 
-def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.0) -> dict[str, Record]:
+def tick_until(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.0) -> dict[str, Record]:
     """All records once those of the hosts are in a state; meanwhile it ticks more often than each minute."""
 
     def there() -> dict[str, Record] | None:
@@ -141,7 +141,7 @@ def ticked(lab: Lab, hosts: tuple[Host, ...], wanted: str, seconds: float = 120.
     return engine.wait_until(there, f"{names}: {wanted}; {_told(lab)}", seconds=seconds, pause=3)
 
 
-def reached(lab: Lab, hosts: Sequence[Host], wanted: str, seconds: float = 240.0) -> dict[str, Record]:
+def wait_for_state(lab: Lab, hosts: Sequence[Host], wanted: str, seconds: float = 240.0) -> dict[str, Record]:
     """Wait until the hosts are in a state, by events or the tick of each minute, without a tick of ours."""
     what = f"{', '.join(host.name for host in hosts)}: {wanted}; {_told(lab)}"
     return engine.wait_until(lambda: _all_in(lab, hosts, wanted), what, seconds=seconds, pause=0.5)
@@ -154,7 +154,7 @@ def _all_in(lab: Lab, hosts: Sequence[Host], wanted: str) -> dict[str, Record] |
     return found if states == {wanted} else None
 
 
-def standing(lab: Lab) -> list[Host]:
+def workers_in_service(lab: Lab) -> list[Host]:
     """List the workers that are in service, the oldest first."""
     found = records(lab)
     workers = [host for host in state.load(lab.name).hosts if host.role == "worker"]
@@ -175,7 +175,7 @@ def tasks_on(lab: Lab, *hosts: Host) -> int:
     return sum(task.running for task in engine.tasks(client) if task.node in mine)
 
 
-def unheard(lab: Lab, act: Callable[[], T]) -> T:
+def without_state_changes(lab: Lab, act: Callable[[], T]) -> T:
     """Do something to hosts of which their instances' state changes do not tell."""
     control.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
     try:

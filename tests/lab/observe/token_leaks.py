@@ -61,7 +61,7 @@ def _files(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
     """Journal, letters, programs' logs, commands' scripts and outputs, what hosts wrote to their disks."""
     home = lab.directory
     engines = {home / "hosts" / host.name / name for host in lab.hosts for name in ENGINES}
-    for path in below(home, {home / name for name in STORES} | engines):
+    for path in files_below(home, {home / name for name in STORES} | engines):
         top = path.relative_to(home).parts[0]
         yield from _read("disk" if top == "hosts" else top, path)
 
@@ -69,11 +69,11 @@ def _files(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
 def _volatile(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
     for host in _powered(lab):
         for folder in VOLATILE:
-            for path in below(Path(f"/proc/{host.pid}/root/{folder}")):
+            for path in files_below(Path(f"/proc/{host.pid}/root/{folder}")):
                 yield from _read("memory", path)
 
 
-def below(top: Path, stores: Collection[Path] = ()) -> Iterator[Path]:
+def files_below(top: Path, stores: Collection[Path] = ()) -> Iterator[Path]:
     """Every file below it, but for those in the stores; directories may vanish meanwhile."""
     for folder, folders, files in os.walk(top):
         folders[:] = [name for name in folders if Path(folder, name) not in stores]

@@ -123,7 +123,7 @@ class Watch:
     def _sample(self) -> None:
         while not self._over.wait(PERIOD):
             listing, lab = self._listing, self._lab
-            hosts = {host.instance: host.name for host in lab.hosts if machine.powered(lab, host)}
+            hosts = {host.instance: host.name for host in lab.hosts if machine.has_power(lab, host)}
             self._power = self._power.seen(hosts, time.time())
             self.samples.append(sample(listing, self._power, time.time()))
 

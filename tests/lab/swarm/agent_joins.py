@@ -12,14 +12,14 @@ from tests.lab.swarm import engine
 from tests.lab.swarm.agent import Agent, install
 
 
-def fresh(lab: Lab, zipapp: Path) -> Host:
+def add_bare_host(lab: Lab, zipapp: Path) -> Host:
     """Add a bare host with the agent on it."""
     host = lifecycle.add(lab.name)
     install(lab, zipapp, host)
     return host
 
 
-def joining(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), notice: float = 120) -> Agent:
+def start_join(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), notice: float = 120) -> Agent:
     """Start the join task on a host, for the node that it was, at managers' addresses (by default all)."""
     target = Target(host.instance, host.address, node)
     addresses = at or tuple(other.address for other in lab.hosts if other.role == "manager")
@@ -28,13 +28,13 @@ def joining(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), noti
     return Agent(host, AgentTask.JOIN, notice=notice, **told)
 
 
-def info(host: Host) -> dict[str, Any]:
+def engine_info(host: Host) -> dict[str, Any]:
     """Ask the host's engine for its state."""
     found: dict[str, Any] = engine.connect(host).info()
     return found
 
 
-def listed(lab: Lab, host: Host) -> list[str]:
+def node_states(lab: Lab, host: Host) -> list[str]:
     """List the states of all nodes at the host's address."""
     nodes = engine.nodes(engine.manager(lab))
     return [node.state for node in nodes if node.address == host.address]

@@ -15,30 +15,30 @@ def workers(lab: Lab) -> list[Host]:
     return [host for host in state.load(lab.name).hosts if host.role == "worker"]
 
 
-def counts(lab: Lab, service: str) -> list[int]:
+def count_tasks(lab: Lab, service: str) -> list[int]:
     """Count the running tasks of a service on each worker."""
     found = engine.spread(engine.tasks(engine.manager(lab), service)).get(service, {})
     return [found.get(formation.node_of(lab, host).id, 0) for host in workers(lab)]
 
 
-def spec(lab: Lab, service: str) -> str:
+def dump_spec(lab: Lab, service: str) -> str:
     """Dump a service's spec as JSON."""
     (row,) = engine.manager(lab).api.services({"name": service})
     return json.dumps(row["Spec"])
 
 
-def available(lab: Lab, host: Host, availability: str) -> None:
+def set_availability(lab: Lab, host: Host, availability: str) -> None:
     """Do what ``docker node update --availability`` does."""
     engine.change_node(lab, formation.node_of(lab, host).id, lambda _: {"Availability": availability})
 
 
-def emptied(lab: Lab) -> None:
+def empty_last_worker(lab: Lab) -> None:
     """Empty the last worker, as if it had just joined: drained by hand, then active again."""
     last = workers(lab)[-1]
-    available(lab, last, "drain")
+    set_availability(lab, last, "drain")
     engine.wait_until(lambda: node_life.tasks_on(lab, last) == 0, f"{last.name} is empty")
     services.wait_running(lab)
-    available(lab, last, "active")
+    set_availability(lab, last, "active")
 
 
 def scale(lab: Lab, service: str, replicas: int) -> bool:

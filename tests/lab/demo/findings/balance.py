@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.lab.demo.findings.moves import fresh
+from tests.lab.demo.findings.moves import unknown_tasks
 from tests.lab.demo.observation import Observation
 from tests.lab.observe.watch import Listing
 from tests.lab.swarm.services import BALANCED
@@ -42,7 +42,7 @@ def balances(seen: Observation) -> tuple[Balance, ...]:
 
 
 def _balance(seen: Observation, service: str, before: Spread, after: Spread) -> Balance:
-    started = fresh(seen.renewed[0].tasks, seen.renewed, {service})
+    started = unknown_tasks(seen.renewed[0].tasks, seen.renewed, {service})
     return Balance(service, before, after, least(before), len(started))
 
 

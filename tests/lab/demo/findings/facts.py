@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.lab.demo.findings.balance import Balance, balances
-from tests.lab.demo.findings.moves import Move, moves, new
+from tests.lab.demo.findings.moves import Move, moves, new_tasks
 from tests.lab.demo.findings.time_split import Handler, Split, handlers, split
 from tests.lab.demo.observation import Doomed, Method, Moments, Observation, Replacement
 from tests.lab.observe import watch
@@ -91,7 +91,7 @@ def facts(seen: Observation) -> Facts:
         outage=single[0] if single else 0.0,
         safe=safe,
         stood=len(seen.standing()),
-        replaced=len(new(seen)),
+        replaced=len(new_tasks(seen)),
         moves=moves(seen),
         changed=changed(seen),
         record=seen.left.record,
@@ -150,7 +150,7 @@ def changed(seen: Observation) -> tuple[str, ...]:
 
 
 def _service(seen: Observation, name: str) -> watch.Verdict:
-    started = sum(task.service == name for task in new(seen))
+    started = sum(task.service == name for task in new_tasks(seen))
     return watch.verdict(name, list(seen.samples), started)
 
 

@@ -41,7 +41,7 @@ class _Ran:
 
 def moves(seen: Observation) -> tuple[Move, ...]:
     """Every task that ran at the event and was replaced, with the first task that ran in its place."""
-    ids = {task.id for task in new(seen)}
+    ids = {task.id for task in new_tasks(seen)}
     ran = [one for one in _first_running(seen).values() if one.task.id in ids]
     names = {node.id: node.name for listing in seen.listings for node in listing.nodes}
     places = [(old, [one for one in ran if one.of(old)]) for old in seen.before.tasks if old.running]
@@ -49,15 +49,17 @@ def moves(seen: Observation) -> tuple[Move, ...]:
     return tuple(sorted(found, key=lambda move: (move.seconds, move.service, move.slot)))
 
 
-def new(seen: Observation) -> tuple[Task, ...]:
+def new_tasks(seen: Observation) -> tuple[Task, ...]:
     """List the tasks of replicated services that came after the event, whether they ever ran or not.
 
     Those that came once a replacement was in service are the rebalance's (``balance.py``).
     """
-    return fresh(seen.before.tasks, seen.vacant, seen.replicated)
+    return unknown_tasks(seen.before.tasks, seen.vacant, seen.replicated)
 
 
-def fresh(known: Iterable[Task], listings: Iterable[Listing], services: Collection[str]) -> tuple[Task, ...]:
+def unknown_tasks(
+    known: Iterable[Task], listings: Iterable[Listing], services: Collection[str]
+) -> tuple[Task, ...]:
     """List the tasks of these services that are in the listings and were not known."""
     ids = {task.id for task in known}
     found: dict[str, Task] = {}

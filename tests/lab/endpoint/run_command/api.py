@@ -10,8 +10,14 @@ from tests.lab.aws import events
 from tests.lab.endpoint.messages import AwsError
 from tests.lab.endpoint.run_command import execution, send
 from tests.lab.endpoint.run_command.commands import Commands
-from tests.lab.endpoint.run_command.send import Message, known
-from tests.lab.endpoint.run_command.shapes import command_row, invocation_answer, invocation_row, page, wanted
+from tests.lab.endpoint.run_command.send import Message, refuse_unknown_fields
+from tests.lab.endpoint.run_command.shapes import (
+    command_row,
+    invocation_answer,
+    invocation_row,
+    page,
+    select_invocations,
+)
 from tests.lab.state import Host
 
 _PLUGIN = "aws:runShellScript"
@@ -53,7 +59,7 @@ class RunCommand:
 
     def get_command_invocation(self, message: Message) -> Message:
         """How an order stands on one host, with its output once it has ended."""
-        known(message, {"CommandId", "InstanceId", "PluginName"})
+        refuse_unknown_fields(message, {"CommandId", "InstanceId", "PluginName"})
         if message.get("PluginName", _PLUGIN) not in (_PLUGIN, "runShellScript"):
             raise AwsError("InvalidPluginName", f"the only plugin of {send.DOCUMENT} is {_PLUGIN}")
         found = self.commands.get(message.get("CommandId", ""), message.get("InstanceId", ""))
@@ -63,21 +69,26 @@ class RunCommand:
 
     def list_commands(self, message: Message) -> Message:
         """List the orders, newest first."""
-        known(message, {"CommandId", "InstanceId", "Filters", "MaxResults", "NextToken"})
-        chosen = wanted(self.commands.all(), message)
+        refuse_unknown_fields(message, {"CommandId", "InstanceId", "Filters", "MaxResults", "NextToken"})
+        chosen = select_invocations(self.commands.all(), message)
         ids = dict.fromkeys(invocation.order.command for invocation in chosen)
         return page("Commands", [command_row(self.commands.of(command)) for command in ids], message)
 
     def list_command_invocations(self, message: Message) -> Message:
         """How the orders stand on their hosts, newest first; ``Details`` adds the first of their output."""
-        known(message, {"CommandId", "InstanceId", "Filters", "MaxResults", "NextToken", "Details"})
+        refuse_unknown_fields(
+            message, {"CommandId", "InstanceId", "Filters", "MaxResults", "NextToken", "Details"}
+        )
         details = bool(message.get("Details", False))
-        rows = [invocation_row(found, details=details) for found in wanted(self.commands.all(), message)]
+        rows = [
+            invocation_row(found, details=details)
+            for found in select_invocations(self.commands.all(), message)
+        ]
         return page("CommandInvocations", rows, message)
 
     def cancel_command(self, message: Message) -> Message:
         """Try to stop an order on some or all of its hosts."""
-        known(message, {"CommandId", "InstanceIds"})
+        refuse_unknown_fields(message, {"CommandId", "InstanceIds"})
         sent_to = {found.instance for found in self.commands.of(message.get("CommandId", ""))}
         if not sent_to:
             raise AwsError("InvalidCommandId", "")
@@ -88,7 +99,9 @@ class RunCommand:
 
     def describe_instance_information(self, message: Message) -> Message:
         """List the hosts whose agent has ever registered, and whether it answers."""
-        known(message, {"Filters", "InstanceInformationFilterList", "MaxResults", "NextToken"})
+        refuse_unknown_fields(
+            message, {"Filters", "InstanceInformationFilterList", "MaxResults", "NextToken"}
+        )
         chosen = _chosen(message)
         hosts = [host for host in self.hosts() if self._seen(host)]
         rows = [self._information(host) for host in hosts if chosen is None or host.instance in chosen]

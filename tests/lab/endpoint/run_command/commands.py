@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tests.lab.aws import events
 from tests.lab.endpoint.run_command import execution
 from tests.lab.endpoint.run_command.execution import Ending, Script
-from tests.lab.endpoint.run_command.record import ENDED, Invocation, Order, overall
+from tests.lab.endpoint.run_command.record import ENDED, Invocation, Order, overall_status
 from tests.lab.endpoint.run_command.shapes import command_row
 from tests.lab.faults.armed_faults import Faults, Kind
 from tests.lab.observe.journal import CommandChange, Entry, Trouble
@@ -212,7 +212,7 @@ class Commands:
     def _news(self, order: Order) -> str:
         """Find the order's own status where it is not the one published last."""
         with self._changed:
-            status = overall([self._all[order.command, instance] for instance in order.instances])
+            status = overall_status([self._all[order.command, instance] for instance in order.instances])
             news = status if self._told.get(order.command) != status else ""
             self._told[order.command] = status
         return news

@@ -47,7 +47,7 @@ class Invocation:
         return self.order.command, self.instance
 
 
-def overall(invocations: list[Invocation]) -> str:
+def overall_status(invocations: list[Invocation]) -> str:
     """Derive the status of an order from those of its invocations."""
     statuses = {invocation.status for invocation in invocations}
     if statuses == {"Pending"}:

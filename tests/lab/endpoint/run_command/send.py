@@ -29,7 +29,7 @@ def order(message: Message) -> Order:
     """Read the order in a SendCommand message."""
     if "Targets" in message:
         raise AwsError("ValidationException", "the lab's Run Command takes InstanceIds, not Targets")
-    known(message, _FIELDS)
+    refuse_unknown_fields(message, _FIELDS)
     if message.get("DocumentName") != DOCUMENT:
         raise AwsError("InvalidDocument", f"the lab runs {DOCUMENT} only")
     if message.get("DocumentVersion", "$DEFAULT") not in ("$DEFAULT", "$LATEST", "1"):
@@ -92,7 +92,7 @@ def _too_long(field: str, value: object, constraint: str) -> AwsError:
     )
 
 
-def known(message: Message, fields: AbstractSet[str]) -> None:
+def refuse_unknown_fields(message: Message, fields: AbstractSet[str]) -> None:
     """Refuse a message with any other field: better an error than an option without effect."""
     if unknown := sorted(set(message) - fields):
         raise AwsError("ValidationException", f"the lab's Run Command does not know {unknown[0]!r}")

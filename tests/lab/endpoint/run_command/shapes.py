@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.lab.aws.events import stamp_ms
 from tests.lab.endpoint.messages import AwsError
-from tests.lab.endpoint.run_command.record import ENDED, Invocation, overall
+from tests.lab.endpoint.run_command.record import ENDED, Invocation, overall_status
 from tests.lab.endpoint.run_command.send import DOCUMENT
 
 STDOUT, STDERR, LISTED = 24_000, 8_000, 2_500  # the characters that the API keeps of an output
@@ -19,7 +19,7 @@ _MAX_PAGE = 50
 
 def command_row(invocations: list[Invocation]) -> Row:
     """One order, as SendCommand and ListCommands show it."""
-    order, status = invocations[0].order, overall(invocations)
+    order, status = invocations[0].order, overall_status(invocations)
     bad = [found for found in invocations if found.status in ENDED and found.status != "Success"]
     return {
         "CommandId": order.command,
@@ -82,7 +82,7 @@ def invocation_row(found: Invocation, *, details: bool) -> Row:
     return {**row, "CommandPlugins": [_plugin(found)]} if details else row
 
 
-def wanted(invocations: list[Invocation], message: Row) -> list[Invocation]:
+def select_invocations(invocations: list[Invocation], message: Row) -> list[Invocation]:
     """List the invocations that pass a listing's CommandId, InstanceId and Filters."""
     tests = [_filter(row["key"], row["value"]) for row in message.get("Filters", [])]
     return [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.endpoint.permissions import resolved
+from tests.lab.endpoint.permissions import resolve
 
 MANAGER = {"swarmkeeper:role": "manager", "swarmkeeper:cluster": "blue"}
 
@@ -37,11 +37,11 @@ def test_a_statement_counts_where_its_tag_conditions_are_met(
     condition: dict[str, Any], *, kept: bool
 ) -> None:
     policy = {"Version": "2012-10-17", "Statement": [statement(condition)]}
-    assert resolved(policy, MANAGER)["Statement"] == ([statement()] if kept else [])
+    assert resolve(policy, MANAGER)["Statement"] == ([statement()] if kept else [])
     assert policy["Statement"] == [statement(condition)]
 
 
 def test_other_conditions_are_left_for_iam_to_judge() -> None:
     condition = {"Bool": {"aws:SecureTransport": "true"}}
     policy = {"Version": "2012-10-17", "Statement": statement(condition)}
-    assert resolved(policy, MANAGER)["Statement"] == [statement(condition)]
+    assert resolve(policy, MANAGER)["Statement"] == [statement(condition)]

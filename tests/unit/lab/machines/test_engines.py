@@ -26,12 +26,12 @@ def test_engine_by_name_before_environment_before_newest(
     monkeypatch: pytest.MonkeyPatch, asked: str, environment: str, expected: str
 ) -> None:
     monkeypatch.setenv(engines.VARIABLE, environment)
-    assert engines.chosen(asked) == expected
+    assert engines.choose(asked) == expected
 
 
 def test_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(LabError, match=r"'19'.*machine, debian12, debian13, 28, newest"):
-        engines.chosen("19")
+        engines.choose("19")
 
 
 @pytest.mark.parametrize("name", ["machine", "debian12"])

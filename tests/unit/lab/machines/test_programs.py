@@ -15,6 +15,6 @@ def test_a_started_program_is_the_labs_at_once(tmp_path: Path) -> None:
     try:
         for _ in range(STARTS):
             pids.append(programs.spawn(LAB, ["sleep", "30"], tmp_path / "log"))
-            assert programs.ours(LAB, pids[-1])
+            assert programs.is_ours(LAB, pids[-1])
     finally:
         programs.end(LAB, pids)

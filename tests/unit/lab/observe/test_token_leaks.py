@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.observe.token_leaks import below
+from tests.lab.observe.token_leaks import files_below
 
 
 def test_every_file_is_found_but_for_those_in_the_stores(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_every_file_is_found_but_for_those_in_the_stores(tmp_path: Path) -> None
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     stores = {tmp_path / "ministack", tmp_path / "hosts/one/docker"}
-    found = {str(path.relative_to(tmp_path)) for path in below(tmp_path, stores)}
+    found = {str(path.relative_to(tmp_path)) for path in files_below(tmp_path, stores)}
     assert found == {"a.log", "hosts/one/upper0/var/log"}
 
 
@@ -35,4 +35,4 @@ def test_a_directory_that_vanishes_meanwhile_is_passed_over(
         return look(path)
 
     monkeypatch.setattr(os, "scandir", vanishing)
-    assert {path.parent.name for path in below(tmp_path)} == {"a", "c"}
+    assert {path.parent.name for path in files_below(tmp_path)} == {"a", "c"}
