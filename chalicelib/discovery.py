@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from chalicelib.errors import DiscoveryLateError, RefusedError, ThrottledError
 from chalicelib.events import DiscoveryFailed, InstancesDiscovered
 from chalicelib.observability import warn
+from chalicelib.rules.retry import exponential_s
 
 if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
@@ -74,7 +75,7 @@ class OwnerSearch:
 
     def _poll_s(self) -> float:
         """Answer ever longer pauses: in a storm hundreds wait, and keep the table from who takes it."""
-        return random.uniform(0.5, 1.0) * min(0.5 * 2.0**self.polls, MAX_POLL_S)  # noqa: S311 - jitter
+        return random.uniform(0.5, 1.0) * exponential_s(0.5, self.polls, MAX_POLL_S)  # noqa: S311 - jitter
 
 
 def begin_search(instance: str, time: float, now: float) -> OwnerSearch:

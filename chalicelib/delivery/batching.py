@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chalicelib.protocol.messages import AgentTask, Arguments
-from chalicelib.state.lifecycle import PLACES, NodeState, Place
+from chalicelib.state.lifecycle import IN_SWARM, PLACES, STAYING, Place
 from chalicelib.state.node import labels
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ COMMAND_S = {AgentTask.EVACUATE: 60.0, AgentTask.LEAVE: 150.0, AgentTask.JOIN: 1
 DEFAULT_COMMAND_S = 60.0
 # After evacuations: what makes room for them, then what only tidies up.
 TASK_ORDER = (AgentTask.ACTIVATE, AgentTask.GIVE_BACK, AgentTask.LEAVE)
-IN_SWARM = (NodeState.IN_SERVICE, NodeState.ACTIVATING, NodeState.RETURNING)
-JOINABLE = (*IN_SWARM, NodeState.JOINING)  # states of managers to join at, best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +116,8 @@ def count_in_flight(nodes: Iterable[Node]) -> Counter[str]:
 
 def join_addresses(hosts: Sequence[Host]) -> tuple[str, ...]:
     """Return the managers' addresses to join at, the best first; none of a manager that is leaving."""
-    usable = [host for host in hosts if host.address and host.state in JOINABLE]
-    usable.sort(key=lambda host: (JOINABLE.index(host.state), host.breaker.failures > 0, host.instance))
+    usable = [host for host in hosts if host.address and host.state in STAYING]
+    usable.sort(key=lambda host: (STAYING.index(host.state), host.breaker.failures > 0, host.instance))
     return tuple(host.address for host in usable)
 
 

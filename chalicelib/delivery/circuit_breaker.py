@@ -5,6 +5,7 @@ from __future__ import annotations
 from chalicelib.adapters.ports import World
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure
+from chalicelib.rules.retry import exponential_s
 from chalicelib.state.cluster import Breaker
 
 MAX_FAILURES = 1  # in a row that leave the breaker closed
@@ -17,8 +18,7 @@ def after_failure(breaker: Breaker, now: float) -> Breaker:
     failures = breaker.failures + 1
     if failures <= MAX_FAILURES:
         return Breaker(failures, good=breaker.good)
-    # The exponent is capped as the back-off is, so that a long row of failures does not overflow.
-    back_off_s = min(FIRST_BACK_OFF_S * 2.0 ** min(failures - MAX_FAILURES - 1, 10), LONGEST_BACK_OFF_S)
+    back_off_s = exponential_s(FIRST_BACK_OFF_S, failures - MAX_FAILURES - 1, LONGEST_BACK_OFF_S)
     return Breaker(failures, now + back_off_s, breaker.good)
 
 

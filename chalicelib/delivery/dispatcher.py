@@ -19,6 +19,7 @@ from chalicelib.events import NOT_STARTED
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure, warn
 from chalicelib.protocol.messages import AgentTask
+from chalicelib.rules.retry import exponential_s
 from chalicelib.state.lifecycle import Place
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _can_go_on(cluster: str, state: Round, world: World) -> bool:
 
 def back_off_s(back_offs: int) -> float:
     """Return the seconds of the next back-off: exponential, with jitter."""
-    return random.uniform(0.5, 1.0) * min(2.0**back_offs, 10.0)  # noqa: S311
+    return random.uniform(0.5, 1.0) * exponential_s(1.0, back_offs, 10.0)  # noqa: S311
 
 
 def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: World) -> str:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.state.cluster import Host
-from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.lifecycle import STAYING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-STATE_RANK = {  # the less a manager's node is disturbed, the better
-    state: rank
-    for rank, state in enumerate(
-        (NodeState.IN_SERVICE, NodeState.ACTIVATING, NodeState.RETURNING, NodeState.JOINING)
-    )
-}
+STATE_RANK = {state: rank for rank, state in enumerate(STAYING)}  # the less a node is disturbed, the better
 
 
 def choose_manager(
