@@ -25,6 +25,7 @@ PATH = re.compile(r"[\w.<>*-]+(/[\w.<>*-]*)+")
 AGENT = re.compile(r"(.*/)?agent(-\*)?\.pyz|agent")
 BUILT = {"chalicelib/agent.json"}  # made by publishing
 DECISION = re.compile(r"\bD-[A-Z]+-[0-9]+\b")
+POINTER = re.compile(r"(docs/[\w./-]+\.md)(?:#([\w-]+))?")
 HEADING = re.compile(r"^## (D-[A-Z]+)-([0-9]+)$", re.MULTILINE)
 every_page = pytest.mark.parametrize("document", pages(), ids=lambda document: document.name)
 
@@ -153,6 +154,15 @@ def test_each_decision_that_is_cited_exists() -> None:
     }
     known = {"-".join(parts) for one in pages() for parts in HEADING.findall(one.text)}
     assert cited <= known
+
+
+def test_each_page_that_the_code_points_to_exists() -> None:
+    texts = (path.read_text() for place in PLACES[:4] for path in (ROOT / place).rglob("*.py"))
+    found = {match for text in texts for match in POINTER.findall(text)}
+    assert found
+    for file, anchor in found:
+        assert (ROOT / file).exists(), file
+        assert not anchor or anchor in page(file).anchors, f"{file}#{anchor}"
 
 
 def _commands(document: Page, program: str) -> Iterable[list[str]]:
