@@ -19,7 +19,7 @@ from bench.evacuate.tables import NAMES, Measured, tables
 from bench.evacuate.targets import targets
 from bench.options import named, reporting
 from tests.lab import state
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.demo.findings.facts import Facts, facts
 from tests.lab.demo.lifetime import lab_of_our_own, report_errors
 from tests.lab.demo.live import Stage
@@ -30,7 +30,7 @@ MISSED = 1
 
 
 @click.command()
-@click.option("--notice", default=30.0, show_default=True, type=click.FloatRange(15, cloud.SPOT_NOTICE))
+@click.option("--notice", default=30.0, show_default=True, type=click.FloatRange(15, lab_api.SPOT_NOTICE_S))
 @named("bench")
 @reporting("evacuate.json")
 def main(*, notice: float, name: str, directory: Path, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.demo.findings.facts import is_safe
 from tests.lab.demo.findings.time_split import Handler, Split, split
 from tests.lab.demo.findings.time_split import handlers as functions
@@ -35,7 +35,7 @@ def again(lab: Lab, say: Say) -> Again:
     watch = Watch(lab)
     event = time.time()
     try:
-        cloud.warn(lab, host)
+        lab_api.warn(lab, host)
         safe = engine.wait_until(
             lambda: _safe(watch, node, event), f"{host.name} is evacuated", seconds=PATIENCE
         )

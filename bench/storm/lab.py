@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from bench.evacuate.targets import Target
 from bench.storm.sight import Command, Seen, seen
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.demo.observation import Method
 from tests.lab.demo.scenario import CALM, CALM_WITHIN, RATE, Scenario, is_calm, specs
 from tests.lab.endpoint.run_command.record import ENDED
@@ -30,7 +30,7 @@ SETTLED = 3.0  # seconds watched after the last record
 def measure(name: str, say: Say) -> Seen:
     """The storm on a lab of its own."""
     with _lab(name, say) as lab:
-        scenario = Scenario(lab, Method.OURS, cloud.SPOT_NOTICE, say)
+        scenario = Scenario(lab, Method.OURS, lab_api.SPOT_NOTICE_S, say)
         scenario.prepare()
         before, watch = specs(lab), Watch(lab)
         try:
@@ -63,7 +63,7 @@ def _storm(lab: Lab, watch: Watch, load: Load, before: dict[str, str], say: Say)
     began = time.time()
     for number, host in enumerate(doomed):
         time.sleep(max(0.0, began + number * WITHIN / WARNED - time.time()))
-        cloud.warn(lab, host)
+        lab_api.warn(lab, host)
     _await(lab, doomed, began)
     say("every record says evacuated" if _open(lab, doomed) == [] else "not every record says evacuated")
     time.sleep(SETTLED)
@@ -86,7 +86,7 @@ def _doomed(lab: Lab) -> tuple[Host, ...]:
 
 def _await(lab: Lab, doomed: Sequence[Host], began: float) -> None:
     """Until all records say that it is done, or the notice is over."""
-    while _open(lab, doomed) and time.time() < began + cloud.SPOT_NOTICE:
+    while _open(lab, doomed) and time.time() < began + lab_api.SPOT_NOTICE_S:
         time.sleep(0.5)
 
 
@@ -102,7 +102,7 @@ def _changed(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
 def _commands(lab: Lab, began: float) -> list[Command]:
     return [
         Command(row["order"]["comment"].split()[0], row["instance"], row["stderr"])
-        for row in cloud.commands(lab)
+        for row in lab_api.commands(lab)
         if row["order"]["requested"] >= began and row["status"] in ENDED
     ]
 
@@ -113,11 +113,11 @@ def targets(found: Seen) -> tuple[Target, ...]:
     below = sum(row.dip for row in found.services)
     most = max((row.updates for row in found.services), default=0)
     allowed = 2 * found.evacuations
-    good = found.safe is not None and found.safe < cloud.SPOT_NOTICE
+    good = found.safe is not None and found.safe < lab_api.SPOT_NOTICE_S
     done = sum(value == "evacuated" for value in found.records.values())
     return (
         Target("records evacuated", f"{WARNED}", f"{done}", done == WARNED),
-        Target("last node safe", f"within {cloud.SPOT_NOTICE:g} s", safe, good),
+        Target("last node safe", f"within {lab_api.SPOT_NOTICE_S:g} s", safe, good),
         Target("tasks missing at worst", "0", str(below), below == 0 and bool(found.services)),
         Target("requests failed", "0", f"{found.failed} of {found.sent:,}", found.failed == 0 < found.sent),
         Target("service specs", "the same", ", ".join(found.changed) or "the same", not found.changed),

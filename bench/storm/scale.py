@@ -30,7 +30,7 @@ from chalicelib.state.instance import Role
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 from tests.lab import lifecycle, state
-from tests.lab.aws import account, cloud, deploy, events
+from tests.lab.aws import account, deploy, events, lab_api, local_aws
 from tests.lab.aws.events import Event
 from tests.lab.cli.commands_aws import TABLE
 from tests.lab.lifecycle import Say
@@ -99,7 +99,7 @@ def _emulator(name: str, say: Say) -> Iterator[Lab]:
     try:
         say("starting ministack and publishing the agent")
         network.raise_bridge(lab)
-        lab = cloud.start_services(lab)
+        lab = local_aws.start_services(lab)
         _publish(deploy.copy(lab, programs.PROJECT), lab)
         yield lab
     finally:
@@ -163,7 +163,7 @@ def _ground(lab: Lab, nodes: DynamoNodes, own: tuple[Host, ...], now: float) -> 
             "AWS_ENDPOINT_URL_EC2": simulated.address,
             "PYTHONPATH": str(lab.directory / "app"),
             "TABLE": TABLE,
-            "NOTICE_SECONDS": f"{cloud.SPOT_NOTICE:g}",
+            "NOTICE_SECONDS": f"{lab_api.SPOT_NOTICE_S:g}",
             "LOG_LEVEL": "WARNING",
             "POWERTOOLS_METRICS_DISABLED": "true",
         }

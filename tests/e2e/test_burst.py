@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.protocol.codec import decode_result
 from tests.e2e.conftest import running
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.aws.manual_calls import wait_in_service
 from tests.lab.observe import node_life
 from tests.lab.observe.watch import Watch
@@ -40,7 +40,7 @@ def lab() -> Iterator[Lab]:
 
 def evacuations(lab: Lab) -> list[dict[str, Any]]:
     """The commands that evacuate, on the host where they run, in the order of their beginnings."""
-    mine = [row for row in cloud.commands(lab, "evacuate") if row["began"]]
+    mine = [row for row in lab_api.commands(lab, "evacuate") if row["began"]]
     return sorted(mine, key=lambda row: float(row["began"]))
 
 
@@ -54,13 +54,13 @@ def test_warnings_that_follow_one_another_and_a_burst_upon_them_cost_no_task_and
     doomed, before, watch, began = node_life.workers_in_service(lab), specs(lab), Watch(lab), time.time()
     assert len(doomed) == 6
     for host in doomed[:3]:
-        cloud.warn(lab, host)
+        lab_api.warn(lab, host)
         time.sleep(APART)
     engine.wait_until(lambda: evacuations(lab), "an evacuation is under way")
     for host in doomed[3:]:
-        cloud.warn(lab, host)
-    node_life.wait_for_state(lab, doomed, "evacuated", cloud.SPOT_NOTICE)
-    assert time.time() - began < cloud.SPOT_NOTICE
+        lab_api.warn(lab, host)
+    node_life.wait_for_state(lab, doomed, "evacuated", lab_api.SPOT_NOTICE_S)
+    assert time.time() - began < lab_api.SPOT_NOTICE_S
     time.sleep(1)
     watch.stop()
     found = node_life.records(lab)

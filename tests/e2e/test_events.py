@@ -22,7 +22,7 @@ import pytest
 
 from tests.e2e.conftest import running
 from tests.lab import lifecycle
-from tests.lab.aws import cloud, events, mailbox
+from tests.lab.aws import events, lab_api, mailbox
 from tests.lab.aws.event_samples import (
     STRANGER,
     deliver,
@@ -116,7 +116,7 @@ def test_a_hook_whose_event_is_lost_is_found_in_its_group_by_the_tick(lab: Lab) 
 
 
 def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_not_join(lab: Lab) -> None:
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 600})
     host = node_life.without_state_changes(lab, lambda: lifecycle.add(NAME))
     deliver(lab, genuine_event("instance_running", host))
     node_life.wait_for_state(lab, [host], "joining")
@@ -134,7 +134,7 @@ def test_a_group_is_kept_waiting_by_heartbeats_and_never_for_a_node_that_does_no
         lambda: {name: result for name, (result, _) in lifecycle_actions(lab, host).items()} == ends,
         "both are over",
     )
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     lifecycle.kill(NAME, host.instance)
     node_life.wait_for_state(lab, [host], "gone")
 
@@ -257,7 +257,7 @@ def test_no_event_changes_anything_a_second_time_nor_for_a_stranger(lab: Lab, se
     strangers += [(genuine_event(payload), [function]) for payload, function, _ in LAUNCHES]
     for event, functions in (*sent, *strangers):
         assert deliver(lab, event) == functions
-    for command in cloud.commands(lab)[:20]:
+    for command in lab_api.commands(lab)[:20]:
         where = {"command-id": command["order"]["command"], "instance-id": command["instance"]}
         deliver(lab, genuine_event("ssm_invocation_success", None, where))
     time.sleep(5)

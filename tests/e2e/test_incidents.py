@@ -13,7 +13,7 @@ import pytest
 from chalicelib.events.run_command import ENDED, IN_FLIGHT
 from tests.e2e.conftest import running
 from tests.lab import lifecycle
-from tests.lab.aws import cloud, events, mailbox, manual_calls
+from tests.lab.aws import events, lab_api, mailbox, manual_calls
 from tests.lab.aws.event_samples import (
     deliver,
     drill_event,
@@ -209,7 +209,7 @@ def test_every_end_of_an_invocation_is_heard_and_the_commands_own_event_is_not(l
     for status, heard in [*((one, True) for one in ENDED), *((one, False) for one in IN_FLIGHT)]:
         event = sample | {"detail": sample["detail"] | {"status": status}}
         assert deliver(lab, event) == (["on_command_finished"] if heard else [])
-    orders = {row["order"]["command"]: row["order"]["parameters"] for row in cloud.commands(lab)}
+    orders = {row["order"]["command"]: row["order"]["parameters"] for row in lab_api.commands(lab)}
     sent = {
         "CommandId": next(iter(orders)),
         "DocumentName": "AWS-RunShellScript",

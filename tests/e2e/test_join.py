@@ -17,7 +17,7 @@ import pytest
 from bootstrap.host.parameter_store import parameter_name
 from chalicelib.protocol.messages import Fate
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud, mailbox
+from tests.lab.aws import lab_api, mailbox
 from tests.lab.aws.event_samples import deliver, genuine_event
 from tests.lab.machines import machine
 from tests.lab.observe import node_life, token_leaks
@@ -140,26 +140,26 @@ def test_auto_scaling_waits_until_a_host_has_joined_and_until_it_is_empty(lab: L
 
 
 def held(lab: Lab, host: Host, transition: str) -> None:
-    cloud.ask(lab, "POST", "/_lab/hooks", {"host": host.name, "transition": transition})
+    lab_api.ask(lab, "POST", "/_lab/hooks", {"host": host.name, "transition": transition})
 
 
 def hooks(lab: Lab, host: Host) -> list[str]:
-    rows = cloud.ask(lab, "GET", "/_lab/hooks")
+    rows = lab_api.ask(lab, "GET", "/_lab/hooks")
     return [row["result"] for row in rows if row["instance"] == host.instance]
 
 
 def test_a_refused_token_is_not_shown_and_new_tokens_mend_it(lab: Lab, zipapp: Path) -> None:
-    ssm, name = cloud.connect(lab).client("ssm"), parameter_name(NAME, "worker")
+    ssm, name = lab_api.connect(lab).client("ssm"), parameter_name(NAME, "worker")
     good = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
     stale = f"{good.rpartition('-')[0]}-{'0' * 25}"
     ssm.put_parameter(Name=name, Value=stale, Type="SecureString", Overwrite=True)
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
     host = add_bare_host(lab, zipapp)
     said = start_join(lab, host, notice=10).wait()
     assert not said.result.ok
     assert "A valid join token is necessary to join this cluster" in said.result.error
     assert "SWMTKN" not in said.told + said.result.error
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     assert "error" not in node_life.call(lab, "rotate_tokens")
     node_life.tick_until(lab, (host,), "in-service", 180)
 
@@ -177,7 +177,7 @@ def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
     for where in ("/var/cache/swarmkeeper/", "/var/log/docker.log", "/etc/docker/daemon.json"):
         assert any(where in name for name in names), where
     assert [one.name for one in found if one.leaks] == []
-    ssm = cloud.connect(lab).client("ssm")
+    ssm = lab_api.connect(lab).client("ssm")
     stored = [row for row in ssm.describe_parameters()["Parameters"] if NAME in row["Name"]]
     assert [row["Type"] for row in stored] == ["SecureString"] * 2
 

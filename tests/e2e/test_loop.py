@@ -13,7 +13,7 @@ import pytest
 from docker import DockerClient
 
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud, events, manual_calls
+from tests.lab.aws import events, lab_api, manual_calls
 from tests.lab.aws.deploy import STAGE
 from tests.lab.endpoint.instances import put_unmanaged
 from tests.lab.faults import control
@@ -50,7 +50,7 @@ def mended(lab: Lab) -> Iterator[None]:
     control.disarm(lab)
 
 
-def reaches(lab: Lab, host: Host, wanted: str, seconds: float = cloud.SPOT_NOTICE) -> Record:
+def reaches(lab: Lab, host: Host, wanted: str, seconds: float = lab_api.SPOT_NOTICE_S) -> Record:
     """The record of a host once events have brought it into a state."""
     return node_life.wait_for_state(lab, [host], wanted, seconds)[host.instance]
 
@@ -74,7 +74,7 @@ def listed() -> set[str]:
 def test_a_warned_worker_is_evacuated_then_dies_is_removed_and_its_record_ends_as_gone(lab: Lab) -> None:
     doomed, watch = fresh_worker(lab), Watch(lab)
     node = formation.node_of(lab, doomed)
-    cloud.warn(lab, doomed)
+    lab_api.warn(lab, doomed)
     record = reaches(lab, doomed, "evacuated")
     lifecycle.kill(NAME, doomed.name)
     last = reaches(lab, doomed, "gone", 240)
@@ -89,28 +89,28 @@ def test_a_warned_worker_is_evacuated_then_dies_is_removed_and_its_record_ends_a
 def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
     doomed = fresh_worker(lab)
     control.arm(lab, Kind.DOUBLE, "", left=-1)
-    cloud.warn(lab, doomed)
+    lab_api.warn(lab, doomed)
     reaches(lab, doomed, "evacuated")
-    sent = len(cloud.commands(lab, "evacuate"))
+    sent = len(lab_api.commands(lab, "evacuate"))
     time.sleep(3)
     control.disarm(lab)
     before = node_life.wait_unchanged(lab)
     stranger = replace(doomed, instance="i-0badc0ffee0badc0f", address="10.9.9.9")
     put_unmanaged(lab, stranger, {"Name": "somebody-elses"})
-    cloud.warn(lab, doomed)
-    cloud.warn(lab, stranger)
+    lab_api.warn(lab, doomed)
+    lab_api.warn(lab, stranger)
     command, manager = records(lab)[doomed.instance]["command"], lab.hosts[0]
-    cloud.deliver(lab, events.invocation_status(command, manager.instance, "Failed", 0, time.time()))
+    lab_api.deliver(lab, events.invocation_status(command, manager.instance, "Failed", 0, time.time()))
     time.sleep(6)
     assert without_tick_items(items(lab)) == before
-    assert len(cloud.commands(lab, "evacuate")) == sent
+    assert len(lab_api.commands(lab, "evacuate")) == sent
 
 
 def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab) -> None:
     doomed = fresh_worker(lab)
     control.arm(lab, Kind.DROP, INVOCATION, left=-1)
     control.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
-    cloud.warn(lab, doomed)
+    lab_api.warn(lab, doomed)
     ticked(lab, doomed, "evacuated")
     lifecycle.kill(NAME, doomed.name)
     ticked(lab, doomed, "gone")
@@ -121,7 +121,7 @@ def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab
 def test_a_manager_that_cannot_be_reached_or_a_throttled_call_is_got_round(lab: Lab, error: str) -> None:
     doomed, before = fresh_worker(lab), failures(lab)
     control.arm(lab, Kind.REFUSE, "ssm:SendCommand", error=REFUSED[error], left=1)
-    cloud.warn(lab, doomed)
+    lab_api.warn(lab, doomed)
     assert reaches(lab, doomed, "evacuated")["fate"] == "safe"
     blamed = failures(lab) != before
     assert blamed is (error == "InvalidInstanceId")
@@ -140,7 +140,7 @@ def test_a_frozen_manager_is_given_up_within_seconds_and_the_next_one_does_the_w
     good = {name: float(one["good"]) for name, one in node_life.breakers(lab).items()}
     favourite = max(good, key=good.__getitem__)
     control.arm(lab, Kind.FREEZE, favourite, left=-1)
-    cloud.warn(lab, doomed)
+    lab_api.warn(lab, doomed)
     record = reaches(lab, doomed, "evacuated")
     assert record["manager"] != favourite
     assert failures(lab)[favourite] == 1
@@ -148,7 +148,7 @@ def test_a_frozen_manager_is_given_up_within_seconds_and_the_next_one_does_the_w
 
 def test_an_agent_that_hangs_after_it_began_is_followed_by_one_elsewhere_without_a_tick(lab: Lab) -> None:
     doomed, watch, warned = fresh_worker(lab), Watch(lab), time.time()
-    cloud.warn(lab, doomed)
+    lab_api.warn(lab, doomed)
     hung = engine.wait_until(lambda: running_for(lab, doomed), "an agent evacuates it")
     control.arm(lab, Kind.PAUSE, hung["manager"], left=-1)
     record = reaches(lab, doomed, "evacuated")
@@ -165,7 +165,7 @@ def running_for(lab: Lab, host: Host) -> Record:
     """The host's record while the command for it runs; empty if none does."""
     record = records(lab)[host.instance]
     mine = (
-        row for row in cloud.commands(lab, "evacuate") if row["order"]["command"] == record.get("command")
+        row for row in lab_api.commands(lab, "evacuate") if row["order"]["command"] == record.get("command")
     )
     return next((record for row in mine if row["status"] == "InProgress"), {})
 
@@ -188,7 +188,7 @@ def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
 ) -> None:
     doomed = fresh_worker(lab)
     control.arm(lab, kind, action, who=who)
-    cloud.warn(lab, doomed)
+    lab_api.warn(lab, doomed)
     engine.wait_until(lambda: not control.list_armed(lab), "the handler was killed")
     assert records(lab)[doomed.instance]["state"] == "evacuating"
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
@@ -199,7 +199,7 @@ def test_a_malformed_event_is_one_clear_line_and_changes_nothing(lab: Lab) -> No
     since = time.time()
     event = events.interruption_warning(lab.hosts[0], time.time())
     event["detail"] = {"instance-id": "i-nonsense", "instance-action": "terminate"}
-    cloud.deliver(lab, event)
+    lab_api.deliver(lab, event)
     engine.wait_until(
         lambda: handlers.functions_saying(lab, "i-nonsense", since), "the handler says what is wrong"
     )
@@ -234,8 +234,8 @@ def shown(*words: str) -> Any:
 def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab) -> None:
     other = replace(lab.hosts[0], name="x", instance="i-0c0ffee0c0ffee0c0", address="10.8.8.8", role="worker")
     put_unmanaged(lab, other, {"swarmkeeper:cluster": "other", "swarmkeeper:role": "worker"})
-    sent = len(cloud.commands(lab, "evacuate"))
-    cloud.warn(lab, other)
+    sent = len(lab_api.commands(lab, "evacuate"))
+    lab_api.warn(lab, other)
     found = engine.wait_until(lambda: records(lab, "other"), "the warning brings a census forward")
     assert found[other.instance]["role"] == "worker"
     evacuating = engine.wait_until(
@@ -243,15 +243,16 @@ def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab
     )
     assert evacuating
     assert other.instance not in records(lab)
-    assert len(cloud.commands(lab, "evacuate")) == sent
+    assert len(lab_api.commands(lab, "evacuate")) == sent
 
 
 def test_an_agent_that_was_tampered_with_does_not_run_and_the_error_says_so(lab: Lab) -> None:
     doomed = fresh_worker(lab)
     with control.tampered_agent(lab):
-        cloud.warn(lab, doomed)
+        lab_api.warn(lab, doomed)
         engine.wait_until(
-            lambda: any(row["code"] == 65 for row in cloud.commands(lab, "evacuate")), "the host refuses it"
+            lambda: any(row["code"] == 65 for row in lab_api.commands(lab, "evacuate")),
+            "the host refuses it",
         )
         assert records(lab)[doomed.instance]["state"] == "evacuating"
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
@@ -293,7 +294,7 @@ def ticked_away(lab: Lab, client: DockerClient, node: str) -> bool:
 
 def test_a_warned_manager_is_emptied_demoted_and_removed_and_the_quorum_holds(lab: Lab) -> None:
     doomed = next(host for host in lab.hosts if host.role == "manager")
-    cloud.warn(lab, doomed)
+    lab_api.warn(lab, doomed)
     record = reaches(lab, doomed, "evacuated")
     roles = {node.instance: node.role for node in engine.nodes(engine.manager(lab))}
     assert record["manager"] != doomed.instance

@@ -11,7 +11,7 @@ from docker.errors import APIError
 
 from chalicelib.protocol.messages import AgentTask, Fate
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud, mailbox
+from tests.lab.aws import lab_api, mailbox
 from tests.lab.faults import control
 from tests.lab.faults.armed_faults import Kind
 from tests.lab.machines import machine
@@ -118,7 +118,7 @@ def test_a_manager_that_loses_its_power_while_its_agent_evacuates_is_followed_by
     if last == leader(lab):  # an election makes Swarm stop tasks first, so another one is to be asked
         control.arm(lab, Kind.REFUSE, "ssm:SendCommand", error="invalid-instance", left=1)
     watch, warned = Watch(lab), time.time()
-    cloud.warn(lab, doomed)
+    lab_api.warn(lab, doomed)
     sent = engine.wait_until(lambda: sent_record(lab, doomed), "it is sent")
     time.sleep(1.5)
     dead = next(host for host in living(lab) if host.instance == sent["manager"])
@@ -212,13 +212,13 @@ def test_new_tokens_let_new_hosts_join_and_old_ones_are_worthless(lab: Lab) -> N
     said = node_life.call(lab, "rotate_tokens")
     assert "error" not in said, said
     engine.wait_until(lambda: len(old | token_leaks.tokens(lab)) == 4, "both tokens are new", seconds=180)
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
     host = node_life.without_state_changes(lab, lambda: lifecycle.add(NAME))
     for token in old:
         with pytest.raises(APIError, match="A valid join token is necessary to join this cluster"):
             engine.connect(host, timeout=60).swarm.join([leader(lab).address], token)
         assert engine.connect(host).info()["Swarm"]["LocalNodeState"] == "inactive"
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     new = lifecycle.add(NAME, "manager")
     node_life.tick_until(lab, (host, new), "in-service", 240)
     assert {node.role for node in (node_life.node_of(lab, host), node_life.node_of(lab, new)) if node} == {

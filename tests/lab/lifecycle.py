@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tests.lab import state
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api, local_aws
 from tests.lab.images import registry
 from tests.lab.machines import (
     cgroups,
@@ -87,21 +87,21 @@ def add(name: str, role: str = "worker", say: Say = quiet) -> Host:
     lab = state.change(name, lambda lab: lab.with_host(host))
     say(f"booting {host.name}")
     if lab.endpoint and lab.fleet and role == "worker":
-        cloud.fleet_changed(lab, host, "launched")
+        lab_api.fleet_changed(lab, host, "launched")
     return _switch_on(lab, host)
 
 
 def _switch_on(lab: Lab, host: Host) -> Host:
     """Boot it and deliver the events of that; one that does not come up is no host of the lab."""
     if lab.endpoint:
-        cloud.instance_changed(lab, host, "pending")
+        lab_api.instance_changed(lab, host, "pending")
     try:
         host = _boot(lab, host)
     except BaseException:
         kill(lab.name, host.instance)
         raise
     if lab.endpoint:
-        cloud.instance_changed(state.load(lab.name), host, "running")
+        lab_api.instance_changed(state.load(lab.name), host, "running")
     return host
 
 
@@ -116,9 +116,9 @@ def kill(name: str, host: str) -> Host:
         dead = replace(dead, state=now)
         changed = state.change(name, lambda lab, dead=dead: lab.with_host(dead))  # type: ignore[misc]
         if changed.endpoint:
-            cloud.instance_changed(changed, dead, now)
+            lab_api.instance_changed(changed, dead, now)
     if lab.fleet and lab.endpoint and dead.role == "worker":
-        cloud.fleet_changed(lab, dead, "terminated")
+        lab_api.fleet_changed(lab, dead, "terminated")
         add(name, dead.role)
     return dead
 
@@ -133,7 +133,7 @@ def stop(name: str, host: str) -> Host:
             still = machine.switch_off(lab, still)
         changed = state.change(name, lambda lab, still=still: lab.with_host(still))  # type: ignore[misc]
         if changed.endpoint:
-            cloud.instance_changed(changed, still, now)
+            lab_api.instance_changed(changed, still, now)
     return still
 
 
@@ -179,7 +179,7 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
     if bare:
         return lab
     say("starting AWS and deploying the app")
-    return cloud.start(lab)
+    return local_aws.start(lab)
 
 
 def _boot(lab: Lab, host: Host) -> Host:
@@ -198,7 +198,7 @@ def _dismantle(lab: Lab) -> None:
         except (LabError, OSError) as error:
             failures.append(error)
 
-    attempt(lambda: cloud.stop(lab))
+    attempt(lambda: local_aws.stop(lab))
     with ThreadPoolExecutor(max_workers=16) as pool:
         list(pool.map(lambda host: attempt(lambda: machine.power_cut(lab, host)), lab.hosts))
     attempt(lambda: programs.sweep(lab.name))

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.aws.deploy import STAGE
 from tests.lab.aws.events import Event, stamp
 from tests.lab.observe import handlers
@@ -42,17 +42,17 @@ def drill_event(payload: str, host: Host, detail: Mapping[str, Any] = NOTHING) -
 
 def deliver(lab: Lab, event: Event) -> list[str]:
     """Deliver it as EventBridge would; answers the handlers whose rules took it, by their names in app.py."""
-    return [function.removeprefix(f"swarmkeeper-{STAGE}-") for function in cloud.deliver(lab, event)]
+    return [function.removeprefix(f"swarmkeeper-{STAGE}-") for function in lab_api.deliver(lab, event)]
 
 
 def open_lifecycle_action(lab: Lab, event: Event) -> None:
     """Let Auto Scaling hold an instance with the lifecycle action of this event, which is delivered."""
-    cloud.ask(lab, "POST", "/_lab/hooks", {"event": event})
+    lab_api.ask(lab, "POST", "/_lab/hooks", {"event": event})
 
 
 def lifecycle_actions(lab: Lab, host: Host) -> dict[str, tuple[str, int]]:
     """Map each lifecycle transition of a host to how it was completed ("" is open) and its heartbeats."""
-    rows = [row for row in cloud.ask(lab, "GET", "/_lab/hooks") if row["instance"] == host.instance]
+    rows = [row for row in lab_api.ask(lab, "GET", "/_lab/hooks") if row["instance"] == host.instance]
     return {row["transition"]: (row["result"], row["beats"]) for row in rows}
 
 

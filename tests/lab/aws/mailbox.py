@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.state import Lab
 
 QUEUE = "people"
@@ -21,7 +21,7 @@ class Letter:
 
 def subscribe(lab: Lab) -> None:
     """Subscribe to every topic; the queue's policy lets SNS in, without which it drops messages silently."""
-    sns, sqs = (cloud.connect(lab).client(service) for service in ("sns", "sqs"))
+    sns, sqs = (lab_api.connect(lab).client(service) for service in ("sns", "sqs"))
     url = sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     whoever = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}}
@@ -33,7 +33,7 @@ def subscribe(lab: Lab) -> None:
 
 def letters(lab: Lab) -> list[Letter]:
     """Every message so far, the oldest first; kept in a file of the lab's, as a queue shows ten at a time."""
-    sqs, file = cloud.connect(lab).client("sqs"), lab.directory / "letters.jsonl"
+    sqs, file = lab_api.connect(lab).client("sqs"), lab.directory / "letters.jsonl"
     url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         with file.open("a") as kept:

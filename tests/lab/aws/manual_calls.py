@@ -8,7 +8,7 @@ import subprocess
 from functools import partial
 from typing import Any
 
-from tests.lab.aws import cloud, deploy
+from tests.lab.aws import deploy, lab_api
 from tests.lab.observe import node_life
 from tests.lab.state import Lab
 from tests.lab.swarm import engine
@@ -67,4 +67,4 @@ def wait_in_service(lab: Lab, **settings: Any) -> None:
 
 def count_commands(lab: Lab, task: str) -> int:
     """How many commands of a task were sent."""
-    return len(cloud.commands(lab, task))
+    return len(lab_api.commands(lab, task))

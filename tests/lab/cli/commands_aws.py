@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.aws.deploy import STAGE
 from tests.lab.cli.commands_faults import fault
 from tests.lab.cli.output import answer, as_json, console, dumps, named, table
@@ -44,9 +44,9 @@ def event_command(*, file: str, raw: str, name: str, as_json: bool) -> None:
         text = source.read()
     lab = state.load(name)
     if raw:
-        found = cloud.ask(lab, "POST", "/_lab/raw", {"function": raw, "payload": text})["functions"]
+        found = lab_api.ask(lab, "POST", "/_lab/raw", {"function": raw, "payload": text})["functions"]
     else:
-        found = cloud.deliver(lab, _parse(text))
+        found = lab_api.deliver(lab, _parse(text))
     answer({"functions": found}, "\n".join(found) or "no rule matches: no function ran", as_json=as_json)
 
 
@@ -57,7 +57,7 @@ def event_command(*, file: str, raw: str, name: str, as_json: bool) -> None:
 @as_json
 def hook(*, host: str, transition: str, name: str, as_json: bool) -> None:
     """Let Auto Scaling hold a host's launch or termination until its lifecycle action is completed."""
-    found = cloud.ask(state.load(name), "POST", "/_lab/hooks", {"host": host, "transition": transition})
+    found = lab_api.ask(state.load(name), "POST", "/_lab/hooks", {"host": host, "transition": transition})
     answer(found, f"{found['hook']} of {found['group']} waits for {found['token']}", as_json=as_json)
 
 
@@ -66,12 +66,14 @@ def hook(*, host: str, transition: str, name: str, as_json: bool) -> None:
 @as_json
 def hooks(*, name: str, as_json: bool) -> None:
     """Show the lifecycle actions: open ones have no result."""
-    table(cloud.ask(state.load(name), "GET", "/_lab/hooks"), "lifecycle actions", as_json=as_json)
+    table(lab_api.ask(state.load(name), "GET", "/_lab/hooks"), "lifecycle actions", as_json=as_json)
 
 
 @click.command()
 @click.argument("host")
-@click.option("--notice", default=cloud.SPOT_NOTICE, show_default=True, help="Seconds until the power goes.")
+@click.option(
+    "--notice", default=lab_api.SPOT_NOTICE_S, show_default=True, help="Seconds until the power goes."
+)
 @click.option("--no-cut", is_flag=True, help="Warn only: many warnings are never followed by a cut.")
 @named
 @as_json
@@ -79,7 +81,7 @@ def interrupt(*, host: str, notice: float, no_cut: bool, name: str, as_json: boo
     """Deliver EC2's Spot interruption warning for a host, and cut its power when the notice is over."""
     lab = state.load(name)
     target, until = lab.host(host), time.monotonic() + notice
-    functions = cloud.warn(lab, target, notice)
+    functions = lab_api.warn(lab, target, notice)
     warned = (
         f"warned {target.name} ({target.instance}), {notice:g} s to go: {', '.join(functions) or 'nobody'}"
     )
@@ -116,7 +118,7 @@ def logs(*, follow: bool, since: float | None, name: str, as_json: bool) -> None
 @as_json
 def records(*, name: str, as_json: bool) -> None:
     """Show the product's table of records."""
-    dynamodb = cloud.connect(state.load(name)).resource("dynamodb").meta.client
+    dynamodb = lab_api.connect(state.load(name)).resource("dynamodb").meta.client
     try:
         schema = dynamodb.describe_table(TableName=TABLE)["Table"]["KeySchema"]
         pages = dynamodb.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
@@ -133,7 +135,7 @@ def records(*, name: str, as_json: bool) -> None:
 @as_json
 def tick(*, name: str, as_json: bool) -> None:
     """Fire the deployed schedules now."""
-    found = cloud.ask(state.load(name), "POST", "/_lab/tick")["functions"]
+    found = lab_api.ask(state.load(name), "POST", "/_lab/tick")["functions"]
     answer({"functions": found}, "\n".join(found), as_json=as_json)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tests.lab import state
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.cli.output import answer, as_json, named, table
 from tests.lab.faults import control
 from tests.lab.faults.armed_faults import Kind
@@ -126,7 +126,7 @@ def thaw(*, host: str, name: str, as_json: bool) -> None:
 @as_json
 def registration(*, seconds: float, name: str, as_json: bool) -> None:
     """Let a host's SSM agent register so many seconds after the host's launch."""
-    found = cloud.ask(state.load(name), "PUT", "/_lab/settings", {"registration": seconds})
+    found = lab_api.ask(state.load(name), "PUT", "/_lab/settings", {"registration": seconds})
     answer(found, f"hosts register {seconds:g} s after their launch", as_json=as_json)
 
 

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tests.lab import state
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.cli.output import engine_option
 from tests.lab.demo.findings import guarantees
 from tests.lab.demo.findings.facts import Facts, facts
@@ -45,7 +45,10 @@ The lab is up. Talk to it:
 
 @click.command()
 @click.option(
-    "--notice", default=cloud.SPOT_NOTICE, show_default=True, type=click.FloatRange(5, cloud.SPOT_NOTICE)
+    "--notice",
+    default=lab_api.SPOT_NOTICE_S,
+    show_default=True,
+    type=click.FloatRange(5, lab_api.SPOT_NOTICE_S),
 )
 @click.option("--keep", is_flag=True, help="Leave the lab up and say how to talk to it.")
 @engine_option

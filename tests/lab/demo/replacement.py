@@ -8,7 +8,7 @@ from collections.abc import Callable
 from chalicelib.protocol.codec import ProtocolError, decode_result
 from chalicelib.protocol.messages import AgentTask, Balance, Result
 from tests.lab import state
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.demo.observation import Replacement
 from tests.lab.demo.report import records
 from tests.lab.observe import node_life
@@ -44,7 +44,7 @@ def wait_balanced(lab: Lab, since: float) -> bool:
 def rebalances(lab: Lab, since: float) -> list[Result]:
     """Read what the rebalances answered that were sent since then."""
     found = []
-    for row in cloud.commands(lab, AgentTask.REBALANCE.value):
+    for row in lab_api.commands(lab, AgentTask.REBALANCE.value):
         if (row["ended"] or 0) >= since:
             try:
                 found.append(decode_result(row["stdout"]))

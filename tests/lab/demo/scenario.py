@@ -12,7 +12,7 @@ from pathlib import Path
 from chalicelib.protocol.codec import ProtocolError, decode_result
 from chalicelib.protocol.messages import AgentTask
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.demo import replacement
 from tests.lab.demo.findings.facts import is_safe
 from tests.lab.demo.observation import Doomed, Left, Method, Moments, Observation, Replacement, fate
@@ -41,7 +41,7 @@ class Scenario:
 
     lab: Lab
     method: Method
-    notice: float = cloud.SPOT_NOTICE
+    notice: float = lab_api.SPOT_NOTICE_S
     say: Say = quiet
     moments: Moments = field(default_factory=lambda: Moments(0.0, 0.0))
     doomed: Doomed | None = None
@@ -113,7 +113,7 @@ class Scenario:
         match self.method:
             case Method.OURS:
                 self.say(f"EC2 warns of the end of {host.name} in {self.notice:g} s")
-                cloud.warn(self.lab, host, self.notice)
+                lab_api.warn(self.lab, host, self.notice)
             case Method.DRAIN:
                 self.say(f"draining {host.name}, {self.notice:g} s to go")
                 _drain(self.lab, self._node)
@@ -234,7 +234,7 @@ def strays(lab: Lab) -> tuple[str, ...]:
 def ways(lab: Lab) -> dict[str, str]:
     """How each service left the node, in the agent's own words."""
     found: dict[str, str] = {}
-    for row in cloud.commands(lab, AgentTask.EVACUATE.value):
+    for row in lab_api.commands(lab, AgentTask.EVACUATE.value):
         if row["status"] == "Success":
             try:
                 result = decode_result(row["stdout"])

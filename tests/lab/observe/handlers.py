@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.state import Lab
 
 _GROUP = "/aws/lambda/"
@@ -42,7 +42,7 @@ class Run:
 
 def runs(lab: Lab, since: float = 0.0) -> list[Run]:
     """Every run that ended since that time (seconds since the epoch), in the order of their beginnings."""
-    logs = cloud.connect(lab).client("logs")
+    logs = lab_api.connect(lab).client("logs")
     pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=_GROUP)
     names = [group["logGroupName"] for page in pages for group in page["logGroups"]]
     found = [run for name in names for run in parse(name, _streams(logs, name, since))]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tests.lab import state
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.aws.deploy import STAGE
 from tests.lab.cli.commands_aws import TABLE
 from tests.lab.faults import control
@@ -25,7 +25,7 @@ LOOK = "errand#inspect"
 
 def tick(lab: Lab) -> None:
     """Fire the deployed schedule now."""
-    cloud.ask(lab, "POST", "/_lab/tick")
+    lab_api.ask(lab, "POST", "/_lab/tick")
 
 
 def call(lab: Lab, name: str, **payload: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def call(lab: Lab, name: str, **payload: Any) -> dict[str, Any]:
     One that ends with an error is answered with its line under ``error``.
     """
     text = json.dumps({"cluster": lab.cluster, **payload})
-    functions = cloud.connect(lab).client("lambda")
+    functions = lab_api.connect(lab).client("lambda")
     answer = functions.invoke(FunctionName=f"swarmkeeper-{STAGE}-{name}", Payload=text)
     found: dict[str, Any] = json.loads(answer["Payload"].read())
     return {"error": found["errorMessage"]} if "FunctionError" in answer else found
@@ -42,7 +42,7 @@ def call(lab: Lab, name: str, **payload: Any) -> dict[str, Any]:
 
 def items(lab: Lab) -> list[dict[str, Any]]:
     """Everything in the product's table, in the order of its keys."""
-    table = cloud.connect(lab).resource("dynamodb").Table(TABLE)
+    table = lab_api.connect(lab).resource("dynamodb").Table(TABLE)
     pages = table.meta.client.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
     found = [item for page in pages for item in page["Items"]]
     return sorted(found, key=lambda item: (item["cluster"], item["item"]))
@@ -81,12 +81,12 @@ def without_tick_items(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def count_commands(lab: Lab) -> int:
     """How many commands there were, looks at the swarm left out."""
-    return sum(not row["order"]["comment"].startswith("inspect ") for row in cloud.commands(lab))
+    return sum(not row["order"]["comment"].startswith("inspect ") for row in lab_api.commands(lab))
 
 
 def inspect_now(lab: Lab) -> None:
     """Have the next look at the swarm come now, as if the last one had been long ago; answers at its end."""
-    table = cloud.connect(lab).resource("dynamodb").Table(TABLE)
+    table = lab_api.connect(lab).resource("dynamodb").Table(TABLE)
     began = round(time.time()) - 1
 
     def over() -> bool:
@@ -111,7 +111,7 @@ def inspect_now(lab: Lab) -> None:
 
 def set_attempts(lab: Lab, host: Host, *, attempts: int) -> None:
     """Write into a host's record that so much was tried in vain before; it is due now."""
-    table = cloud.connect(lab).resource("dynamodb").Table(TABLE)
+    table = lab_api.connect(lab).resource("dynamodb").Table(TABLE)
 
     def written() -> bool:
         found = records(lab)[host.instance]

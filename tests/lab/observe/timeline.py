@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.aws.deploy import STAGE
 from tests.lab.observe import handlers, journal
 from tests.lab.state import Lab
@@ -43,7 +43,7 @@ def lines(lab: Lab, since: float = 0.0) -> list[Line]:
     hosts = {host.instance: host.name for host in lab.hosts}
     found = [line for entry in journal.read(lab, since) for line in _journal_lines(entry, hosts)]
     found += [line for run in handlers.runs(lab, since) for line in _handler_lines(run)]
-    found += [line for row in cloud.commands(lab) if row["ended"] >= since for line in _agent_lines(row)]
+    found += [line for row in lab_api.commands(lab) if row["ended"] >= since for line in _agent_lines(row)]
     return sorted(found, key=lambda line: line.time)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests.lab import state
-from tests.lab.aws import cloud, mailbox
+from tests.lab.aws import lab_api, mailbox
 from tests.lab.observe import handlers, node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
@@ -92,13 +92,13 @@ def _aws(lab: Lab) -> Iterator[tuple[str, str, bytes]]:
     """Read the table, commands, handlers' logs and settings, messages, and S3."""
     for item in node_life.items(lab):
         yield "item", f"{item['cluster']} {item['item']}", json.dumps(item, default=str).encode()
-    for command in cloud.commands(lab):
+    for command in lab_api.commands(lab):
         yield "command", command["order"]["command"], json.dumps(command).encode()
     for run in handlers.runs(lab):
         yield "handler", run.function, "\n".join(line.text for line in run.lines).encode()
     for letter in mailbox.letters(lab):
         yield "letter", letter.subject, f"{letter.subject}\n{letter.text}".encode()
-    session = cloud.connect(lab)
+    session = lab_api.connect(lab)
     for function in session.client("lambda").list_functions()["Functions"]:
         yield "function", function["FunctionName"], json.dumps(function, default=str).encode()
     s3 = session.client("s3")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.cli.commands_aws import TABLE
 from tests.lab.state import Lab
 
@@ -10,6 +10,6 @@ from tests.lab.state import Lab
 def state_of(lab: Lab, instance: str) -> str:
     """Read the state that the handlers have recorded for an instance; "" where they know nothing of it."""
     key = {"cluster": {"S": lab.cluster}, "item": {"S": f"node#{instance}"}}
-    found = cloud.connect(lab).client("dynamodb").get_item(TableName=TABLE, Key=key, ConsistentRead=True)
+    found = lab_api.connect(lab).client("dynamodb").get_item(TableName=TABLE, Key=key, ConsistentRead=True)
     state: str = found.get("Item", {}).get("state", {}).get("S", "")
     return state

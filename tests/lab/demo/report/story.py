@@ -13,7 +13,7 @@ from typing import Any
 
 from chalicelib.protocol.codec import ProtocolError, decode_result
 from chalicelib.protocol.messages import Result
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.observe import timeline
 from tests.lab.observe.timeline import Line, Source
 from tests.lab.state import Lab
@@ -69,7 +69,7 @@ class Story:
         fresh = [line for line in timeline.lines(self.lab, self.since) if line not in self._seen]
         self._seen.update(fresh)
         found = [beat for line in fresh if (beat := beat_of(line))]
-        found += self._agents(cloud.commands(self.lab))
+        found += self._agents(lab_api.commands(self.lab))
         named = [Beat(b.time, b.kind, _named(b.who, names), _named(b.text, names)) for b in found]
         self.beats += sorted(named, key=lambda beat: beat.time)
         return named

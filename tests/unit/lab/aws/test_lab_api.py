@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.state import Lab, LabError
 from tests.lab.swarm import engine
 
@@ -53,7 +53,7 @@ def lab() -> Iterator[Lab]:
 )
 def test_what_is_no_answer_is_told_in_one_line(lab: Lab, path: str, told: str) -> None:
     with pytest.raises(LabError, match=told):
-        cloud.ask(lab, "GET", path)
+        lab_api.ask(lab, "GET", path)
 
 
 @pytest.mark.parametrize(
