@@ -79,6 +79,20 @@ def test_the_events_are_the_handlers_with_exactly_their_patterns() -> None:
     assert table == wanted | {"tick": ([], [])}
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("docs/architecture.md", "chalicelib"),
+        ("docs/architecture.md", "bootstrap"),
+        ("docs/lab.md", "tests/lab"),
+    ],
+)
+def test_each_room_is_told_of(name: str, place: str) -> None:
+    rooms = {path.parent.relative_to(ROOT).as_posix() + "/" for path in (ROOT / place).glob("*/__init__.py")}
+    told = {one for one in first_column(page(name).text) if one.startswith(f"{place}/") and one.endswith("/")}
+    assert told == rooms
+
+
 def test_the_engines_of_the_lab_are_those_that_it_knows() -> None:
     table, _, _ = page("docs/lab.md").section("Engines").partition("What differs")
     assert set(first_column(table)) == set(engines.NAMES)
