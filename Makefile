@@ -11,7 +11,7 @@ export LAB_ENGINE := $(ENGINE)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system python demo test check format e2e e2e-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
+.PHONY: help install system python demo test check static unit format e2e e2e-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -44,15 +44,21 @@ python:
 demo: system install ## a Spot interruption survived on a real swarm, on this machine; NOTICE=120 ENGINE=newest (root)
 	$(BIN)/python -m tests.lab.demo --notice $(NOTICE)
 
-test: system check e2e ## everything: static checks, unit tests and the tests on real hosts (root)
+test: system static unit e2e ## everything: static checks, all unit tests and the tests on real hosts (root)
 
-check: .venv/done ## static checks and unit tests, in seconds
+check: static ## static checks and unit tests, about a minute; `make test` searches longer
+	$(UNIT) --hypothesis-profile quick -m "not exhaustive"
+
+static: .venv/done ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy app.py chalicelib tests bench
 	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit -n auto --timeout 300
+
+UNIT = $(BIN)/python -m pytest tests/unit -n auto --timeout 300
+unit: .venv/done ## all unit tests, with the long searches too
+	$(UNIT)
 
 # ENGINE=debian12 (or another that the lab knows) chooses the engine of the hosts.
 E2E = $(if $(ENGINE),LAB_ENGINE=$(ENGINE)) $(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile \

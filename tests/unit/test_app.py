@@ -14,7 +14,7 @@ from chalice.test import Client
 
 import app as deployed
 from chalicelib.adapters import run_command, wiring
-from chalicelib.adapters.ports import World
+from chalicelib.adapters.ports import WallClock, World
 from chalicelib.adapters.run_command import Agent, SsmHosts
 from chalicelib.errors import SettingError
 from chalicelib.state.lifecycle import NodeState
@@ -148,7 +148,11 @@ def test_the_tick_comes_every_minute() -> None:
     assert source("tick").schedule_expression.to_string() == "rate(1 minute)"
 
 
-def test_a_warning_is_recorded_and_sent(world: World, lambdas: Client) -> None:
+def test_a_warning_is_recorded_and_sent(
+    world: World, lambdas: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(WallClock, "sleep", lambda _, seconds: pauses.append(seconds))
     manager = run_manager()
     world.nodes.register([a_node(instance=INSTANCE, launched=0.0)])
     world.managers.record("blue", [manager])
@@ -158,6 +162,7 @@ def test_a_warning_is_recorded_and_sent(world: World, lambdas: Client) -> None:
     assert node is not None
     assert (node.state, node.manager, node.deadline) == (NodeState.EVACUATING, manager, now + 120)
     assert reasons == [node.reason]
+    assert world.timeouts.hedge_s in pauses
     command = boto3.client("ssm").list_commands()["Commands"][0]
     assert (command["CommandId"], command["Comment"]) == (node.command, "evacuate blue")
 

@@ -136,7 +136,7 @@ def assert_best(case: Case, plan: ServicePlan) -> None:
     assert crowding(case, plan.after) == pytest.approx(least)
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(cases())
 def test_no_distribution_is_more_even_none_as_even_has_fewer_moves_and_of_these_none_is_less_crowded(
     case: Case,
@@ -144,7 +144,7 @@ def test_no_distribution_is_more_even_none_as_even_has_fewer_moves_and_of_these_
     assert_best(case, spread_of(case, rolling=["web"]))
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(cases(((),)))
 def test_a_surge_without_preferences_ends_in_the_best_distribution_with_the_fewest_tasks(case: Case) -> None:
     plan = spread_of(case)
@@ -153,7 +153,7 @@ def test_a_surge_without_preferences_ends_in_the_best_distribution_with_the_fewe
     assert sorted(surge_outcome(plan, case.snapshot).values()) == sorted(plan.after.values())
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(cases())
 def test_no_rule_is_broken_and_no_task_is_lost(case: Case) -> None:
     for options in ({}, {"rolling": ["web"]}, {"most": 1}):
@@ -162,13 +162,13 @@ def test_no_rule_is_broken_and_no_task_is_lost(case: Case) -> None:
         assert all(0 < count <= case.most[node] for node, count in plan.after.items())
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(cases())
 def test_a_plan_is_carried_out_once_and_then_there_is_nothing_to_do(case: Case) -> None:
     assert spread_of(later(case, spread_of(case, rolling=["web"])), rolling=["web"]).moves == 0
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(cases())
 def test_a_surge_levels_the_nodes_with_the_fewest_tasks_where_the_groups_gain_or_want_the_same(
     case: Case,
@@ -186,13 +186,13 @@ def test_a_surge_levels_the_nodes_with_the_fewest_tasks_where_the_groups_gain_or
         assert not same or not level[1] or squares_of(case, plan.before) == squares_of(case, wanted)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(cases())
 def test_after_a_surge_there_is_nothing_to_surge_for(case: Case) -> None:
     assert spread_of(later(case, spread_of(case))).moves == 0
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(cases(), st.integers(1, 5))
 def test_a_limit_on_moves_holds_and_what_is_left_of_the_plan_still_evens(case: Case, most: int) -> None:
     plan, flat = spread_of(case, most=most), replace(case, preferences=())

