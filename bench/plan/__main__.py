@@ -31,7 +31,7 @@ MEMORY = 500  # MB
 CAPTION = f"""\
 Ten tasks for each node, a third of the services opted in and packed on few nodes; then 4 % empty nodes
 joined. Seconds are those of plan() alone: it waits for nothing, so on an idle machine elapsed and processor
-time are the same. With max_moves={LIMIT} it plans twice. Read from JSON: by an agent's own code, in a process
+time are the same. Read from JSON: by an agent's own code, in a process
 of its own, from an engine whose rows are as long as real ones; only there the peak is an agent's own."""
 
 

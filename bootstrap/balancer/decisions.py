@@ -20,18 +20,13 @@ class Decision:
     reason: str
 
 
-def usable(node: Node) -> bool:
-    """It may be given tasks."""
-    return node.state == "ready" and node.availability == "active"
-
-
 def on_events(events: Sequence[NodeEvent], nodes: Iterable[Node]) -> Decision:
     """After these events, with the nodes as they are now."""
     hopeful = {event.node for event in events if event.is_arrival}
     if not hopeful:
         return Decision(act=False, reason="no node has become usable")
     there = sorted((node for node in nodes if node.id in hopeful), key=lambda node: node.hostname)
-    if ready := [node.hostname for node in there if usable(node)]:
+    if ready := [node.hostname for node in there if node.is_usable]:
         return Decision(act=True, reason=f"{', '.join(ready)} may have tasks now")
     states = [f"{node.hostname} is {node.state} and {node.availability}" for node in there]
     return Decision(act=False, reason=", ".join(states) or "the node is gone again")
@@ -45,7 +40,9 @@ def on_connection(known: Iterable[Node] | None, nodes: Iterable[Node]) -> Decisi
     if known is None:
         return Decision(act=True, reason="just started: nodes may have joined before")
     before = {node.id: node.version for node in known}
-    changed = sorted(node.hostname for node in nodes if usable(node) and before.get(node.id) != node.version)
+    changed = sorted(
+        node.hostname for node in nodes if node.is_usable and before.get(node.id) != node.version
+    )
     if changed:
         return Decision(act=True, reason=f"{', '.join(changed)} changed while events were missed")
     return Decision(act=False, reason="no usable node changed while nobody listened")

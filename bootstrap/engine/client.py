@@ -28,7 +28,7 @@ from bootstrap.engine.decode import (
 from bootstrap.engine.network import NAMESPACE_LABEL, Network
 from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Membership, Node
 from bootstrap.engine.node_event import NodeEvent
-from bootstrap.engine.service import Service, Spec
+from bootstrap.engine.service import EXCLUSION_LABEL, Service, Spec
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
 from bootstrap.errors import ConflictError, EngineError, NotManagerError, RefusedError
@@ -147,7 +147,7 @@ class Engine(Connection):
         self,
         on: Collection[str] = (),
         of: Collection[str] = (),
-        task_cache: Callable[[], tuple[Task, ...]] | None = None,
+        other_tasks: Callable[[], tuple[Task, ...]] | None = None,
     ) -> Snapshot:
         """The swarm now, with the tasks on doomed nodes and those in ``on``, and of the services concerned.
 
@@ -158,11 +158,11 @@ class Engine(Connection):
         leaving = sorted({node.id for node in nodes if EVACUATION_DEADLINE_LABEL in node.labels} | set(on))
         there = self.tasks(node=leaving) if leaving else ()
         near = {task.service for task in there if task.is_present} | set(of)
-        chosen = [service for service in services if service.id in near or service.before is not None]
+        chosen = [service for service in services if service.id in near or EXCLUSION_LABEL in service.labels]
         ids = [service.id for service in chosen]
         tasks = {task.id: task for task in (*there, *(self.tasks(service=ids) if ids else ()))}
         if any(service.has_reservations for service in chosen):
-            rest = (task_cache or self.tasks)()
+            rest = (other_tasks or self.tasks)()
             kept = (task for task in rest if task.service not in ids and task.node not in leaving)
             tasks |= {task.id: task for task in kept}
         return Snapshot(nodes, services, tuple(tasks.values()))

@@ -70,6 +70,11 @@ class Node:
         return self.evacuation_deadline is not None and self.availability != "active"
 
     @property
+    def is_usable(self) -> bool:
+        """It may be given tasks."""
+        return self.state == "ready" and self.availability == "active"
+
+    @property
     def is_down(self) -> bool:
         """Swarm has given it up. ``unknown`` is less: all are for up to 5 s after an election (measured)."""
         return self.state == "down"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -96,18 +95,6 @@ class Service:
         container = self.template.get("ContainerSpec") or {}
         grace = container.get("StopGracePeriod")
         return 10.0 if grace is None else float(grace) / 1e9
-
-    @property
-    def before(self) -> Mapping[str, Any] | None:
-        """What a running evacuation replaced in the spec; None where none is running.
-
-        A label of that name that no evacuation wrote counts for nothing: it must not stop the others.
-        """
-        try:
-            mark = json.loads(self.labels.get(EXCLUSION_LABEL, ""))
-            return mark if isinstance(mark["nodes"], list) and isinstance(mark["ours"], dict) else None
-        except (ValueError, TypeError, KeyError):
-            return None
 
 
 def counted(rows: Iterable[Mapping[str, Any]] | None) -> dict[str, int]:

@@ -54,6 +54,10 @@ class Snapshot:
         ids = frozenset(nodes)
         return tuple(task for task in self.tasks if task.node in ids)
 
+    def is_drained(self, node: Node) -> bool:
+        """Tell whether a node is drained and no container of a task is left on it."""
+        return node.availability == "drain" and not any(task.is_present for task in self.tasks_on([node.id]))
+
     def is_replacing(self, service: Service) -> bool:
         """Some slot holds an old task and the new one that is to replace it."""
         slots = [task.slot for task in self.tasks_of(service) if task.is_wanted]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine, EngineError, NotManagerError
 from bootstrap.engine.task import Task
+from bootstrap.log import say
 
 MAX_AGE_S = 5.0  # seconds after which they are read again
 READ_SHARE = 4  # times what the reading took, where that is longer: a manager has other work too
@@ -35,7 +35,7 @@ class TaskCache:
             except NotManagerError:
                 raise
             except EngineError as error:
-                print(f"{error}; what room is left is judged without", file=sys.stderr, flush=True)
+                say(f"{error}; what room is left is judged without")
             took = self.clock.now() - began
             self._due = self.clock.now() + max(MAX_AGE_S, READ_SHARE * took)
         return self._tasks

@@ -1,4 +1,4 @@
-"""Doom: a node's label that tells when the node will be gone, and the version of the order that said so.
+"""The evacuation deadline: a node's label that tells when the node will be gone, and which order said so.
 
 An order with an older version than the label's comes too late, whatever it wants; 0 is a person's, who may.
 """
@@ -10,30 +10,31 @@ from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
 EARLIER_BY_S = 1.0  # seconds by which another notice has to be shorter, to hurry a job that runs
 
 
-def label(deadline: float, version: int) -> str:
-    """The label's text; the version is left out where it is 0."""
-    return f"{deadline:.0f} {version}" if version else f"{deadline:.0f}"
+def text(deadline: float, order: int, node: Node) -> str:
+    """Write the label's text: the deadline, and the newest version known unless it is 0."""
+    newest = max(order, version(node))
+    return f"{deadline:.0f} {newest}" if newest else f"{deadline:.0f}"
 
 
 def version(node: Node) -> int:
-    """The version of the order that doomed the node; 0 where the label tells none."""
+    """Read the version of the order that set the label; 0 where it tells none."""
     _, _, told = node.labels.get(EVACUATION_DEADLINE_LABEL, "").partition(" ")
     return int(told) if told.isdecimal() else 0
 
 
-def outdated(order: int, node: Node) -> bool:
-    """Whether the node was doomed after the order was given."""
+def is_outdated(order: int, node: Node) -> bool:
+    """Tell whether a newer order than this one has set the label."""
     return 0 < order < version(node)
 
 
-def news(order: int, deadline: float, node: Node, now: float) -> float | None:
-    """The doom that an order to evacuate brings; None where the label says as much.
+def new_deadline(order: int, deadline: float, node: Node, now: float) -> float | None:
+    """Choose the deadline that an order to evacuate sets; None where the label says as much.
 
-    A doom that is ahead is brought forward only; one that is over is replaced by what is ordered anew.
+    A deadline that is ahead is brought forward only; one that is over is replaced by what is ordered anew.
     """
     if node.evacuation_deadline is None or node.availability == "active":
         return deadline
-    if outdated(order, node):
+    if is_outdated(order, node):
         return None
     if order > version(node):
         return min(deadline, node.evacuation_deadline) if node.evacuation_deadline > now else deadline

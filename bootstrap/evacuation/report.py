@@ -1,4 +1,4 @@
-"""What an evacuation did, told from what was seen of the swarm; pure."""
+"""What an evacuation did, as seen of the swarm poll by poll; pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
-from bootstrap.evacuation.plan import how_tasks_leave
+from bootstrap.evacuation.plan import choose_way
+from bootstrap.specs.exclusion import has_exclusion
 from chalicelib.protocol.messages import ServiceReport, Way
 
 
 @dataclass(frozen=True)
-class Leaving:
+class TaskReport:
     """One task that was to leave a node: what was last said about it, and how and when it left (seconds)."""
 
     task: Task
@@ -27,64 +28,70 @@ class Leaving:
 class EvacuationReport:
     """The tasks seen on the nodes, by task id, and when each node had none left (seconds, by node id)."""
 
-    tasks: Mapping[str, Leaving] = field(default_factory=dict)
+    tasks: Mapping[str, TaskReport] = field(default_factory=dict)
     empty_after: Mapping[str, float] = field(default_factory=dict)
 
-    def seen(self, snapshot: Snapshot, nodes: Collection[Node], after: float) -> EvacuationReport:
-        """The tally with one more look at the swarm, ``after`` so many seconds."""
+    def with_poll(self, snapshot: Snapshot, nodes: Collection[Node], after: float) -> EvacuationReport:
+        """Add one more snapshot, taken ``after`` so many seconds."""
         ids = {node.id for node in nodes}
-        new = {task.id: Leaving(task) for task in snapshot.tasks if task.is_wanted and task.node in ids}
+        new = {task.id: TaskReport(task) for task in snapshot.tasks if task.is_wanted and task.node in ids}
         known = {task.id: task for task in snapshot.tasks}
         tasks = {
-            key: entry if entry.way else _look(entry, known.get(key), snapshot, after)
-            for key, entry in {**new, **self.tasks}.items()
+            key: row if row.way else _follow_task(row, known.get(key), snapshot, after)
+            for key, row in {**new, **self.tasks}.items()
         }
         busy = {task.node for task in snapshot.tasks if task.is_present}
         emptied = dict.fromkeys(ids - busy, after)
         return replace(self, tasks=tasks, empty_after={**emptied, **self.empty_after})
 
-    def emptied(self, node: str) -> float:
-        """Seconds until the node had no task left, 0 where it was not seen to be empty."""
+    @property
+    def service_ids(self) -> frozenset[str]:
+        """The services whose tasks were seen on the nodes."""
+        return frozenset(row.task.service for row in self.tasks.values())
+
+    def emptied_after(self, node: str) -> float:
+        """Tell the seconds until the node had no task left, 0 where it was not seen to be empty."""
         return round(self.empty_after.get(node, 0.0), 2)
 
-    def broken(self, node: str) -> str:
-        """The tasks of a node that were stopped before they were replaced, "" if there were none."""
-        count = sum(entry.task.node == node and entry.way is Way.DRAIN for entry in self.tasks.values())
+    def broken_tasks(self, node: str) -> str:
+        """Count the tasks of a node that were stopped before they were replaced, "" if there were none."""
+        count = sum(row.task.node == node and row.way is Way.DRAIN for row in self.tasks.values())
         return f"{count} tasks" if count else ""
 
-    def services(self, snapshot: Snapshot) -> tuple[ServiceReport, ...]:
-        """One report per service and way, in the order of their names."""
-        groups: dict[tuple[str, Way], list[Leaving]] = {}
-        for entry in self.tasks.values():
-            service = snapshot.service_by_id.get(entry.task.service)
-            name = service.name if service else entry.task.service
-            groups.setdefault((name, entry.way or Way.DRAIN), []).append(entry)
+    def service_reports(self, snapshot: Snapshot) -> tuple[ServiceReport, ...]:
+        """Make one report per service and way, in the order of their names."""
+        groups: dict[tuple[str, Way], list[TaskReport]] = {}
+        for row in self.tasks.values():
+            service = snapshot.service_by_id.get(row.task.service)
+            name = service.name if service else row.task.service
+            groups.setdefault((name, row.way or Way.DRAIN), []).append(row)
         return tuple(
-            ServiceReport(name, len(left), way, round(max(entry.after for entry in left), 2), left[-1].why)
-            for (name, way), left in sorted(groups.items())
+            ServiceReport(name, len(rows), way, round(max(row.after for row in rows), 2), rows[-1].why)
+            for (name, way), rows in sorted(groups.items())
         )
 
 
-def _look(entry: Leaving, task: Task | None, snapshot: Snapshot, after: float) -> Leaving:
-    service = snapshot.service_by_id.get(entry.task.service)
+def _follow_task(row: TaskReport, task: Task | None, snapshot: Snapshot, after: float) -> TaskReport:
+    service = snapshot.service_by_id.get(row.task.service)
     if task and task.is_wanted:
-        why = how_tasks_leave(service, snapshot)[1] if service and not service.before else entry.why
-        return replace(entry, why=why)
-    completed = task is not None and task.state == "complete"
-    return replace(entry, way=_way(entry, service, snapshot, completed=completed), after=after)
+        if service and not has_exclusion(service):
+            return replace(row, why=choose_way(service, snapshot)[1])
+        return row
+    is_completed = task is not None and task.state == "complete"
+    return replace(row, way=_observed_way(row, service, snapshot, is_completed=is_completed), after=after)
 
 
-def _way(entry: Leaving, service: Service | None, snapshot: Snapshot, *, completed: bool) -> Way:
-    """Replaced means: another task of its slot runs, or as many run as the service wants (it was scaled)."""
-    if service is None or service.is_global or completed:
+def _observed_way(row: TaskReport, service: Service | None, snapshot: Snapshot, *, is_completed: bool) -> Way:
+    """Find how a task left; it is replaced if another one of its slot runs, or as many as are wanted."""
+    if service is None or service.is_global or is_completed:
         return Way.GLOBAL
     if not service.is_replicated:
         return Way.DRAIN
     running = [task for task in snapshot.tasks_of(service) if task.is_running]
-    if any(task.slot == entry.task.slot for task in running) or len(running) >= service.replicas:
+    if any(task.slot == row.task.slot for task in running) or len(running) >= service.replicas:
         return Way.START_FIRST
-    return Way.STOP_FIRST if _chosen(service) else Way.DRAIN
+    return Way.STOP_FIRST if _stops_first_by_us(service) else Way.DRAIN
 
 
-def _chosen(service: Service) -> bool:
-    return service.before is not None and service.update_config.get("Order") == "stop-first"
+def _stops_first_by_us(service: Service) -> bool:
+    return has_exclusion(service) and service.update_config.get("Order") == "stop-first"

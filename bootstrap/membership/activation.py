@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import inf
 from typing import Union
 
+from bootstrap.actions import ChangeNode, RemoveNode
 from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.membership.quorum import next_demotion, next_promotion
@@ -33,23 +34,6 @@ class ManagerView:
 
 
 @dataclass(frozen=True)
-class ChangeNode:
-    """Change a node's spec."""
-
-    node: Node
-    changes: Mapping[str, object]
-    reason: str
-
-
-@dataclass(frozen=True)
-class RemoveNode:
-    """Take a dead node out of the swarm."""
-
-    node: Node
-    reason: str
-
-
-@dataclass(frozen=True)
 class Wait:
     """Nothing can be done at the moment, and the node is not ready."""
 
@@ -70,21 +54,21 @@ class Absent:
     reason: str
 
 
-Next = Union[ChangeNode, RemoveNode, Wait, Ready, Absent]
+Step = Union[ChangeNode, RemoveNode, Wait, Ready, Absent]
 
 
-def next_activation(target: Target, look: ManagerView) -> Next:
+def next_activation(target: Target, view: ManagerView) -> Step:
     """What to do next for one target."""
-    node = _node(target, look.nodes)
+    node = _node(target, view.nodes)
     if node is None:
         return Absent(f"the swarm lists no node {target.node or 'of ' + target.instance}")
-    return _dead_or_doomed(node, look) or _old(target, node, look) or _unready(node, look) or _ready(node)
+    return _dead_or_doomed(node, view) or _old(target, node, view) or _unready(node, view) or _ready(node)
 
 
-def _dead_or_doomed(node: Node, look: ManagerView) -> Union[Wait, ChangeNode, None]:
+def _dead_or_doomed(node: Node, view: ManagerView) -> Union[Wait, ChangeNode, None]:
     if node.is_down:
         return Wait(f"node {node.hostname} is {node.state}")
-    if node.evacuation_deadline is not None and node.evacuation_deadline > look.now:
+    if node.evacuation_deadline is not None and node.evacuation_deadline > view.now:
         return Wait(f"node {node.hostname} is being evacuated")
     labels = _labels(node)
     return (
@@ -115,34 +99,34 @@ def _labels(node: Node) -> dict[str, str]:
     }
 
 
-def _old(target: Target, node: Node, look: ManagerView) -> Union[ChangeNode, RemoveNode, Wait, None]:
+def _old(target: Target, node: Node, view: ManagerView) -> Union[ChangeNode, RemoveNode, Wait, None]:
     """What the instance was before under other node ids; only the dead go, managers after their demotion."""
     instance = node.instance or target.instance
     others = [
-        other for other in look.nodes if other.id != node.id and other.instance == instance and instance
+        other for other in view.nodes if other.id != node.id and other.instance == instance and instance
     ]
     dead = [other for other in others if other.is_down]
     for other in dead:
         if not other.has_vote:
             return RemoveNode(other, f"it is what {instance} was before, and down")
-    managers = [other for other in look.nodes if other.role == "manager"]
+    managers = [other for other in view.nodes if other.role == "manager"]
     demoted, reason = next_demotion(managers, [other.id for other in dead])
     if demoted:
         return ChangeNode(demoted, {"Role": "worker"}, reason)
-    if len(others) > len(dead) and look.waited < DEATH_NOTICED_S:
+    if len(others) > len(dead) and view.waited < DEATH_NOTICED_S:
         return Wait(f"node {node.hostname} was another one before, which is not listed as down yet")
     return None
 
 
-def _unready(node: Node, look: ManagerView) -> Union[Wait, ChangeNode, None]:
-    managers = [other for other in look.nodes if other.role == "manager"]
+def _unready(node: Node, view: ManagerView) -> Union[Wait, ChangeNode, None]:
+    managers = [other for other in view.nodes if other.role == "manager"]
     if node.role == "worker" and node.engine_labels.get(ROLE_LABEL) == "manager":
         may, reason = next_promotion(managers)
         return ChangeNode(node, {"Role": "manager"}, reason) if may else Wait(reason)
     if node.role == "manager" and node.reachability != "reachable":
         return Wait(f"manager {node.hostname} is {node.reachability or 'not one of the managers yet'}")
-    if node.role == "manager" and node.address not in look.managers:
+    if node.role == "manager" and node.address not in view.managers:
         return Wait(f"manager {node.hostname} is not among those that this engine knows")
-    if look.peers is not None and node.address not in look.peers:
+    if view.peers is not None and node.address not in view.peers:
         return Wait(f"this engine does not know {node.hostname} ({node.address}) on the ingress network yet")
     return None

@@ -10,17 +10,17 @@ BACKGROUND_JOIN_S = 25.0  # seconds that a join may go on in the background; the
 REMOVED = "was removed from swarm"  # a manager's own words to a node that it does not list
 
 
-class Step(Enum):
+class JoinStep(Enum):
     """What to do after one look."""
 
-    ENTER = "enter"  # join at a manager
+    JOIN = "join"  # join at a manager
     WAIT = "wait"  # a join is under way
-    QUIT = "quit"  # leave what the host is in, or half in
-    STAY = "stay"  # it is a member; whether it is a healthy one, its managers know
+    LEAVE = "leave"  # leave what the host is in, or half in
+    DONE = "done"  # it is a member; whether it is a healthy one, its managers know
     STOP = "stop"  # a person has to look
 
 
-def next_step(seen: Membership, disowned: str = "", waited: float = 0.0) -> tuple[Step, str]:
+def next_join_step(seen: Membership, disowned: str = "", waited: float = 0.0) -> tuple[JoinStep, str]:
     """The step, and why; ``waited`` is for how many seconds a join has been seen under way.
 
     A removed node still calls itself active (measured), so only its managers' word tells: ``disowned`` is the
@@ -28,22 +28,25 @@ def next_step(seen: Membership, disowned: str = "", waited: float = 0.0) -> tupl
     member leaves, and a manager's state is never thrown away: the quorum could need it.
     """
     if seen.state == "inactive":
-        return Step.ENTER, "it is in no swarm"
+        return JoinStep.JOIN, "it is in no swarm"
     if disowned and seen.node in ("", disowned):
-        return Step.QUIT, f"its managers do not list node {disowned}"
+        return JoinStep.LEAVE, f"its managers do not list node {disowned}"
     if seen.state in ("active", "pending") and seen.node:
         return _member(seen, waited)
     if seen.state in ("active", "pending"):
         overdue = waited > BACKGROUND_JOIN_S
-        return Step.QUIT if overdue else Step.WAIT, "joining continues in the background"
+        return JoinStep.LEAVE if overdue else JoinStep.WAIT, "joining continues in the background"
     if seen.state == "error" and (not seen.has_raft_state or REMOVED in seen.error):
-        return Step.QUIT, f"its engine cannot be the node that it was to be: {seen.error}"
+        return JoinStep.LEAVE, f"its engine cannot be the node that it was to be: {seen.error}"
     said = f"{seen.state} ({seen.error})" if seen.error else seen.state
-    return Step.STOP, f"its swarm state is {said}: mend it, or docker swarm leave --force if its node is gone"
+    return (
+        JoinStep.STOP,
+        f"its swarm state is {said}: mend it, or docker swarm leave --force if its node is gone",
+    )
 
 
-def _member(seen: Membership, waited: float) -> tuple[Step, str]:
+def _member(seen: Membership, waited: float) -> tuple[JoinStep, str]:
     """It has been given an identity, and perhaps not yet more than that."""
     if seen.state == "pending" and waited <= BACKGROUND_JOIN_S:
-        return Step.WAIT, "joining continues in the background"
-    return Step.STAY, f"it is node {seen.node}"
+        return JoinStep.WAIT, "joining continues in the background"
+    return JoinStep.DONE, f"it is node {seen.node}"

@@ -21,7 +21,7 @@ BUILT_IN = frozenset(  # every node has them, whatever it lists; "" is its defau
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # swarmkit treats each pair as one
 
 
-def room(service: Service, snapshot: Snapshot, without: Collection[str]) -> float:
+def count_room(service: Service, snapshot: Snapshot, without: Collection[str]) -> float:
     """How many more tasks of the service the nodes can take that are not in ``without``; may be infinite."""
     capacity, wanted = SwarmCapacity(snapshot), needed_plugins(service, snapshot)
     return sum(

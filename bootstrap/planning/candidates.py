@@ -21,7 +21,7 @@ from bootstrap.planning.swarmkit import Scheduler, plan_waves, scale_down
 
 @dataclass(frozen=True)
 class Candidates:
-    """Where one service may stand. Nodes that may get no task still may keep those they hold.
+    """The nodes that one service may stand on. Those that may get no task still may keep those they hold.
 
     ``group`` leaves out nodes that no plan needs: those with more load than as many free ones as there are
     tasks. ``sizes`` counts them all, by their outermost group.
@@ -50,10 +50,10 @@ class Candidates:
     @cached_property
     def others(self) -> Mapping[str, int]:
         """How many tasks of other services these nodes hold."""
-        return {node: self.capacity.held[node].tasks - self.before.get(node, 0) for node in self.room}
+        return {node: self.capacity.nodes[node].tasks - self.before.get(node, 0) for node in self.room}
 
-    def best(self) -> dict[str, int]:
-        """The most even spread that the rules allow, with the fewest moves to it."""
+    def most_even(self) -> dict[str, int]:
+        """Find the most even distribution that the rules allow, with the fewest moves to it."""
         return level_tasks(self.group, sum(self.before.values()), self.occupancy)[1]
 
     @cached_property
@@ -61,12 +61,12 @@ class Candidates:
         """Its nodes without the groups: a surge knows none."""
         return Group(nodes=tuple(self.group.paths))
 
-    def level(self) -> dict[str, int]:
-        """The most even spread over the nodes alone, with the fewest moves to it: what a surge can reach."""
+    def most_even_on_nodes(self) -> dict[str, int]:
+        """Find the most even distribution over nodes alone, with the fewest moves: a surge can reach it."""
         return level_tasks(self.flat, sum(self.before.values()), self.occupancy)[1]
 
-    def surged(self, waves: Sequence[int], *, aside: bool) -> dict[str, int]:
-        """What at least comes of scale-ups by so many, one after the other, and one scale-down by all.
+    def simulate_surge(self, waves: Sequence[int], *, aside: bool) -> dict[str, int]:
+        """Simulate scale-ups by so many, one after the other, and one scale-down by all, with bad luck.
 
         ``aside``: while it is scaled up the service has no placement preferences.
         """
@@ -79,56 +79,55 @@ class Candidates:
             counts = scheduler.counts
         return scale_down(counts, sum(waves), self.group)
 
-    def surge(self, level: Mapping[str, int]) -> tuple[tuple[int, ...], bool, dict[str, int]]:
-        """How nodes come to stand ``level``: by which waves, whether without preferences, as what at least.
+    def plan_surge(self, level: Mapping[str, int]) -> tuple[tuple[int, ...], bool, dict[str, int]]:
+        """Plan how nodes come to stand ``level``: waves, whether without preferences, the sure outcome.
 
         With preferences nodes may stay empty, without them groups may be left behind: the nodes come first.
         """
         steps = plan_waves(self.before, level)
-        ways = ((aside, self.surged(steps, aside=aside)) for aside in (False, True))
+        ways = ((aside, self.simulate_surge(steps, aside=aside)) for aside in (False, True))
         aside, after = min(
             ways, key=lambda way: (unevenness(self.flat, way[1]), unevenness(self.group, way[1]))
         )
         return steps, aside, after
 
-    def gains(self, level: Mapping[str, int]) -> bool:
-        """Nodes that stand ``level`` serve the groups: these want that too, or end more even at worst.
+    def helps_groups(self, level: Mapping[str, int]) -> bool:
+        """Tell whether groups gain from nodes that stand ``level``: they want that too, or end more even.
 
         Each move changes two groups by one at most, so that what is even over both stays nearly so.
         """
-        if unevenness(self.flat, level) == unevenness(self.flat, self.best()):
+        if unevenness(self.flat, level) == unevenness(self.flat, self.most_even()):
             return True
-        return unevenness(self.group, self.surge(level)[2]) < unevenness(self.group, self.before)
+        return unevenness(self.group, self.plan_surge(level)[2]) < unevenness(self.group, self.before)
 
-    def short(self, after: Mapping[str, int]) -> dict[str, list[str]]:
-        """The rules that keep nodes two or more below the fullest, each with the host names of those."""
+    def limiting_rules(self, after: Mapping[str, int]) -> dict[str, list[str]]:
+        """Find the rules that keep nodes two or more below the fullest, each with these hosts' names."""
         found: dict[str, list[str]] = {}
         top = max(after.values(), default=0)
         for node, most in self.occupancy.most.items():
             if most <= after.get(node, 0) < top - 1:
-                found.setdefault(self._rule(node), []).append(self.capacity.hosts[node])
+                found.setdefault(self._limiting_rule(node), []).append(self.capacity.hosts[node])
         return found
 
-    def _rule(self, node: str) -> str:
-        """Why the node can hold no more."""
+    def _limiting_rule(self, node: str) -> str:
+        """Name why the node can hold no more."""
         if node in self.usable:
             return min(self.capacity.limits(node, self.service.id), key=lambda limit: limit[1])[0]
-        return why_unfit(self.capacity.held[node].node, self.service, self.plugins)
+        return why_unfit(self.capacity.nodes[node].node, self.service, self.plugins)
 
 
 class CandidateFinder:
-    """Makes the grounds of many services; what those with the same rules share is found once."""
+    """Find the candidates of many services; what those with the same rules share is found once."""
 
-    def __init__(self, snapshot: Snapshot, capacity: SwarmCapacity) -> None:
-        self.capacity = capacity
+    def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.usable: dict[str, frozenset[str]] = {}
         self.paths: dict[tuple[str, ...], dict[str, Path]] = {}
         self.leaves: dict[tuple[str, ...], dict[Path, list[str]]] = {}
 
-    def of(self, service: Service) -> Candidates:
-        """The ground of one service, as the layout is now."""
-        before = dict(self.capacity.counts.get(service.id, {}))
+    def find(self, service: Service, capacity: SwarmCapacity) -> Candidates:
+        """Find the candidates of one service, as the capacity is now."""
+        before = dict(capacity.counts.get(service.id, {}))
         wanted = needed_plugins(service, self.snapshot)
         placement = service.placement
         rules = json.dumps([placement.get("Constraints"), placement.get("Platforms"), sorted(wanted)])
@@ -142,23 +141,12 @@ class CandidateFinder:
         for node, count in before.items():
             homes[paths[node]].append(node)
             if node in usable:
-                most[node] = count + self.capacity.room(node, service.id)
+                most[node] = count + capacity.room(node, service.id)
         for path, nodes in leaves.items():
-            others = (
-                node for node in sorted(nodes, key=self.capacity.load.__getitem__) if node not in before
-            )
-            homes[path] += islice(self._open(others, service, most), sum(before.values()))
-        occupancy = Occupancy(before, most, self.capacity.load_of_others(service.id))
-        return Candidates(service, self.capacity, wanted, usable, group_tree(homes), occupancy, sizes)
-
-    def _open(self, nodes: Iterable[str], service: Service, most: dict[str, float]) -> Iterator[str]:
-        """Those with room; how much is noted in ``most``."""
-        anywhere = self.capacity.demand(service.id).fits_anywhere
-        for node in nodes:
-            room = math.inf if anywhere else self.capacity.room(node, service.id)
-            most[node] = room
-            if room > 0:
-                yield node
+            others = (node for node in sorted(nodes, key=capacity.load.__getitem__) if node not in before)
+            homes[path] += islice(_open_nodes(others, service, capacity, most), sum(before.values()))
+        occupancy = Occupancy(before, most, capacity.load_of_others(service.id))
+        return Candidates(service, capacity, wanted, usable, group_tree(homes), occupancy, sizes)
 
     def _usable(self, rules: str, service: Service, wanted: frozenset[Plugin]) -> frozenset[str]:
         if rules not in self.usable:
@@ -172,7 +160,7 @@ class CandidateFinder:
         return self.paths[preferences]
 
     def _leaves(self, rules: str, service: Service) -> dict[Path, list[str]]:
-        """The usable nodes of every group that there is, also of those that have none."""
+        """List the usable nodes of every group that there is, also of those that have none."""
         key = (rules, *service.spread_over)
         if key not in self.leaves:
             paths = self._paths(service.spread_over)
@@ -183,8 +171,20 @@ class CandidateFinder:
         return self.leaves[key]
 
 
+def _open_nodes(
+    nodes: Iterable[str], service: Service, capacity: SwarmCapacity, most: dict[str, float]
+) -> Iterator[str]:
+    """Pass on the nodes with room; note in ``most`` how much."""
+    is_limited = capacity.demand(service.id).is_limited
+    for node in nodes:
+        room = capacity.room(node, service.id) if is_limited else math.inf
+        most[node] = room
+        if room > 0:
+            yield node
+
+
 def group_path(node: Node, preferences: Sequence[str]) -> Path:
-    """The node's groups by placement preferences, outermost first; "" where it lacks the label.
+    """Read the node's groups by placement preferences, outermost first; "" where it lacks the label.
 
     Preferences that swarmkit cannot read are passed over, as it does.
     """
@@ -193,7 +193,7 @@ def group_path(node: Node, preferences: Sequence[str]) -> Path:
 
 
 def group_tree(leaves: Mapping[Path, Sequence[str]]) -> Group:
-    """The nodes at each path as groups inside groups."""
+    """Nest the nodes at each path as groups inside groups."""
     if () in leaves or not leaves:
         return Group(nodes=leaves.get((), ()))
     parts: dict[str, dict[Path, Sequence[str]]] = {}

@@ -82,6 +82,8 @@ def unevenness(group: Group, counts: Mapping[str, int]) -> Cost:
 
 def find_level(most: Sequence[float], tasks: int) -> tuple[int, int]:
     """How high vessels of these sizes stand with so many tasks, and how many of them hold one more."""
+    if most and min(most) > tasks // len(most):  # none is full: the usual case, and most of the work saved
+        return divmod(tasks, len(most))
     low, high = 0, tasks
     while low < high:
         middle = (low + high + 1) // 2

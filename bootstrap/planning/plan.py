@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
@@ -14,15 +15,10 @@ from bootstrap.planning import reasons
 from bootstrap.planning.candidates import CandidateFinder, Candidates
 from bootstrap.planning.moves import apply_moves, count_moves, fullest_count, move_gains
 from bootstrap.planning.swarmkit import plan_waves
+from bootstrap.specs.exclusion import has_exclusion
+from bootstrap.specs.own_update import why_busy
 
 OPT_IN_LABEL = "rebalance.on.node.create"  # service label set by users: "true"
-
-BUSY = {  # UpdateStatus.State of an update that must not be disturbed, and why
-    "updating": "is still under way",
-    "rollback_started": "is being rolled back",
-    "paused": "is paused; any other update would resume it",
-    "rollback_paused": "was being rolled back and is paused; any other update would resume it",
-}
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,9 @@ class ServicePlan:
     waves: tuple[int, ...] = ()  # a surge scales up by the first, when all are placed by the next, and so on
     missing: int = 0  # moves that would make it more even, but are not planned; the reason says why
     aside: bool = False  # the surge sets the service's placement preferences aside meanwhile
+    needed: int = 0  # moves to the most even distribution that the rules allow
 
-    @property
+    @cached_property
     def moves(self) -> int:
         """How many tasks start anew; of a surge, also where at worst fewer change their node."""
         return max(count_moves(self.before, self.after), sum(self.waves))
@@ -67,14 +64,12 @@ def why_left_alone(service: Service, snapshot: Snapshot) -> str:
     """Why the service must not be rebalanced now; "" if it may be."""
     if not service.is_replicated:
         return "it is global: it has a task on every node" if service.is_global else "it is a job"
-    if service.before is not None:
+    if has_exclusion(service):
         return "it is being evacuated"
-    if why := BUSY.get(service.update):
-        return f"its own update {why}"
-    return _unsettled(service, snapshot)
+    return why_busy(service) or _why_unsettled(service, snapshot)
 
 
-def _unsettled(service: Service, snapshot: Snapshot) -> str:
+def _why_unsettled(service: Service, snapshot: Snapshot) -> str:
     wanted = [task for task in snapshot.tasks_of(service) if task.is_wanted]
     nodes = snapshot.node_by_id
     for task in wanted:
@@ -89,90 +84,125 @@ def _unsettled(service: Service, snapshot: Snapshot) -> str:
 def plan_services(
     snapshot: Snapshot, services: Collection[Service], most: int = 0, rolling: Collection[str] = ()
 ) -> tuple[ServicePlan, ...]:
-    """One spread for each service, those that move first, of these the one with the fullest node.
+    """Plan each service; those that move come first, of these the one with the fullest node.
 
-    ``most`` (0: any number) bounds all moves together. Services in ``rolling`` (ids) may be spread in any
+    ``most`` (0: any number) bounds all moves together. Services in ``rolling`` (ids) may be moved in any
     way, but whole, the others only as a surge can, if in part. Where a plan is free, tasks go to the nodes
     with the least load, which each service changes for the next.
     """
-    found = _planned(snapshot, services, {}, rolling)
+    planner = Planner(snapshot, services, rolling)
+    found = planner.plan_all(keep_capacity=most > 0)
     if not most or sum(plan.moves for plan in found) <= most:
         return found
-    return _planned(snapshot, services, _shares(found, most, rolling), rolling)
+    return planner.plan_shares({plan.service.id: plan for plan in found}, grant_moves(found, most, rolling))
 
 
 def surge_outcome(plan: ServicePlan, snapshot: Snapshot) -> Mapping[str, int]:
-    """The distribution that a surge by the spread's waves ends in at least; equal nodes may change places."""
-    return (
-        CandidateFinder(snapshot, SwarmCapacity(snapshot))
-        .of(plan.service)
-        .surged(plan.waves, aside=plan.aside)
-    )
+    """Simulate the distribution that a surge by the plan's waves ends in; equal nodes may change places."""
+    candidates = CandidateFinder(snapshot).find(plan.service, SwarmCapacity(snapshot))
+    return candidates.simulate_surge(plan.waves, aside=plan.aside)
 
 
-def _planned(
-    snapshot: Snapshot, services: Collection[Service], shares: Mapping[str, int], rolling: Collection[str]
-) -> tuple[ServicePlan, ...]:
-    capacity = SwarmCapacity(snapshot)
-    finder = CandidateFinder(snapshot, capacity)
-    found = []
-    for service in sorted(
-        services, key=lambda one: (-fullest_count(capacity.counts.get(one.id, {})), one.name)
-    ):
-        if why := why_left_alone(service, snapshot):
+class Planner:
+    """Plans services one after the other, over what was found once about the snapshot."""
+
+    def __init__(self, snapshot: Snapshot, services: Collection[Service], rolling: Collection[str]) -> None:
+        self.snapshot, self.rolling = snapshot, rolling
+        self.capacity = SwarmCapacity(snapshot)
+        self.finder = CandidateFinder(snapshot)
+        counts = self.capacity.counts
+        self.services = sorted(services, key=lambda one: (-fullest_count(counts.get(one.id, {})), one.name))
+
+    def plan_all(self, *, keep_capacity: bool) -> tuple[ServicePlan, ...]:
+        """Plan each service with as many moves as it needs; keep the capacity where it is planned again."""
+        capacity = self.capacity.copy() if keep_capacity else self.capacity
+        return _movers_first(self._plan(service, capacity, None) for service in self.services)
+
+    def plan_shares(
+        self, full: Mapping[str, ServicePlan], shares: Mapping[str, int]
+    ) -> tuple[ServicePlan, ...]:
+        """Plan each service with so many moves, given its full plan.
+
+        What gets no move and takes nothing that others could have taken is not planned twice: neither its
+        need nor the rules in its way depend on how others move.
+        """
+        found = []
+        for service in self.services:
+            share, plan = shares[service.id], full[service.id]
+            if share or self.capacity.demand(service.id).is_shared:
+                plan = self._plan(service, self.capacity, share)
+            elif plan.needed:
+                plan = _limited(service, plan.before, plan.needed)
+            found.append(plan)
+        return _movers_first(found)
+
+    def _plan(self, service: Service, capacity: SwarmCapacity, share: int | None) -> ServicePlan:
+        if why := why_left_alone(service, self.snapshot):
             there = dict(capacity.counts.get(service.id, {}))
-            found.append(ServicePlan(service, there, there, why))
-            continue
-        candidates = finder.of(service)
-        plan = _spread(candidates, shares.get(service.id), surges=service.id not in rolling)
-        capacity.settle(service.id, plan.after)
-        found.append(plan)
-    return tuple(sorted(found, key=lambda plan: not plan.moves))
+            return ServicePlan(service, there, there, why)
+        candidates = self.finder.find(service, capacity)
+        plan = _plan_service(candidates, share, surges=service.id not in self.rolling)
+        capacity.apply_plan(service.id, plan.after)
+        return plan
 
 
-def _shares(found: Sequence[ServicePlan], most: int, rolling: Collection[str]) -> dict[str, int]:
-    """How many moves each service may make, so that those that help most are made.
+def grant_moves(found: Sequence[ServicePlan], most: int, rolling: Collection[str]) -> dict[str, int]:
+    """Grant each service a number of moves, so that those that help most are made.
 
     A forced update makes all of its service's moves or none: what is too little for it is left to others.
     """
     granted: Counter[str] = Counter()
+    left, needs = most, [plan.moves for plan in found]
     rows = (
         (-gain, at)
         for at, plan in enumerate(found)
-        for gain in move_gains(plan.before, plan.after, plan.moves)
+        for gain in move_gains(plan.before, plan.after, needs[at])
     )
     for _, at in sorted(rows):
-        service, need = found[at].service.id, found[at].moves
+        service, need = found[at].service.id, needs[at]
         size = need if service in rolling else 1
-        if granted[service] < need and granted.total() + size <= most:
+        if granted[service] < need and size <= left:
             granted[service] += size
+            left -= size
     return {plan.service.id: granted[plan.service.id] for plan in found}
 
 
-def _spread(candidates: Candidates, share: int | None, *, surges: bool) -> ServicePlan:
-    """``share`` is how many moves the service may make, None for any number."""
-    service, before, best = candidates.service, candidates.before, candidates.best()
-    least = count_moves(before, best)
-    if not least:
+def _movers_first(found: Iterable[ServicePlan]) -> tuple[ServicePlan, ...]:
+    return tuple(sorted(found, key=lambda plan: not plan.moves))
+
+
+def _plan_service(candidates: Candidates, share: int | None, *, surges: bool) -> ServicePlan:
+    """Plan one service; ``share`` is how many moves it may make, None for any number."""
+    service, before, best = candidates.service, candidates.before, candidates.most_even()
+    needed = count_moves(before, best)
+    if not needed:
         return ServicePlan(service, before, before, reasons.for_balanced(candidates))
-    if share is not None and share < (1 if surges else least):
-        return ServicePlan(service, before, before, reasons.for_limited(least), missing=least)
+    if share is not None and share < (1 if surges else needed):
+        return _limited(service, before, needed)
     if surges and candidates.group.groups:
-        return _over_groups(candidates, best, share)
-    share = least if share is None else share
+        return _plan_over_groups(candidates, best, share)
+    share = needed if share is None else share
     after = apply_moves(before, best, share)
-    why, over = reasons.for_moved(candidates, after, min(least, share), least), max(0, least - share)
-    return ServicePlan(service, before, after, why, plan_waves(before, after) if surges else (), over)
+    why, missing = reasons.for_moved(candidates, after, min(needed, share), needed), max(0, needed - share)
+    waves = plan_waves(before, after) if surges else ()
+    return ServicePlan(service, before, after, why, waves, missing, needed=needed)
 
 
-def _over_groups(candidates: Candidates, best: Mapping[str, int], share: int | None) -> ServicePlan:
-    """Of a service with placement preferences: what a surge, which levels the nodes, can do of it."""
-    service, before, least = candidates.service, candidates.before, count_moves(candidates.before, best)
-    level = candidates.level()
+def _limited(service: Service, before: Mapping[str, int], needed: int) -> ServicePlan:
+    why = reasons.for_limited(needed)
+    return ServicePlan(service, before, before, why, missing=needed, needed=needed)
+
+
+def _plan_over_groups(candidates: Candidates, best: Mapping[str, int], share: int | None) -> ServicePlan:
+    """Plan what a surge, which levels the nodes, can do for a service with placement preferences."""
+    service, before, needed = candidates.service, candidates.before, count_moves(candidates.before, best)
+    level = candidates.most_even_on_nodes()
     need = count_moves(before, level)
-    if not need or not candidates.gains(level):
-        return ServicePlan(service, before, before, reasons.for_unreachable(candidates, least), missing=least)
-    steps, aside, after = candidates.surge(apply_moves(before, level, need if share is None else share))
-    tasks = sum(steps)
+    if not need or not candidates.helps_groups(level):
+        why = reasons.for_unreachable(candidates, needed)
+        return ServicePlan(service, before, before, why, missing=needed, needed=needed)
+    target = apply_moves(before, level, need if share is None else share)
+    waves, aside, after = candidates.plan_surge(target)
+    tasks = sum(waves)
     why = reasons.for_surged(candidates, after, best, tasks, need)
-    return ServicePlan(service, before, after, why, steps, max(0, least - tasks), aside)
+    return ServicePlan(service, before, after, why, waves, max(0, needed - tasks), aside, needed)

@@ -82,7 +82,7 @@ def _rules(candidates: Candidates, after: Counts) -> str:
     least = 0 if len(after) < sum(candidates.sizes.values()) else min(after.values())
     if max(after.values()) - least <= 1:
         return ""
-    rules = [f"{rule} on {_hosts(hosts)}" for rule, hosts in sorted(candidates.short(after).items())]
+    rules = [f"{rule} on {_hosts(hosts)}" for rule, hosts in sorted(candidates.limiting_rules(after).items())]
     if candidates.group.groups:
         rules.append(f"first even over {', '.join(candidates.service.spread_over)}")
     return f" (in the way: {'; '.join(rules)})" if rules else ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from bootstrap.actions import UpdateService
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.evacuation.plan import BUSY, UpdateService
-from bootstrap.rebalancing.run import RETRY_BUSY_S, Decision, Run, Wave
-from bootstrap.specs.exclusion import excluded_nodes
+from bootstrap.rebalancing.run import RETRY_BUSY_S, NextStep, Run, Wave
+from bootstrap.specs.exclusion import excluded_nodes, has_exclusion
+from bootstrap.specs.own_update import why_busy
 from bootstrap.specs.surge import (
     Surge,
     count_survivors,
@@ -24,33 +25,33 @@ from chalicelib.protocol.messages import Balance, Mode
 LAST_CHANCE_S = 60.0  # seconds after giving up in which a safe way down may still appear
 
 
-def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float) -> Decision:
+def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float) -> NextStep:
     """Down again when all run; where they do not come to run, down in the way that stops no task in need."""
-    mine = replace(run, active=now)
+    mine = replace(run, changed_at=now)
     if obstacle := _obstacle(service, snapshot):
         return _obstructed(service, surge, run, obstacle)
     if service.replicas != surge.raised:
         again = mine.with_wave(service.id, Wave(Mode.SURGE, math.inf))
         why = f"somebody scaled it to {service.replicas}, which stays; the surge's mark goes"
-        return Decision(again, UpdateService(service, lower_replicas(service, surge), why))
+        return NextStep(again, UpdateService(service, lower_replicas(service, surge), why))
     sure = serving_tasks(service, surge, snapshot, now)
     given_up = service.id in run.failing
-    if not given_up and not service.before and (spec := raise_next_wave(service, surge, snapshot)):
-        return Decision(mine, UpdateService(service, spec, f"all have a node: up by {surge.waves[0]} more"))
+    if not given_up and not has_exclusion(service) and (spec := raise_next_wave(service, surge, snapshot)):
+        return NextStep(mine, UpdateService(service, spec, f"all have a node: up by {surge.waves[0]} more"))
     if len(sure) >= surge.raised and not surge.waves and not given_up and not snapshot.is_replacing(service):
         done = run if service.id in run.waves else mine.with_wave(service.id, Wave(Mode.SURGE, math.inf))
         why = f"all {surge.raised} run: down to {surge.replicas} again"
-        return Decision(
-            replace(done, active=now, moved=run.moved + surge.moves),
+        return NextStep(
+            replace(done, changed_at=now, moved=run.moved + surge.moves),
             UpdateService(service, lower_replicas(service, surge), why),
         )
     why = run.failing.get(service.id) or why_failed(service, surge, snapshot, now)
-    if service.before and not why:
+    if has_exclusion(service) and not why:
         why = "an earlier run gave its surge up"
     if not why:
-        return Decision(run, waiting=f"{len(sure)} of {surge.raised} tasks of {service.name} run")
+        return NextStep(run, waiting=f"{len(sure)} of {surge.raised} tasks of {service.name} run")
     failing = replace(mine, failing={**run.failing, service.id: why})
-    if now > max(surge.until, run.began) + LAST_CHANCE_S:
+    if now > max(surge.until, run.started) + LAST_CHANCE_S:
         return _raised_still(service, surge, failing)
     return _undo(service, surge, snapshot, failing, sure)
 
@@ -59,35 +60,35 @@ def _obstacle(service: Service, snapshot: Snapshot) -> str:
     """Any change of a spec, if only of a label, makes Swarm begin an update that is under way anew."""
     if excluded_nodes(service) & {node.id for node in snapshot.evacuating_nodes}:
         return "it is being evacuated, which comes first"
-    if service.before or service.update not in BUSY:
+    if has_exclusion(service) or not why_busy(service):
         return ""
     return f"its own update is {service.update}"
 
 
-def _obstructed(service: Service, surge: Surge, run: Run, obstacle: str) -> Decision:
+def _obstructed(service: Service, surge: Surge, run: Run, obstacle: str) -> NextStep:
     if "paused" not in service.update:
-        return Decision(run, waiting=f"{service.name}: {obstacle}")
+        return NextStep(run, waiting=f"{service.name}: {obstacle}")
     why = f"{obstacle}: resume it or roll it back"
     return _raised_still(service, surge, replace(run, failing={**run.failing, service.id: why}))
 
 
-def _raised_still(service: Service, surge: Surge, run: Run) -> Decision:
+def _raised_still(service: Service, surge: Surge, run: Run) -> NextStep:
     """More tasks than wanted harm less than fewer."""
     left = (
         f"it keeps {service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
     )
-    return Decision(
+    return NextStep(
         run.with_outcome(service.id, Balance.FAILED, f"{run.failing[service.id]}; {left}", RETRY_BUSY_S)
     )
 
 
-def _undo(service: Service, surge: Surge, snapshot: Snapshot, run: Run, sure: frozenset[str]) -> Decision:
+def _undo(service: Service, surge: Surge, snapshot: Snapshot, run: Run, sure: frozenset[str]) -> NextStep:
     why = run.failing[service.id]
     left = count_survivors(snapshot.tasks_of(service), surge.replicas, sure)
     if left >= min(surge.replicas, len(sure)):
         down = f"{why}: down to {surge.replicas} again"
-        return Decision(run, UpdateService(service, lower_replicas(service, surge), down))
+        return NextStep(run, UpdateService(service, lower_replicas(service, surge), down))
     if spec := move_off_failing_nodes(service, snapshot, sure):
         off = f"{why}: a scale-down would stop tasks that serve, so the new ones go elsewhere first"
-        return Decision(run, UpdateService(service, spec, off))
-    return Decision(run, waiting=f"{service.name}: {why}; no scale-down is safe yet")
+        return NextStep(run, UpdateService(service, spec, off))
+    return NextStep(run, waiting=f"{service.name}: {why}; no scale-down is safe yet")

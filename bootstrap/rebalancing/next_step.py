@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from bootstrap.actions import UpdateService
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.evacuation.plan import UpdateService
 from bootstrap.planning.plan import ServicePlan, choose_services, plan_services, why_left_alone
 from bootstrap.rebalancing import rolling
 from bootstrap.rebalancing.finish_surge import finish_surge
-from bootstrap.rebalancing.run import RETRY_BUSY_S, RETRY_S, Decision, Run
+from bootstrap.rebalancing.run import RETRY_BUSY_S, RETRY_S, NextStep, Run
 from bootstrap.rebalancing.start_wave import leave_alone, mode_of, start_wave, why_not
-from bootstrap.specs.exclusion import excluded_nodes, restore_spec
+from bootstrap.specs.exclusion import excluded_nodes, has_exclusion, restore_spec
 from bootstrap.specs.surge import surge_of
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
 
@@ -49,11 +49,11 @@ def is_rolling(service: Service, run: Run, now: float) -> bool:
     wave = run.waves.get(service.id)
     if wave is None or wave.mode is not Mode.ROLLING or service.id in run.outcomes:
         return False
-    forgotten = not service.update and now >= run.active + SWARM_BUSY_TIMEOUT_S
+    forgotten = not service.update and now >= run.changed_at + SWARM_BUSY_TIMEOUT_S
     return not rolling.outcome(service)[0] and not forgotten
 
 
-def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
+def next_step(snapshot: Snapshot, run: Run, now: float) -> NextStep:
     """One step: end what was begun, else see the services through one by one."""
     for service in snapshot.services:
         surge = surge_of(service)
@@ -62,11 +62,11 @@ def next_step(snapshot: Snapshot, run: Run, now: float) -> Decision:
     for service in snapshot.services:
         if _left_behind(service, snapshot) and not run.is_refused_for_good(service.id, now):
             why = "nothing moves any more; its spec becomes what it was"
-            return Decision(replace(run, active=now), UpdateService(service, restore_spec(service), why))
+            return NextStep(replace(run, changed_at=now), UpdateService(service, restore_spec(service), why))
     for service in snapshot.services:
         if is_rolling(service, run, now):
-            seen = replace(run, active=now) if service.update else run
-            return Decision(seen, waiting=f"the update of {service.name} is under way")
+            seen = replace(run, changed_at=now) if service.update else run
+            return NextStep(seen, waiting=f"the update of {service.name} is under way")
     return _through(snapshot, run, now)
 
 
@@ -74,16 +74,14 @@ def _left_behind(service: Service, snapshot: Snapshot) -> bool:
     """A constraint of ours has done its work, and no evacuation will come to take it away."""
     nodes = {node.id for node in snapshot.evacuating_nodes}
     return (
-        service.before is not None
-        and not excluded_nodes(service) & nodes
-        and not snapshot.is_replacing(service)
+        has_exclusion(service) and not excluded_nodes(service) & nodes and not snapshot.is_replacing(service)
     )
 
 
-def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
+def _through(snapshot: Snapshot, run: Run, now: float) -> NextStep:
     """Judge each service, until one has something to be done or waited for."""
     if unrest := _unrest(snapshot, run, now):
-        return Decision(run, waiting=unrest)
+        return NextStep(run, waiting=unrest)
     run = _judged(snapshot, run)
     found = [snapshot.service_by_id[key] for key in run.services if key not in run.outcomes]
     for plan, allowed in plan_run(snapshot, found, run) if found else ():
@@ -91,16 +89,16 @@ def _through(snapshot: Snapshot, run: Run, now: float) -> Decision:
         if decision.update or decision.waiting:
             return decision
         run = decision.run
-    return Decision(run)
+    return NextStep(run)
 
 
 def _unrest(snapshot: Snapshot, run: Run, now: float) -> str:
     """What Swarm is still at work on: an election, or services whose surge was only to be ended."""
     if unheard := _unheard(snapshot, run, now):
         return f"no word yet from {unheard} since the managers elected a leader"
-    for key in (*run.failing, *run.others):
+    for key in (*run.failing, *run.leftovers):
         service = snapshot.service_by_id.get(key)
-        patient = key not in run.outcomes and now < min(run.active + SWARM_BUSY_TIMEOUT_S, run.deadline)
+        patient = key not in run.outcomes and now < min(run.changed_at + SWARM_BUSY_TIMEOUT_S, run.deadline)
         if service and patient and (why := why_left_alone(service, snapshot)):
             return f"{service.name}: {why}"
     return ""
@@ -112,7 +110,7 @@ def _unheard(snapshot: Snapshot, run: Run, now: float) -> str:
     All are unknown for up to 5 s after an election (measured).
     """
     if all(key in run.outcomes for key in run.services) or now >= min(
-        run.active + SWARM_BUSY_TIMEOUT_S, run.deadline
+        run.changed_at + SWARM_BUSY_TIMEOUT_S, run.deadline
     ):
         return ""
     busy = {task.node for task in snapshot.tasks if task.is_wanted}
@@ -122,7 +120,7 @@ def _unheard(snapshot: Snapshot, run: Run, now: float) -> str:
 
 def _judged(snapshot: Snapshot, run: Run) -> Run:
     """The run with a verdict for each service of which nothing is left to be planned."""
-    ended = dict.fromkeys(run.others, (Balance.MOVED, "the surge that an earlier run began is ended"))
+    ended = dict.fromkeys(run.leftovers, (Balance.MOVED, "the surge that an earlier run began is ended"))
     gone = (key for key in run.services if key not in snapshot.service_by_id)
     failed = {
         key: (Balance.FAILED, f"{why}; its replicas and its spec are as before")
@@ -152,17 +150,19 @@ def plan_run(
 
 def _one(
     plan: ServicePlan, allowed: ServicePlan | None, snapshot: Snapshot, run: Run, now: float
-) -> Decision:
+) -> NextStep:
     service, wave = plan.service, run.waves.get(plan.service.id)
     if wave and wave.mode is Mode.ROLLING and (wrong := rolling.outcome(service)[1]):
-        return Decision(run.with_outcome(service.id, Balance.FAILED, wrong))
-    if run.failed:
-        return leave_alone(plan, run, f"stopped at the first failed service: {_name(run.failed, snapshot)}")
+        return NextStep(run.with_outcome(service.id, Balance.FAILED, wrong))
+    if run.first_failed:
+        return leave_alone(
+            plan, run, f"stopped at the first failed service: {_name(run.first_failed, snapshot)}"
+        )
     if why := why_left_alone(service, snapshot):
         return _not_now(plan, snapshot, run, why, now)
     if not plan.moves:
         balance = Balance.MOVED if wave else Balance.BALANCED
-        return Decision(run.with_outcome(service.id, balance, plan.reason))
+        return NextStep(run.with_outcome(service.id, balance, plan.reason))
     mode = mode_of(service, run.asked)
     why, wait = why_not(service, mode, snapshot, run)
     if not why and not allowed:
@@ -177,23 +177,23 @@ def _name(key: str, snapshot: Snapshot) -> str:
     return service.name if service else key
 
 
-def _not_now(plan: ServicePlan, snapshot: Snapshot, run: Run, why: str, now: float) -> Decision:
+def _not_now(plan: ServicePlan, snapshot: Snapshot, run: Run, why: str, now: float) -> NextStep:
     """What Swarm itself, an update or an evacuation is at work on is waited for, if not for long."""
     service = plan.service
     if not service.is_replicated or "paused" in service.update:
         return leave_alone(plan, run, why)
-    if now < min(run.active + SWARM_BUSY_TIMEOUT_S, run.deadline):
-        return Decision(run, waiting=f"{service.name}: {why}")
-    busy = service.before is not None or service.update in ("updating", "rollback_started")
+    if now < min(run.changed_at + SWARM_BUSY_TIMEOUT_S, run.deadline):
+        return NextStep(run, waiting=f"{service.name}: {why}")
+    busy = has_exclusion(service) or service.update in ("updating", "rollback_started")
     running = sum(task.is_running for task in snapshot.tasks_of(service))
     if service.id in run.waves and not busy and running < service.replicas:
-        return Decision(run.with_outcome(service.id, Balance.FAILED, f"after it was moved, {why}"))
+        return NextStep(run.with_outcome(service.id, Balance.FAILED, f"after it was moved, {why}"))
     return leave_alone(plan, run, why, RETRY_BUSY_S if busy else 0.0)
 
 
 def predict_outcomes(snapshot: Snapshot, run: Run) -> Run:
     """The verdicts of a dry run."""
-    services = [snapshot.service_by_id[key] for key in (*run.services, *run.others)]
+    services = [snapshot.service_by_id[key] for key in (*run.services, *run.leftovers)]
     for plan, allowed in plan_run(snapshot, services, run):
         run = _foretold(plan, allowed, snapshot, run)
     return run
@@ -217,7 +217,7 @@ def _foretold(plan: ServicePlan, allowed: ServicePlan | None, snapshot: Snapshot
 
 def stop_run(snapshot: Snapshot, run: Run, why: str) -> Run:
     """The run when it has to stop: every service has a verdict."""
-    for key in (*run.services, *run.others):
+    for key in (*run.services, *run.leftovers):
         if key not in run.outcomes:
             run = run.with_outcome(key, *_stopped(key, snapshot.service_by_id.get(key), run, why))
     return run
@@ -230,11 +230,11 @@ def _stopped(key: str, service: Service | None, run: Run, why: str) -> tuple[Bal
         left = f"{service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
         return Balance.FAILED, f"{why}: it has {left}", RETRY_S
     if key in run.failing:
-        if service and service.before:
+        if service and has_exclusion(service):
             return Balance.FAILED, f"{why}; its replicas are as before, a constraint is left", RETRY_S
         return Balance.FAILED, f"{why}; its replicas and its spec are as before", 0.0
     if wave and wave.mode is Mode.ROLLING:
         return Balance.FAILED, f"{why}: Swarm goes on with its update by itself", 0.0
-    if wave or key in run.others:
+    if wave or key in run.leftovers:
         return Balance.MOVED, f"{why}: there may be moves left", RETRY_S
     return Balance.LEFT, why, RETRY_S

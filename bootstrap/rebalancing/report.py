@@ -21,36 +21,36 @@ MANY = 50  # balanced services; more are only counted
 class RebalanceReport:
     """The plan at first, the ids of tasks at first and since, and how long each service took (seconds)."""
 
-    spreads: Mapping[str, ServicePlan]
+    plans: Mapping[str, ServicePlan]
     warnings: Mapping[str, tuple[str, ...]]
     first: frozenset[str]
     new: Mapping[str, frozenset[str]] = field(default_factory=dict)
     since: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def seen(self, snapshot: Snapshot, run: Run, now: float) -> RebalanceReport:
+    def with_poll(self, snapshot: Snapshot, run: Run, now: float) -> RebalanceReport:
         """The account with one more look at the swarm."""
         new, seconds, since = dict(self.new), dict(self.seconds), dict(self.since)
         for task in snapshot.tasks:
-            if task.service in self.spreads and task.id not in self.first:
+            if task.service in self.plans and task.id not in self.first:
                 new[task.service] = new.get(task.service, frozenset()) | {task.id}
-        for key in {*run.waves, *run.failing, *run.others}:
+        for key in {*run.waves, *run.failing, *run.leftovers}:
             since.setdefault(key, now)
             if key not in run.outcomes or key not in seconds:
                 seconds[key] = round(now - since[key], 2)
         return replace(self, new=new, seconds=seconds, since=since)
 
-    def reports(self, run: Run, snapshot: Snapshot) -> tuple[SpreadReport, ...]:
+    def service_reports(self, run: Run, snapshot: Snapshot) -> tuple[SpreadReport, ...]:
         """One report for each service, those that were or are to be moved first."""
         reports = [
-            self._report(key, run.outcomes[key], run, snapshot)
-            for key in (*run.services, *run.others)
+            self._service_report(key, run.outcomes[key], run, snapshot)
+            for key in (*run.services, *run.leftovers)
             if key in run.outcomes
         ]
         return tuple(sorted(reports, key=lambda one: (one.balance is Balance.BALANCED, one.service)))
 
-    def _report(self, key: str, outcome: Outcome, run: Run, snapshot: Snapshot) -> SpreadReport:
-        plan = self.spreads[key]
+    def _service_report(self, key: str, outcome: Outcome, run: Run, snapshot: Snapshot) -> SpreadReport:
+        plan = self.plans[key]
         return SpreadReport(
             service=plan.service.name,
             balance=outcome.balance,
@@ -66,15 +66,15 @@ class RebalanceReport:
         )
 
 
-def start_report(snapshot: Snapshot, run: Run, spreads: tuple[ServicePlan, ...]) -> RebalanceReport:
+def start_report(snapshot: Snapshot, run: Run, plans: tuple[ServicePlan, ...]) -> RebalanceReport:
     """The account before anything is done."""
     warned = {
         plan.service.id: _warnings(plan, snapshot, run)
-        for plan in spreads
+        for plan in plans
         if plan.moves and mode_of(plan.service, run.asked) is Mode.ROLLING
     }
     tasks = frozenset(task.id for task in snapshot.tasks)
-    return RebalanceReport({plan.service.id: plan for plan in spreads}, warned, tasks)
+    return RebalanceReport({plan.service.id: plan for plan in plans}, warned, tasks)
 
 
 def _warnings(plan: ServicePlan, snapshot: Snapshot, run: Run) -> tuple[str, ...]:

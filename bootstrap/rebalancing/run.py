@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from bootstrap.actions import UpdateService
 from bootstrap.engine.service import Service
-from bootstrap.evacuation.plan import UpdateService
+from bootstrap.specs.exclusion import has_exclusion
 from bootstrap.specs.surge import surge_of
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
 
-RETRY_S = 60.0  # seconds after which what could not be begun is to be tried again
+RETRY_S = 60.0  # after which what could not be begun is to be tried again
 RETRY_BUSY_S = 300.0  # the same for what others are at work on, which may take as long as it likes
-REFUSAL_TIMEOUT_S = 60.0  # seconds for which a change is tried again that the engine refuses
+REFUSAL_TIMEOUT_S = 60.0  # for which a change is tried again that the engine refuses
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Run:
 
     asked: Rebalance
     services: tuple[str, ...]
-    others: tuple[str, ...]  # not asked for, but marked by an earlier run: only to be ended
-    began: float  # seconds since the epoch, as is the deadline
+    leftovers: tuple[str, ...]  # not asked for, but marked by an earlier run: only to be ended
+    started: float  # seconds since the epoch, as is the deadline
     deadline: float
-    active: float  # when something was last begun or ended
+    changed_at: float  # when something was last begun or ended
     moved: int = 0
     waves: Mapping[str, Wave] = field(default_factory=dict)
     failing: Mapping[str, str] = field(default_factory=dict)  # whose surge is given up, and why
@@ -59,11 +60,11 @@ class Run:
         """The run when the engine would not change a service; for a minute that may be an election."""
         key = service.id
         run = replace(self, refused={key: self.refused.get(key, now)})
-        if not run.is_refused_for_good(key, now) or key not in (*self.services, *self.others):
+        if not run.is_refused_for_good(key, now) or key not in (*self.services, *self.leftovers):
             return run
         span = f"{REFUSAL_TIMEOUT_S:.0f} s"
         why = f"the engine has refused for {span} to change it (the log shows why); it is as it was"
-        unfinished = surge_of(service) or service.before
+        unfinished = surge_of(service) or has_exclusion(service)
         return run.with_outcome(key, Balance.FAILED, why, RETRY_BUSY_S if unfinished else 0.0)
 
     def is_refused_for_good(self, service: str, now: float) -> bool:
@@ -76,27 +77,29 @@ class Run:
         return max(0, self.asked.max_moves - self.moved) if self.asked.max_moves else -1
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Every service has its verdict."""
-        return all(key in self.outcomes for key in (*self.services, *self.others))
+        return all(key in self.outcomes for key in (*self.services, *self.leftovers))
 
     @property
-    def wait(self) -> float:
+    def retry_after(self) -> float:
         """In how many seconds to go on, for the service that is due first; 0 for none.
 
         After a failure only what was left in the middle goes on: people are to hear of it.
         """
-        found = (one for one in self.outcomes.values() if one.balance is Balance.FAILED or not self.failed)
+        found = (
+            one for one in self.outcomes.values() if one.balance is Balance.FAILED or not self.first_failed
+        )
         return min((one.wait for one in found if one.wait), default=0.0)
 
     @property
-    def failed(self) -> str:
+    def first_failed(self) -> str:
         """The id of the first service that failed, "" while none did."""
         return next((key for key, one in self.outcomes.items() if one.balance is Balance.FAILED), "")
 
 
 @dataclass(frozen=True)
-class Decision:
+class NextStep:
     """What to do or to wait for; neither when all is over. ``run`` holds once the update is made."""
 
     run: Run

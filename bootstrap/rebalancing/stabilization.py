@@ -15,28 +15,31 @@ class Stabilization:
     """Waits until no node has come for so many ``seconds``; times are in seconds since the epoch."""
 
     seconds: float
-    began: float
+    started: float
     last: float  # when a node was last seen to come
     known: frozenset[str] | None = None
     coming: frozenset[str] = frozenset()
 
-    def seen(self, nodes: Collection[Node], now: float) -> Stabilization:
+    def with_poll(self, nodes: Collection[Node], now: float) -> Stabilization:
         """The same with one more look at the nodes."""
-        here = frozenset(node.id for node in nodes if node.state == "ready" and node.availability == "active")
+        here = frozenset(node.id for node in nodes if node.is_usable)
         new = self.known is not None and here - self.known
-        coming = frozenset(node.hostname for node in nodes if _coming(node))
+        coming = frozenset(node.hostname for node in nodes if _is_joining(node))
         return replace(
             self, known=here | (self.known or frozenset()), coming=coming, last=now if new else self.last
         )
 
-    def over(self, now: float) -> bool:
-        """They have come to rest, or have had time enough."""
-        if now >= self.began + self.seconds + EXTRA_WAIT_S:
-            return True
-        return not self.coming and now >= self.last + self.seconds
+    @property
+    def latest_end(self) -> float:
+        """When they have had time enough."""
+        return self.started + self.seconds + EXTRA_WAIT_S
+
+    def is_over(self, now: float) -> bool:
+        """Tell whether they have come to rest, or have had time enough."""
+        return now >= self.latest_end or (not self.coming and now >= self.last + self.seconds)
 
 
-def _coming(node: Node) -> bool:
+def _is_joining(node: Node) -> bool:
     """It has joined drained, as Swarmkeeper's nodes do, and will be active once it is verified."""
     return (
         node.state == "ready"

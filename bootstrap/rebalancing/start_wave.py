@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bootstrap.actions import UpdateService
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
-from bootstrap.evacuation.plan import UpdateService, empty
 from bootstrap.planning.plan import ServicePlan
 from bootstrap.rebalancing import rolling
-from bootstrap.rebalancing.run import RETRY_S, Decision, Run, Wave
+from bootstrap.rebalancing.run import RETRY_S, NextStep, Run, Wave
 from bootstrap.specs.surge import monitor_seconds, newest_task_time, raise_replicas
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
 
@@ -32,7 +32,7 @@ def mode_of(service: Service, asked: Rebalance) -> Mode | None:
 def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
     """Why no wave of it may begin, and in how many seconds to try again (0: never)."""
     wave = run.waves.get(service.id)
-    going = [node.hostname for node in snapshot.evacuating_nodes if not empty(node, snapshot)]
+    going = [node.hostname for node in snapshot.evacuating_nodes if not snapshot.is_drained(node)]
     if going:
         return f"an evacuation is under way, of {', '.join(going)}", RETRY_S
     if mode is None:
@@ -42,14 +42,14 @@ def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -
     return "", 0.0
 
 
-def start_wave(plan: ServicePlan, mode: Mode, snapshot: Snapshot, run: Run, now: float) -> Decision:
+def start_wave(plan: ServicePlan, mode: Mode, snapshot: Snapshot, run: Run, now: float) -> NextStep:
     """The next wave, where the time left is enough for it."""
     if mode is Mode.ROLLING:
         return _roll(plan, snapshot, run, now)
     return _raise(plan, snapshot, run, now)
 
 
-def _raise(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> Decision:
+def _raise(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> NextStep:
     service, wave, nodes = (
         plan.service,
         run.waves.get(plan.service.id),
@@ -60,7 +60,7 @@ def _raise(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> Decis
             f"new tasks ran, but elsewhere: {plan.moves} moves are still to be made. Swarm avoids nodes on "
             "which tasks of the service failed lately; its replicas and its spec are as before"
         )
-        return Decision(run.with_outcome(service.id, Balance.FAILED, why))
+        return NextStep(run.with_outcome(service.id, Balance.FAILED, why))
     start = rolling.start_up(service, snapshot)
     if late := _too_long(
         "a wave", start + monitor_seconds(service) + FINISH_RESERVE_S, "update-monitor", run, now
@@ -73,15 +73,14 @@ def _raise(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> Decis
     why = f"surge by {sum(waves)} of {plan.moves} moves: {plan.reason}"
     spec = raise_replicas(service, waves, newest_task_time(service, snapshot), until, aside=plan.aside)
     update = UpdateService(service, spec, why)
-    return Decision(
-        replace(run.with_wave(service.id, Wave(Mode.SURGE, plan.moves, nodes)), active=now), update
+    return NextStep(
+        replace(run.with_wave(service.id, Wave(Mode.SURGE, plan.moves, nodes)), changed_at=now), update
     )
 
 
 def usable_nodes(snapshot: Snapshot) -> frozenset[str]:
     """The nodes that Swarm may give tasks now: where others have come, more moves are needed than before."""
-    ready = (node for node in snapshot.nodes if node.state == "ready" and node.availability == "active")
-    return frozenset(node.id for node in ready)
+    return frozenset(node.id for node in snapshot.nodes if node.is_usable)
 
 
 def _some(waves: Sequence[int], most: int) -> tuple[int, ...]:
@@ -100,12 +99,12 @@ def _too_long(what: str, need: float, settings: str, run: Run, now: float) -> tu
     if need <= left:
         return None
     why = f"{what} takes about {need:.0f} s, {left:.0f} s are left"
-    if need <= run.deadline - run.began and (run.waves or now > run.began + RETRY_S):
+    if need <= run.deadline - run.started and (run.waves or now > run.started + RETRY_S):
         return why, RETRY_S
     return f"{why}, and no run has more: see its {settings}", 0.0
 
 
-def _roll(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> Decision:
+def _roll(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> NextStep:
     service = plan.service
     settings = "update-delay, update-parallelism and update-monitor"
     if late := _too_long("its update", rolling.duration(service, snapshot), settings, run, now):
@@ -114,13 +113,13 @@ def _roll(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> Decisi
         service, rolling.forced(service), f"rolling, for {plan.moves} moves: {plan.reason}"
     )
     with_wave = run.with_wave(service.id, Wave(Mode.ROLLING, plan.moves))
-    return Decision(replace(with_wave, active=now, moved=run.moved + plan.moves), update)
+    return NextStep(replace(with_wave, changed_at=now, moved=run.moved + plan.moves), update)
 
 
-def leave_alone(plan: ServicePlan, run: Run, why: str, wait: float = 0.0) -> Decision:
+def leave_alone(plan: ServicePlan, run: Run, why: str, wait: float = 0.0) -> NextStep:
     """Leave it where it stands."""
     if plan.service.id not in run.waves:
-        return Decision(run.with_outcome(plan.service.id, Balance.LEFT, why, wait))
+        return NextStep(run.with_outcome(plan.service.id, Balance.LEFT, why, wait))
     left = "1 move is" if plan.moves == 1 else f"{plan.moves} moves are"
     why = f"{left} left: {why}" if plan.moves else why
-    return Decision(run.with_outcome(plan.service.id, Balance.MOVED, why, wait))
+    return NextStep(run.with_outcome(plan.service.id, Balance.MOVED, why, wait))

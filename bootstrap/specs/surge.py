@@ -8,7 +8,6 @@ need several waves, or has to set preferences aside meanwhile, is told in schedu
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +16,8 @@ from typing import Any
 from bootstrap.engine.service import Service, Spec
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import WANTED, Task, moment
-from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes, set_or_drop
+from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes
+from bootstrap.specs.mark import read_mark, with_mark, without_mark
 
 SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: the surge that is under way, as JSON
 DEFAULT_MONITOR_S = (
@@ -49,7 +49,7 @@ class Surge:
 def surge_of(service: Service) -> Surge | None:
     """The surge under way; None for none, and for a label of that name that no surge wrote."""
     try:
-        mark = Surge(**json.loads(service.labels.get(SURGE_LABEL, "")))
+        mark = Surge(**read_mark(service, SURGE_LABEL))
         # JSON knows lists only.
         mark = replace(mark, waves=tuple(mark.waves), preferences=tuple(map(dict, mark.preferences)))
         numbers = (mark.replicas, mark.raised, mark.begun, mark.until, *mark.waves)
@@ -86,8 +86,7 @@ def raise_next_wave(service: Service, surge: Surge, snapshot: Snapshot) -> Spec 
 
 def _marked(service: Service, surge: Surge) -> Spec:
     mark = replace(surge, raised=surge.raised + surge.waves[0], waves=surge.waves[1:])
-    text = json.dumps(asdict(mark), separators=(",", ":"), sort_keys=True)
-    return {**_scaled(service.spec, mark.raised), "Labels": {**service.labels, SURGE_LABEL: text}}
+    return with_mark(_scaled(service.spec, mark.raised), SURGE_LABEL, asdict(mark))
 
 
 def lower_replicas(service: Service, surge: Surge) -> Spec:
@@ -97,8 +96,7 @@ def lower_replicas(service: Service, surge: Surge) -> Spec:
     if surge.preferences:  # and those that somebody has added since
         added = (one for one in service.placement.get("Preferences") or () if one not in surge.preferences)
         spec = _preferring(spec, (*surge.preferences, *added))
-    labels = {name: value for name, value in service.labels.items() if name != SURGE_LABEL}
-    return set_or_drop(spec, "Labels", labels, existed=surge.labels)
+    return without_mark(spec, SURGE_LABEL, had_labels=surge.labels)
 
 
 def serving_tasks(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> frozenset[str]:

@@ -2,73 +2,71 @@
 
 from __future__ import annotations
 
+from bootstrap.actions import ChangeNode, perform
 from bootstrap.clock import Clock
-from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.engine.client import ConflictError, Engine
 from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
 from bootstrap.evacuation import deadline_label
+from bootstrap.log import say
 from bootstrap.membership.node_lookup import explain_absence, nodes_of
-from bootstrap.tasks.evacuate import say
+from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
-POLL_S = 0.5  # seconds
-TIMEOUT_S = 30.0  # seconds
+POLL_S = 0.5
+TIMEOUT_S = 30.0
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
-    """Take the doom off the targets' living nodes and make them active; twice is once.
+    """Take the evacuation deadline off the targets' living nodes and make them active; twice is once.
 
-    A node that was doomed anew since the order was given stays as it is, and is reported as unfinished.
+    A node whose label a newer order has set stays as it is, and is reported as unfinished.
     Raises EngineError where the engine does not answer at the start, or not until the deadline (0: after
     30 s).
     """
     engine.node_id()
     deadline = arguments.deadline or clock.now() + TIMEOUT_S
-    while True:
-        try:
+
+    def poll() -> Result:
+        while True:
             nodes = engine.nodes()
-            kept = [node for target in arguments.targets for node in _returning(target, nodes)]
+            kept = [node for target in arguments.targets for node in _returning_nodes(target, nodes)]
             if not kept or clock.now() > deadline:
-                reports = tuple(_report(target, nodes) for target in arguments.targets)
+                reports = tuple(_node_report(target, nodes) for target in arguments.targets)
                 return Result(AgentTask.GIVE_BACK, all(row.fate is Fate.ACTIVE for row in reports), reports)
             for node in kept:
                 _give_back(engine, node)
-        except NotManagerError:
-            raise
-        except EngineError as error:
-            if clock.now() > deadline:
-                raise
-            say(f"{error}; trying again")
-            clock.sleep(POLL_S)
+
+    return until_deadline(poll, clock, deadline, POLL_S)
 
 
-def _returning(target: Target, nodes: tuple[Node, ...]) -> list[Node]:
-    """The target's node, where it is to be given back and is not yet."""
-    found = nodes_of(target, nodes)[:1]
-    return [node for node in found if _kept_away(node) and not deadline_label.outdated(target.version, node)]
+def _returning_nodes(target: Target, nodes: tuple[Node, ...]) -> list[Node]:
+    """Find the target's node, where it is to be given back and is not yet."""
+    version, found = target.version, nodes_of(target, nodes)[:1]
+    return [node for node in found if _is_kept_away(node) and not deadline_label.is_outdated(version, node)]
 
 
-def _kept_away(node: Node) -> bool:
+def _is_kept_away(node: Node) -> bool:
     return not node.is_down and (EVACUATION_DEADLINE_LABEL in node.labels or node.availability != "active")
 
 
 def _give_back(engine: Engine, node: Node) -> None:
     labels = {key: value for key, value in node.labels.items() if key != EVACUATION_DEADLINE_LABEL}
-    say(f"give back node {node.hostname} ({node.id}): its instance lives on")
+    changes = {"Availability": "active", "Labels": labels}
     try:
-        engine.update_node(node, Availability="active", Labels=labels)
+        perform(engine, ChangeNode(node, changes, "its instance lives on"))
     except ConflictError as conflict:
         say(f"{conflict}; looking again")
 
 
-def _report(target: Target, nodes: tuple[Node, ...]) -> NodeReport:
+def _node_report(target: Target, nodes: tuple[Node, ...]) -> NodeReport:
     found = nodes_of(target, nodes)
     if not found:
         return NodeReport(target.instance, "", Fate.ABSENT, explain_absence(target))
     node = found[0]
     if node.is_down:
         return NodeReport(target.instance, node.id, Fate.DOWN, f"node {node.hostname} does not answer")
-    if deadline_label.outdated(target.version, node):
+    if deadline_label.is_outdated(target.version, node):
         why = f"node {node.hostname} is being evacuated anew"
         return NodeReport(target.instance, node.id, Fate.UNFINISHED, why)
-    fate = Fate.UNFINISHED if _kept_away(node) else Fate.ACTIVE
+    fate = Fate.UNFINISHED if _is_kept_away(node) else Fate.ACTIVE
     return NodeReport(target.instance, node.id, fate)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from bootstrap.actions import ChangeNode
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.errors import AgentError
 from bootstrap.host.host import Host, cluster_of, labels_of
 from bootstrap.host.instance_metadata import Identity
-from bootstrap.membership.activation import ChangeNode, ManagerView, next_activation
-from bootstrap.tasks.activate import perform
-from bootstrap.tasks.evacuate import say
-from bootstrap.tasks.join import THIS_HOST, label
+from bootstrap.log import say
+from bootstrap.membership.activation import ManagerView, next_activation
+from bootstrap.tasks.activate import perform_step
+from bootstrap.tasks.join import THIS_HOST, label_engine
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 
@@ -19,8 +20,8 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
 
     Raises AgentError where the cluster has a swarm already, which this host is not a manager of.
     """
-    began, identity, cluster = clock.now(), named(arguments, host), cluster_of(arguments)
-    label(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
+    started, identity, cluster = clock.now(), check_named(arguments, host), cluster_of(arguments)
+    label_engine(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
     seen = engine.membership()
     if seen.state not in ("inactive", "active") or (seen.state == "active" and not seen.is_manager):
         raise AgentError(
@@ -31,18 +32,18 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
         _refuse_a_second_swarm(cluster, host)
         say(f"start the swarm at {identity.address}")
         engine.init(identity.address)
-    store(engine, cluster, host)
+    store_tokens(engine, cluster, host)
     node = engine.node_id()
     target = Target(identity.instance, identity.address, node)
-    while isinstance(step := next_activation(target, _look(engine, clock.now())), ChangeNode):
-        perform(engine, step)
+    while isinstance(step := next_activation(target, _manager_view(engine, clock.now())), ChangeNode):
+        perform_step(engine, step)
     report = NodeReport(
-        identity.instance, node, Fate.JOINED, "it is a manager", round(clock.now() - began, 2)
+        identity.instance, node, Fate.JOINED, "it is a manager", round(clock.now() - started, 2)
     )
     return Result(AgentTask.INIT, ok=True, nodes=(report,))
 
 
-def named(arguments: Arguments, host: Host) -> Identity:
+def check_named(arguments: Arguments, host: Host) -> Identity:
     """This host, which must be the one that was named: what follows cannot be undone. Raises AgentError."""
     identity = host.identity()
     if [target.instance for target in arguments.targets] != [identity.instance]:
@@ -50,7 +51,7 @@ def named(arguments: Arguments, host: Host) -> Identity:
     return identity
 
 
-def store(engine: Engine, cluster: str, host: Host) -> None:
+def store_tokens(engine: Engine, cluster: str, host: Host) -> None:
     """Store the swarm's join tokens unless they are what is stored. Raises AgentError."""
     tokens = engine.tokens()
     if host.stored_tokens(cluster) != tokens:
@@ -66,5 +67,5 @@ def _refuse_a_second_swarm(cluster: str, host: Host) -> None:
         )
 
 
-def _look(engine: Engine, now: float) -> ManagerView:
+def _manager_view(engine: Engine, now: float) -> ManagerView:
     return ManagerView(engine.nodes(), None, engine.membership().managers, now)

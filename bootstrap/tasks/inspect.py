@@ -9,6 +9,7 @@ from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.engine.node import Node
 from bootstrap.engine.task import Task
+from bootstrap.specs.exclusion import has_exclusion
 from chalicelib.protocol.messages import INSTANCE, SHORT, AgentTask, Arguments, Listing, Result, Target
 
 LISTED_NODES = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer
@@ -28,16 +29,16 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: 
     facts = {
         "self": self_id,
         "engine": engine.info().get("ServerVersion", ""),
-        "nodes": [_row(node, tasks) for node in nodes if not wanted or node.instance in wanted],
-        "moving": [service.name for service in engine.services() if service.before is not None],
+        "nodes": [_node_row(node, tasks) for node in nodes if not wanted or node.instance in wanted],
+        "moving": [service.name for service in engine.services() if has_exclusion(service)],
     }
     return Result(AgentTask.INSPECT, ok=True, facts=facts)
 
 
-def _listing(nodes: tuple[Node, ...], look: int) -> Listing:
+def _listing(nodes: tuple[Node, ...], inspection: int) -> Listing:
     """The ids of 5,000 nodes do not fit into one answer: each look tells another part of them."""
     parts = max(-(-len(nodes) // LISTED_NODES), 1)
-    part = Listing(len(nodes), _down(nodes), look % parts, parts)
+    part = Listing(len(nodes), _down(nodes), inspection % parts, parts)
     return replace(part, ids=tuple(node.id[:SHORT] for node in nodes if part.covers(node.id)))
 
 
@@ -48,7 +49,7 @@ def _down(nodes: tuple[Node, ...]) -> tuple[Target, ...]:
     return tuple(Target(node.instance, node.address or NOWHERE, node.id) for node in ours)
 
 
-def _row(node: Node, tasks: tuple[Task, ...]) -> dict[str, Any]:
+def _node_row(node: Node, tasks: tuple[Task, ...]) -> dict[str, Any]:
     return {
         "node": node.id,
         "hostname": node.hostname,

@@ -12,13 +12,14 @@ from bootstrap.engine.node import Membership
 from bootstrap.errors import AgentError
 from bootstrap.host.host import Host, cluster_of, labels_of
 from bootstrap.host.instance_metadata import Identity
-from bootstrap.membership.join_steps import Step, next_step
-from bootstrap.tasks.evacuate import say
+from bootstrap.log import say
+from bootstrap.membership.join_steps import JoinStep, next_join_step
+from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
-POLL_S = 1.0  # seconds
-TIMEOUT_S = 120.0  # seconds
-RELOAD_TIMEOUT_S = 10.0  # seconds for a running engine to take over new labels
+POLL_S = 1.0
+TIMEOUT_S = 120.0
+RELOAD_TIMEOUT_S = 10.0  # for a running engine to take over new labels
 THIS_HOST = Host()
 
 
@@ -53,38 +54,31 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
     A target's ``node`` is one that the swarm's managers no longer list: only then does an active host leave.
     Raises AgentError, with what keeps it out, where it is no member in time.
     """
-    began, identity = clock.now(), host.identity()
-    attempt = Attempt(identity, _myself(identity, arguments), arguments)
-    until = arguments.deadline or began + TIMEOUT_S
-    label(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
+    started, identity = clock.now(), host.identity()
+    attempt = Attempt(identity, _own_target(identity, arguments), arguments)
+    until = arguments.deadline or started + TIMEOUT_S
+    label_engine(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
     while True:
-        seen = look(engine, clock, until)
-        step, why = next_step(seen, attempt.target.node, attempt.waited(seen, clock.now()))
-        if step is Step.STAY:
-            return _result(attempt, seen, clock.now() - began)
-        if step is Step.STOP or clock.now() > until:
+        seen = poll_membership(engine, clock, until)
+        step, why = next_join_step(seen, attempt.target.node, attempt.waited(seen, clock.now()))
+        if step is JoinStep.DONE:
+            return _result(attempt, seen, clock.now() - started)
+        if step is JoinStep.STOP or clock.now() > until:
             raise AgentError(f"this host does not join: {attempt.refused or why}")
-        if step is Step.ENTER:
-            _enter(engine, attempt, host)
-        elif step is Step.QUIT:
+        if step is JoinStep.JOIN:
+            _join_swarm(engine, attempt, host)
+        elif step is JoinStep.LEAVE:
             say(f"leave the swarm: {why}")
             engine.leave()
         clock.sleep(POLL_S)
 
 
-def look(engine: Engine, clock: Clock, until: float) -> Membership:
+def poll_membership(engine: Engine, clock: Clock, until: float) -> Membership:
     """How this host stands; an engine without a leader to ask may take its time. Raises EngineError."""
-    while True:
-        try:
-            return engine.membership()
-        except EngineError as error:
-            if clock.now() > until:
-                raise
-            say(f"{error}; looking again")
-        clock.sleep(POLL_S)
+    return until_deadline(engine.membership, clock, until, POLL_S)
 
 
-def label(engine: Engine, labels: Mapping[str, str], clock: Clock, host: Host) -> None:
+def label_engine(engine: Engine, labels: Mapping[str, str], clock: Clock, host: Host) -> None:
     """See to it that the running engine carries these labels, from its settings file. Raises AgentError."""
     changed = host.daemon.set_labels(labels)
     if not changed and _carries(engine, labels):
@@ -105,7 +99,7 @@ def _carries(engine: Engine, labels: Mapping[str, str]) -> bool:
     return labels.items() <= engine.membership().engine_labels.items()
 
 
-def _myself(identity: Identity, arguments: Arguments) -> Target:
+def _own_target(identity: Identity, arguments: Arguments) -> Target:
     """The target that this host is; without targets, whoever it is."""
     if not arguments.targets:
         return Target(identity.instance, identity.address)
@@ -115,7 +109,7 @@ def _myself(identity: Identity, arguments: Arguments) -> Target:
     raise AgentError(f"this host is {identity.instance}, which is none of the instances that shall join")
 
 
-def _enter(engine: Engine, attempt: Attempt, host: Host) -> None:
+def _join_swarm(engine: Engine, attempt: Attempt, host: Host) -> None:
     """Join at the manager that was tried least, of those that take connections."""
     here = attempt.identity.address
     others = [address for address in attempt.arguments.managers if address != here]

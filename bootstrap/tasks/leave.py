@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from bootstrap.actions import DemoteNode, RemoveNode, perform, try_action
 from bootstrap.clock import Clock
-from bootstrap.engine.client import Engine, EngineError, NotManagerError, RefusedError
+from bootstrap.engine.client import Engine
 from bootstrap.engine.node import Node
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task_cache import TaskCache
 from bootstrap.evacuation.plan import leaving_tasks, next_actions
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.membership.quorum import next_demotion
-from bootstrap.tasks.evacuate import perform, say
+from bootstrap.specs.exclusion import has_exclusion
+from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 
-POLL_S = 1.0  # seconds
-TIMEOUT_S = 60.0  # seconds; measured: Swarm calls a host without power down after 12 s
+POLL_S = 1.0
+TIMEOUT_S = 60.0  # measured: Swarm calls a host without power down after 12 s
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
@@ -27,69 +29,57 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     or not until the deadline (0: after 60 s).
     """
     self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + TIMEOUT_S
-    began, kept, task_cache = clock.now(), "", TaskCache(engine, clock)
-    while True:
-        try:
-            nodes = engine.nodes()
-            mine = [node for target in arguments.targets for node in _departed(target, nodes)]
-            snapshot = engine.snapshot(task_cache=task_cache.tasks)
-            if not (mine or _left_behind(snapshot)) or clock.now() > deadline:
-                return _result(arguments.targets, nodes, kept, clock.now() - began)
-            kept = _remove(engine, [node for node in mine if node.is_down], nodes)
-            for act in next_actions(snapshot, clock.now(), self_id):
-                perform(engine, act)
-        except NotManagerError:
-            raise
-        except EngineError as error:
-            if clock.now() > deadline:
-                raise
-            say(f"{error}; trying again")
-        clock.sleep(POLL_S)
+    started, kept, task_cache = clock.now(), "", TaskCache(engine, clock)
+
+    def poll() -> Result | None:
+        nonlocal kept
+        nodes = engine.nodes()
+        mine = [node for target in arguments.targets for node in _departed_nodes(target, nodes)]
+        snapshot = engine.snapshot(other_tasks=task_cache.tasks)
+        if not (mine or _has_leftover(snapshot)) or clock.now() > deadline:
+            return _result(arguments.targets, nodes, kept, clock.now() - started)
+        kept = _remove_nodes(engine, [node for node in mine if node.is_down], nodes)
+        for action in next_actions(snapshot, clock.now(), self_id):
+            try_action(engine, action)
+        return None
+
+    return until_deadline(poll, clock, deadline, POLL_S)
 
 
-def _left_behind(snapshot: Snapshot) -> bool:
-    """Some service is still as an evacuation made it that has nothing more to move."""
+def _has_leftover(snapshot: Snapshot) -> bool:
+    """Tell whether some service is still as an evacuation made it that has nothing more to move."""
     return any(
-        service.before is not None and not leaving_tasks(service, snapshot) for service in snapshot.services
+        has_exclusion(service) and not leaving_tasks(service, snapshot) for service in snapshot.services
     )
 
 
-def _departed(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:
-    """The nodes of an instance, but not the living one where it has come back under another node id."""
+def _departed_nodes(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:
+    """Find the nodes of an instance, without the living one where it came back under another node id."""
     found = nodes_of(target, nodes)
     dead = tuple(node for node in found if node.is_down)
     return found if len(dead) in (0, len(found)) else dead
 
 
-def _remove(engine: Engine, dead: Collection[Node], nodes: Collection[Node]) -> str:
-    """Remove the dead without a vote, demote one who has it; answers why one was kept, "" if none was."""
+def _remove_nodes(engine: Engine, dead: Collection[Node], nodes: Collection[Node]) -> str:
+    """Remove the dead without a vote, demote one who has it; answer why one was kept, "" if none was."""
     for node in dead:
-        if not node.has_vote:
-            _remove_dead(engine, node)
+        if not node.has_vote:  # one just demoted is a manager for a moment more: that is refused
+            try_action(engine, RemoveNode(node, "it is down and its instance is gone"))
     managers = [node for node in nodes if node.role == "manager"]
     manager, reason = next_demotion(managers, [node.id for node in dead])
     if manager:
-        say(f"demote manager {manager.hostname} ({manager.id}): {reason}")
-        engine.update_node(manager, Role="worker")
+        perform(engine, DemoteNode(manager, reason))
         return ""
     return reason
 
 
-def _remove_dead(engine: Engine, node: Node) -> None:
-    say(f"remove node {node.hostname} ({node.id}): it is down and its instance is gone")
-    try:
-        engine.remove_node(node)
-    except RefusedError as refusal:
-        say(f"{refusal}; looking again")  # one just demoted is a manager for a moment more
-
-
 def _result(targets: Collection[Target], nodes: Collection[Node], kept: str, seconds: float) -> Result:
-    reports = tuple(_report(target, nodes, kept, seconds) for target in targets)
+    reports = tuple(_node_report(target, nodes, kept, seconds) for target in targets)
     return Result(AgentTask.LEAVE, all(report.fate in DONE for report in reports), reports)
 
 
-def _report(target: Target, nodes: Collection[Node], kept: str, seconds: float) -> NodeReport:
-    left = _departed(target, nodes)
+def _node_report(target: Target, nodes: Collection[Node], kept: str, seconds: float) -> NodeReport:
+    left = _departed_nodes(target, nodes)
     if not left:
         return NodeReport(target.instance, target.node, Fate.REMOVED, seconds=round(seconds, 2))
     node = left[0]

@@ -6,15 +6,16 @@ from collections.abc import Collection
 from functools import partial
 
 from bootstrap.clock import Clock
-from bootstrap.engine.client import ConflictError, Engine, EngineError, NotManagerError
+from bootstrap.engine.client import Engine
 from bootstrap.engine.node import Node
+from bootstrap.log import say
 from bootstrap.membership.node_lookup import explain_absence, nodes_of
 from bootstrap.membership.quorum import next_demotion, next_promotion
-from bootstrap.tasks.evacuate import say
+from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 
-POLL_S = 1.0  # seconds
-TIMEOUT_S = 30.0  # seconds; who calls by hand listens for fifty
+POLL_S = 1.0
+TIMEOUT_S = 30.0  # who calls by hand listens for fifty
 
 
 def run(task: AgentTask, engine: Engine, arguments: Arguments, clock: Clock) -> Result:
@@ -24,37 +25,33 @@ def run(task: AgentTask, engine: Engine, arguments: Arguments, clock: Clock) -> 
     30 s).
     """
     self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + TIMEOUT_S
-    while True:
-        try:
-            nodes = engine.nodes()
-            kept = _step(task, engine, _left(task, arguments.targets, nodes), nodes, self_id)
-            settled = all(_done(task, target, nodes) for target in arguments.targets)
-            if settled or clock.now() > deadline:
-                reports = tuple(_report(task, one, nodes, kept) for one in arguments.targets)
-                return Result(task, all(_good(row) for row in reports), reports)
-        except NotManagerError:
-            raise
-        except ConflictError as conflict:
-            say(f"{conflict}; looking again")
-        except EngineError as error:
-            if clock.now() > deadline:
-                raise
-            say(f"{error}; trying again")
-        clock.sleep(POLL_S)
+
+    def poll() -> Result | None:
+        nodes = engine.nodes()
+        kept = _change_one(task, engine, _nodes_to_change(task, arguments.targets, nodes), nodes, self_id)
+        is_done = all(_has_role(task, target, nodes) for target in arguments.targets)
+        if not is_done and clock.now() <= deadline:
+            return None
+        reports = tuple(_node_report(task, one, nodes, kept) for one in arguments.targets)
+        return Result(task, all(row.fate in DONE - {Fate.ABSENT} for row in reports), reports)
+
+    return until_deadline(poll, clock, deadline, POLL_S)
 
 
 promote = partial(run, AgentTask.PROMOTE)
 demote = partial(run, AgentTask.DEMOTE)
 
 
-def _left(task: AgentTask, targets: Collection[Target], nodes: Collection[Node]) -> list[Node]:
+def _nodes_to_change(task: AgentTask, targets: Collection[Target], nodes: Collection[Node]) -> list[Node]:
     """The nodes that do not have their role yet."""
     role = "manager" if task is AgentTask.PROMOTE else "worker"
     mine = [node for target in targets for node in nodes_of(target, nodes)[:1]]
     return [node for node in mine if node.role != role]
 
 
-def _step(task: AgentTask, engine: Engine, left: list[Node], nodes: Collection[Node], self_id: str) -> str:
+def _change_one(
+    task: AgentTask, engine: Engine, left: list[Node], nodes: Collection[Node], self_id: str
+) -> str:
     """Change one node's role, if that may be now; answers why not, "" where one was or none is left."""
     managers = [node for node in nodes if node.role == "manager"]
     if task is AgentTask.DEMOTE:
@@ -75,7 +72,7 @@ def _step(task: AgentTask, engine: Engine, left: list[Node], nodes: Collection[N
     return ""
 
 
-def _done(task: AgentTask, target: Target, nodes: Collection[Node]) -> bool:
+def _has_role(task: AgentTask, target: Target, nodes: Collection[Node]) -> bool:
     found = nodes_of(target, nodes)
     return not found or _fate(task, found[0]) is not None
 
@@ -87,11 +84,7 @@ def _fate(task: AgentTask, node: Node) -> Fate | None:
     return Fate.PROMOTED if node.role == "manager" and node.reachability == "reachable" else None
 
 
-def _good(report: NodeReport) -> bool:
-    return report.fate in DONE - {Fate.ABSENT}
-
-
-def _report(task: AgentTask, target: Target, nodes: Collection[Node], kept: str) -> NodeReport:
+def _node_report(task: AgentTask, target: Target, nodes: Collection[Node], kept: str) -> NodeReport:
     found = nodes_of(target, nodes)
     if not found:
         return NodeReport(target.instance, "", Fate.ABSENT, explain_absence(target))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.host.host import Host, cluster_of
-from bootstrap.tasks.evacuate import say
-from bootstrap.tasks.init import store
+from bootstrap.log import say
+from bootstrap.tasks.init import store_tokens
 from bootstrap.tasks.join import THIS_HOST
 from chalicelib.protocol.messages import AgentTask, Arguments, Result
 
@@ -21,5 +21,5 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
     host.stored_tokens(cluster)  # first see that the store answers: tokens that cannot be stored help nobody
     say(f"rotate both join tokens of {cluster}")
     engine.rotate_tokens()
-    store(engine, cluster, host)
+    store_tokens(engine, cluster, host)
     return Result(AgentTask.ROTATE_TOKENS, ok=True)

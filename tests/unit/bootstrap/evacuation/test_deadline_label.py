@@ -1,4 +1,4 @@
-"""What a node's label tells of its doom, and which order may change it."""
+"""What a node's label tells of its evacuation deadline, and which order may change it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_label_tells_when_and_by_which_order(label: str, until: float | None, 
 
 @pytest.mark.parametrize("version", [0, 7])
 def test_what_is_written_is_read(version: int) -> None:
-    written = node(deadline_label.label(120.4, version))
+    written = node(deadline_label.text(120.4, version, node("")))
     assert (written.evacuation_deadline, deadline_label.version(written)) == (120.0, version)
 
 
@@ -50,7 +50,7 @@ TABLE = {
 @pytest.mark.parametrize(
     ("label", "availability", "order", "deadline", "expected"), TABLE.values(), ids=TABLE
 )
-def test_an_order_at_100_dooms(
+def test_an_order_at_100_sets_the_deadline(
     label: str, availability: str, order: int, deadline: float, expected: float | None
 ) -> None:
-    assert deadline_label.news(order, deadline, node(label, availability), 100.0) == expected
+    assert deadline_label.new_deadline(order, deadline, node(label, availability), 100.0) == expected

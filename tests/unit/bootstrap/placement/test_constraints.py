@@ -13,7 +13,7 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
-from bootstrap.placement.constraints import can_hold, meets_constraint, room, why_unfit
+from bootstrap.placement.constraints import can_hold, count_room, meets_constraint, why_unfit
 from bootstrap.placement.constraints import needed_plugins as needed
 
 GIB = 1 << 30
@@ -96,15 +96,15 @@ def test_only_ready_and_active_nodes_may_hold_a_task(why_unfit: Node) -> None:
 
 def test_without_limits_there_is_room_without_end_but_not_on_excluded_nodes() -> None:
     snapshot = Snapshot((node(1), node(2)), (), ())
-    assert room(service(), snapshot, without={"n1"}) == math.inf
-    assert room(service(), snapshot, without={"n1", "n2"}) == 0
+    assert count_room(service(), snapshot, without={"n1"}) == math.inf
+    assert count_room(service(), snapshot, without={"n1", "n2"}) == 0
 
 
 def test_max_replicas_per_node_counts_the_service_alone() -> None:
     mine, other = service("s1", {"MaxReplicas": 2}), service("s2")
     here = node(1)
     snapshot = Snapshot((here, node(2)), (mine, other), (task("a", mine, here), task("b", other, here)))
-    assert room(mine, snapshot, without=()) == 3
+    assert count_room(mine, snapshot, without=()) == 3
 
 
 def test_a_host_port_fits_once_on_a_node() -> None:
@@ -112,7 +112,7 @@ def test_a_host_port_fits_once_on_a_node() -> None:
     mine, other = service("s1", EndpointSpec=ports), service("s2", EndpointSpec=ports)
     here = node(1)
     snapshot = Snapshot((here, node(2), node(3)), (mine, other), (task("a", other, here),))
-    assert room(mine, snapshot, without=()) == 2
+    assert count_room(mine, snapshot, without=()) == 2
 
 
 def test_reservations_of_all_services_count_against_a_nodes_resources() -> None:
@@ -120,7 +120,7 @@ def test_reservations_of_all_services_count_against_a_nodes_resources() -> None:
     mine, other = service("s1", template=reserved), service("s2", template=reserved)
     here = node(1)
     taken = (task("a", other, here), replace(task("b", other, here), desired="shutdown"))
-    assert room(mine, Snapshot((here,), (mine, other), taken), without=()) == 3
+    assert count_room(mine, Snapshot((here,), (mine, other), taken), without=()) == 3
 
 
 def with_plugins(*plugins: tuple[str, str]) -> Node:
@@ -167,20 +167,20 @@ def test_a_node_needs_the_plugins_of_volumes_networks_and_log(
     attached = replace(task("t", mine, there), drivers=("weave", "overlay"))
     snapshot = Snapshot((there,), (mine,), (attached,))
     assert why_unfit(there, mine, needed(mine, snapshot)) == why
-    assert room(mine, snapshot, without=()) == (0 if why else math.inf)
+    assert count_room(mine, snapshot, without=()) == (0 if why else math.inf)
 
 
 def test_the_networks_of_an_earlier_time_need_no_plugin_any_more() -> None:
     mine, there = service(), with_plugins(*BUILT_IN)
     ended = replace(task("t", mine, there), drivers=("weave",), desired="shutdown", state="shutdown")
-    assert room(mine, Snapshot((there,), (mine,), (ended,)), without=()) == math.inf
+    assert count_room(mine, Snapshot((there,), (mine,), (ended,)), without=()) == math.inf
 
 
 def test_a_node_whose_engine_says_nothing_is_not_judged_by_plugins() -> None:
     silent = replace(with_plugins(), plugins=None)
     mine = service(template={"LogDriver": {"Name": "splunk"}})
     attached = replace(task("t", mine, silent), drivers=("weave",))
-    assert room(mine, Snapshot((silent,), (mine,), (attached,)), without=()) == math.inf
+    assert count_room(mine, Snapshot((silent,), (mine,), (attached,)), without=()) == math.inf
 
 
 def test_generic_resources_count_against_what_a_node_has() -> None:
@@ -188,4 +188,4 @@ def test_generic_resources_count_against_what_a_node_has() -> None:
     mine = service("s1", template={"Resources": {"Reservations": {"GenericResources": gpus}}})
     here, there = replace(node(1), generic={"gpu": 5}), node(2)
     taken = (task("a", mine, here),)
-    assert room(mine, Snapshot((here, there), (mine,), taken), without=()) == 1
+    assert count_room(mine, Snapshot((here, there), (mine,), taken), without=()) == 1

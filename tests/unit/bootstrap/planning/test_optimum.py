@@ -88,10 +88,10 @@ def squares_of(case: Case, counts: Mapping[str, int]) -> tuple[int, ...]:
     paths = {key: path(case, key) for key in case.machines}
     found = []
     for depth in range(1, len(next(iter(paths.values()))) + 1):
-        report: Counter[tuple[str, ...]] = Counter()
+        totals: Counter[tuple[str, ...]] = Counter()
         for node, where in paths.items():
-            report[where[:depth]] += counts.get(node, 0)
-        found.append(sum(number**2 for number in report.values()))
+            totals[where[:depth]] += counts.get(node, 0)
+        found.append(sum(number**2 for number in totals.values()))
     return tuple(found)
 
 

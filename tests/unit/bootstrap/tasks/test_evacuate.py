@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.node import Node
-from bootstrap.specs.exclusion import Pace, exclude_nodes
+from bootstrap.specs.exclusion import Pace, exclude_nodes, has_exclusion
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, Fate, Target, Way
 from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services, way
@@ -111,7 +111,7 @@ def test_a_doomed_leader_is_not_demoted_while_tasks_move() -> None:
 
     def seen(node: Node, **changes: Any) -> None:
         if "Role" in changes:
-            demoted.append(any(service.before is not None for service in swarm.services()))
+            demoted.append(any(has_exclusion(service) for service in swarm.services()))
         update(node, **changes)
 
     swarm.update_node = seen  # type: ignore[method-assign]

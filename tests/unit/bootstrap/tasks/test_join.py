@@ -11,7 +11,7 @@ import pytest
 from bootstrap.engine.client import EngineError
 from bootstrap.engine.node import Membership
 from bootstrap.errors import AgentError
-from bootstrap.membership.join_steps import Step, next_step
+from bootstrap.membership.join_steps import JoinStep, next_join_step
 from bootstrap.tasks import join
 from chalicelib.protocol.messages import Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_host import (
@@ -171,21 +171,21 @@ REMOVED = "PermissionDenied: node abc was removed from swarm"
 @pytest.mark.parametrize(
     ("seen", "disowned", "waited", "step"),
     [
-        (Membership("inactive"), "", 0, Step.ENTER),
-        (Membership("pending"), "", 0, Step.WAIT),
-        (Membership("pending"), "", 26, Step.QUIT),
-        (Membership("pending", "abc"), "", 0, Step.WAIT),
-        (Membership("pending", "abc"), "", 26, Step.STAY),
-        (ACTIVE, "", 0, Step.STAY),
-        (ACTIVE, "other", 0, Step.STAY),
-        (ACTIVE, "abc", 0, Step.QUIT),
-        (Membership("error", error="no leader"), "", 0, Step.QUIT),
-        (Membership("error", error="port in use", has_raft_state=True), "", 0, Step.STOP),
-        (Membership("error", error=REMOVED, has_raft_state=True), "", 0, Step.QUIT),
-        (Membership("locked"), "", 0, Step.STOP),
+        (Membership("inactive"), "", 0, JoinStep.JOIN),
+        (Membership("pending"), "", 0, JoinStep.WAIT),
+        (Membership("pending"), "", 26, JoinStep.LEAVE),
+        (Membership("pending", "abc"), "", 0, JoinStep.WAIT),
+        (Membership("pending", "abc"), "", 26, JoinStep.DONE),
+        (ACTIVE, "", 0, JoinStep.DONE),
+        (ACTIVE, "other", 0, JoinStep.DONE),
+        (ACTIVE, "abc", 0, JoinStep.LEAVE),
+        (Membership("error", error="no leader"), "", 0, JoinStep.LEAVE),
+        (Membership("error", error="port in use", has_raft_state=True), "", 0, JoinStep.STOP),
+        (Membership("error", error=REMOVED, has_raft_state=True), "", 0, JoinStep.LEAVE),
+        (Membership("locked"), "", 0, JoinStep.STOP),
     ],
 )
 def test_a_healthy_member_never_leaves_and_a_managers_state_is_not_thrown_away(
-    seen: Membership, disowned: str, waited: float, step: Step
+    seen: Membership, disowned: str, waited: float, step: JoinStep
 ) -> None:
-    assert next_step(seen, disowned, waited)[0] is step
+    assert next_join_step(seen, disowned, waited)[0] is step

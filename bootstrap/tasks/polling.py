@@ -1,0 +1,47 @@
+"""The loop that tasks share: poll the engine, decide, act, until there is an answer or the time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, Union
+
+from bootstrap.clock import Clock
+from bootstrap.errors import ConflictError, EngineError, NotManagerError
+from bootstrap.log import say
+
+Answer = TypeVar("Answer")
+Pause = Union[float, Callable[[float], float]]  # seconds, or made from the seconds that a poll took
+
+
+def until_deadline(
+    poll: Callable[[], Union[Answer, None]],
+    clock: Clock,
+    deadline: float,
+    pause_s: Pause,
+    gives_up: Union[Callable[[], bool], None] = None,
+) -> Answer:
+    """Poll until there is an answer; survive an engine that refuses or is silent until the deadline.
+
+    ``poll`` answers None to be called again after a pause, and has to answer by itself once the time is over.
+    ``gives_up`` decides instead of the deadline whether an error is the last one. Somebody else's change that
+    came first (ConflictError) never is. Raises NotManagerError at once, EngineError past the deadline.
+    """
+    trouble = ""
+    while True:
+        started = clock.now()
+        try:
+            answer = poll()
+            trouble = ""
+        except NotManagerError:
+            raise
+        except EngineError as error:
+            answer = None
+            over = gives_up() if gives_up else clock.now() > deadline
+            if over and not isinstance(error, ConflictError):
+                raise
+            if str(error) != trouble:  # once for each trouble, not once for each try
+                trouble = str(error)
+                say(f"{trouble}; trying again")
+        if answer is not None:
+            return answer
+        clock.sleep(pause_s(clock.now() - started) if callable(pause_s) else pause_s)
