@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.adapters.dynamodb.items import as_stored
 from chalicelib.admin.tables import shown
 from chalicelib.admin.waiting import described
 from chalicelib.protocol.codec import ProtocolError, decode_result
 from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.stored_names import as_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

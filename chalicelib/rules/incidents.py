@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.protocol.codec import decode_arguments
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.incident import Incident
+from chalicelib.state.stored_names import as_stored
 
 if TYPE_CHECKING:
     from chalicelib.events import CommandFinished, DiscoveryFailed, FleetEvent
@@ -62,7 +62,7 @@ def node_work_given_up(node: Node, cluster: Cluster) -> Incident:
         remedy=f"fix the cause, then: echo '{call}' | chalice invoke -n redrive",
         instance=node.instance,
         node=node.node,
-        record=json.dumps(asdict(node), sort_keys=True),
+        record=json.dumps(as_stored(node), sort_keys=True),
         drill=node.drill,
         expires=cluster.now + KEEP_DEAD_LETTER_S,
     )
@@ -82,7 +82,7 @@ def job_failed(job: Job, cluster: Cluster) -> Incident:
         left=LEFT_BY_JOB[job.task],
         remedy=f"fix the cause, then: {order}{automatic}",
         instance=job.instance or job.manager,
-        record=json.dumps(asdict(job), sort_keys=True),
+        record=json.dumps(as_stored(job), sort_keys=True),
         expires=cluster.now + (REPEAT_AFTER_S if job.automatic else KEEP_DEAD_LETTER_S),
     )
 

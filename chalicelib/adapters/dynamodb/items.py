@@ -17,7 +17,7 @@ Empty values are left out, so that ``due`` makes a sparse index.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import ClusterSettings, Recommendations
+from chalicelib.state.stored_names import STORED_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,12 +46,6 @@ ENUMS = {
     "stage": JobStage,
 }
 PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": ScheduledChange}
-# Attributes that keep the name under which version 0.1 stores them.
-STORED_NAMES: dict[type, dict[str, str]] = {
-    Incident: {"notified": "told"},
-    LifecycleAction: {"heartbeat": "beat"},
-    ScheduledChange: {"published": "told"},
-}
 EMPTY = (None, "", (), False)
 WHOLE = frozenset({"version", "attempts"})
 
@@ -143,16 +138,6 @@ def _attributes(record: Any) -> Item:
     if "expires" in found:
         found["expires"] = number(int(values["expires"]))  # time to live wants whole seconds
     return found
-
-
-def as_stored(record: Any) -> Any:
-    """The record as plain values, under the names of its stored attributes."""
-    if isinstance(record, tuple):
-        return tuple(map(as_stored, record))
-    if not is_dataclass(record):
-        return record
-    stored = STORED_NAMES.get(type(record), {})
-    return {stored.get(one.name, one.name): as_stored(getattr(record, one.name)) for one in fields(record)}
 
 
 def _values(kind: Any, item: Item) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from chalicelib.adapters.dynamodb.items import as_stored, incident_from, incident_item, node_from, node_item
+from chalicelib.adapters.dynamodb.items import incident_from, incident_item, node_from, node_item
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import LifecycleAction, Transition
 from chalicelib.state.scheduled_change import ScheduledChange
+from chalicelib.state.stored_names import as_stored
 from tests.unit.chalicelib.support.fakes import START, a_node
 
 HOOK = LifecycleAction("workers", "leave", "token", Transition.TERMINATING, START, heartbeat=START + 60)

@@ -9,7 +9,6 @@ import pytest
 
 from chalicelib.actions import LifecycleResult
 from chalicelib.adapters.dynamodb.items import (
-    as_stored,
     breaker_attributes,
     breaker_from,
     discovery_from,
@@ -26,9 +25,12 @@ from chalicelib.admin.calls import call
 from chalicelib.events import task_and_cluster
 from chalicelib.protocol.codec import decode_arguments, decode_result, encode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Balance
+from chalicelib.rules import incidents
+from chalicelib.state.cluster import Cluster
 from chalicelib.state.job import JobStage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.settings import ClusterSettings, Recommendations
+from chalicelib.state.stored_names import as_stored
 from tests.unit.chalicelib.support.fakes import instance
 from tests.unit.chalicelib.support.version_0_1 import COMMANDS, SAVED, Upgrade, upgrade
 
@@ -90,9 +92,22 @@ def test_breakers_settings_and_the_discovery_keep_their_attributes() -> None:
     assert settings_from(settings) == ClusterSettings(Recommendations.EVACUATE, drills=True, settle=20.0)
 
 
-def test_a_dead_letter_carries_the_record_under_the_names_of_version_0_1(upgraded: Upgrade) -> None:
-    (letter,) = (json.loads(item["record"]["S"]) for item in saved("incident#") if "record" in item)
-    assert as_stored(upgraded.node(GIVEN_UP)).keys() == letter.keys()
+def test_a_dead_letter_carries_the_record_under_the_names_of_version_0_1() -> None:
+    letters = [json.loads(item["record"]["S"]) for item in saved("incident#") if "record" in item]
+    for_node, for_job = sorted(letters, key=lambda letter: "task" in letter)
+    (node,) = (node_from(item) for item in saved("node#") if SCALED_IN in item["item"]["S"])
+    (job,) = (job_from(item) for item in saved("errand#") if item["stage"]["S"] == "failed")
+    cluster = Cluster("blue", 0.0)
+    written = json.loads(incidents.node_work_given_up(node, cluster).record)
+    assert written.keys() == for_node.keys()
+    assert written["hooks"][0].keys() == node_hooks(SCALED_IN)
+    assert json.loads(incidents.job_failed(job, cluster).record).keys() == for_job.keys()
+
+
+def node_hooks(name: str) -> set[str]:
+    """The stored names of a lifecycle action's fields."""
+    (item,) = (item for item in saved("node#") if name in item["item"]["S"])
+    return set(item["hooks"]["L"][0]["M"])
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row["comment"])
