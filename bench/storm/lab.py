@@ -12,7 +12,7 @@ from bench.storm.sight import Command, Seen, seen
 from tests.lab import lifecycle, state
 from tests.lab.aws import lab_api
 from tests.lab.demo.observation import Method
-from tests.lab.demo.scenario import CALM, CALM_WITHIN, RATE, Scenario, is_calm, specs
+from tests.lab.demo.scenario import CALM_S, CALM_TIMEOUT_S, REQUESTS_PER_S, Scenario, is_calm, specs
 from tests.lab.endpoint.run_command.record import ENDED
 from tests.lab.lifecycle import Say
 from tests.lab.machines import programs
@@ -34,7 +34,7 @@ def measure(name: str, say: Say) -> Seen:
         scenario.prepare()
         before, watch = specs(lab), Watch(lab)
         try:
-            load = start_load(lab, ANSWERING, RATE, scenario.requests)
+            load = start_load(lab, ANSWERING, REQUESTS_PER_S, scenario.requests)
             try:
                 return _storm(lab, watch, load, before, say)
             finally:
@@ -54,9 +54,9 @@ def _lab(name: str, say: Say) -> Iterator[Lab]:
 
 
 def _storm(lab: Lab, watch: Watch, load: Load, before: dict[str, str], say: Say) -> Seen:
-    say(f"watching until all is calm for {CALM:g} s")
+    say(f"watching until all is calm for {CALM_S:g} s")
     calm = lambda: is_calm(read(load.out), WANTED, time.time())  # noqa: E731
-    engine.wait_until(calm, "every replica answers, and no request fails", seconds=CALM_WITHIN, pause=0.5)
+    engine.wait_until(calm, "every replica answers, and no request fails", seconds=CALM_TIMEOUT_S, pause=0.5)
     doomed = _doomed(lab)
     nodes = [formation.node_of(lab, host).id for host in doomed]
     say(f"EC2 warns of the end of {', '.join(host.name for host in doomed)}")
@@ -67,7 +67,7 @@ def _storm(lab: Lab, watch: Watch, load: Load, before: dict[str, str], say: Say)
     _await(lab, doomed, began)
     say("every record says evacuated" if _open(lab, doomed) == [] else "not every record says evacuated")
     time.sleep(SETTLED)
-    answers = [one for one in load.stop() if one.time >= began - CALM]
+    answers = [one for one in load.stop() if one.time >= began - CALM_S]
     watch.stop()
     records = {host.instance: str(node_life.records(lab)[host.instance]["state"]) for host in doomed}
     return seen(began, nodes, watch, answers, records, _changed(before, specs(lab)), _commands(lab, began))

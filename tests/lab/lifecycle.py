@@ -28,7 +28,7 @@ from tests.lab.state import Host, Lab, LabError
 from tests.lab.swarm import formation
 
 Say = Callable[[str], None]
-AGE = 3600.0  # seconds for which EC2 says the first hosts have run, so that a warning can come late
+FIRST_HOSTS_AGE_S = 3600.0  # how long the first hosts have run by EC2's word, so that a warning can come late
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 
 
@@ -166,7 +166,7 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
     say("bridging the hosts")
     network.raise_bridge(lab)
     for role in roles:
-        lab = state.change(lab.name, lambda lab, role=role: lab.with_host(new_host(lab, role, AGE)))  # type: ignore[misc]
+        lab = state.change(lab.name, _with_new_host(role))
     say(f"booting {len(roles)} hosts and the image registry")
     with ThreadPoolExecutor(max_workers=16) as pool:
         filled = pool.submit(registry.start_registry, name_server.start(lab))
@@ -180,6 +180,10 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
         return lab
     say("starting AWS and deploying the app")
     return local_aws.start(lab)
+
+
+def _with_new_host(role: str) -> Callable[[Lab], Lab]:
+    return lambda lab: lab.with_host(new_host(lab, role, FIRST_HOSTS_AGE_S))
 
 
 def _boot(lab: Lab, host: Host) -> Host:

@@ -16,7 +16,7 @@ from tests.lab.machines import locks
 ROOT = Path("/var/lib/swarmkeeper-lab")  # on the machine's own disk, never on an overlay
 # Where labs are, 16 in each: as in a default VPC, or where this machine itself is in one, elsewhere.
 RANGES = (IPv4Network("172.31.0.0/16"), IPv4Network("10.231.0.0/16"))
-EACH = 16
+LABS_PER_RANGE = 16
 
 
 class LabError(Exception):
@@ -65,7 +65,7 @@ class Lab:
     @property
     def subnet(self) -> IPv4Network:
         """The lab's network."""
-        whole, part = RANGES[self.slot // EACH], self.slot % EACH
+        whole, part = RANGES[self.slot // LABS_PER_RANGE], self.slot % LABS_PER_RANGE
         return list(whole.subnets(new_prefix=20))[part]
 
     @property

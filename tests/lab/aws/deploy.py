@@ -18,7 +18,7 @@ from tests.lab.state import ROOT, Lab, LabError
 
 STAGE = "lab"
 _PARTS = ("app.py", "chalicelib", "bootstrap", ".chalice", "requirements.txt", "requirements-agent.txt")
-_TIMES_OUT = 300
+_TIMEOUT_S = 300
 
 
 def deploy(lab: Lab, project: Path = programs.PROJECT) -> None:
@@ -71,7 +71,7 @@ def run_typed(lab: Lab, line: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=_TIMES_OUT,
+        timeout=_TIMEOUT_S,
     )
 
 
@@ -137,7 +137,7 @@ def _run(argv: list[str], directory: Path, environment: dict[str, str] | None) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=_TIMES_OUT,
+        timeout=_TIMEOUT_S,
         stdin=subprocess.DEVNULL,
     )
     if done.returncode:

@@ -10,13 +10,13 @@ from functools import partialmethod
 from ministack.app import main
 from ministack.core.lambda_runtime import Worker
 
-FIRST = 5.0  # seconds
-FURTHER = 0.02
+FIRST_LINE_WAIT_S = 5.0  # seconds
+NEXT_LINE_WAIT_S = 0.02
 
 Worker._drain_stderr_bounded = partialmethod(  # noqa: SLF001 - it has no setting
     Worker._drain_stderr_bounded,  # noqa: SLF001
-    first_line_wait=FIRST,
-    idle_confirm=FURTHER,
-    hard_cap=FIRST,
+    first_line_wait=FIRST_LINE_WAIT_S,
+    idle_confirm=NEXT_LINE_WAIT_S,
+    hard_cap=FIRST_LINE_WAIT_S,
 )
 main()

@@ -32,7 +32,7 @@ from tests.lab.demo.scenario import Scenario
 from tests.lab.state import LabError
 
 NOT_HELD = 1
-POLL = 1.0  # seconds between two looks at logs and commands; more often would disturb what is measured
+POLL_S = 1.0  # seconds between two looks at logs and commands; more often would disturb what is measured
 TALK = """\
 The lab is up. Talk to it:
   python -m tests.lab status --name {name}
@@ -109,7 +109,7 @@ def _following(story: Story, stage: Stage) -> Iterator[None]:
 
 
 def _follow(story: Story, stage: Stage, over: Callable[[float], bool]) -> None:
-    while not over(POLL):
+    while not over(POLL_S):
         try:
             stage.tell(story.poll())
         except LabError as error:

@@ -30,8 +30,8 @@ COLORS = {
     Kind.RESULT: "green",
     Kind.TROUBLE: "bold red",
 }
-OTHERS = 21  # lines of the screen that are not the timeline's
-SECONDS = 40  # of the requests' strip
+OTHER_LINES = 21  # lines of the screen that are not the timeline's
+STRIP_S = 40  # of the requests' strip
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Stage:
         if self.scenario is None or self.scenario.watch is None:
             yield Panel(self._steps(), title=self.title, border_style="dim", title_align="left")
             return
-        room = max(4, console.size.height - OTHERS)
+        room = max(4, console.size.height - OTHER_LINES)
         parts: list[RenderableType] = [
             self._head(),
             cluster_map(self._scene(self.scenario)),
@@ -143,7 +143,7 @@ class Stage:
         """Draw the last seconds, one block each: green where all requests were answered."""
         seconds = self.tail.seconds.get(service, {}) if self.tail else {}
         return Text("").join(
-            Text("■", "green" if seconds[second] else "bold red") for second in sorted(seconds)[-SECONDS:]
+            Text("■", "green" if seconds[second] else "bold red") for second in sorted(seconds)[-STRIP_S:]
         )
 
     def _timeline(self, room: int) -> Table:

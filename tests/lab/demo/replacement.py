@@ -14,8 +14,8 @@ from tests.lab.demo.report import records
 from tests.lab.observe import node_life
 from tests.lab.state import Lab
 
-JOINS = 120.0  # seconds until the replacement must be in service
-SPREADS = 120.0  # and from then until the rebalance must have ended
+JOIN_TIMEOUT_S = 120.0  # seconds until the replacement must be in service
+REBALANCE_TIMEOUT_S = 120.0  # and from then until the rebalance must have ended
 DONE = frozenset({Balance.BALANCED, Balance.MOVED})
 
 
@@ -26,8 +26,8 @@ def find_launched(lab: Lab, known: frozenset[str]) -> Replacement | None:
 
 
 def wait_joined(lab: Lab, replacement: Replacement) -> bool:
-    """Whether the handlers have it in service, within JOINS."""
-    return _comes(lambda: records.state_of(lab, replacement.instance) == "in-service", JOINS)
+    """Whether the handlers have it in service, within JOIN_TIMEOUT_S."""
+    return _comes(lambda: records.state_of(lab, replacement.instance) == "in-service", JOIN_TIMEOUT_S)
 
 
 def node_of(lab: Lab, replacement: Replacement) -> str:
@@ -37,8 +37,8 @@ def node_of(lab: Lab, replacement: Replacement) -> str:
 
 
 def wait_balanced(lab: Lab, since: float) -> bool:
-    """Whether a rebalance that was sent since then has ended, within SPREADS."""
-    return _comes(lambda: any(_over(result) for result in rebalances(lab, since)), SPREADS)
+    """Whether a rebalance that was sent since then has ended, within REBALANCE_TIMEOUT_S."""
+    return _comes(lambda: any(_over(result) for result in rebalances(lab, since)), REBALANCE_TIMEOUT_S)
 
 
 def rebalances(lab: Lab, since: float) -> list[Result]:

@@ -26,13 +26,13 @@ from tests.lab.state import Host, Lab, LabError
 from tests.lab.swarm import engine, formation, services
 from tests.lab.swarm.services import ANSWERING
 
-RATE = 20.0  # requests a second to each service that answers
-CALM = 5.0  # seconds without a failure, and with an answer of every replica, before the event
-CALM_WITHIN = 90.0  # seconds; engines that have missed one another's gossip find that out after 30
-PATIENCE = 75.0  # seconds after the power cut until the dead node must be gone
-JOINED = 180.0  # seconds until every host is in service
-ENDING = 15.0  # seconds that a stopped task's container may take to end; their stop grace period is 4
-SETTLED = 3.0  # seconds watched after that: what breaks late is seen too
+REQUESTS_PER_S = 20.0  # requests a second to each service that answers
+CALM_S = 5.0  # seconds without a failure, and with an answer of every replica, before the event
+CALM_TIMEOUT_S = 90.0  # seconds; engines that have missed one another's gossip find that out after 30
+REMOVAL_TIMEOUT_S = 75.0  # seconds after the power cut until the dead node must be gone
+JOIN_TIMEOUT_S = 180.0  # seconds until every host is in service
+CONTAINER_END_TIMEOUT_S = 15.0  # for a stopped task's container to end; their stop grace period is 4 s
+AFTERMATH_S = 3.0  # seconds watched after that: what breaks late is seen too
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Scenario:
         services.deploy(self.lab)
         if self.lab.endpoint:
             self.say("registering the hosts: the product finds them, labels them and takes them into service")
-            node_life.tick_until(self.lab, self.lab.hosts, "in-service", JOINED)
+            node_life.tick_until(self.lab, self.lab.hosts, "in-service", JOIN_TIMEOUT_S)
 
     def run(self) -> Observation:
         """Take the host of the single replica away under load; answers what was seen."""
@@ -71,7 +71,7 @@ class Scenario:
             self._await_end(watch)
             if self.lab.fleet:
                 self._await_renewal()
-            time.sleep(SETTLED)
+            time.sleep(AFTERMATH_S)
             answers = load.stop()
         return self._observe(watch, answers, before)
 
@@ -85,7 +85,7 @@ class Scenario:
 
     @contextmanager
     def _asking(self) -> Iterator[Load]:
-        load = start_load(self.lab, ANSWERING, RATE, self.requests)
+        load = start_load(self.lab, ANSWERING, REQUESTS_PER_S, self.requests)
         try:
             yield load
         except BaseException:
@@ -94,10 +94,12 @@ class Scenario:
 
     def _await_calm(self) -> None:
         """Only what fails from here on can be the event's doing."""
-        self.say(f"watching until all is calm for {CALM:g} s")
+        self.say(f"watching until all is calm for {CALM_S:g} s")
         calm = lambda: is_calm(read(self.requests), services.WANTED, time.time())  # noqa: E731
-        engine.wait_until(calm, "every replica answers, and no request fails", seconds=CALM_WITHIN, pause=0.5)
-        self.moments = Moments(time.time() - CALM, 0.0)
+        engine.wait_until(
+            calm, "every replica answers, and no request fails", seconds=CALM_TIMEOUT_S, pause=0.5
+        )
+        self.moments = Moments(time.time() - CALM_S, 0.0)
 
     def _choose(self) -> Host:
         """Choose the worker that holds the single replica."""
@@ -142,7 +144,7 @@ class Scenario:
 
     def _await_end(self, watch: Watch) -> None:
         """Until the dead node is gone from swarm and records or, without us, its tasks run elsewhere."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + REMOVAL_TIMEOUT_S
         while time.monotonic() < until and not self._over(watch):
             time.sleep(0.2)
 
@@ -200,28 +202,28 @@ class Scenario:
 
 
 def is_calm(answers: Sequence[Answer], wanted: Mapping[str, int | None], now: float) -> bool:
-    """Whether for CALM seconds no request has failed and each replica has answered."""
-    recent = [answer for answer in answers if answer.time + answer.seconds >= now - CALM]
+    """Whether for CALM_S seconds no request has failed and each replica has answered."""
+    recent = [answer for answer in answers if answer.time + answer.seconds >= now - CALM_S]
     who = {service: {answer.who for answer in recent if answer.service == service} for service in ANSWERING}
     complete = all(len(who[service]) >= (wanted[service] or 1) for service in ANSWERING)
-    return complete and all(answer.ok for answer in recent) and answers[0].time <= now - CALM
+    return complete and all(answer.ok for answer in recent) and answers[0].time <= now - CALM_S
 
 
 def specs(lab: Lab) -> dict[str, str]:
-    """Every service's spec, as the engine writes it."""
+    """Dump every service's spec, as the engine writes it."""
     return {service.name: json.dumps(service.spec) for service in engine.services(engine.manager(lab))}
 
 
 def lasting_strays(lab: Lab) -> tuple[str, ...]:
-    """Strays that are still there after ENDING: a task that was moved last may be inside its grace period."""
-    until = time.monotonic() + ENDING
+    """Find strays that stay: the container of a task that was moved last may be in its grace period."""
+    until = time.monotonic() + CONTAINER_END_TIMEOUT_S
     while (found := strays(lab)) and time.monotonic() < until:
         time.sleep(0.5)
     return found
 
 
 def strays(lab: Lab) -> tuple[str, ...]:
-    """Containers that run on hosts with power but belong to no task that is meant to run."""
+    """Find containers that run on hosts with power but belong to no task that is meant to run."""
     wanted = {task.container for task in engine.tasks(engine.manager(lab)) if task.running}
     found = []
     for host in lab.hosts:
@@ -232,7 +234,7 @@ def strays(lab: Lab) -> tuple[str, ...]:
 
 
 def ways(lab: Lab) -> dict[str, str]:
-    """How each service left the node, in the agent's own words."""
+    """Read how each service left the node, in the agent's own words."""
     found: dict[str, str] = {}
     for row in lab_api.commands(lab, AgentTask.EVACUATE.value):
         if row["status"] == "Success":

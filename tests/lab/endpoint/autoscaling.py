@@ -20,7 +20,7 @@ from tests.lab.state import Host
 
 DESCRIBES = frozenset({"DescribeAutoScalingGroups", "DescribeLifecycleHooks"})
 OPERATIONS = frozenset({"CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"}) | DESCRIBES
-LASTS = 3600.0  # seconds between heartbeats, Auto Scaling's default
+HEARTBEAT_TIMEOUT_S = 3600.0  # seconds between heartbeats, Auto Scaling's default
 _NAMESPACE = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
 _KNOWN = frozenset(
     {
@@ -45,7 +45,7 @@ class LifecycleAction:
     transition: str
     instance: str
     token: str = field(default_factory=lambda: str(uuid.uuid4()))
-    until: float = field(default_factory=lambda: time.time() + LASTS)
+    until: float = field(default_factory=lambda: time.time() + HEARTBEAT_TIMEOUT_S)
     beats: int = 0
     result: str = ""
 
@@ -110,7 +110,7 @@ class LifecycleActions:
             if operation == "CompleteLifecycleAction":
                 hook.result = _result(form)
             else:
-                hook.beats, hook.until = hook.beats + 1, time.time() + LASTS
+                hook.beats, hook.until = hook.beats + 1, time.time() + HEARTBEAT_TIMEOUT_S
         return _answer(operation)
 
     def _groups(self, form: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ TOKEN = "X-aws-ec2-metadata-token"  # noqa: S105  a header's name
 LONGEST = 21_600  # seconds that a session may last
 _ROOT = "/latest/meta-data/"
 _KEYS = "iam/security-credentials/"
-_EARLY = 300.0  # seconds before their end at which keys are renewed
+_RENEW_BEFORE_S = 300.0  # seconds before their end at which keys are renewed
 Answer = tuple[int, str]
 
 
@@ -79,7 +79,10 @@ class InstanceMetadata:
         """Keys of the host's role, new ones shortly before the old ones end."""
         with self._lock:
             kept = self._keys.get(host.instance)
-            if kept is None or datetime.fromisoformat(kept["Expiration"]).timestamp() < time.time() + _EARLY:
+            if (
+                kept is None
+                or datetime.fromisoformat(kept["Expiration"]).timestamp() < time.time() + _RENEW_BEFORE_S
+            ):
                 kept = self._keys[host.instance] = self._assume(lab, host)
             return kept
 

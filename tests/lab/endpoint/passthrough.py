@@ -13,7 +13,7 @@ _HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "trailer
     "expect",
     "content-length",
 }
-_PATIENCE = 930.0  # a Lambda that is invoked synchronously may take 900 s
+_TIMEOUT_S = 930.0  # a Lambda that is invoked synchronously may take 900 s
 
 
 class Passthrough:
@@ -54,7 +54,7 @@ class Passthrough:
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)
             self._local.connection = connection
         return connection
 

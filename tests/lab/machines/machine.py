@@ -18,7 +18,7 @@ from tests.lab.swarm import engine
 AWS_PORT = 4566  # at the lab's own gateway address, so that every lab can have it
 SCRIPT = Path(__file__).with_name("machine.sh")
 LABEL = "swarmkeeper.instance"
-BOOT_SECONDS = 180
+BOOT_TIMEOUT_S = 180
 # Mounted afresh in every host, or nothing that a host could need.
 PRIVATE = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/lib/docker", str(ROOT))  # noqa: S108
 REAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "squashfs"})
@@ -151,7 +151,7 @@ def _private(point: str) -> bool:
 
 
 def _wait_for_engine(host: Host, directory: Path, starter: int) -> Host:
-    until = time.monotonic() + BOOT_SECONDS
+    until = time.monotonic() + BOOT_TIMEOUT_S
     while time.monotonic() < until:
         booted = replace(host, pid=_booted(directory), state="running")
         if booted.pid and engine.answers(booted):

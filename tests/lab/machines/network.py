@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.lab.machines import kernel
 from tests.lab.machines.programs import run
-from tests.lab.state import EACH, RANGES, Host, Lab, LabError
+from tests.lab.state import LABS_PER_RANGE, RANGES, Host, Lab, LabError
 
 BROADEST = 8  # bits of the broadest prefix that anybody has as a network
 RESOLVER = Path("/etc/resolv.conf")
@@ -38,7 +38,7 @@ def free_slots(routes: Iterable[dict[str, Any]], servers: Iterable[str]) -> list
     if not free:
         every = " and ".join(map(str, RANGES))
         raise LabError(f"this machine uses {every} itself: a lab there would cut its network")
-    return [EACH * index + part for index in free for part in range(EACH)]
+    return [LABS_PER_RANGE * index + part for index in free for part in range(LABS_PER_RANGE)]
 
 
 def bridge(lab: Lab) -> str:

@@ -24,7 +24,7 @@ from tests.lab.swarm import engine, services
 KEY = "load"
 CLIENT = "load-client"
 # Seconds that a request, the look-up of its address included, may take: a busy machine may stall for some.
-PATIENCE = 10.0
+ANSWER_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Load:
 
     def stop(self) -> list[Answer]:
         """End the requests and take the client away; answers what became of every request."""
-        programs.stop(self.lab, KEY, grace=PATIENCE + 3)
+        programs.stop(self.lab, KEY, grace=ANSWER_TIMEOUT_S + 3)
         _remove_client(self.host)
         return read(self.out)
 
@@ -115,7 +115,7 @@ async def ask_steadily(out: Path, rate: float, names: Sequence[str]) -> None:
 async def _ask(name: str, resolver: dns.asyncresolver.Resolver, write: Callable[[str], object]) -> None:
     begun, clock, who, error = time.time(), time.monotonic(), "", ""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
             who = await _get(await _resolve(name, resolver))
     except TimeoutError:
         error = "timeout"
@@ -130,7 +130,7 @@ class _RefusedError(Exception):
 
 
 async def _resolve(name: str, resolver: dns.asyncresolver.Resolver) -> str:
-    found = await resolver.resolve(name, "A", search=False, lifetime=PATIENCE)
+    found = await resolver.resolve(name, "A", search=False, lifetime=ANSWER_TIMEOUT_S)
     return str(found[0])  # the engine shuffles them
 
 

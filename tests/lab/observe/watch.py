@@ -16,7 +16,7 @@ from tests.lab.state import Lab, LabError
 from tests.lab.swarm import engine
 from tests.lab.swarm.engine import Node, Task
 
-PERIOD = 0.1
+PERIOD_S = 0.1
 Places = dict[str, dict[str, int]]  # running tasks by service and host name
 
 
@@ -114,14 +114,14 @@ class Watch:
         return [verdict(name, samples, self.started(name)) for name in sorted(names)]
 
     def _listen(self) -> None:
-        while not self._over.wait(PERIOD):
+        while not self._over.wait(PERIOD_S):
             if listing := self._list():
                 self._listing = listing
                 self.listings.append(listing)
                 self._see()
 
     def _sample(self) -> None:
-        while not self._over.wait(PERIOD):
+        while not self._over.wait(PERIOD_S):
             listing, lab = self._listing, self._lab
             hosts = {host.instance: host.name for host in lab.hosts if machine.has_power(lab, host)}
             self._power = self._power.seen(hosts, time.time())

@@ -17,7 +17,7 @@ from tests.lab.machines import machine
 from tests.lab.state import Host, Lab
 
 PLACE = "/opt/agent.pyz"
-NOTICE = 120.0
+NOTICE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Agent:
     """One run of the agent on a host."""
 
     def __init__(
-        self, host: Host, task: AgentTask, *about: Host, notice: float = NOTICE, **arguments: Any
+        self, host: Host, task: AgentTask, *about: Host, notice: float = NOTICE_S, **arguments: Any
     ) -> None:
         targets = tuple(Target(other.instance, other.address) for other in about)
         given = Arguments(targets, time.time() + notice)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: a rebalance's surge is under way
 UNREACHABLE = (DockerException, RequestException)
 NOT_YET = (LabError, BotoCoreError, ClientError, *UNREACHABLE)  # what may be right a moment later
-PATIENCE = 120.0  # seconds; many times what anything takes here, as a loaded machine is slow but not wrong
+TIMEOUT_S = 120.0  # seconds; many times what anything takes here, as a loaded machine is slow but not wrong
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def spread(found: Iterable[Task]) -> dict[str, dict[str, int]]:
 
 
 def wait_until(
-    predicate: Callable[[], T | None], what: str, *, seconds: float = PATIENCE, pause: float = 0.1
+    predicate: Callable[[], T | None], what: str, *, seconds: float = TIMEOUT_S, pause: float = 0.1
 ) -> T:
     """Wait for the predicate's first true answer; LabError naming what did not happen in time.
 

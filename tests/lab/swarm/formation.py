@@ -14,7 +14,7 @@ from tests.lab.swarm import engine
 from tests.lab.swarm.engine import Node
 
 PORT = 2377
-JOIN_SECONDS = 120
+JOIN_TIMEOUT_S = 120
 
 
 def form(lab: Lab) -> None:
@@ -22,7 +22,7 @@ def form(lab: Lab) -> None:
     managers = [host for host in lab.hosts if host.role == "manager"]
     workers = [host for host in lab.hosts if host.role == "worker"]
     first, *others = managers
-    client = engine.connect(first, timeout=JOIN_SECONDS)
+    client = engine.connect(first, timeout=JOIN_TIMEOUT_S)
     client.swarm.init(advertise_addr=first.address, listen_addr=f"0.0.0.0:{PORT}")
     _join_together(lab, others, first)
     mesh(managers)
@@ -38,16 +38,16 @@ def join(lab: Lab, host: Host, via: Host | None = None) -> None:
     """
 
     def joined() -> bool:
-        client = engine.connect(host, timeout=JOIN_SECONDS)
+        client = engine.connect(host, timeout=JOIN_TIMEOUT_S)
         now = client.info()["Swarm"]["LocalNodeState"]
         if now == "inactive":
             _order_to_join(client, host, engine.connect(via) if via else engine.manager(lab))
         return bool(now == "active")
 
-    engine.wait_until(joined, f"{host.name} joins the swarm", seconds=JOIN_SECONDS)
+    engine.wait_until(joined, f"{host.name} joins the swarm", seconds=JOIN_TIMEOUT_S)
 
 
-def wait_ready(lab: Lab, count: int, timeout: float = JOIN_SECONDS) -> list[Node]:
+def wait_ready(lab: Lab, count: int, timeout: float = JOIN_TIMEOUT_S) -> list[Node]:
     """Wait until that many nodes are Ready and no manager is unreachable."""
 
     def ready() -> list[Node] | None:

@@ -9,7 +9,7 @@ from tests.lab.demo.findings.balance import Balance
 from tests.lab.demo.findings.facts import SINGLE, Facts
 from tests.lab.swarm.services import ANSWERING
 
-MOST_BLIND = 5.0  # seconds without a look after which "no dip" would be a guess: Swarm's own dips last longer
+MAX_BLIND_S = 5.0  # without a look, after which "no dip" would be a guess: Swarm's own dips last longer
 
 
 @dataclass(frozen=True)
@@ -145,5 +145,5 @@ def _strays(facts: Facts) -> Check:
 
 def _looks(facts: Facts) -> Check:
     measured = f"{facts.looks:,} looks, {facts.blind:.1f} s without at most"
-    good = facts.looks > 0 and facts.blind < MOST_BLIND
-    return Check("the watch itself", f"never blind for {MOST_BLIND:g} s", measured, good)
+    good = facts.looks > 0 and facts.blind < MAX_BLIND_S
+    return Check("the watch itself", f"never blind for {MAX_BLIND_S:g} s", measured, good)

@@ -19,8 +19,8 @@ from tests.lab.faults.armed_faults import Faults, Kind
 from tests.lab.observe.journal import CommandChange, Entry, Trouble
 from tests.lab.state import Host
 
-AT_ONCE = 5  # how many commands one SSM agent works on at the same time
-_POLL = 0.2  # a host's power and freezing change elsewhere, so a queue looks for them
+COMMANDS_AT_ONCE = 5  # how many commands one SSM agent works on at the same time
+_POLL_S = 0.2  # a host's power and freezing change elsewhere, so a queue looks for them
 Key = tuple[str, str]  # a command's id and an instance's
 
 
@@ -121,7 +121,7 @@ class Commands:
                     begun: dict[str, Any] = {"status": "InProgress", "details": "InProgress"}
                     self._all[key] = replace(self._all[key], **begun, began=time.time())
                     return True
-                self._changed.wait(_POLL)
+                self._changed.wait(_POLL_S)
             expired = self._all[key].status == "Pending"
         if expired:
             self._end(key, "TimedOut", "DeliveryTimedOut")
@@ -134,7 +134,7 @@ class Commands:
         mine = [invocation for invocation in self._all.values() if invocation.instance == key[1]]
         busy = sum(invocation.status == "InProgress" for invocation in mine)
         first = next(invocation for invocation in mine if invocation.status == "Pending")
-        return busy < AT_ONCE and first.key == key
+        return busy < COMMANDS_AT_ONCE and first.key == key
 
     def _execute(self, key: Key) -> Ending:
         host = self.find(key[1])
@@ -163,7 +163,7 @@ class Commands:
 
     def _report(self, key: Key, ending: Ending) -> None:
         while self.faults.standing(Kind.FREEZE, key[1]):
-            time.sleep(_POLL)
+            time.sleep(_POLL_S)
         if ending.lost:
             self._end(key, "TimedOut", "ExecutionTimedOut")
             return

@@ -20,7 +20,7 @@ from tests.lab.state import Host
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DIRECTORY = "/usr/bin"
 KILLED = 137  # what the agent reports when it had to kill the script
-_LOOK = 500  # milliseconds between two looks whether a host died with a stopped script
+_POLL_MS = 500  # milliseconds between two looks whether a host died with a stopped script
 _ORCHESTRATION = "var/lib/amazon/ssm/{instance}/document/orchestration/{command}/awsrunShellScript"
 
 
@@ -88,7 +88,7 @@ class Running:
         end = select.poll()
         handle = os.pidfd_open(self.process.pid)
         end.register(handle, select.POLLIN)
-        while not end.poll(_LOOK):
+        while not end.poll(_POLL_MS):
             if not powered(self.host):
                 self.process.send_signal(signal.SIGCONT)
         os.close(handle)

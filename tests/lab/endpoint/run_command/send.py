@@ -17,7 +17,7 @@ DOCUMENT = "AWS-RunShellScript"
 Message = dict[str, Any]
 
 _INSTANCE = re.compile(r"(i-[0-9a-f]{8}([0-9a-f]{9})?|mi-[0-9a-f]{17})\Z")
-_DEFAULT_SECONDS = 3600
+_DEFAULT_TIMEOUT_S = 3600
 _LONGEST = 172_800  # two days
 _FIELDS = frozenset(
     {"DocumentName", "InstanceIds", "Parameters", "Comment", "TimeoutSeconds", "DocumentVersion"}
@@ -43,7 +43,7 @@ def order(message: Message) -> Order:
         instances=_instances(message.get("InstanceIds", [])),
         parameters=parameters,
         comment=comment,
-        delivery_seconds=_delivery_seconds(message.get("TimeoutSeconds", _DEFAULT_SECONDS)),
+        delivery_seconds=_delivery_seconds(message.get("TimeoutSeconds", _DEFAULT_TIMEOUT_S)),
         execution_seconds=_execution_seconds(parameters),
         directory=parameters.get("workingDirectory", [""])[0] or execution.DIRECTORY,
         requested=time.time(),
@@ -78,7 +78,7 @@ def _delivery_seconds(seconds: int) -> int:
 
 
 def _execution_seconds(parameters: dict[str, list[str]]) -> int:
-    text = parameters.get("executionTimeout", [str(_DEFAULT_SECONDS)])[0]
+    text = parameters.get("executionTimeout", [str(_DEFAULT_TIMEOUT_S)])[0]
     if not text.isdigit() or not 1 <= int(text) <= _LONGEST:
         raise AwsError("InvalidParameters", f"executionTimeout must be 1 to {_LONGEST} seconds, not {text!r}")
     return int(text)
