@@ -28,7 +28,7 @@ from chalicelib.delivery.circuit_breaker import note_host
 from chalicelib.delivery.dispatcher import dispatch
 from chalicelib.delivery.job_command import send_job
 from chalicelib.errors import RefusedError, ThrottledError
-from chalicelib.events import IN_FLIGHT, CommandRunning, InvocationEnded, finished
+from chalicelib.events import IN_FLIGHT, CommandRunning, InvocationEnded, finish_command
 from chalicelib.notify import notify
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _do_ask(_: str, action: Ask, world: World) -> Outcome:
     if answer.status in IN_FLIGHT:
         return Outcome(detail=answer.status, event=CommandRunning(now, action.command, action.manager))
     ended = InvocationEnded(now, action.command, action.manager)
-    return Outcome(detail=answer.status, event=finished(ended, action.task, answer))
+    return Outcome(detail=answer.status, event=finish_command(ended, action.task, answer))
 
 
 def _do_complete(cluster: str, action: Complete, world: World) -> Outcome:

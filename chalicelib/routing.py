@@ -27,8 +27,8 @@ from chalicelib.events import (
     RebalanceRecommended,
     SpotRequestFulfilled,
     Tick,
-    finished,
-    task_and_cluster,
+    finish_command,
+    parse_comment,
 )
 from chalicelib.metrics import Metric
 from chalicelib.pipeline import follow
@@ -149,12 +149,12 @@ def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
             f"{event.command} is {answer.status} after its end: the tick asks again", cluster=owner
         )
         return []
-    ours = task_and_cluster(answer.comment)
+    ours = parse_comment(answer.comment)
     if ours is None:
         observability.unmanaged(Metric.UNMANAGED_COMMANDS, event.command)
         return []
     task, cluster = ours
-    return list(follow(finished(event, task, answer), cluster, world))
+    return list(follow(finish_command(event, task, answer), cluster, world))
 
 
 def _fetch_final_answer(event: InvocationEnded, world: World) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.protocol.codec import ADDRESS
+from chalicelib.protocol.codec import IPV4
 from chalicelib.state.instance import NAME, DiscoveredInstance, InstanceState, Role
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _parse_instance(instance: InstanceTypeDef) -> DiscoveredInstance | None:
     tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
     state = InstanceState(instance["State"]["Name"])
     cluster, address = tags.get(CLUSTER_TAG, ""), instance.get("PrivateIpAddress", "")
-    if not NAME.fullmatch(cluster) or not (ADDRESS.match(address) or state is InstanceState.TERMINATED):
+    if not NAME.fullmatch(cluster) or not (IPV4.fullmatch(address) or state is InstanceState.TERMINATED):
         return None
     role = Role.MANAGER if tags.get(ROLE_TAG) == Role.MANAGER.value else Role.WORKER
     launched = instance["LaunchTime"].timestamp() if "LaunchTime" in instance else 0.0

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from chalicelib.errors import CallError
-from chalicelib.protocol.messages import INSTANCE
+from chalicelib.protocol import checks
 from chalicelib.state.instance import NAME
 
 SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # what Swarm takes as a name
+_service = checks.matching(SERVICE, "the name or id of a service")
 MOST = 100_000
 FEW = 50  # services that one call names; without names it is all that opted in
 LONGEST = 43_200.0  # seconds, half a day: more was meant as milliseconds
@@ -23,7 +23,7 @@ SETTLING = 600.0  # seconds: the agent lets joins settle inside the half hour th
 class Field:
     """How a field is checked (``check`` answers what is wanted where the value is not that)."""
 
-    check: Callable[[Any], str]
+    check: checks.Check
     required: bool = False
 
 
@@ -40,30 +40,17 @@ def checked(payload: object, fields: Mapping[str, Field]) -> dict[str, Any]:
             if rule.required:
                 raise CallError(f"{field} is missing; known fields are {known}")
         elif wanted := rule.check(given[field]):
-            raise CallError(f"{field} must be {wanted}, not {str(given[field])[:100]!r}")
+            raise CallError(checks.wrong(field, wanted, given[field]))
     return given
 
 
-def name(value: Any) -> str:
-    """A cluster's name."""
-    good = isinstance(value, str) and NAME.fullmatch(value)
-    return "" if good else "a cluster's name (letters, digits, '.', '_', '-')"
-
-
-def instance(value: Any) -> str:
-    """An instance id."""
-    good = isinstance(value, str) and INSTANCE.match(value)
-    return "" if good else "an EC2 instance id such as i-0123456789abcdef0"
-
-
-def flag(value: Any) -> str:
-    """A boolean."""
-    return "" if isinstance(value, bool) else "true or false"
+name = checks.matching(NAME, "a cluster's name (letters, digits, '.', '_', '-')")
+instance, flag, one_of = checks.instance_id, checks.flag, checks.one_of
 
 
 def seconds(value: Any) -> str:
     """A time span."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LONGEST
+    good = checks.is_number(value) and 0 < value <= LONGEST
     return "" if good else f"a number of seconds between 0 and {LONGEST:.0f}"
 
 
@@ -86,24 +73,10 @@ def count(value: Any) -> str:
 
 def names(value: Any) -> str:
     """A list of services."""
-    good = isinstance(value, list) and 0 < len(value) <= FEW and all(map(_service, value))
+    good = isinstance(value, list) and 0 < len(value) <= FEW and not any(map(_service, value))
     return "" if good else f"a list of 1 to {FEW} names or ids of services"
-
-
-def _service(value: Any) -> bool:
-    return isinstance(value, str) and bool(SERVICE.fullmatch(value))
 
 
 def text(value: Any) -> str:
     """A text."""
     return "" if isinstance(value, str) else "a text"
-
-
-def one_of(choices: type[Enum]) -> Callable[[Any], str]:
-    """One of an enumeration's values."""
-
-    def check(value: Any) -> str:
-        known = [choice.value for choice in choices]
-        return "" if isinstance(value, str) and value in known else "one of " + ", ".join(known)
-
-    return check

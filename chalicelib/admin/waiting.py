@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.admin.tables import shown, summary
 from chalicelib.delivery.manager_choice import choose_manager
 from chalicelib.errors import CallError, ThrottledError, UnreachableError
-from chalicelib.events import IN_FLIGHT, UNKNOWN, CommandFinished, InvocationEnded, finished
+from chalicelib.events import IN_FLIGHT, UNKNOWN, CommandFinished, InvocationEnded, finish_command
 from chalicelib.events.parsing import EVENT_TIME_RESOLUTION_S
 from chalicelib.pipeline import follow
 from chalicelib.protocol.codec import decode_result
@@ -93,4 +93,4 @@ def _end(task: AgentTask, command: str, manager: str, world: World) -> CommandFi
         return None
     if answer.status in IN_FLIGHT | {UNKNOWN}:
         return None
-    return finished(InvocationEnded(world.clock.now(), command, manager), task, answer)
+    return finish_command(InvocationEnded(world.clock.now(), command, manager), task, answer)

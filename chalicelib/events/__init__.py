@@ -1,8 +1,9 @@
 """What happened: typed events, by source, each with the EventBridge pattern that selects it and its parser.
 
 An event from outside has ``PATTERN`` and ``parse(payload)``, which raises MalformedError with one line that
-names the field. The instance is taken from ``detail`` only: the ARNs in ``resources`` come in several shapes.
-The source ``swarmkeeper.drill`` stands beside AWS's own: the same event, marked as a drill.
+names the field (parsing.py). Its genuine samples are in tests/samples. The instance is taken from ``detail``
+only: the ARNs in ``resources`` come in several shapes. The source ``swarmkeeper.drill`` stands beside AWS's
+own: the same event, marked as a drill.
 """
 
 from chalicelib.events.admin import (
@@ -30,8 +31,8 @@ from chalicelib.events.run_command import (
     CommandFinished,
     CommandRunning,
     InvocationEnded,
-    finished,
-    task_and_cluster,
+    finish_command,
+    parse_comment,
 )
 from chalicelib.events.schedule import DiscoveryFailed, InstancesDiscovered, Tick
 
@@ -101,6 +102,6 @@ __all__ = [
     "TaskOrdered",
     "TerminateLifecycleAction",
     "Tick",
-    "finished",
-    "task_and_cluster",
+    "finish_command",
+    "parse_comment",
 ]

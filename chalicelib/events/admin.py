@@ -1,4 +1,4 @@
-"""What a person wants, from a manual call that was validated (calls.py)."""
+"""What a person orders, from a manual call whose payload was checked (admin/calls.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERYTHING = Rebalance()
 
 @dataclass(frozen=True, slots=True)
 class EvacuationOrdered:
-    """Empty a node inside so many ``seconds``; give it back after so many more (0: keep it empty)."""
+    """Empty a node within so many ``seconds``; give it back after ``back`` more (0: keep it empty)."""
 
     time: float
     instance: str
@@ -38,7 +38,7 @@ class RedriveOrdered:
 
 @dataclass(frozen=True, slots=True)
 class SettingsOrdered:
-    """The cluster shall behave otherwise: fields of cluster.ClusterSettings and their new values."""
+    """Change the cluster's settings: fields of ClusterSettings and their new values."""
 
     time: float
     changes: Mapping[str, str | bool | float] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class SettingsOrdered:
 
 @dataclass(frozen=True, slots=True)
 class TaskOrdered:
-    """The cluster shall have a task done, about one ``instance`` or ("") about itself."""
+    """Have an agent do a task, about one ``instance`` or ("") about the cluster."""
 
     time: float
     task: AgentTask

@@ -1,59 +1,70 @@
-"""Auto Scaling: a lifecycle hook holds an instance at its launch or before its end until it is completed."""
+"""Auto Scaling: a group waits with a lifecycle action before an instance is of use, or before it ends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from chalicelib.events.parsing import DRILL, action_token, choice, drilled, envelope, instance_id, text
+from chalicelib.events.parsing import (
+    DRILL,
+    Envelope,
+    OutsideEvent,
+    Reader,
+    action_token,
+    choice,
+    instance_id,
+    read_drill,
+    text,
+)
 from chalicelib.state.instance import LifecycleAction, Transition
 
 
+def _read_action(envelope: Envelope) -> LifecycleAction:
+    return LifecycleAction(
+        group=text("AutoScalingGroupName")(envelope),
+        name=text("LifecycleHookName")(envelope),
+        token=action_token("LifecycleActionToken")(envelope),
+        transition=choice("LifecycleTransition", Transition)(envelope),
+        opened=envelope.time,
+    )
+
+
+FIELDS: dict[str, Reader] = {
+    "hook": _read_action,
+    "instance": instance_id("EC2InstanceId"),
+    "drill": read_drill,
+}
+
+
 @dataclass(frozen=True, slots=True)
-class LaunchLifecycleAction:
-    """An Auto Scaling group waits for an instance to become of use."""
+class LaunchLifecycleAction(OutsideEvent):
+    """An Auto Scaling group waits for a new instance to become of use.
+
+    Sample: asg_launch_lifecycle.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
         "source": ["aws.autoscaling", DRILL],
         "detail-type": ["EC2 Instance-launch Lifecycle Action"],
     }
-    time: float
+    FIELDS: ClassVar[dict[str, Reader]] = FIELDS
     instance: str
     hook: LifecycleAction
     drill: bool = False
 
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        return cls(*_held(payload, cls.PATTERN))
-
 
 @dataclass(frozen=True, slots=True)
-class TerminateLifecycleAction:
-    """An Auto Scaling group waits before it ends an instance, for it to be left."""
+class TerminateLifecycleAction(OutsideEvent):
+    """An Auto Scaling group waits before it terminates an instance, so that its node can be emptied.
+
+    Sample: asg_terminate_lifecycle.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
         "source": ["aws.autoscaling", DRILL],
         "detail-type": ["EC2 Instance-terminate Lifecycle Action"],
     }
-    time: float
+    FIELDS: ClassVar[dict[str, Reader]] = FIELDS
     instance: str
     hook: LifecycleAction
     drill: bool = False
-
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        return cls(*_held(payload, cls.PATTERN))
-
-
-def _held(payload: object, pattern: dict[str, Any]) -> tuple[float, str, LifecycleAction, bool]:
-    time, detail = envelope(payload, pattern)
-    hook = LifecycleAction(
-        group=text(detail, "AutoScalingGroupName"),
-        name=text(detail, "LifecycleHookName"),
-        token=action_token(detail),
-        transition=choice(detail, "LifecycleTransition", Transition),
-        opened=time,
-    )
-    return time, instance_id(detail, "EC2InstanceId"), hook, drilled(payload)

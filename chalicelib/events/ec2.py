@@ -1,13 +1,16 @@
-"""EC2: what it does to an instance, or advises."""
+"""EC2: what it does to an instance, or recommends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from chalicelib.events.parsing import DRILL, choice, drilled, envelope, instance_id
+from chalicelib.events.parsing import DRILL, OutsideEvent, Reader, choice, instance_id, read_drill
 from chalicelib.state.instance import InstanceState
+
+SOURCES = ["aws.ec2", DRILL]
+FIELDS: dict[str, Reader] = {"instance": instance_id(), "drill": read_drill}
 
 
 class Ending(StrEnum):
@@ -19,79 +22,67 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SpotInterruptionWarning:
-    """EC2 takes a Spot instance back about two minutes after ``time``."""
+class SpotInterruptionWarning(OutsideEvent):
+    """EC2 takes a Spot instance back about two minutes after ``time``.
+
+    Sample: spot_interruption_warning.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
-        "source": ["aws.ec2", DRILL],
+        "source": SOURCES,
         "detail-type": ["EC2 Spot Instance Interruption Warning"],
     }
-    time: float
+    FIELDS: ClassVar[dict[str, Reader]] = FIELDS | {"ending": choice("instance-action", Ending)}
     instance: str
     ending: Ending = Ending.TERMINATE
     drill: bool = False
 
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        time, detail = envelope(payload, cls.PATTERN)
-        return cls(time, instance_id(detail), choice(detail, "instance-action", Ending), drilled(payload))
-
 
 @dataclass(frozen=True, slots=True)
-class RebalanceRecommended:
-    """EC2 sees a Spot instance at risk; often nothing follows, and some interruptions come without this."""
+class RebalanceRecommended(OutsideEvent):
+    """EC2 sees a Spot instance at risk; often nothing follows, and some interruptions come without this.
+
+    Sample: rebalance_recommendation.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
-        "source": ["aws.ec2", DRILL],
+        "source": SOURCES,
         "detail-type": ["EC2 Instance Rebalance Recommendation"],
     }
-    time: float
+    FIELDS: ClassVar[dict[str, Reader]] = FIELDS
     instance: str
     drill: bool = False
 
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        time, detail = envelope(payload, cls.PATTERN)
-        return cls(time, instance_id(detail), drilled(payload))
-
 
 @dataclass(frozen=True, slots=True)
-class InstanceStateChanged:
-    """An EC2 instance has entered another state."""
+class InstanceStateChanged(OutsideEvent):
+    """An EC2 instance has entered another state.
+
+    Samples: instance_running.json, instance_terminated.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
-        "source": ["aws.ec2", DRILL],
+        "source": SOURCES,
         "detail-type": ["EC2 Instance State-change Notification"],
         "detail": {"state": ["running", "stopping", "stopped", "shutting-down", "terminated"]},
     }
-    time: float
+    FIELDS: ClassVar[dict[str, Reader]] = FIELDS | {"state": choice("state", InstanceState)}
     instance: str
     state: InstanceState
     drill: bool = False
 
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        time, detail = envelope(payload, cls.PATTERN)
-        return cls(time, instance_id(detail), choice(detail, "state", InstanceState), drilled(payload))
-
 
 @dataclass(frozen=True, slots=True)
-class SpotRequestFulfilled:
-    """A Spot request has got its instance; that it runs is told by its state."""
+class SpotRequestFulfilled(OutsideEvent):
+    """A Spot request has got its instance; the event of its state says when it runs.
+
+    Sample: spot_request_fulfillment.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
-        "source": ["aws.ec2", DRILL],
+        "source": SOURCES,
         "detail-type": ["EC2 Spot Instance Request Fulfillment"],
     }
-    time: float
+    FIELDS: ClassVar[dict[str, Reader]] = FIELDS
     instance: str
     drill: bool = False
-
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        time, detail = envelope(payload, cls.PATTERN)
-        return cls(time, instance_id(detail), drilled(payload))

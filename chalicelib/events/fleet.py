@@ -1,19 +1,20 @@
-"""Spot Fleet and EC2 Fleet: one shape from two sources. *Instant* fleets tell nothing."""
+"""Spot Fleet and EC2 Fleet: one shape from two sources. *Instant* fleets send no events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from chalicelib.events.parsing import (
     DRILL,
+    OutsideEvent,
+    Reader,
     choice,
-    drilled,
-    envelope,
-    fleet_id,
     instance_id,
     optional_text,
+    read_drill,
+    read_fleet,
     text,
 )
 
@@ -30,28 +31,55 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FleetInstanceChanged:
-    """A fleet has launched or terminated an instance, or knows that it will be interrupted."""
+class FleetInstanceChanged(OutsideEvent):
+    """A fleet has launched or terminated an instance, or knows that it will be interrupted.
+
+    ``description`` is a JSON string without anything that is needed here.
+    Samples: spot_fleet_instance_*.json, ec2_fleet_instance_*.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
         "source": SOURCES,
         "detail-type": ["EC2 Spot Fleet Instance Change", "EC2 Fleet Instance Change"],
     }
-    time: float
+    FIELDS: ClassVar[dict[str, Reader]] = {
+        "instance": instance_id(),
+        "change": choice("sub-type", Change),
+        "drill": read_drill,
+    }
     instance: str
     change: Change
     drill: bool = False
 
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event. ``description`` is a JSON string that tells nothing we need."""
-        time, detail = envelope(payload, cls.PATTERN)
-        return cls(time, instance_id(detail), choice(detail, "sub-type", Change), drilled(payload))
+
+@dataclass(frozen=True, slots=True)
+class _FleetEvent(OutsideEvent):
+    """What a fleet says of itself."""
+
+    FIELDS: ClassVar[dict[str, Reader]] = {
+        "fleet": read_fleet,
+        "kind": text("sub-type"),
+        "description": optional_text("description"),
+        "drill": read_drill,
+    }
+    fleet: str
+    kind: str
+    description: str = ""
+    drill: bool = False
+
+    @property
+    def text(self) -> str:
+        """What the fleet says, for people."""
+        name = self.fleet or "a fleet that the event does not name"
+        return f"{name}: {self.kind}" + (f", {self.description}" if self.description else "")
 
 
 @dataclass(frozen=True, slots=True)
-class FleetNoted:
-    """A fleet or one of its requests has changed, or it has something to say."""
+class FleetNoted(_FleetEvent):
+    """A fleet or one of its requests has changed, or it has something to say.
+
+    Samples: *_fleet_state_change.json, *_fleet_request_change.json, *_fleet_information.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
         "source": SOURCES,
@@ -64,58 +92,22 @@ class FleetNoted:
             "EC2 Fleet Information",
         ],
     }
-    time: float
-    fleet: str
-    kind: str
-    description: str = ""
-    drill: bool = False
-
-    @property
-    def text(self) -> str:
-        """What the fleet says, for people."""
-        return _describe(self)
 
     @property
     def failure(self) -> bool:
-        """The fleet cannot go on."""
+        """Whether the fleet cannot go on."""
         return self.kind == HALTED
-
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        time, detail = envelope(payload, cls.PATTERN)
-        said = optional_text(detail, "description")
-        return cls(time, fleet_id(payload), text(detail, "sub-type"), said, drilled(payload))
 
 
 @dataclass(frozen=True, slots=True)
-class FleetFailed:
-    """A fleet could not do what it should."""
+class FleetFailed(_FleetEvent):
+    """A fleet could not do what it should.
+
+    Samples: spot_fleet_error.json, ec2_fleet_error.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
         "source": SOURCES,
         "detail-type": ["EC2 Spot Fleet Error", "EC2 Fleet Error"],
     }
-    time: float
-    fleet: str
-    kind: str
-    description: str = ""
-    drill: bool = False
     failure: ClassVar[bool] = True
-
-    @property
-    def text(self) -> str:
-        """What the fleet says, for people."""
-        return _describe(self)
-
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        time, detail = envelope(payload, cls.PATTERN)
-        said = optional_text(detail, "description")
-        return cls(time, fleet_id(payload), text(detail, "sub-type"), said, drilled(payload))
-
-
-def _describe(event: FleetNoted | FleetFailed) -> str:
-    name = event.fleet or "a fleet that the event does not name"
-    return f"{name}: {event.kind}" + (f", {event.description}" if event.description else "")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from chalicelib.events.parsing import DRILL, drilled, entities, envelope, mail_time, optional_text
+from chalicelib.events.parsing import DRILL, mail_time, open_envelope, optional_text, read_instances
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeScheduled:
     """One instance is to be stopped, rebooted or retired between ``start`` and ``end`` (0: not known).
 
-    ``closed``: it is over, or will not be. ``arn``: names the change in every notice of it.
+    ``closed``: it is over, or will not happen. ``arn``: the same in all notices about one change.
     """
 
     time: float
@@ -27,7 +27,10 @@ class ChangeScheduled:
 
 @dataclass(frozen=True, slots=True)
 class HealthNotice:
-    """What AWS Health tells at once: the same for each of its instances."""
+    """One notice of AWS Health: the same change for each of its instances.
+
+    Sample: health_scheduled_change.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
         "source": ["aws.health", DRILL],
@@ -38,11 +41,12 @@ class HealthNotice:
 
     @classmethod
     def parse(cls, payload: object) -> Self:
-        """From an EventBridge event. Entities that are no instances are passed over."""
-        time, detail = envelope(payload, cls.PATTERN)
-        start = mail_time(detail, "startTime") or time
-        end = mail_time(detail, "endTime")
-        code = optional_text(detail, "eventTypeCode")
-        closed = detail.get("statusCode") == "closed"
-        what = (start, end, code, closed, drilled(payload), optional_text(detail, "eventArn") or code)
-        return cls(tuple(ChangeScheduled(time, name, *what) for name in entities(detail)))
+        """Parse the JSON of an EventBridge event; entities that are no instances are left out."""
+        envelope = open_envelope(payload, cls.PATTERN)
+        start = mail_time("startTime")(envelope) or envelope.time
+        end = mail_time("endTime")(envelope)
+        code = optional_text("eventTypeCode")(envelope)
+        closed = envelope.detail.get("statusCode") == "closed"
+        arn = optional_text("eventArn")(envelope) or code
+        what = (start, end, code, closed, envelope.drill, arn)
+        return cls(tuple(ChangeScheduled(envelope.time, name, *what) for name in read_instances(envelope)))

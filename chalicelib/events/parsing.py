@@ -1,27 +1,61 @@
-"""The fields of an event from outside, each checked; an error is one line that names the field."""
+"""How an event from outside is parsed: an envelope, and one reader for each field of the event's class.
+
+An error is one line that names the field.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from chalicelib.errors import MalformedError
-from chalicelib.protocol.messages import INSTANCE
+from chalicelib.protocol import checks
 
 EVENT_TIME_RESOLUTION_S = 1.0  # EventBridge cuts its times to whole seconds
 DRILL = "swarmkeeper.drill"  # the source of drills
 FLEET = re.compile(r"(?:sfr|fleet)-[0-9a-f-]{8,40}\Z")
-ACTION = re.compile(r"[0-9A-Za-z-]{36}")  # Auto Scaling takes no token of another length
+TOKEN = re.compile(r"[0-9A-Za-z-]{36}")  # Auto Scaling takes no token of another length
 COMMAND = re.compile(r"[A-Za-z0-9-]{1,64}")
-LONGEST = 1024  # characters
+MAX_TEXT = 1024  # characters
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-def envelope(payload: object, pattern: dict[str, Any]) -> tuple[float, dict[str, Any]]:
-    """Time and detail of an EventBridge event of the pattern's kind."""
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What every EventBridge event has; ``time`` in seconds since the epoch."""
+
+    time: float
+    detail: dict[str, Any]
+    resources: object
+    drill: bool
+
+
+Reader = Callable[[Envelope], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideEvent:
+    """An event from EventBridge: ``PATTERN`` selects it, ``FIELDS`` has a reader for each of its fields."""
+
+    PATTERN: ClassVar[dict[str, Any]]
+    FIELDS: ClassVar[dict[str, Reader]]
+    time: float
+
+    @classmethod
+    def parse(cls, payload: object) -> Self:
+        """Parse the JSON of an EventBridge event; raises MalformedError."""
+        envelope = open_envelope(payload, cls.PATTERN)
+        fields: dict[str, Any] = {name: read(envelope) for name, read in cls.FIELDS.items()}
+        return cls(time=envelope.time, **fields)
+
+
+def open_envelope(payload: object, pattern: dict[str, Any]) -> Envelope:
+    """Check that the payload is an EventBridge event of the pattern's kind."""
     if not isinstance(payload, dict):
         raise malformed("the event", "an object", payload)
     for field in ("source", "detail-type"):
@@ -30,10 +64,104 @@ def envelope(payload: object, pattern: dict[str, Any]) -> tuple[float, dict[str,
     detail = payload.get("detail")
     if not isinstance(detail, dict):
         raise malformed("detail", "an object", detail)
-    return _time(payload.get("time")), detail
+    drill = payload.get("source") == DRILL
+    return Envelope(_parse_time(payload.get("time")), detail, payload.get("resources"), drill)
 
 
-def _time(value: object) -> float:
+def instance_id(field: str = "instance-id") -> Reader:
+    """Read the id of an EC2 instance."""
+    return _checked(field, checks.instance_id)
+
+
+def command_id(field: str) -> Reader:
+    """Read the id of a command."""
+    return _checked(field, checks.matching(COMMAND, "the id of a command"))
+
+
+def action_token(field: str) -> Reader:
+    """Read the token of a lifecycle action."""
+    return _checked(field, checks.matching(TOKEN, "a lifecycle action's token of 36 characters"))
+
+
+def text(field: str) -> Reader:
+    """Read a text that must be there."""
+    any_text = re.compile(rf".{{1,{MAX_TEXT}}}", re.DOTALL)
+    return _checked(field, checks.matching(any_text, f"a text of at most {MAX_TEXT} characters"))
+
+
+def optional_text(field: str) -> Reader:
+    """Read a text for people, cut where it is very long; "" if there is none."""
+
+    def read(envelope: Envelope) -> str:
+        value = envelope.detail.get(field)
+        return value[:MAX_TEXT] if isinstance(value, str) else ""
+
+    return read
+
+
+def choice(field: str, choices: type[Choice]) -> Callable[[Envelope], Choice]:
+    """Read one of an enumeration's values."""
+    read = _checked(field, checks.one_of(choices))
+    return lambda envelope: choices(read(envelope))
+
+
+def mail_time(field: str) -> Callable[[Envelope], float]:
+    """Read a time such as ``Sat, 21 Nov 2026 15:00:00 GMT``; 0 if there is none."""
+
+    def read(envelope: Envelope) -> float:
+        value = envelope.detail.get(field)
+        if value in (None, ""):
+            return 0.0
+        try:
+            moment = parsedate_to_datetime(value) if isinstance(value, str) else None
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise malformed(f"detail.{field}", "a time such as Sat, 21 Nov 2026 15:00:00 GMT", value)
+        return moment.timestamp()
+
+    return read
+
+
+def read_drill(envelope: Envelope) -> bool:
+    """Read whether the event is a drill."""
+    return envelope.drill
+
+
+def read_fleet(envelope: Envelope) -> str:
+    """Read the fleet that an event is about: only ``resources`` names it; "" if nothing does."""
+    arns = envelope.resources if isinstance(envelope.resources, list) else []
+    names = (arn.rpartition("/")[2] for arn in arns if isinstance(arn, str))
+    return next((name for name in names if FLEET.match(name)), "")
+
+
+def read_instances(envelope: Envelope) -> tuple[str, ...]:
+    """Read the instances among the affected entities, each once."""
+    rows = envelope.detail.get("affectedEntities")
+    if not isinstance(rows, list):
+        raise malformed("detail.affectedEntities", "a list", rows)
+    values: list[Any] = [row.get("entityValue") for row in rows if isinstance(row, dict)]
+    return tuple(dict.fromkeys(value for value in values if not checks.instance_id(value)))
+
+
+def malformed(field: str, wanted: str, got: object) -> MalformedError:
+    """Make the error for a field that is not what it has to be."""
+    return MalformedError(f"{checks.wrong(field, wanted, got)}: nothing was changed; look at what sent the event")
+
+
+def _checked(field: str, check: checks.Check) -> Reader:
+    """Read a field of the detail that has to pass a check."""
+
+    def read(envelope: Envelope) -> Any:
+        value = envelope.detail.get(field)
+        if wanted := check(value):
+            raise malformed(f"detail.{field}", wanted, value)
+        return value
+
+    return read
+
+
+def _parse_time(value: object) -> float:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -41,94 +169,3 @@ def _time(value: object) -> float:
     if moment is None or moment.tzinfo is None:
         raise malformed("time", "a UTC time such as 2026-11-20T10:00:00Z", value)
     return moment.timestamp()
-
-
-def drilled(payload: object) -> bool:
-    """Whether it is a drill."""
-    return isinstance(payload, dict) and payload.get("source") == DRILL
-
-
-def instance_id(detail: dict[str, Any], field: str = "instance-id") -> str:
-    """The EC2 instance of a detail."""
-    instance = detail.get(field)
-    if not isinstance(instance, str) or not INSTANCE.match(instance):
-        raise malformed(f"detail.{field}", "an EC2 instance id such as i-0123456789abcdef0", instance)
-    return instance
-
-
-def command_id(detail: dict[str, Any]) -> str:
-    """The id of a command, from a detail."""
-    command = detail.get("command-id")
-    if not isinstance(command, str) or not COMMAND.fullmatch(command):
-        raise malformed("detail.command-id", "the id of a command", command)
-    return command
-
-
-def action_token(detail: dict[str, Any]) -> str:
-    """The token of a lifecycle action, from a detail."""
-    token = detail.get("LifecycleActionToken")
-    if not isinstance(token, str) or not ACTION.fullmatch(token):
-        raise malformed("detail.LifecycleActionToken", "a lifecycle action's token of 36 characters", token)
-    return token
-
-
-def fleet_id(payload: object) -> str:
-    """The fleet that an event is about: only ``resources`` names it; "" if nothing does."""
-    resources = payload.get("resources") if isinstance(payload, dict) else None
-    for arn in resources if isinstance(resources, list) else []:
-        name = arn.rpartition("/")[2] if isinstance(arn, str) else ""
-        if FLEET.match(name):
-            return name
-    return ""
-
-
-def text(detail: dict[str, Any], field: str) -> str:
-    """A text that must be there, from a detail."""
-    value = detail.get(field)
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST:
-        raise malformed(f"detail.{field}", f"a text of at most {LONGEST} characters", value)
-    return value
-
-
-def optional_text(detail: dict[str, Any], field: str) -> str:
-    """A text for people, cut where it is very long; "" if there is none."""
-    value = detail.get(field)
-    return value[:LONGEST] if isinstance(value, str) else ""
-
-
-def mail_time(detail: dict[str, Any], field: str) -> float:
-    """A time such as ``Sat, 21 Nov 2026 15:00:00 GMT``, from a detail; 0 if there is none."""
-    value = detail.get(field)
-    if value in (None, ""):
-        return 0.0
-    try:
-        moment = parsedate_to_datetime(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise malformed(f"detail.{field}", "a time such as Sat, 21 Nov 2026 15:00:00 GMT", value)
-    return moment.timestamp()
-
-
-def entities(detail: dict[str, Any]) -> tuple[str, ...]:
-    """The instances among the affected entities of a detail, each once."""
-    rows = detail.get("affectedEntities")
-    if not isinstance(rows, list):
-        raise malformed("detail.affectedEntities", "a list", rows)
-    values = [row.get("entityValue") for row in rows if isinstance(row, dict)]
-    return tuple(dict.fromkeys(name for name in values if isinstance(name, str) and INSTANCE.match(name)))
-
-
-def choice(detail: dict[str, Any], field: str, choices: type[Choice]) -> Choice:
-    """One of an enumeration's values, from a detail."""
-    value = detail.get(field)
-    if not isinstance(value, str) or value not in list(choices):
-        raise malformed(f"detail.{field}", "one of " + ", ".join(choices), value)
-    return choices(value)
-
-
-def malformed(field: str, wanted: str, got: object) -> MalformedError:
-    """The error for a field that is not what it has to be."""
-    return MalformedError(
-        f"{field} must be {wanted}, not {str(got)[:100]!r}: nothing was changed; look at what sent the event"
-    )

@@ -1,15 +1,15 @@
-"""Run Command: the end of a command on a host, and what the host said.
+"""Run Command: the end of a command on a host, and what the host answered.
 
-The events that tell of a command as a whole name no instance, so only those of its invocations are used.
+The events about a command as a whole name no instance, so only those of its invocations are used.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from chalicelib.events.parsing import command_id, envelope, instance_id
+from chalicelib.events.parsing import OutsideEvent, Reader, command_id, instance_id
 from chalicelib.protocol.codec import ProtocolError, decode_result
 from chalicelib.protocol.messages import AgentTask, Result
 from chalicelib.state.instance import NAME
@@ -19,7 +19,7 @@ IN_FLIGHT = frozenset({"Pending", "Delayed", "InProgress", "Cancelling"})
 UNKNOWN = "Unknown"  # Run Command has no such invocation (in the first moment: not yet)
 NOT_STARTED = frozenset({"Pending", "Delayed", UNKNOWN})
 UNFETCHED = frozenset({65, 66})  # exit status of agent.sh before there was an agent to run
-# Every way in which an invocation can end; some are told as details of others, depending on the API.
+# Every way in which an invocation can end; some are details of others, depending on the API.
 ENDED = [
     "Success",
     "Failed",
@@ -35,23 +35,20 @@ ENDED = [
 
 
 @dataclass(frozen=True, slots=True)
-class InvocationEnded:
-    """A command has ended on a host; what it said has still to be fetched."""
+class InvocationEnded(OutsideEvent):
+    """A command has ended on a host; its output has still to be fetched.
+
+    Samples: ssm_invocation_success.json, ssm_invocation_failed.json
+    """
 
     PATTERN: ClassVar[dict[str, Any]] = {
         "source": ["aws.ssm"],
         "detail-type": ["EC2 Command Invocation Status-change Notification"],
         "detail": {"document-name": ["AWS-RunShellScript"], "status": ENDED},
     }
-    time: float
+    FIELDS: ClassVar[dict[str, Reader]] = {"command": command_id("command-id"), "manager": instance_id()}
     command: str
     manager: str
-
-    @classmethod
-    def parse(cls, payload: object) -> Self:
-        """From an EventBridge event."""
-        time, detail = envelope(payload, cls.PATTERN)
-        return cls(time, command_id(detail), instance_id(detail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +64,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class CommandFinished:
-    """A command of ours has ended: with the agent's ``result``, or the ``failure`` that kept it from one.
+    """A command of ours has ended, with the agent's ``result`` or the ``failure`` that left it without one.
 
-    ``unfetched``: the host did not get the agent that was published, which no other host would get either.
+    ``unfetched``: the host could not fetch the published agent; no other host could either.
     """
 
     time: float
@@ -83,9 +80,9 @@ class CommandFinished:
 
     @property
     def host_failed(self) -> bool:
-        """The host, rather than the work on a node, is what failed: no answer, or one that no node is in.
+        """Whether the host failed rather than the work on a node: no result, or one with an error.
 
-        A cancelled command says nothing about the host, nor does an agent that cannot be had.
+        A cancelled command says nothing about the host, nor does an agent that cannot be fetched.
         """
         if self.result is None:
             return self.status != "Cancelled" and not self.unfetched
@@ -94,24 +91,24 @@ class CommandFinished:
 
 @dataclass(frozen=True, slots=True)
 class CommandRunning:
-    """A command that was asked for has not ended yet."""
+    """A command whose result was to be fetched has not ended yet."""
 
     time: float
     command: str
     manager: str
 
 
-def task_and_cluster(comment: str) -> tuple[AgentTask, str] | None:
-    """What a command's comment says it is for; None where the command is not ours."""
+def parse_comment(comment: str) -> tuple[AgentTask, str] | None:
+    """Read task and cluster from a command's comment; None if the command is not ours."""
     match = COMMENT.fullmatch(comment)
     return (AgentTask(match[1]), match[2]) if match else None
 
 
-def finished(ended: InvocationEnded, task: AgentTask, answer: Answer) -> CommandFinished:
-    """The end of a command of ours together with its output."""
+def finish_command(ended: InvocationEnded, task: AgentTask, answer: Answer) -> CommandFinished:
+    """Make the event for the end of a command of ours from its output."""
     result, failure = None, ""
     try:
-        result = _result(answer.output, task)
+        result = _decode(answer.output, task)
     except ProtocolError as error:
         # The host's last line of stderr is written for people: it says why there is no result.
         said = answer.error.strip().splitlines()
@@ -122,7 +119,7 @@ def finished(ended: InvocationEnded, task: AgentTask, answer: Answer) -> Command
     )
 
 
-def _result(output: str, task: AgentTask) -> Result:
+def _decode(output: str, task: AgentTask) -> Result:
     result = decode_result(output)
     if result.task is not task:
         raise ProtocolError(f"the agent answered for {result.task.value}")

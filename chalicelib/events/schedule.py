@@ -1,4 +1,4 @@
-"""The schedule, the only source that is guaranteed; and what it finds by looking."""
+"""The schedule, the only source that is guaranteed, and what the discovery finds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from chalicelib.state.instance import DiscoveredInstance
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A minute has passed, or somebody wants what is overdue to be looked at now."""
+    """A minute has passed, or a person wants overdue work to be done now."""
 
     @classmethod
     def parse(cls, _: object) -> Self:
-        """From whatever starts it: nothing in it matters."""
+        """Accept whatever starts it: nothing in it matters."""
         return cls()
 
 
@@ -22,7 +22,7 @@ class Tick:
 class InstancesDiscovered:
     """EC2 was asked for all tagged instances at ``time``; these are the ones of the cluster.
 
-    ``hurried``: an event waits for it, so that only those are recorded that were not known.
+    ``hurried``: an event waits for it, so only unknown instances are recorded.
     """
 
     time: float

@@ -12,8 +12,8 @@ import re
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+from chalicelib.protocol import checks
 from chalicelib.protocol.messages import (
-    INSTANCE,
     AgentTask,
     Arguments,
     Balance,
@@ -33,8 +33,12 @@ from chalicelib.protocol.messages import (
 STORED_NAMES = {"targets": "subjects", "inspection": "look"}
 MAX_LINE = 20_000
 FAR = 1e11  # seconds since the epoch; more was meant as milliseconds
-ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}\Z")
-NODE = re.compile(r"[a-z0-9]{0,64}\Z")
+IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
+ADDRESS = checks.matching(IPV4, "a private IPv4 address")
+NODE = checks.matching(re.compile(r"[a-z0-9]{0,64}"), "a Swarm node id")
+ROLE = checks.matching(re.compile("manager|worker|"), "manager or worker")
+MODES = [mode.value for mode in Mode]
+MODE = checks.matching(re.compile("|".join([*MODES, ""])), " or ".join(MODES))
 
 
 class ProtocolError(ValueError):
@@ -157,26 +161,19 @@ def _target(row: Any) -> Target:
     _known(row, {"instance", "address", "node", "version"}, "a target")
     instance, address, node = (str(row.get(name, "")) for name in ("instance", "address", "node"))
     target = Target(instance, address, node, int(_count(row, "version")))
-    if not INSTANCE.match(target.instance):
-        raise ProtocolError(
-            f"instance must be an EC2 instance id (i-0123456789abcdef0), not {target.instance!r}"
-        )
-    if not ADDRESS.match(target.address):
-        raise ProtocolError(f"address must be a private IPv4 address, not {target.address!r}")
-    if not NODE.match(target.node):
-        raise ProtocolError(f"node must be a Swarm node id, not {target.node!r}")
+    _require("instance", checks.instance_id, target.instance)
+    _require("address", ADDRESS, target.address)
+    _require("node", NODE, target.node)
     return target
 
 
 def _address(value: Any) -> str:
-    if not isinstance(value, str) or not ADDRESS.match(value):
-        raise ProtocolError(f"managers must be private IPv4 addresses, not {value!r}")
-    return value
+    _require("a manager's address", ADDRESS, value)
+    return str(value)
 
 
 def _role(value: Any) -> str:
-    if value not in ("", "manager", "worker"):
-        raise ProtocolError(f"role must be manager or worker, not {value!r}")
+    _require("role", ROLE, value)
     return str(value)
 
 
@@ -192,19 +189,22 @@ def _rebalance(value: Any) -> Rebalance:
     _known(value, {row.name for row in fields(Rebalance)}, "rebalance")
     services = tuple(map(str, _list(value, "services")))
     mode, dry_run = value.get("mode", ""), value.get("dry_run", False)
-    if mode not in ("", *Mode):
-        raise ProtocolError(f"mode must be {' or '.join(known.value for known in Mode)}, not {mode!r}")
-    if not isinstance(dry_run, bool):
-        raise ProtocolError(f"dry_run must be true or false, not {dry_run!r}")
+    _require("mode", MODE, mode)
+    _require("dry_run", checks.flag, dry_run)
     moves, *spans = (_count(value, name) for name in ("max_moves", "settle", "cooldown"))
     return Rebalance(services, str(mode), dry_run, int(moves), *spans)
 
 
 def _count(message: dict[str, Any], name: str) -> float:
     value = message.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < FAR:
+    if not checks.is_number(value) or not 0 <= value < FAR:
         raise ProtocolError(f"{name} must be a number from 0 on, not {value!r}")
     return value
+
+
+def _require(field: str, check: checks.Check, value: Any) -> None:
+    if wanted := check(value):
+        raise ProtocolError(checks.wrong(field, wanted, value))
 
 
 def _spread(row: Any) -> SpreadReport:

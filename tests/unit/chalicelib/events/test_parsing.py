@@ -27,8 +27,8 @@ from chalicelib.events import (
     SpotRequestFulfilled,
     TerminateLifecycleAction,
     Tick,
-    finished,
-    task_and_cluster,
+    finish_command,
+    parse_comment,
 )
 from chalicelib.protocol.codec import encode_result
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
@@ -248,12 +248,12 @@ def test_one_field_of_any_shape_is_malformed_and_nothing_worse(field: str, value
 def test_a_comment_tells_task_and_cluster_of_our_commands_only(
     comment: str, expected: tuple[AgentTask, str] | None
 ) -> None:
-    assert task_and_cluster(comment) == expected
+    assert parse_comment(comment) == expected
 
 
 def test_an_answer_with_a_result_is_a_finished_command_with_it() -> None:
     result = Result(AgentTask.LEAVE, ok=True, nodes=(NodeReport(INSTANCE, "abc", Fate.REMOVED),))
-    event = finished(
+    event = finish_command(
         ENDED, AgentTask.LEAVE, Answer("Success", "leave blue", f"noise\n{encode_result(result)}\n")
     )
     assert event == CommandFinished(TIME, COMMAND, INSTANCE, AgentTask.LEAVE, "Success", result)
@@ -273,16 +273,16 @@ def test_an_answer_with_a_result_is_a_finished_command_with_it() -> None:
     ],
 )
 def test_an_answer_without_a_result_says_why_and_blames_the_host(answer: Answer, failure: str) -> None:
-    event = finished(ENDED, AgentTask.LEAVE, answer)
+    event = finish_command(ENDED, AgentTask.LEAVE, answer)
     assert event.result is None
     assert event.failure.startswith(failure)
     assert event.host_failed
 
 
 def test_a_cancelled_command_blames_nobody_and_a_failed_task_its_host() -> None:
-    assert not finished(ENDED, AgentTask.LEAVE, Answer("Cancelled")).host_failed
+    assert not finish_command(ENDED, AgentTask.LEAVE, Answer("Cancelled")).host_failed
     output = encode_result(Result(AgentTask.LEAVE, ok=False, error="this host is no manager"))
-    assert finished(ENDED, AgentTask.LEAVE, Answer("Failed", "", output)).host_failed
+    assert finish_command(ENDED, AgentTask.LEAVE, Answer("Failed", "", output)).host_failed
 
 
 @pytest.mark.parametrize(
@@ -291,5 +291,5 @@ def test_a_cancelled_command_blames_nobody_and_a_failed_task_its_host() -> None:
 def test_the_exit_status_tells_an_agent_that_cannot_be_had_from_a_host_that_cannot_run_it(
     code: int, *, unfetched: bool
 ) -> None:
-    event = finished(ENDED, AgentTask.LEAVE, Answer("Failed", "", "", "swarmkeeper: no\n", code))
+    event = finish_command(ENDED, AgentTask.LEAVE, Answer("Failed", "", "", "swarmkeeper: no\n", code))
     assert (event.unfetched, event.host_failed) == (unfetched, not unfetched)

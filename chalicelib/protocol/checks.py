@@ -1,0 +1,54 @@
+"""What a field has to be; shared by events from outside, manual calls and messages to and from hosts.
+
+A check returns "" for a good value, else what is wanted. Standard library only and Python 3.10 syntax: this
+module travels inside the agent too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, TypeGuard
+
+from chalicelib.protocol.messages import INSTANCE
+
+Check = Callable[[Any], str]
+SHOWN_CHARACTERS = 100  # of a wrong value
+
+
+def matching(pattern: re.Pattern[str], wanted: str) -> Check:
+    """Check that a value is a text that matches the whole pattern."""
+
+    def check(value: Any) -> str:
+        return "" if isinstance(value, str) and pattern.fullmatch(value) else wanted
+
+    return check
+
+
+def one_of(choices: type[Enum]) -> Check:
+    """Check that a value is one of an enumeration's values."""
+    known = [choice.value for choice in choices]
+
+    def check(value: Any) -> str:
+        return "" if isinstance(value, str) and value in known else "one of " + ", ".join(known)
+
+    return check
+
+
+def flag(value: Any) -> str:
+    """Check that a value is a boolean."""
+    return "" if isinstance(value, bool) else "true or false"
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number; a boolean is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def wrong(field: str, wanted: str, value: Any) -> str:
+    """Describe a wrong value in a line that names the field."""
+    return f"{field} must be {wanted}, not {str(value)[:SHOWN_CHARACTERS]!r}"
+
+
+instance_id = matching(INSTANCE, "an EC2 instance id such as i-0123456789abcdef0")
