@@ -146,7 +146,9 @@ def read_instances(envelope: Envelope) -> tuple[str, ...]:
 
 def malformed(field: str, wanted: str, got: object) -> MalformedError:
     """Make the error for a field that is not what it has to be."""
-    return MalformedError(f"{checks.wrong(field, wanted, got)}: nothing was changed; look at what sent the event")
+    return MalformedError(
+        f"{checks.wrong(field, wanted, got)}: nothing was changed; look at what sent the event"
+    )
 
 
 def _checked(field: str, check: checks.Check) -> Reader:
