@@ -22,7 +22,7 @@ from chalicelib.adapters.dynamodb.items import (
     settings_from,
 )
 from chalicelib.admin.calls import call
-from chalicelib.events import task_and_cluster
+from chalicelib.events import parse_comment
 from chalicelib.protocol.codec import decode_arguments, decode_result, encode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Balance
 from chalicelib.rules import incidents
@@ -112,7 +112,7 @@ def node_hooks(name: str) -> set[str]:
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row["comment"])
 def test_a_command_in_flight_is_read_as_version_0_1_sent_it(row: dict[str, Any]) -> None:
-    assert task_and_cluster(row["comment"]) == (AgentTask(row["comment"].split()[0]), "blue")
+    assert parse_comment(row["comment"]) == (AgentTask(row["comment"].split()[0]), "blue")
     assert encode_arguments(decode_arguments(row["arguments"])) == row["arguments"]
     if row["status"] == "Success":
         assert encode_result(decode_result(row["output"])) == row["output"]
