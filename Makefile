@@ -36,7 +36,7 @@ python:
 	touch $@
 
 # On its own, because the handlers run by ministack see its packages: a fault in ours would be hidden.
-.venv-ministack/done: requirements-ministack.txt | .venv/done
+.venv-ministack/done: requirements-ministack.txt | python
 	$(PYTHON) -m venv .venv-ministack
 	.venv-ministack/bin/$(PIP) -r requirements-ministack.txt
 	touch $@
