@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chalicelib.metrics import Measure
+from chalicelib.state.lifecycle import NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,11 @@ class ReplaceRecord:
 
     before: Node
     after: Node
+
+    @property
+    def enters_service(self) -> bool:
+        """Whether the node enters service by it."""
+        return self.after.state is NodeState.IN_SERVICE and self.before.state is not NodeState.IN_SERVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +190,12 @@ class Plan:
     actions: tuple[Action, ...] = ()
     measures: tuple[Measure, ...] = ()
     refused: bool = False
+
+    @property
+    def entering(self) -> tuple[ReplaceRecord, ...]:
+        """Return the changes by which nodes enter service."""
+        changes = (action for action in self.actions if isinstance(action, ReplaceRecord))
+        return tuple(change for change in changes if change.enters_service)
 
 
 class Code(StrEnum):

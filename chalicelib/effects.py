@@ -46,14 +46,13 @@ def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], 
     failures: list[Exception] = []
     failed: set[str] = set()
     for action in plan.actions:
-        instance = find_instance(action)
-        if instance and instance in failed:
+        if failed and find_instance(action) in failed:
             continue
         try:
             outcome = PERFORM[type(action)](cluster, action, world)
         except Exception as error:  # noqa: BLE001 - the caller raises it
             failures.append(error)
-            failed.add(instance)
+            failed |= {find_instance(action)} - {""}
             continue
         observability.done(cluster, action, outcome)
         outcomes.append(outcome)

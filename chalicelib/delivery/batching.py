@@ -65,7 +65,7 @@ def next_batch(nodes: Iterable[Node], now: float) -> Batch | None:
 
     Deadlines that are over come after those that can still be kept. None when nothing is to be sent now.
     """
-    ready = _ready(nodes, now)
+    ready = [node for node in nodes if node.is_ready(now)]
     if evacuating := [node for node in ready if node.task is AgentTask.EVACUATE]:
         return _batch_evacuations(evacuating, now)
     for task in TASK_ORDER:
@@ -76,7 +76,7 @@ def next_batch(nodes: Iterable[Node], now: float) -> Batch | None:
 
 def next_joins(nodes: Iterable[Node], now: float, hosts: Sequence[Host]) -> Batch | None:
     """Choose the next instances to join, all of one role: one command tells them all the same."""
-    ready = [node for node in _ready(nodes, now) if node.task is AgentTask.JOIN]
+    ready = [node for node in nodes if node.task is AgentTask.JOIN and node.is_ready(now)]
     if not ready:
         return None
     ready.sort(key=lambda node: (node.role, node.instance))  # managers first
@@ -99,11 +99,6 @@ def hold_s(batch: Batch, in_flight: Counter[str], now: float) -> float:
     return min(HOLD_PER_COMMAND_S * in_flight.total(), MAX_HOLD_S)
 
 
-def busy_managers(in_flight: Counter[str]) -> frozenset[str]:
-    """Return the managers that run as many commands as they should."""
-    return frozenset(manager for manager, number in in_flight.items() if number >= MAX_MANAGER_COMMANDS)
-
-
 def count_in_flight(nodes: Iterable[Node]) -> Counter[str]:
     """Count the commands in flight on each manager."""
     sent = {
@@ -119,10 +114,6 @@ def join_addresses(hosts: Sequence[Host]) -> tuple[str, ...]:
     usable = [host for host in hosts if host.address and host.state in STAYING]
     usable.sort(key=lambda host: (STAYING.index(host.state), host.breaker.failures > 0, host.instance))
     return tuple(host.address for host in usable)
-
-
-def _ready(nodes: Iterable[Node], now: float) -> list[Node]:
-    return [node for node in nodes if node.is_unsent and node.due is not None and node.due <= now]
 
 
 def _batch_evacuations(nodes: list[Node], now: float) -> Batch:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Code, Outcome
 from chalicelib.adapters.ports import OPEN_WORK_AHEAD_S
-from chalicelib.delivery.batching import busy_managers, count_in_flight, hold_s, next_batch, next_joins
+from chalicelib.delivery.batching import MAX_MANAGER_COMMANDS, count_in_flight, hold_s, next_batch, next_joins
 from chalicelib.delivery.circuit_breaker import note_host
 from chalicelib.delivery.hedge import find_late_command
 from chalicelib.delivery.join_command import send_join
@@ -23,8 +23,6 @@ from chalicelib.rules.retry import exponential_s
 from chalicelib.state.lifecycle import Place
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from chalicelib.actions import Dispatch
     from chalicelib.adapters.ports import World
     from chalicelib.delivery.batching import Batch
@@ -47,7 +45,7 @@ class Round:
 
     until: float
     failed: set[str] = field(default_factory=set)
-    busy: frozenset[str] = frozenset()  # managers with enough to do
+    busy: set[str] = field(default_factory=set)  # managers with enough to do
     throttled: bool = False
     back_offs: int = 0
     sent: int = 0
@@ -119,25 +117,19 @@ def _send_all(cluster: str, state: Round, world: World) -> Outcome:
         if batch is None:
             return Outcome(detail=f"nodes sent: {state.sent}")
         in_flight = count_in_flight(nodes)
-        if _hold(batch, in_flight, state, world):
+        wait_s = 0.0 if state.held else hold_s(batch, in_flight, now)
+        state.held = 0.0 < wait_s < state.until - now
+        if state.held:  # once, for more to send together
+            world.clock.sleep(wait_s)
             continue
         if world.lease.acquire(cluster, world.holder, world.clock.now(), LEASE_S) is None:
             left = "the lease ran out, its new holder sends the rest"
             return Outcome(detail=f"nodes sent: {state.sent}; {left}")
-        state.busy = busy_managers(in_flight)
+        state.busy = {name for name, number in in_flight.items() if number >= MAX_MANAGER_COMMANDS}
         send = _send_to_instances if batch.place is Place.INSTANCE else _send_to_a_manager
         if end := send(cluster, batch, state, world):
             return end
     return Outcome(Code.LEFT_OPEN, f"more to send after {MAX_COMMANDS} commands, the tick goes on")
-
-
-def _hold(batch: Batch, in_flight: Counter[str], state: Round, world: World) -> bool:
-    """Hold the batch once for more to send together; False if it is to go now."""
-    wait_s = 0.0 if state.held else hold_s(batch, in_flight, world.clock.now())
-    state.held = 0.0 < wait_s < state.until - world.clock.now()
-    if state.held:
-        world.clock.sleep(wait_s)
-    return state.held
 
 
 def _send_to_instances(cluster: str, batch: Batch, state: Round, world: World) -> Outcome | None:

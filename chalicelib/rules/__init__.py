@@ -51,7 +51,9 @@ def decide(event: Event, cluster: Cluster) -> Plan:
     drilled = getattr(event, "drill", False)
     if drilled and not cluster.settings.drills:
         return Plan('a drill, but this cluster allows none: configure it with {"drills": true}')
-    plan = rebalance.extend(finalize.extend(_apply_rule(event, cluster), cluster), cluster)
+    plan = finalize.extend(_apply_rule(event, cluster), cluster)
+    if plan.entering:
+        plan = rebalance.extend(plan, cluster)
     if drilled:
         drills = tuple(measure for measure in plan.measures if measure.metric is Metric.DRILLS)
         plan = replace(plan, measures=drills)

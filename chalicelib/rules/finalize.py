@@ -35,7 +35,8 @@ def extend(plan: Plan, cluster: Cluster) -> Plan:
             continue
         after = _set_due(action.after, cluster)
         actions.append(replace(action, after=after))
-        if not cluster.settings.paused:
+        may_be_over = after.hooks or after.is_exhausted
+        if may_be_over and not cluster.settings.paused:
             actions += finish(after, cluster)
             measures += () if action.before.is_given_up else _measure_given_up(after)
     return replace(plan, actions=tuple(actions), measures=tuple(measures))
@@ -63,7 +64,7 @@ def _measure_given_up(node: Node) -> tuple[Measure, ...]:
 
 def _set_due(node: Node, cluster: Cluster) -> Node:
     """Make the record due: now if lifecycle actions are over, in service when a change comes near."""
-    if lifecycle_hooks.results(node):
+    if node.hooks and lifecycle_hooks.results(node):
         due = cluster.now if node.due is None else min(node.due, cluster.now)
         return replace(node, due=due)
     if node.state is NodeState.IN_SERVICE:

@@ -62,6 +62,10 @@ class Node:
         """Whether work is open that has no command out and may still be tried."""
         return self.task is not None and not self.command and not self.is_exhausted
 
+    def is_ready(self, now: float) -> bool:
+        """Whether work is unsent and due by now."""
+        return self.is_unsent and self.due is not None and self.due <= now
+
     @property
     def is_exhausted(self) -> bool:
         """Whether all attempts at the open work were made, and none is under way."""

@@ -12,11 +12,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.actions import ReplaceJob, ReplaceRecord, Send
+from chalicelib.actions import ReplaceJob, Send
 from chalicelib.protocol.codec import encode_arguments
 from chalicelib.protocol.messages import AgentTask, Arguments, Rebalance
 from chalicelib.state.job import Job, JobStage
-from chalicelib.state.lifecycle import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.actions import Plan
@@ -28,8 +27,8 @@ def extend(plan: Plan, cluster: Cluster) -> Plan:
 
     It is recorded before they enter: after a crash in between they enter again, and call for it again.
     """
-    entering = [row for row in plan.actions if isinstance(row, ReplaceRecord) and _enters_service(row)]
-    if not entering or not cluster.settings.rebalance:
+    entering = plan.entering
+    if not cluster.settings.rebalance:
         return plan
     before = cluster.job(AgentTask.REBALANCE)
     if before and before.is_open:
@@ -51,7 +50,3 @@ def fresh_fields(cluster: Cluster, reason: str) -> dict[str, Any]:
     opened = {"since": cluster.now, "due": cluster.now, "stage": JobStage.OPEN, "reason": reason}
     unsent = {"command": "", "manager": "", "attempts": 0, "automatic": True, "wanted": False}
     return opened | unsent | {"arguments": encode_arguments(arguments)}
-
-
-def _enters_service(change: ReplaceRecord) -> bool:
-    return change.after.state is NodeState.IN_SERVICE and change.before.state is not NodeState.IN_SERVICE

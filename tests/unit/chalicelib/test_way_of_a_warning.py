@@ -1,0 +1,89 @@
+"""The way of one Spot warning from app.py to SendCommand stays short enough to be read in one sitting.
+
+Counted are the functions that run in between, each once. Not counted is what a reader need not open: values
+and their methods (state/, actions, Batch), wire formats (protocol/, events/parsing.py), and logging.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import app
+from chalicelib import routing
+from chalicelib.adapters import run_command
+from chalicelib.adapters.run_command import Agent, SsmHosts
+from tests.unit.chalicelib.support.fakes import START, WORKER, Lab
+from tests.unit.chalicelib.support.samples import sample
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+ROOT = Path(__file__).parents[3]
+MAX_FUNCTIONS, MAX_MODULES = 33, 12
+NOT_OPENED = (
+    "chalicelib/state/",
+    "chalicelib/actions.py",
+    "chalicelib/protocol/",
+    "chalicelib/events/parsing.py",
+    "chalicelib/observability.py",
+)
+VALUES = ("Batch.",)
+
+
+class SentError(BaseException):
+    """The command is out: the way ends here."""
+
+
+class Ssm:
+    """Run Command, up to SendCommand."""
+
+    def send_command(self, **_: Any) -> None:
+        raise SentError
+
+
+class S3:
+    """The agent's bucket."""
+
+    def generate_presigned_url(self, *_: Any, **__: Any) -> str:
+        return "https://bucket.example/agent.pyz"
+
+
+def walk(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The functions on the way by their modules, both in the order in which they run first."""
+    monkeypatch.setattr(run_command, "published", lambda: Agent("bucket", "agent-0.pyz", "0" * 64))
+    hosts: Any = SsmHosts(Ssm(), S3())  # type: ignore[arg-type]
+    world = Lab().world(hosts=hosts)
+    monkeypatch.setattr(routing, "connected", lambda: world)
+    found: dict[str, list[str]] = {}
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        path, name = Path(frame.f_code.co_filename), frame.f_code.co_qualname
+        if event != "call" or not path.is_relative_to(ROOT) or "<" in name:
+            return
+        module = str(path.relative_to(ROOT))
+        ours = module == "app.py" or module.startswith("chalicelib/")
+        if ours and not module.startswith(NOT_OPENED) and not name.startswith(VALUES):
+            functions = found.setdefault(module, [])
+            functions += [] if name in functions else [name]
+
+    handler: Any = app.on_spot_interruption_warning
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        with pytest.raises(SentError):
+            handler(sample("spot_interruption_warning", START, instance_id=WORKER), None)
+    finally:
+        sys.setprofile(before)
+    return found
+
+
+def test_one_spot_warning_passes_few_functions_in_few_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = walk(monkeypatch)
+    modules = list(found)
+    assert (modules[0], modules[-1]) == ("app.py", "chalicelib/adapters/run_command.py")
+    assert len(modules) <= MAX_MODULES, modules
+    assert sum(map(len, found.values())) <= MAX_FUNCTIONS, found
