@@ -1,4 +1,4 @@
-"""What can be done: frozen actions, the plan that holds them, and how one came out."""
+"""What can be done: frozen actions, the plan that holds them, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LifecycleResult(StrEnum):
-    """What Auto Scaling shall do with an instance that it holds."""
+    """What Auto Scaling is to do with an instance for which its group waits."""
 
     CONTINUE = "CONTINUE"
     ABANDON = "ABANDON"
@@ -29,9 +29,9 @@ class LifecycleResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Begin the records of instances that were not known; one that exists stays as it is.
+    """Make the first records of instances; a record that exists stays as it is.
 
-    ``owned``: EC2 shows them in this cluster, so what is told of them from now on is its business.
+    ``owned``: EC2 shows them in this cluster, so their events are routed to it from now on.
     """
 
     nodes: tuple[Node, ...]
@@ -40,7 +40,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceRecord:
-    """Replace a record, if it is still the one that was decided on."""
+    """Replace a record, if it is still the one that was decided on (compare-and-set)."""
 
     before: Node
     after: Node
@@ -53,21 +53,21 @@ class ReplaceRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecordManagers:
-    """Remember which instances are the cluster's managers."""
+    """Record which instances are the cluster's managers."""
 
     managers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOwners:
-    """Remember which cluster these fleets work for."""
+    """Record the cluster as the owner of these fleets."""
 
     fleets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class NoteHost:
-    """Tell a manager's breaker how the host behaved."""
+class RecordHostHealth:
+    """Record in a manager's circuit breaker how the host behaved."""
 
     manager: str
     healthy: bool
@@ -75,7 +75,7 @@ class NoteHost:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """See to it that the cluster's open work is sent, ``instance``'s among it, trying for so many seconds.
+    """Send the cluster's open work, that of ``instance`` included; try again for so many seconds.
 
     With 0 seconds each manager gets one try.
     """
@@ -85,8 +85,8 @@ class Dispatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask for a command whose end was not heard of."""
+class FetchResult:
+    """Fetch the result of a command whose end brought no event."""
 
     command: str
     manager: str
@@ -95,50 +95,50 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Complete lifecycle actions of an instance, each with its result, then take them off the record."""
+    """Complete lifecycle actions of an instance, each with its result, then replace its record."""
 
     results: tuple[tuple[LifecycleAction, LifecycleResult], ...]
-    move: ReplaceRecord | None
+    change: ReplaceRecord | None
     instance: str
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Have Auto Scaling wait longer for an instance whose work goes on, and record it."""
+    """Have Auto Scaling wait longer for an instance, then replace its record."""
 
     hooks: tuple[LifecycleAction, ...]
-    move: ReplaceRecord
+    change: ReplaceRecord
 
     @property
     def instance(self) -> str:
-        """Whose."""
-        return self.move.after.instance
+        """The instance for which the group waits."""
+        return self.change.after.instance
 
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Tell people of an incident, once."""
+    """Notify people of an incident, once."""
 
     incident: Incident
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """An incident is over."""
+    """Delete an incident that is over."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateSettings:
-    """Treat the cluster otherwise from now on: fields of settings.ClusterSettings and their new values."""
+    """Change the cluster's settings: fields of ClusterSettings and their new values."""
 
     changes: Mapping[str, str | bool | float]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaceJob:
-    """Replace an job (None: there was none), if it is still the one that was decided on."""
+    """Replace a job (None: there was none), if it is still the one that was decided on."""
 
     before: Job | None
     after: Job
@@ -146,7 +146,7 @@ class ReplaceJob:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Have a manager run an job, as it is recorded."""
+    """Have a manager run a job, as it is recorded."""
 
     job: Job
 
@@ -156,9 +156,9 @@ Action = (
     | ReplaceRecord
     | RecordManagers
     | RecordOwners
-    | NoteHost
+    | RecordHostHealth
     | Dispatch
-    | Ask
+    | FetchResult
     | Complete
     | Heartbeat
     | Notify
@@ -167,13 +167,13 @@ Action = (
     | ReplaceJob
     | Send
 )
-# These reach no swarm: records, and a group's patience. Of an incident people hear after the pause (tell.py).
+# These reach no swarm, and are allowed in a paused cluster; notify.py sends no message while it is paused.
 SILENT = (
     Register,
     ReplaceRecord,
     RecordManagers,
     RecordOwners,
-    NoteHost,
+    RecordHostHealth,
     Forget,
     UpdateSettings,
     ReplaceJob,
@@ -184,7 +184,7 @@ SILENT = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do and why; without actions, why nothing. ``refused``: a person ordered what cannot be done."""
+    """What to do and why, or why nothing. ``refused``: a person ordered what cannot be done."""
 
     reason: str
     actions: tuple[Action, ...] = ()
@@ -210,7 +210,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an action came out; ``event`` is what was learnt by it, to be decided on next."""
+    """How an action came out; ``event``: what was learnt by it, to be decided on next."""
 
     code: Code = Code.DONE
     detail: str = ""

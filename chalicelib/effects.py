@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import observability
 from chalicelib.actions import (
-    Ask,
     Code,
     Complete,
     Dispatch,
+    FetchResult,
     Forget,
     Heartbeat,
-    NoteHost,
     Notify,
     Outcome,
+    RecordHostHealth,
     RecordManagers,
     RecordOwners,
     Register,
@@ -98,7 +98,7 @@ def _do_record_owners(cluster: str, action: RecordOwners, world: World) -> Outco
     return Outcome(detail=f"fleets of the cluster: {', '.join(action.fleets)}")
 
 
-def _do_note_host(cluster: str, action: NoteHost, world: World) -> Outcome:
+def _do_record_host_health(cluster: str, action: RecordHostHealth, world: World) -> Outcome:
     note_host(cluster, action.manager, world, healthy=action.healthy)
     return Outcome(detail=f"{action.manager} {'did well' if action.healthy else 'failed'}")
 
@@ -128,7 +128,7 @@ def _do_send(cluster: str, action: Send, world: World) -> Outcome:
     return send_job(cluster, action.job, world)
 
 
-def _do_ask(_: str, action: Ask, world: World) -> Outcome:
+def _do_fetch_result(_: str, action: FetchResult, world: World) -> Outcome:
     """Ask for a command; what the host says now is the next event."""
     now = world.clock.now()
     try:
@@ -148,8 +148,8 @@ def _do_complete(cluster: str, action: Complete, world: World) -> Outcome:
             world.autoscaling.complete(action.instance, hook, result)
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"the lifecycle action stays open, the tick tries again: {error}")
-    if action.move:
-        return _do_replace_record(cluster, action.move, world)
+    if action.change:
+        return _do_replace_record(cluster, action.change, world)
     return Outcome(detail=f"{action.instance}: completed")
 
 
@@ -159,7 +159,7 @@ def _do_heartbeat(cluster: str, action: Heartbeat, world: World) -> Outcome:
             world.autoscaling.record_heartbeat(action.instance, hook)
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"no heartbeat, the next tick tries again: {error}")
-    return _do_replace_record(cluster, action.move, world)
+    return _do_replace_record(cluster, action.change, world)
 
 
 # Failures that are to be expected are in the outcome, all others are raised.
@@ -168,9 +168,9 @@ PERFORM: dict[type[Action], Callable[[str, Any, World], Outcome]] = {
     ReplaceRecord: _do_replace_record,
     RecordManagers: _do_record_managers,
     RecordOwners: _do_record_owners,
-    NoteHost: _do_note_host,
+    RecordHostHealth: _do_record_host_health,
     Dispatch: dispatch,
-    Ask: _do_ask,
+    FetchResult: _do_fetch_result,
     Complete: _do_complete,
     Heartbeat: _do_heartbeat,
     Notify: _do_notify,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, NoteHost, Notify, Plan, ReplaceRecord
+from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceRecord
 from chalicelib.events.parsing import EVENT_TIME_RESOLUTION_S
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import DONE, AgentTask, Fate
@@ -76,7 +76,7 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
         if _has_vanished(change)
     ]
     if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
-        actions.append(NoteHost(event.manager, healthy=not event.host_failed))
+        actions.append(RecordHostHealth(event.manager, healthy=not event.host_failed))
     actions += _dispatch_ready([change.after for change in changes], cluster.now)
     after = [change.after for change in changes[:NAMED_NODES]]
     reason = "; ".join(f"{node.instance} {node.state}: {node.reason}" for node in after)

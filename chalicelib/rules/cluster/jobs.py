@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Ask, Notify, Plan, ReplaceJob, Send
+from chalicelib.actions import FetchResult, Notify, Plan, ReplaceJob, Send
 from chalicelib.events.parsing import EVENT_TIME_RESOLUTION_S
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.codec import encode_arguments, encode_result
@@ -168,7 +168,7 @@ def _wait_longer(job: Job, cluster: Cluster) -> tuple[Action, ...]:
 
 def _catch_up(job: Job, cluster: Cluster) -> tuple[Action, ...]:
     if job.command:
-        return (Ask(job.command, job.manager, job.task),)
+        return (FetchResult(job.command, job.manager, job.task),)
     if job.automatic and job.is_waiting and not cluster.settings.rebalance:  # what was begun is finished
         reason = "not begun: automatic rebalances are switched off"
         return (ReplaceJob(job, job.revise(stage=JobStage.DONE, due=None, reason=reason)),)

@@ -1,1 +1,1 @@
-"""Rules of the schedule: what no event told, found by comparing records with EC2 and the swarm."""
+"""Rules of the schedule: what no event reports, found by comparing records with EC2 and the swarm."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Ask, Dispatch, Notify, Plan, ReplaceRecord
+from chalicelib.actions import Dispatch, FetchResult, Notify, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import finalize, incidents, retry
@@ -65,7 +65,9 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     reason += f"; {steps} other steps" if steps else ""
     measures = (Measure(Metric.OVERDUE_INTENTS, len(work)),) if work else ()
     # Messages last: nodes do not wait for a topic that does not answer.
-    return Plan(reason, (*changes, *(Ask(*command) for command in out), *sending, *messages), measures)
+    return Plan(
+        reason, (*changes, *(FetchResult(*command) for command in out), *sending, *messages), measures
+    )
 
 
 def on_discovery_failed(event: DiscoveryFailed, cluster: Cluster) -> Plan:

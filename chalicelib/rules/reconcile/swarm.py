@@ -1,4 +1,4 @@
-"""The inspection: nodes as a manager lists them against the records; it finds what no event told.
+"""The inspection: nodes as a manager lists them against the records; it finds what no event reports.
 
     the manager's list                          record                        plan
     it has no node of the id                    in service                    joining, with its node id

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Dispatch, NoteHost, Notify, Plan, ReplaceRecord
+from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceRecord
 from chalicelib.events import CommandFinished
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
@@ -67,7 +67,7 @@ def test_an_emptied_node_is_evacuated(fate: Fate) -> None:
     measures = (counted, *safe)
     reason = f"Success: {WORKER} evacuated: {fate.value}: 3 tasks"
     assert plan == Plan(
-        reason, (ReplaceRecord(EVACUATING, after), NoteHost(MANAGERS[0], healthy=True)), measures
+        reason, (ReplaceRecord(EVACUATING, after), RecordHostHealth(MANAGERS[0], healthy=True)), measures
     )
 
 
@@ -120,7 +120,7 @@ def test_what_the_swarm_itself_puts_off_is_tried_later(task: AgentTask, fate: Fa
     after = replace(
         node, version=2, command="", due=NOW + back_off(1, WORKER), reason=fate.value, fate=fate.value
     )
-    assert plan.actions == (ReplaceRecord(node, after), NoteHost(MANAGERS[0], healthy=True))
+    assert plan.actions == (ReplaceRecord(node, after), RecordHostHealth(MANAGERS[0], healthy=True))
 
 
 FAILURES = [
@@ -136,7 +136,11 @@ def test_a_failed_command_is_followed_by_another_at_once(
 ) -> None:
     plan = decide(ended(AgentTask.EVACUATE, **changes), a_cluster(EVACUATING, now=NOW))
     after = replace(EVACUATING, version=2, command="", due=NOW, reason=reason)
-    expected = (ReplaceRecord(EVACUATING, after), NoteHost(MANAGERS[0], healthy=healthy), Dispatch(WORKER))
+    expected = (
+        ReplaceRecord(EVACUATING, after),
+        RecordHostHealth(MANAGERS[0], healthy=healthy),
+        Dispatch(WORKER),
+    )
     assert plan.actions == expected
     assert plan.measures == (Measure(Metric.COMMAND_FAILURES, instance=WORKER),)
 
@@ -158,7 +162,7 @@ def test_after_four_failures_the_pauses_grow_and_people_are_told(attempts: int, 
     alarm, noted = plan.actions[1:]
     assert isinstance(alarm, Notify)
     assert (alarm.incident.key, "could evacuate: Failed: broken" in alarm.incident.what) == ("hosts", True)
-    assert noted == NoteHost(MANAGERS[0], healthy=False)
+    assert noted == RecordHostHealth(MANAGERS[0], healthy=False)
 
 
 UNFETCHED: dict[str, object] = {"result": None, "status": "Failed", "failure": "no agent", "unfetched": True}
@@ -171,7 +175,7 @@ def test_an_agent_that_cannot_be_had_blames_no_manager_and_advises_to_publish() 
     fourth = decide(event, a_cluster(replace(EVACUATING, attempts=4), now=NOW))
     (alarm,) = (action.incident for action in fourth.actions if isinstance(action, Notify))
     assert (alarm.key, "make deploy" in alarm.remedy) == ("agent", True)
-    assert not any(isinstance(action, NoteHost) for action in fourth.actions)
+    assert not any(isinstance(action, RecordHostHealth) for action in fourth.actions)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ QUIET = [
     Line(1.0, Source.HANDLER, HANDLER, "began"),
     Line(1.0, Source.HANDLER, HANDLER, '{"_aws": {"Timestamp": 1}, "cluster": ["demo"]}'),
     said(message="nothing is due", event="Tick", actions=[]),
-    said(message="done", action="NoteHost", outcome="done"),
+    said(message="done", action="RecordHostHealth", outcome="done"),
 ]
 
 

@@ -109,7 +109,7 @@ def test_the_tick_beats_for_what_takes_long_and_completes_what_a_crash_left_open
     left = a_node(instance="i-0000000000000000c", state=NodeState.EVACUATED, due=START, hooks=(END,))
     complete, heartbeat = decide(Tick(), a_cluster(busy, left, now=START + 60)).actions
     assert isinstance(heartbeat, Heartbeat)
-    assert heartbeat.move.after.hooks == (replace(END, heartbeat=START + 60),)
+    assert heartbeat.change.after.hooks == (replace(END, heartbeat=START + 60),)
     assert isinstance(complete, Complete)
     assert complete.instance == left.instance
 

@@ -82,8 +82,8 @@ def test_a_completed_hook_leaves_the_change_due(group: LifecycleAction) -> None:
     before = a_node(hooks=(group,), notices=(NOTICE,), due=START)
     (complete,) = decide(Tick(), a_cluster(before)).actions
     assert isinstance(complete, Complete)
-    assert complete.move is not None
-    assert complete.move.after.due == BEGIN
+    assert complete.change is not None
+    assert complete.change.after.due == BEGIN
 
 
 def test_a_change_that_passed_while_nobody_looked_is_not_due_any_more() -> None:

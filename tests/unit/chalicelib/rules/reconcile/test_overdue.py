@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Ask, Dispatch, Notify, Plan, ReplaceRecord
+from chalicelib.actions import Dispatch, FetchResult, Notify, Plan, ReplaceRecord
 from chalicelib.events import CommandRunning, Tick
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask
@@ -44,7 +44,7 @@ def test_nodes_do_not_wait_for_messages_and_one_tick_makes_up_for_a_few() -> Non
 
 def test_each_command_that_is_out_too_long_is_asked_for_once() -> None:
     plan = decide(Tick(), a_cluster(OUT, replace(OUT, instance=WORKER_2)))
-    ask = Ask("c-1", MANAGERS[0], AgentTask.EVACUATE)
+    ask = FetchResult("c-1", MANAGERS[0], AgentTask.EVACUATE)
     assert plan == Plan("2 overdue: 0 to send, 1 commands to ask for", (ask,), overdue(2))
 
 
