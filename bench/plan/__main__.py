@@ -28,11 +28,11 @@ SIZES = (50, 500, 5_000)  # nodes
 LIMIT = 100  # moves, where they are limited
 SECONDS = 2.0
 MEMORY = 500  # MB
-CAPTION = f"""\
+CAPTION = """\
 Ten tasks for each node, a third of the services opted in and packed on few nodes; then 4 % empty nodes
-joined. Seconds are those of plan() alone: it waits for nothing, so on an idle machine elapsed and processor
-time are the same. Read from JSON: by an agent's own code, in a process
-of its own, from an engine whose rows are as long as real ones; only there the peak is an agent's own."""
+joined. Seconds are those of planning alone: it waits for nothing, so on an idle machine elapsed and processor
+time are the same. Read from JSON: by an agent's own code, in a process of its own, from an engine whose rows
+are as long as real ones; only there the peak is an agent's own."""
 
 
 @dataclass(frozen=True)
