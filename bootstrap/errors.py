@@ -16,7 +16,7 @@ class AgentError(Exception):
 
 
 def redacted(text: str) -> str:
-    """The text without any join token, whole or cut off: an engine may repeat what it was given."""
+    """Take any join token out of the text, whole or cut off: an engine may repeat what it was given."""
     return _TOKEN.sub("(a join token)", text)
 
 
@@ -33,11 +33,11 @@ class RefusedError(EngineError):
 
 
 class ConflictError(RefusedError):
-    """Somebody else changed the object first: look again."""
+    """Somebody else changed the object first: read it again."""
 
 
 def refusal(what: str, why: str) -> EngineError:
-    """The error for an engine that would not do ``what``, from its own words ``why``."""
+    """Choose the error for an engine that would not do ``what``, from its own words ``why``."""
     if "out of sequence" in why:
         return ConflictError(f"could not {what}: it was changed meanwhile")
     if "not a swarm manager" in why:

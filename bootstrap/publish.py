@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def build() -> bytes:
-    """The agent as a zipapp: ``bootstrap``, the protocol and wheels; equal sources give equal bytes."""
+    """Build the agent as a zipapp: ``bootstrap``, the protocol and wheels; equal sources give equal bytes."""
     with tempfile.TemporaryDirectory() as directory:
         tree = Path(directory)
         _install(tree)

@@ -110,7 +110,7 @@ def read(swarm: Snapshot) -> Planned:
 
 
 def targets(full: Planned, limited: Planned, parsed: Planned) -> tuple[Target, ...]:
-    """The targets for the largest swarm: planned, with few moves, and with its JSON read before."""
+    """Set the targets for the largest swarm: planned, with few moves, and with its JSON read before."""
     megabytes = max(one.peak for one in (full, limited, parsed)) * 1024**2 / 1e6
     return (
         _fast("processor time to plan", full.busy),
@@ -132,7 +132,7 @@ def _fast(name: str, seconds: float) -> Target:
 
 
 def table(found: Sequence[Planned]) -> Table:
-    """One row for each swarm."""
+    """Draw one row for each swarm."""
     shown = Table(title="Planning a rebalance", caption=CAPTION, box=box.SIMPLE_HEAD)
     shown.title_justify = shown.caption_justify = "left"
     for name in (

@@ -26,7 +26,7 @@ VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12"}
 
 
 def through_engine(swarm: Snapshot) -> dict[str, float]:
-    """Seconds (elapsed, busy, to read), peak in MiB and moves of a process that does nothing else."""
+    """Measure seconds (elapsed, busy, to read), peak in MiB and moves of a process of its own."""
     with TemporaryDirectory() as directory, _serving(swarm, Path(directory)) as socket:
         command = [sys.executable, "-m", "bench.plan.engine", f"unix://{socket}"]
         found: dict[str, float] = json.loads(subprocess.check_output(command))  # noqa: S603 ourselves
@@ -46,7 +46,7 @@ def main(socket: str) -> None:
 
 @contextmanager
 def _serving(swarm: Snapshot, directory: Path) -> Iterator[Path]:
-    """An engine that knows this swarm and nothing else, at a socket."""
+    """Serve an engine that knows this swarm and nothing else, at a socket."""
     services = swarm.service_by_id
     (directory / "version").write_text(json.dumps(VERSION))
     _write(directory / "nodes", map(node_row, swarm.nodes))

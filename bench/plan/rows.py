@@ -37,7 +37,7 @@ NETWORK = {
 
 
 def node_row(node: Node) -> dict[str, Any]:
-    """One row of ``GET /nodes``, some 3 kB."""
+    """Write one row of ``GET /nodes``, some 3 kB."""
     system, architecture = node.platform
     generic = [
         {"DiscreteResourceSpec": {"Kind": kind, "Value": value}} for kind, value in node.generic.items()
@@ -61,13 +61,13 @@ def node_row(node: Node) -> dict[str, Any]:
 
 
 def service_row(service: Service) -> dict[str, Any]:
-    """One row of ``GET /services``."""
+    """Write one row of ``GET /services``."""
     head = {"ID": service.id, "Version": {"Index": service.version}, "CreatedAt": STAMP, "UpdatedAt": STAMP}
     return {**head, "Spec": service.spec, "PreviousSpec": service.spec, "Endpoint": {"Spec": {}}}
 
 
 def task_row(task: Task, of: Service) -> dict[str, Any]:
-    """One row of ``GET /tasks``, some 4 kB: it holds its service's template and its networks whole."""
+    """Write one row of ``GET /tasks``, some 4 kB: it holds its service's template and networks."""
     container = {
         "Image": f"registry.example.com/team/{of.name}:1.0@sha256:{'0' * 64}",
         "Labels": {"com.docker.stack.namespace": "app"},

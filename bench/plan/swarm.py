@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 def grown(size: int) -> Snapshot:
-    """A swarm of so many nodes, into which the last ones have just come."""
+    """Make a swarm of so many nodes, into which the last ones have just come."""
     chance = random.Random(SEED)  # noqa: S311 - the same swarm each time
     nodes = [_node(at) for at in range(size)]
     services = [_service(at, chance) for at in range(max(3, size * TASKS // REPLICAS))]

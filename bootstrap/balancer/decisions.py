@@ -1,4 +1,12 @@
-"""What the operator ``service-balancer`` makes of node events: whether to rebalance, when and why; pure."""
+"""What the operator ``service-balancer`` makes of node events: whether to rebalance, when and why; pure.
+
+| what happened                                             | decision    |
+| --------------------------------------------------------- | ----------- |
+| it has just started                                       | rebalance   |
+| a node was created, became ready or active, and is usable | rebalance   |
+| a usable node changed while events were missed            | rebalance   |
+| anything else                                             | do nothing  |
+"""
 
 from __future__ import annotations
 
@@ -9,7 +17,7 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.node_event import NodeEvent
 from chalicelib.protocol.messages import Result, SpreadReport
 
-LONGEST_BACKOFF_S = 60.0  # seconds between two tries
+LONGEST_BACKOFF_S = 60.0  # between two tries
 
 
 @dataclass(frozen=True)
@@ -48,13 +56,13 @@ def on_connection(known: Iterable[Node] | None, nodes: Iterable[Node]) -> Decisi
     return Decision(act=False, reason="no usable node changed while nobody listened")
 
 
-def pause(failures: int, luck: float) -> float:
-    """Seconds before the next try after so many failures (from 1) in a row; ``luck`` lies in 0 to 1."""
+def backoff_seconds(failures: int, luck: float) -> float:
+    """Choose the seconds before the next try after so many failures in a row; ``luck`` lies in 0 to 1."""
     return float(min(LONGEST_BACKOFF_S, 2.0 ** min(failures - 1, 10))) * (0.5 + luck / 2)
 
 
 def summary(result: Result) -> str:
-    """The result of a rebalance in one line."""
+    """Write the result of a rebalance in one line."""
     told = "; ".join(map(_told, result.spreads)) or str(
         result.facts.get("reason") or "nothing was to be moved"
     )

@@ -15,7 +15,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NoReturn, Protocol
 
-from bootstrap.balancer.decisions import Decision, on_connection, on_events, pause, summary
+from bootstrap import log
+from bootstrap.balancer.decisions import Decision, backoff_seconds, on_connection, on_events, summary
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.engine.node import Node
@@ -25,18 +26,18 @@ from bootstrap.tasks import rebalance
 from chalicelib.protocol.messages import Arguments, Rebalance, Result
 
 ENGINE = "tcp://docker-api:2375"
-SILENCE_TIMEOUT_S = 60.0  # seconds without an event after which the connection is made anew
-MAX_OPTION_S = 1e6  # seconds that an option may name
-GATHER_S = 1.0  # seconds for which more events are waited for once one has come
+SILENCE_TIMEOUT_S = 60.0  # without an event after which the connection is made anew
+MAX_OPTION_S = 1e6  # that an option may name
+GATHER_S = 1.0  # for which more events are waited for once one has come
 
 
 class EventSource(Protocol):
-    """What listens to node events; ``ended`` once the connection is gone and all events were given out."""
+    """A source of node events; ``ended`` once the connection is gone and all events were given out."""
 
     ended: bool
 
-    def heard(self, patience: float) -> tuple[NodeEvent, ...]:
-        """The next events that come together; none where none came in so many seconds, or it ended."""
+    def next_events(self, patience: float) -> tuple[NodeEvent, ...]:
+        """Wait for the next events that come together; none after so many seconds, or once it ended."""
 
 
 class Listener:
@@ -47,7 +48,7 @@ class Listener:
         self._queue: SimpleQueue[NodeEvent | None] = SimpleQueue()
         Thread(target=self._read, args=(events,), daemon=True).start()
 
-    def heard(self, patience: float) -> tuple[NodeEvent, ...]:
+    def next_events(self, patience: float) -> tuple[NodeEvent, ...]:
         found: list[NodeEvent] = []
         until = time.monotonic() + patience
         while not self.ended:
@@ -73,28 +74,28 @@ class Listener:
 
 
 def listen(engine: Engine) -> EventSource:
-    """Ears on the engine's node events; EngineError where it is not reached."""
+    """Listen to the engine's node events. Raises EngineError where it is not reached."""
     return Listener(engine.node_events(SILENCE_TIMEOUT_S))
 
 
 @dataclass
 class Operator:
-    """The loop: listen, look, decide, rebalance. An engine that does not answer is waited for without end."""
+    """The loop: listen, list the nodes, decide, rebalance. A silent engine is waited for without end."""
 
     engine: Engine
     arguments: Arguments
     clock: Clock
     run: Callable[[Engine, Arguments, Clock], Result]  # a rebalance
     listen: Callable[[Engine], EventSource]
-    _ears: EventSource | None = None
-    _looked: bool = False  # since events may have been missed
-    _known: tuple[Node, ...] | None = None  # the nodes at the last look
+    _events: EventSource | None = None
+    _is_current: bool = False  # the nodes were listed since events may have been missed
+    _known: tuple[Node, ...] | None = None  # the nodes as they were listed last
     _due: float = math.inf  # when to rebalance next, in seconds since the epoch
     _failures: int = 0  # in a row
-    _told: str = ""  # the trouble that was told last
+    _last_trouble: str = ""  # that was logged
 
     def forever(self) -> NoReturn:
-        """Until the process ends."""
+        """Take turns until the process ends."""
         while True:
             self.turn()
 
@@ -104,40 +105,40 @@ class Operator:
             self._step()
         except AgentError as error:
             self._failures += 1
-            self._complain(str(error))
-            self.clock.sleep(pause(self._failures, random.random()))  # noqa: S311 - jitter, not a secret
+            self._log_trouble(str(error))
+            self.clock.sleep(backoff_seconds(self._failures, random.random()))  # noqa: S311 - jitter, not a secret
         else:
             if self._failures:
                 say("the engine answers again")
-            self._failures, self._told = 0, ""
+            self._failures, self._last_trouble = 0, ""
 
     def _step(self) -> None:
-        if self._ears is None:
-            # Before the look: what changes in between is heard.
-            self._ears = self.listen(self.engine)
-            self._looked = False
-        if not self._looked:
+        if self._events is None:
+            # Before the nodes are listed: what changes in between is heard.
+            self._events = self.listen(self.engine)
+            self._is_current = False
+        if not self._is_current:
             known = self._known
-            self._decide(on_connection(known, self._look()), quietly=known is not None)
+            self._decide(on_connection(known, self._list_nodes()), quietly=known is not None)
         elif self._due <= self.clock.now():
-            self._act()
+            self._rebalance()
         else:
-            self._hear(self._ears)
+            self._await_events(self._events)
 
-    def _hear(self, ears: EventSource) -> None:
-        events = ears.heard(self._due - self.clock.now())
-        if ears.ended:
-            self._ears = None
+    def _await_events(self, source: EventSource) -> None:
+        events = source.next_events(self._due - self.clock.now())
+        if source.ended:
+            self._events = None
             self.clock.sleep(GATHER_S)  # or a connection that breaks at once would keep us busy
         for event in events:
             say(f"event: {event}")
         if events:
-            self._looked = False
-            self._decide(on_events(events, self._look()))
+            self._is_current = False
+            self._decide(on_events(events, self._list_nodes()))
 
-    def _look(self) -> tuple[Node, ...]:
+    def _list_nodes(self) -> tuple[Node, ...]:
         self._known = self.engine.nodes()
-        self._looked = True
+        self._is_current = True
         return self._known
 
     def _decide(self, decision: Decision, *, quietly: bool = False) -> None:
@@ -146,16 +147,16 @@ class Operator:
         if decision.act or not quietly:
             say(f"decision: {'rebalance' if decision.act else 'do nothing'}, as {decision.reason}")
 
-    def _act(self) -> None:
+    def _rebalance(self) -> None:
         result = self.run(self.engine, self.arguments, self.clock)
         say(f"result: {summary(result)}")
         self._due = self.clock.now() + result.wait if result.wait else math.inf
 
-    def _complain(self, error: str) -> None:
-        """Once for each trouble, not once for each try."""
-        if error != self._told:
+    def _log_trouble(self, error: str) -> None:
+        """Log a trouble once, not once for each try."""
+        if error != self._last_trouble:
             say(f"{error}; trying again")
-        self._told = error
+        self._last_trouble = error
 
 
 def command(words: Sequence[str]) -> int:
@@ -178,8 +179,8 @@ def command(words: Sequence[str]) -> int:
 
 
 def say(text: str) -> None:
-    """One line of log."""
-    print(f"operator: {text}", file=sys.stderr, flush=True)
+    """Write one line of the operator's log."""
+    log.say(f"operator: {text}")
 
 
 def _parser() -> argparse.ArgumentParser:

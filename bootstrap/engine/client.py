@@ -48,7 +48,7 @@ class Engine(Connection):
     """One host's engine. Every method raises EngineError where it is refused or not answered."""
 
     def is_alive(self) -> bool:
-        """Whether the engine itself answers, however its swarm is."""
+        """Tell whether the engine itself answers, however its swarm is."""
         try:
             with self._translated("answer"):
                 return bool(self._api.ping())
@@ -56,13 +56,13 @@ class Engine(Connection):
             return False
 
     def info(self) -> Mapping[str, Any]:
-        """What ``docker info`` shows, as the engine's JSON."""
+        """Read what ``docker info`` shows, as the engine's JSON."""
         with self._translated("say what it is"):
             info: dict[str, Any] = self._api.info()
             return info
 
     def node_id(self) -> str:
-        """This host's own node id; NotManagerError where it cannot manage a swarm."""
+        """Read this host's own node id. Raises NotManagerError where it cannot manage a swarm."""
         swarm = self.info().get("Swarm") or {}
         if not swarm.get("ControlAvailable"):
             raise NotManagerError(
@@ -72,7 +72,7 @@ class Engine(Connection):
         return str(swarm["NodeID"])
 
     def membership(self) -> Membership:
-        """How this host stands to a swarm."""
+        """Read how this host stands to a swarm."""
         info = self.info()
         return read_membership(info, has_raft_state=Path(str(info.get("DockerRootDir")), RAFT).is_dir())
 
@@ -102,7 +102,7 @@ class Engine(Connection):
         self._order("leave its swarm", "/swarm/leave", timeout=MEMBERSHIP_TIMEOUT_S, force=True)
 
     def tokens(self) -> dict[str, str]:
-        """The swarm's join tokens by role; never to be shown."""
+        """Read the swarm's join tokens by role; never to be shown."""
         with self._translated("tell the join tokens"):
             found = self._api.inspect_swarm()["JoinTokens"]
         return {"worker": str(found["Worker"]), "manager": str(found["Manager"])}
@@ -116,7 +116,7 @@ class Engine(Connection):
         self._order("rotate the join tokens", "/swarm/update", found["Spec"], version=version, **flags)
 
     def peers(self, network: str = "ingress") -> frozenset[str] | None:
-        """The addresses that this engine knows on an overlay network; None where it is not on it."""
+        """Read the addresses that this engine knows on an overlay network; None where it is not on it."""
         try:
             with self._translated(f"inspect network {network}"):
                 found = self._api.inspect_network(network)
@@ -133,7 +133,7 @@ class Engine(Connection):
         return self._rows("list services", APIClient.services, read_service)
 
     def tasks(self, **filters: list[str]) -> tuple[Task, ...]:
-        """Tasks that match the filters, such as ``service=[id]`` or ``node=[id]``."""
+        """List the tasks that match the filters, such as ``service=[id]`` or ``node=[id]``."""
         if filters:
             return self._rows("list tasks", lambda api: api.tasks(filters), read_task)
         with (
@@ -149,7 +149,7 @@ class Engine(Connection):
         of: Collection[str] = (),
         other_tasks: Callable[[], tuple[Task, ...]] | None = None,
     ) -> Snapshot:
-        """The swarm now, with the tasks on doomed nodes and those in ``on``, and of the services concerned.
+        """Read the swarm, with the tasks on evacuating nodes and those in ``on``, and of their services.
 
         ``of`` names further services by id. In a big swarm most tasks are of no concern: those are added only
         where room must be counted, from ``task_cache``, which may be some seconds old, else from the engine.
@@ -168,7 +168,7 @@ class Engine(Connection):
         return Snapshot(nodes, services, tuple(tasks.values()))
 
     def full_snapshot(self, of: Callable[[Collection[Service]], Collection[str]] | None = None) -> Snapshot:
-        """The swarm now with all its tasks, or with those of the services only that ``of`` chooses (ids).
+        """Read the swarm with all its tasks, or with those of the services only that ``of`` chooses (ids).
 
         The services are read before their tasks: what was chosen by is what the snapshot shows.
         """
@@ -177,7 +177,7 @@ class Engine(Connection):
         return Snapshot(self.nodes(), services, self.tasks(service=ids) if ids else self.tasks())
 
     def config(self, name: str) -> Config | None:
-        """The config of that name; None where there is none."""
+        """Find the config of that name; None where there is none."""
         with self._translated(f"look for config {name}"):
             rows = self._api.configs({"name": name})
         # The filter takes prefixes.
@@ -210,11 +210,11 @@ class Engine(Connection):
             self._api.remove_node(node.id)
 
     def networks(self) -> tuple[Network, ...]:
-        """Every network that this engine lists: the swarm's and its own."""
+        """List every network that this engine knows: the swarm's and its own."""
         return self._rows("list networks", APIClient.networks, read_network)
 
     def configs_of(self, stack: str) -> tuple[Config, ...]:
-        """The configs that belong to a stack."""
+        """List the configs that belong to a stack."""
         filters = {"label": f"{NAMESPACE_LABEL}={stack}"}
         return self._rows("list configs", lambda api: api.configs(filters), read_config)
 

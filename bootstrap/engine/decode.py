@@ -21,7 +21,7 @@ BETWEEN = re.compile(r"[\s,\[]*")  # what stands before a row of a list
 
 
 def rows(chunks: Iterable[bytes]) -> Iterator[Any]:
-    """The rows of a JSON list of objects, each as soon as it is there: the list never stands whole in memory.
+    """Read the rows of a JSON list, each as soon as it is there: the list never stands whole in memory.
 
     Raises ConnectionError where it breaks off.
     """
@@ -42,7 +42,7 @@ def rows(chunks: Iterable[bytes]) -> Iterator[Any]:
 
 
 def read_node(row: Mapping[str, Any]) -> Node:
-    """A node from one row of ``GET /nodes``."""
+    """Read a node from one row of ``GET /nodes``."""
     description = row.get("Description") or {}
     resources = description.get("Resources") or {}
     platform = description.get("Platform") or {}
@@ -69,7 +69,7 @@ def read_node(row: Mapping[str, Any]) -> Node:
 
 
 def read_membership(info: Mapping[str, Any], *, has_raft_state: bool = False) -> Membership:
-    """A membership from what ``GET /info`` answers, and from whether a manager's state is on the disk."""
+    """Read a membership from ``GET /info``, and from whether a manager's state is on the disk."""
     swarm = info.get("Swarm") or {}
     return Membership(
         state=str(swarm.get("LocalNodeState") or "inactive"),
@@ -83,13 +83,13 @@ def read_membership(info: Mapping[str, Any], *, has_raft_state: bool = False) ->
 
 
 def read_service(row: Mapping[str, Any]) -> Service:
-    """A service from one row of ``GET /services``."""
+    """Read a service from one row of ``GET /services``."""
     status = row.get("UpdateStatus") or {}
     return Service(row["ID"], row["Version"]["Index"], row["Spec"], status.get("State", ""))
 
 
 def read_task(row: Mapping[str, Any]) -> Task:
-    """A task from one row of ``GET /tasks``.
+    """Read a task from one row of ``GET /tasks``.
 
     Its state's time is the worker's own; the managers have noted it no earlier than it was, by their clock.
     """
@@ -109,7 +109,7 @@ def read_task(row: Mapping[str, Any]) -> Task:
 
 @lru_cache(maxsize=64)
 def _plugins(rows: tuple[tuple[str, str], ...]) -> frozenset[tuple[str, str]]:
-    """One for all nodes that have the same."""
+    """Share one set among all nodes that have the same."""
     return frozenset(rows)
 
 
@@ -127,19 +127,19 @@ def _pair(label: str) -> tuple[str, str]:
 
 
 def read_config(row: Mapping[str, Any]) -> Config:
-    """A config from one row of ``GET /configs``."""
+    """Read a config from one row of ``GET /configs``."""
     return Config(row["ID"], row["Version"]["Index"], row["Spec"])
 
 
 def read_network(row: Mapping[str, Any]) -> Network:
-    """A network from one row of ``GET /networks``."""
+    """Read a network from one row of ``GET /networks``."""
     ranges = (row.get("IPAM") or {}).get("Config") or ()
     subnets = tuple(str(one["Subnet"]) for one in ranges if one.get("Subnet"))
     return Network(row["Name"], subnets, (row.get("Labels") or {}).get(NAMESPACE_LABEL, ""))
 
 
 def read_node_event(row: Mapping[str, Any]) -> NodeEvent:
-    """An event from one row of ``GET /events``."""
+    """Read an event from one row of ``GET /events``."""
     actor = row.get("Actor") or {}
     said: Mapping[str, str] = actor.get("Attributes") or {}
     fields = sorted(key[: -len(".new")] for key in said if key.endswith(".new"))

@@ -98,7 +98,7 @@ class Service:
 
 
 def counted(rows: Iterable[Mapping[str, Any]] | None) -> dict[str, int]:
-    """Counted resources add their value, named ones (each row is one) count as one."""
+    """Count generic resources by kind: counted ones add their value, each named one (a row) counts as one."""
     found: dict[str, int] = {}
     for row in rows or ():
         counted, named = row.get("DiscreteResourceSpec"), row.get("NamedResourceSpec")

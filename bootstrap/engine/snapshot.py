@@ -13,7 +13,7 @@ from bootstrap.engine.task import Task
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The swarm at one moment. ``tasks`` has at least those of doomed nodes and of services concerned."""
+    """The swarm at one moment. ``tasks`` has at least those of evacuating nodes and of services concerned."""
 
     nodes: tuple[Node, ...]
     services: tuple[Service, ...]
@@ -43,7 +43,7 @@ class Snapshot:
         return self._by_service.get(service.id, ())
 
     def drivers_of(self, service: Service) -> frozenset[str]:
-        """The drivers of the networks that its tasks are attached to: its own spec gives ids only.
+        """Collect the drivers of the networks that its tasks are attached to: its own spec gives ids only.
 
         Ended tasks do not count: they may be of a time with other networks.
         """
@@ -59,6 +59,6 @@ class Snapshot:
         return node.availability == "drain" and not any(task.is_present for task in self.tasks_on([node.id]))
 
     def is_replacing(self, service: Service) -> bool:
-        """Some slot holds an old task and the new one that is to replace it."""
+        """Tell whether some slot holds an old task and the new one that is to replace it."""
         slots = [task.slot for task in self.tasks_of(service) if task.is_wanted]
         return len(slots) != len(set(slots))

@@ -42,7 +42,7 @@ class Task:
 
 
 def moment(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 time in UTC with up to nine decimals; 0 for none."""
+    """Tell the seconds since the epoch of an RFC 3339 time in UTC with up to nine decimals; 0 for none."""
     if not text:
         return 0.0
     whole, _, part = text.rstrip("Z").partition(".")

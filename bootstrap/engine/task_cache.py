@@ -9,7 +9,7 @@ from bootstrap.engine.client import Engine, EngineError, NotManagerError
 from bootstrap.engine.task import Task
 from bootstrap.log import say
 
-MAX_AGE_S = 5.0  # seconds after which they are read again
+MAX_AGE_S = 5.0  # after which they are read again
 READ_SHARE = 4  # times what the reading took, where that is longer: a manager has other work too
 
 
@@ -23,7 +23,7 @@ class TaskCache:
     _due: float = 0.0  # when to read them again, in seconds since the epoch
 
     def tasks(self) -> tuple[Task, ...]:
-        """As they were read last; none where they could never be read.
+        """Read them, or answer what was read last; none where they could never be read.
 
         Then all nodes seem to have room, and where they have none Swarm holds the new tasks back while the
         old ones serve: better than not to begin.

@@ -60,7 +60,7 @@ class Daemon:
         return settings
 
     def _write(self, settings: Mapping[str, Any]) -> None:
-        """All or nothing: an engine that finds half a file does not start again."""
+        """Write all or nothing: an engine that finds half a file does not start again."""
         fresh = ""
         try:
             self._settings.parent.mkdir(parents=True, exist_ok=True)

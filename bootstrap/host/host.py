@@ -27,11 +27,11 @@ class Host:
     parameters: Parameters | None = None
 
     def identity(self) -> Identity:
-        """Which instance this host is. Raises MetadataError."""
+        """Tell which instance this host is. Raises MetadataError."""
         return self.metadata.identity()
 
     def token(self, cluster: str, role: str) -> str:
-        """The join token of one role. Raises ParameterError, AgentError where none is stored."""
+        """Read the join token of one role. Raises ParameterError, AgentError where none is stored."""
         name = parameter_name(cluster, role)
         if token := self._store().get(name):
             return token
@@ -43,11 +43,11 @@ class Host:
             self._store().put(parameter_name(cluster, role), token)
 
     def stored_tokens(self, cluster: str) -> dict[str, str]:
-        """The join tokens that are stored, by role; "" where one is missing. Raises ParameterError."""
+        """Read the join tokens that are stored, by role; "" where one is missing. Raises ParameterError."""
         return {role: self._store().get(parameter_name(cluster, role)) for role in ("manager", "worker")}
 
     def reaches(self, address: str) -> bool:
-        """Whether a swarm manager takes connections at the address."""
+        """Tell whether a swarm manager takes connections at the address."""
         with suppress(OSError), socket.create_connection((address, PORT), ANSWER_TIMEOUT_S):
             return True
         return False
@@ -57,14 +57,14 @@ class Host:
 
 
 def cluster_of(arguments: Arguments) -> str:
-    """The cluster that the arguments are for. Raises AgentError."""
+    """Read the cluster that the arguments are for. Raises AgentError."""
     if cluster := arguments.labels.get(CLUSTER_LABEL):
         return cluster
     raise AgentError(f"the arguments do not tell the cluster: give it as the label {CLUSTER_LABEL}")
 
 
 def labels_of(identity: Identity) -> dict[str, str]:
-    """What services can place by."""
+    """List the labels that services can place by."""
     return {
         INSTANCE_LABEL: identity.instance,
         ZONE_LABEL: identity.zone,

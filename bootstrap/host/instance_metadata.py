@@ -15,7 +15,7 @@ from bootstrap.errors import AgentError
 from chalicelib.protocol.messages import INSTANCE
 
 SERVICE = "http://169.254.169.254"
-ANSWER_TIMEOUT_S = 2  # seconds
+ANSWER_TIMEOUT_S = 2
 SESSION_S = 300
 # It limits how often it is asked, and a host that has just started is busy.
 RETRIES = Retry(3, allowed_methods=None, status_forcelist=(429, 500, 503), backoff_factor=0.3)
@@ -53,7 +53,7 @@ class Metadata:
         self._service = service
 
     def identity(self) -> Identity:
-        """Which instance this host is."""
+        """Tell which instance this host is."""
         instance = self._get("instance-id")
         if not INSTANCE.match(instance):
             raise MetadataError(f"{self._service} says that this host is {instance[:30]!r}, no EC2 instance")
@@ -66,14 +66,14 @@ class Metadata:
         )
 
     def region(self) -> str:
-        """The region that this host is in."""
+        """Read the region that this host is in."""
         region = self._get("placement/region")
         if not _REGION.match(region):
             raise MetadataError(f"{self._service} says that this host is in {region[:30]!r}, no region")
         return region
 
     def credentials(self) -> Credentials:
-        """The keys of this host's role, at the moment."""
+        """Read the keys of this host's role, as they are at the moment."""
         role = self._get("iam/security-credentials/", missing="").partition("\n")[0].strip()
         if not role:
             raise MetadataError("this host has no instance profile: attach one that may use its join token")
@@ -92,7 +92,7 @@ class Metadata:
         return self._ask("PUT", "/latest/api/token", wish).text
 
     def _get(self, name: str, missing: str | None = None) -> str:
-        """One value; ``missing`` is the answer where the service has no such value."""
+        """Get one value; ``missing`` is the answer where the service has no such value."""
         wish = {"X-aws-ec2-metadata-token": self._session}
         answer = self._ask("GET", f"/latest/meta-data/{name}", wish)
         if answer.status_code == requests.codes.not_found and missing is not None:

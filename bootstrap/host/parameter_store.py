@@ -18,10 +18,10 @@ from bootstrap.host.instance_metadata import Metadata, MetadataError
 
 ENVIRONMENT = Path("/etc/swarmkeeper/environment")
 ENDPOINTS = ("AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL")  # as in the AWS tools, the more exact one first
-ANSWER_TIMEOUT_S = 5  # seconds
+ANSWER_TIMEOUT_S = 5
 MISSING = "ParameterNotFound"
 THROTTLED = frozenset({"ThrottlingException", "TooManyUpdates", "InternalServerError"})
-PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds, at most
+BACKOFFS_S = (1.0, 2.0, 4.0, 8.0)  # at most
 
 
 class ParameterError(AgentError):
@@ -33,7 +33,7 @@ class ThrottledError(ParameterError):
 
 
 def parameter_name(cluster: str, role: str) -> str:
-    """The name of the parameter that holds a role's join token."""
+    """Name the parameter that holds a role's join token."""
     return f"/swarmkeeper/{cluster}/join-token/{role}"
 
 
@@ -45,7 +45,7 @@ class Parameters:
         self._environment = environment
 
     def get(self, name: str) -> str:
-        """A parameter's value, "" where there is no such parameter."""
+        """Read a parameter's value, "" where there is no such parameter."""
         answer = self._call("GetParameter", name, {"Name": name, "WithDecryption": True})
         return str(answer["Parameter"]["Value"]) if answer else ""
 
@@ -56,8 +56,8 @@ class Parameters:
         )
 
     def _call(self, operation: str, name: str, message: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of one operation, {} where there is no such parameter; asked again while throttled."""
-        for pause in PAUSES:
+        """Call one operation, again while it is throttled; {} where there is no such parameter."""
+        for pause in BACKOFFS_S:
             try:
                 return self._once(operation, name, message)
             except ThrottledError:
@@ -94,13 +94,13 @@ class Parameters:
         return requests.post(endpoint, body, headers=headers, auth=signed, timeout=ANSWER_TIMEOUT_S)
 
     def _endpoint(self) -> str:
-        """Where Parameter Store is, if not at its usual address, as with a VPC endpoint of another name."""
+        """Find the address of Parameter Store, if it is another than usual, as that of a VPC endpoint."""
         settings = {**_lines(self._environment), **os.environ}
         return next((settings[name].rstrip("/") + "/" for name in ENDPOINTS if settings.get(name)), "")
 
 
 def _lines(path: Path) -> dict[str, str]:
-    """The NAME=value lines of a file; {} where there is none."""
+    """Read the NAME=value lines of a file; {} where there is none."""
     try:
         rows = path.read_text().splitlines()
     except FileNotFoundError:

@@ -1,4 +1,17 @@
-"""When a joined node may have tasks; pure, decided anew from each look at the swarm."""
+"""When a joined node may have tasks; pure, decided anew from each poll.
+
+| what a manager sees, first match                        | next                                    |
+| ------------------------------------------------------- | --------------------------------------- |
+| no such node                                            | absent                                  |
+| it is down, or must be empty by a deadline ahead        | wait                                    |
+| its labels are not those of its engine                  | change its labels                       |
+| its instance was another node before, which is dead     | remove that one; demote a manager first |
+| the same, but that one is not listed as down yet        | wait, for 20 s                          |
+| it shall be a manager                                   | promote it, if the quorum allows        |
+| it does not answer as a manager, or is not known to all | wait                                    |
+| it is drained or paused                                 | make it active                          |
+| it is active                                            | ready                                   |
+"""
 
 from __future__ import annotations
 
@@ -15,7 +28,7 @@ from chalicelib.protocol.messages import Target
 
 PREFIX = "swarmkeeper."  # of the engine labels that become node labels
 ROLE_LABEL = "swarmkeeper.role"
-DEATH_NOTICED_S = 20.0  # seconds in which the swarm calls a dead node down (12.4 measured)
+DEATH_NOTICED_S = 20.0  # in which the swarm calls a dead node down (12.4 measured)
 
 
 @dataclass(frozen=True)
@@ -58,14 +71,19 @@ Step = Union[ChangeNode, RemoveNode, Wait, Ready, Absent]
 
 
 def next_activation(target: Target, view: ManagerView) -> Step:
-    """What to do next for one target."""
-    node = _node(target, view.nodes)
+    """Choose what to do next for one target."""
+    node = _target_node(target, view.nodes)
     if node is None:
         return Absent(f"the swarm lists no node {target.node or 'of ' + target.instance}")
-    return _dead_or_doomed(node, view) or _old(target, node, view) or _unready(node, view) or _ready(node)
+    return (
+        _unavailable_step(node, view)
+        or _earlier_nodes_step(target, node, view)
+        or _unready_step(node, view)
+        or _ready_step(node)
+    )
 
 
-def _dead_or_doomed(node: Node, view: ManagerView) -> Union[Wait, ChangeNode, None]:
+def _unavailable_step(node: Node, view: ManagerView) -> Union[Wait, ChangeNode, None]:
     if node.is_down:
         return Wait(f"node {node.hostname} is {node.state}")
     if node.evacuation_deadline is not None and node.evacuation_deadline > view.now:
@@ -76,21 +94,21 @@ def _dead_or_doomed(node: Node, view: ManagerView) -> Union[Wait, ChangeNode, No
     )
 
 
-def _ready(node: Node) -> Union[ChangeNode, Ready]:
+def _ready_step(node: Node) -> Union[ChangeNode, Ready]:
     if node.availability != "active":
         return ChangeNode(node, {"Availability": "active"}, "it is complete and Ready")
     return Ready(node)
 
 
-def _node(target: Target, nodes: Collection[Node]) -> Node | None:
-    """The node by its exact id; the living one of the instance where no id is known."""
+def _target_node(target: Target, nodes: Collection[Node]) -> Node | None:
+    """Find the node by its exact id; the living one of the instance where no id is known."""
     if target.node:
         return next((node for node in nodes if node.id == target.node), None)
     return next(iter(nodes_of(target, nodes)), None)
 
 
 def _labels(node: Node) -> dict[str, str]:
-    """The node's labels with those of its engine, and without a doom that is over."""
+    """Join the labels of the node and of its engine, without an evacuation deadline that is over."""
     own = {key: value for key, value in node.labels.items() if key != EVACUATION_DEADLINE_LABEL}
     return own | {
         key: value
@@ -99,8 +117,10 @@ def _labels(node: Node) -> dict[str, str]:
     }
 
 
-def _old(target: Target, node: Node, view: ManagerView) -> Union[ChangeNode, RemoveNode, Wait, None]:
-    """What the instance was before under other node ids; only the dead go, managers after their demotion."""
+def _earlier_nodes_step(
+    target: Target, node: Node, view: ManagerView
+) -> Union[ChangeNode, RemoveNode, Wait, None]:
+    """Clear away the nodes that the instance was before: only the dead, managers after their demotion."""
     instance = node.instance or target.instance
     others = [
         other for other in view.nodes if other.id != node.id and other.instance == instance and instance
@@ -118,7 +138,7 @@ def _old(target: Target, node: Node, view: ManagerView) -> Union[ChangeNode, Rem
     return None
 
 
-def _unready(node: Node, view: ManagerView) -> Union[Wait, ChangeNode, None]:
+def _unready_step(node: Node, view: ManagerView) -> Union[Wait, ChangeNode, None]:
     managers = [other for other in view.nodes if other.role == "manager"]
     if node.role == "worker" and node.engine_labels.get(ROLE_LABEL) == "manager":
         may, reason = next_promotion(managers)

@@ -1,4 +1,14 @@
-"""What a host does next to be a member of its swarm; pure, decided anew from each look at its engine."""
+"""What a host does next to be a member of its swarm; pure, decided anew from each poll of its engine.
+
+| what its engine says, first match                         | next                                       |
+| --------------------------------------------------------- | ------------------------------------------ |
+| inactive                                                  | join                                       |
+| it is the node that its managers no longer list           | leave                                      |
+| active, or pending with a node id for long                | done                                       |
+| pending                                                   | wait; leave once the engine has given up   |
+| error, and no manager's state to lose, or it was removed  | leave                                      |
+| error with a manager's state, locked, anything else       | stop: a person has to see to it            |
+"""
 
 from __future__ import annotations
 
@@ -6,12 +16,12 @@ from enum import Enum
 
 from bootstrap.engine.node import Membership
 
-BACKGROUND_JOIN_S = 25.0  # seconds that a join may go on in the background; the engine itself waits for 20
+BACKGROUND_JOIN_S = 25.0  # that a join may go on in the background; the engine itself waits for 20
 REMOVED = "was removed from swarm"  # a manager's own words to a node that it does not list
 
 
 class JoinStep(Enum):
-    """What to do after one look."""
+    """What to do after one poll."""
 
     JOIN = "join"  # join at a manager
     WAIT = "wait"  # a join is under way
@@ -21,7 +31,7 @@ class JoinStep(Enum):
 
 
 def next_join_step(seen: Membership, disowned: str = "", waited: float = 0.0) -> tuple[JoinStep, str]:
-    """The step, and why; ``waited`` is for how many seconds a join has been seen under way.
+    """Choose the step, and say why; ``waited`` is for how many seconds a join has been seen under way.
 
     A removed node still calls itself active (measured), so only its managers' word tells: ``disowned`` is the
     id of the node that the host was and that they no longer list, "" if there is none. Without that word no
@@ -46,7 +56,7 @@ def next_join_step(seen: Membership, disowned: str = "", waited: float = 0.0) ->
 
 
 def _member(seen: Membership, waited: float) -> tuple[JoinStep, str]:
-    """It has been given an identity, and perhaps not yet more than that."""
+    """Choose the step for a host that has a node id, and perhaps not yet more than that."""
     if seen.state == "pending" and waited <= BACKGROUND_JOIN_S:
         return JoinStep.WAIT, "joining continues in the background"
     return JoinStep.DONE, f"it is node {seen.node}"

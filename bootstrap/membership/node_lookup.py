@@ -9,7 +9,7 @@ from chalicelib.protocol.messages import Target
 
 
 def nodes_of(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:
-    """The nodes that an instance is or was, the living first; () where it is none.
+    """Find the nodes that an instance is or was, the living first; () where it is none.
 
     An exact node id decides alone, then the instance label; an address counts only while no node id is known,
     for a node that carries no label: addresses are used again. Never a prefix or a part of a name.
@@ -25,7 +25,7 @@ def nodes_of(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:
 
 
 def explain_absence(target: Target) -> str:
-    """What to tell a person about an instance that is no node."""
+    """Tell a person why an instance is no node, and what to do."""
     return (
         f"no node of this swarm carries the label {INSTANCE_LABEL}={target.instance} or has the address "
         f"{target.address}; nothing was changed; join the instance to the swarm if it should be a member"

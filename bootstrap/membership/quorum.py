@@ -1,4 +1,13 @@
-"""When a manager may be demoted or made: never so that the managers' quorum is at risk; pure."""
+"""When a manager may be demoted or made: never so that the managers' quorum is at risk; pure.
+
+| the managers                                     | demote one that is going | make one more       |
+| ------------------------------------------------ | ------------------------ | ------------------- |
+| fewer than a majority answer                     | no                       | no                  |
+| there is only one                                | no                       | yes, if it answers  |
+| a majority of the others would not answer        | no                       | no                  |
+| some do not answer                               | yes, the dead first      | no: demote them     |
+| all answer                                       | yes, the leader last     | yes                 |
+"""
 
 from __future__ import annotations
 
@@ -8,7 +17,7 @@ from bootstrap.engine.node import Node
 
 
 def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[Node | None, str]:
-    """The manager among ``going`` (node ids) to demote now, or None, and the reason.
+    """Choose the manager among ``going`` (node ids) to demote now, or None, and say why.
 
     Dead ones come first, because they count against the quorum until they are demoted (moby 30847); a leader
     comes last, because its demotion costs an election. One at a time: the managers agree on each change.
@@ -34,13 +43,13 @@ def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[N
 
 
 def has_quorum(nodes: Collection[Node]) -> bool:
-    """Whether a majority of those that count as managers answers."""
+    """Tell whether a majority of those that count as managers answers."""
     counting = [node for node in nodes if node.reachability]
     return sum(node.reachability == "reachable" for node in counting) >= _majority(len(counting))
 
 
 def next_promotion(managers: Collection[Node]) -> tuple[bool, str]:
-    """Whether one node more may be made a manager now, and the reason.
+    """Tell whether one node more may be made a manager now, and the reason.
 
     A newcomer that fails at once counts like a dead manager. Two or more that all answer can do without it; a
     single one cannot, but gets a second one in no other way.

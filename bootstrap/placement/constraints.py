@@ -22,7 +22,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # swarmkit treats each 
 
 
 def count_room(service: Service, snapshot: Snapshot, without: Collection[str]) -> float:
-    """How many more tasks of the service the nodes can take that are not in ``without``; may be infinite."""
+    """Count the tasks of the service that nodes not in ``without`` can take more; may be infinite."""
     capacity, wanted = SwarmCapacity(snapshot), needed_plugins(service, snapshot)
     return sum(
         capacity.room(node.id, service.id)
@@ -32,12 +32,12 @@ def count_room(service: Service, snapshot: Snapshot, without: Collection[str]) -
 
 
 def can_hold(node: Node, service: Service, wanted: Collection[Plugin] = ()) -> bool:
-    """The node may get tasks of the service, as far as it has room; see ``why_unfit``."""
+    """Tell whether the node may get tasks of the service, as far as it has room; see ``why_unfit``."""
     return not why_unfit(node, service, wanted)
 
 
 def why_unfit(node: Node, service: Service, wanted: Collection[Plugin]) -> str:
-    """Why the node may get no task of the service, for which these plugins are wanted; "" where it may."""
+    """Say why the node may get no task of the service, which needs these plugins; "" where it may."""
     placement = service.placement
     if node.state != "ready":
         return node.state
@@ -51,7 +51,7 @@ def why_unfit(node: Node, service: Service, wanted: Collection[Plugin]) -> str:
 
 
 def needed_plugins(service: Service, snapshot: Snapshot) -> frozenset[Plugin]:
-    """The plugins that a node needs for its tasks: of volumes, of its networks and of its log."""
+    """List the plugins that a node needs for its tasks: of volumes, of its networks and of its log."""
     mounts = (service.template.get("ContainerSpec") or {}).get("Mounts") or ()
     named = {("Volume", _driver(mount)) for mount in mounts if mount.get("Type") == "volume"}
     named |= {("Network", driver) for driver in snapshot.drivers_of(service)}
@@ -64,7 +64,7 @@ def _driver(mount: Mapping[str, Any]) -> str:
 
 
 def _has(node: Node, plugin: Plugin) -> bool:
-    """A node of which no plugins are known is not judged by them, nor by log drivers an old engine."""
+    """Tell whether a node has a plugin; one that lists none of the kind is given the benefit of the doubt."""
     kind, name = plugin
     known = node.plugins
     if known is None or (kind == "Log" and all(other != kind for other, _ in known)):
@@ -73,7 +73,7 @@ def _has(node: Node, plugin: Plugin) -> bool:
 
 
 def meets_constraint(node: Node, constraint: str) -> bool:
-    """Whether a node meets one constraint such as ``node.labels.disk==ssd``; an unreadable one is not met."""
+    """Tell whether a node meets a constraint such as ``node.labels.disk==ssd``; no unreadable one is met."""
     parts = CONSTRAINT.match(constraint)
     if not parts:
         return False
@@ -85,7 +85,7 @@ def meets_constraint(node: Node, constraint: str) -> bool:
 
 
 def label(node: Node, key: str) -> str | None:
-    """The node's or its engine's label, "" where it has none; None where the key names no label.
+    """Read the node's or its engine's label, "" where it has none; None where the key names no label.
 
     As in Swarm, ``node.labels.`` may be written in any case, what follows may not.
     """

@@ -35,7 +35,7 @@ class Group:
         return {**dict.fromkeys(self.nodes, ()), **dict(inner)}
 
     def tallies(self, counts: Mapping[str, int]) -> Counter[Path]:
-        """How many tasks stand in each group, at any depth, by its path; all must stand in this one."""
+        """Count how many tasks stand in each group, at any depth, by its path; all must stand in this one."""
         found: Counter[Path] = Counter()
         for node, count in counts.items():
             path = self.paths[node]
@@ -53,7 +53,7 @@ class Occupancy:
     load: Mapping[str, float]  # by tasks of other services
 
     def cap(self, group: Group) -> float:
-        """How many tasks the group may hold."""
+        """Count how many tasks the group may hold."""
         if group.groups:
             return sum(self.cap(inner) for inner in group.groups.values())
         if not self.most:
@@ -62,7 +62,7 @@ class Occupancy:
 
 
 def level_tasks(group: Group, tasks: int, occupancy: Occupancy) -> tuple[Cost, dict[str, int]]:
-    """The best distribution of so many tasks, what it costs, and where they stand then (nodes with any).
+    """Find the best distribution of so many tasks: what it costs, and where they stand (nodes with any).
 
     The group must be able to hold them.
     """
@@ -72,7 +72,7 @@ def level_tasks(group: Group, tasks: int, occupancy: Occupancy) -> tuple[Cost, d
 
 
 def unevenness(group: Group, counts: Mapping[str, int]) -> Cost:
-    """How uneven a distribution is, at each level from the outermost inwards: less is more even."""
+    """Tell how uneven a distribution is, at each level from the outermost inwards: less is more even."""
     depth = max(map(len, group.paths.values()), default=0)
     found = [0] * depth + [sum(count * count for count in counts.values())]
     for path, count in group.tallies(counts).items():
@@ -81,7 +81,7 @@ def unevenness(group: Group, counts: Mapping[str, int]) -> Cost:
 
 
 def find_level(most: Sequence[float], tasks: int) -> tuple[int, int]:
-    """How high vessels of these sizes stand with so many tasks, and how many of them hold one more."""
+    """Tell how high vessels of these sizes stand with so many tasks, and how many of them hold one more."""
     if most and min(most) > tasks // len(most):  # none is full: the usual case, and most of the work saved
         return divmod(tasks, len(most))
     low, high = 0, tasks
@@ -96,7 +96,7 @@ def _content(most: Sequence[float], height: int) -> float:
 
 
 def _even_groups(groups: Sequence[Group], tasks: int, occupancy: Occupancy) -> tuple[Cost, dict[str, int]]:
-    """Which groups hold one more is decided by what that costs inside them."""
+    """Tell which groups hold one more is decided by what that costs inside them."""
     caps = [occupancy.cap(group) for group in groups]
     height, extra = find_level(caps, tasks)
     found = [
@@ -132,7 +132,7 @@ def _even_nodes(nodes: Sequence[str], tasks: int, occupancy: Occupancy) -> tuple
 
 
 def _raised(nodes: Sequence[str], extra: int, height: int, occupancy: Occupancy) -> list[str]:
-    """One more stays first where it stands already, then comes to the nodes with the least load."""
+    """Choose the nodes that hold one more: those that hold it already, then those with the least load."""
     stay = [node for node in nodes if occupancy.before.get(node, 0) > height]
     kept = nsmallest(extra, stay, key=occupancy.load.__getitem__)
     if len(kept) == extra:

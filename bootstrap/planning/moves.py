@@ -8,17 +8,17 @@ Counts = Mapping[str, int]
 
 
 def count_moves(before: Counts, after: Counts) -> int:
-    """How many tasks have to start on another node."""
+    """Count how many tasks have to start on another node."""
     return sum(max(0, count - before.get(node, 0)) for node, count in after.items())
 
 
 def fullest_count(counts: Counts) -> int:
-    """How many tasks stand on the fullest node."""
+    """Count how many tasks stand on the fullest node."""
     return max(counts.values(), default=0)
 
 
 def move_gains(before: Counts, after: Counts, tasks: int) -> list[int]:
-    """By how much each move evens, the best first: how many tasks more its giver holds than its receiver.
+    """Tell by how much each move evens, best first: how many more its giver holds than its receiver.
 
     A surge that starts more ``tasks`` than change their node has as many gains, the others like the least.
     """
@@ -29,7 +29,7 @@ def move_gains(before: Counts, after: Counts, tasks: int) -> list[int]:
 
 
 def apply_moves(before: Counts, after: Counts, tasks: int) -> dict[str, int]:
-    """The distribution after the first so many moves: from the fullest nodes to the emptiest."""
+    """Apply the first so many moves: from the fullest nodes to the emptiest."""
     found = dict(before)
     for _, node in _leaving(before, after)[:tasks]:
         found[node] -= 1
@@ -39,7 +39,7 @@ def apply_moves(before: Counts, after: Counts, tasks: int) -> dict[str, int]:
 
 
 def _leaving(before: Counts, after: Counts) -> list[tuple[int, str]]:
-    """Each task that leaves: how many its node held with it, and the node; the most first."""
+    """List each task that leaves: how many its node held with it, and the node; the most first."""
     rows = (
         (node, height) for node, top in before.items() for height in range(after.get(node, 0) + 1, top + 1)
     )
@@ -47,5 +47,5 @@ def _leaving(before: Counts, after: Counts) -> list[tuple[int, str]]:
 
 
 def _coming(before: Counts, after: Counts) -> list[tuple[int, str]]:
-    """Each task that comes: how many its node held before it, and the node; the fewest first."""
+    """List each task that comes: how many its node held before it, and the node; the fewest first."""
     return sorted((height, node) for node, top in after.items() for height in range(before.get(node, 0), top))

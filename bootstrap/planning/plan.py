@@ -41,7 +41,7 @@ class ServicePlan:
 
 
 def choose_services(snapshot: Snapshot, names: Collection[str] = ()) -> tuple[Service, ...]:
-    """The services that are named (name or id) or, without names, that opted in by label; by name.
+    """Choose the services that are named (name or id) or, without names, that opted in by label; by name.
 
     AgentError names what no service is called.
     """
@@ -61,7 +61,7 @@ def choose_services(snapshot: Snapshot, names: Collection[str] = ()) -> tuple[Se
 
 
 def why_left_alone(service: Service, snapshot: Snapshot) -> str:
-    """Why the service must not be rebalanced now; "" if it may be."""
+    """Say why the service must not be rebalanced now; "" if it may be."""
     if not service.is_replicated:
         return "it is global: it has a task on every node" if service.is_global else "it is a job"
     if has_exclusion(service):

@@ -1,4 +1,4 @@
-"""Why a spread is as it is, in words for people: what stands in the way is named."""
+"""Why a service's plan is as it is, in words for people: what stands in the way is named."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from bootstrap.planning.candidates import Candidates
 from bootstrap.planning.moves import fullest_count
 
-LISTED = 3  # host names that a reason gives at most
-TALLIES = 4  # different counts that a reason gives one by one at most
+LISTED_HOSTS = 3  # host names that a reason gives at most
+LISTED_COUNTS = 4  # different counts that a reason gives one by one at most
 
 Counts = Mapping[str, int]
 
 
 def for_balanced(candidates: Candidates) -> str:
-    """Of a service that is left as it is."""
+    """Say why a service is left as it is."""
     if not candidates.before:
         return "balanced: it has no task"
     rules = _rules(candidates, candidates.before)
@@ -24,12 +24,12 @@ def for_balanced(candidates: Candidates) -> str:
 
 
 def for_limited(least: int) -> str:
-    """Of a service for which the limit on all moves leaves none."""
+    """Say why a service does not move: the limit on all moves leaves none for it."""
     return f"left as it is: {least} moves would even it, but the limit on all moves is reached"
 
 
 def for_moved(candidates: Candidates, after: Counts, tasks: int, need: int) -> str:
-    """Of a service of which so many ``tasks`` move, of the ``need`` that would without a limit."""
+    """Say why so many ``tasks`` move, of the ``need`` that would without a limit."""
     total = sum(candidates.before.values())
     now, then = stands(candidates, candidates.before), stands(candidates, after)
     change = f"{tasks} of {total} tasks move: {now}, then {then}"
@@ -39,7 +39,7 @@ def for_moved(candidates: Candidates, after: Counts, tasks: int, need: int) -> s
 
 
 def for_surged(candidates: Candidates, after: Counts, best: Counts, tasks: int, need: int) -> str:
-    """Of a service with placement preferences that changes as far as a surge can change it."""
+    """Say how far a surge can change a service with placement preferences."""
     why = for_moved(candidates, after, tasks, need)
     if tasks == need and any(
         one > two for one, two in zip(_gaps(candidates, after), _gaps(candidates, best), strict=True)
@@ -49,23 +49,23 @@ def for_surged(candidates: Candidates, after: Counts, best: Counts, tasks: int, 
 
 
 def for_unreachable(candidates: Candidates, least: int) -> str:
-    """Of a service that a surge would not make more even."""
+    """Say why a surge would not make a service more even."""
     return f"left as it is: {least} moves would even it, but rolling would be needed: {_limits(candidates)}"
 
 
 def stands(candidates: Candidates, counts: Counts) -> str:
-    """How tasks stand on the nodes: ``9 on 1 node, 0 on 2 nodes``, the fullest first."""
+    """Tell how tasks stand on the nodes: ``9 on 1 node, 0 on 2 nodes``, the fullest first."""
     total = sum(candidates.sizes.values())
     report = Counter(count for count in counts.values() if count)
     report[0] = total - report.total()
     rows = sorted((+report).items(), reverse=True)
-    if len(rows) > TALLIES:
+    if len(rows) > LISTED_COUNTS:
         return f"{rows[-1][0]} to {rows[0][0]} on {total} nodes"
     return ", ".join(f"{height} on {number} node{'s' * (number > 1)}" for height, number in rows)
 
 
 def _gaps(candidates: Candidates, counts: Counts) -> tuple[int, int]:
-    """By how much the outermost groups differ, and how full the fullest node is."""
+    """Tell by how much the outermost groups differ, and how full the fullest node is."""
     tallies = candidates.group.tallies(counts)
     outer = [tallies[(key,)] for key, size in candidates.sizes.items() if size]
     return max(outer) - min(outer), fullest_count(counts)
@@ -78,7 +78,7 @@ def _limits(candidates: Candidates) -> str:
 
 
 def _rules(candidates: Candidates, after: Counts) -> str:
-    """What keeps a spread from being even over all nodes; "" where it is."""
+    """Say what keeps a distribution from being even over all nodes; "" where it is."""
     least = 0 if len(after) < sum(candidates.sizes.values()) else min(after.values())
     if max(after.values()) - least <= 1:
         return ""
@@ -89,5 +89,5 @@ def _rules(candidates: Candidates, after: Counts) -> str:
 
 
 def _hosts(hosts: list[str]) -> str:
-    more = len(hosts) - LISTED
-    return ", ".join(sorted(hosts)[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    more = len(hosts) - LISTED_HOSTS
+    return ", ".join(sorted(hosts)[:LISTED_HOSTS]) + (f" and {more} more" if more > 0 else "")

@@ -44,7 +44,7 @@ class Scheduler:
         return self._on_groups(path, group, tasks) if group.groups else self._on_nodes(group, tasks)
 
     def _on_groups(self, path: Path, group: Group, tasks: int) -> int:
-        """Until all are placed or all groups are full; a full one no longer counts for the average.
+        """Place tasks until none is left or all groups are full; a full one no longer counts.
 
         As in swarmkit, the average is not told what was placed before: a second round can overshoot.
         """
@@ -84,7 +84,7 @@ class Scheduler:
         return placed
 
     def _lowest(self, group: Group) -> int:
-        """What its emptiest node holds: where that is much, one task more is of the least use."""
+        """Count what its emptiest node holds: where that is much, one task more is of the least use."""
         return min((self.counts.get(node, 0) for node in group.paths if node in self.room), default=0)
 
     def _rank(self, node: str) -> tuple[int, float]:
@@ -97,7 +97,7 @@ class Scheduler:
 
 
 def scale_down(counts: Mapping[str, int], tasks: int, group: Group) -> dict[str, int]:
-    """The tasks by node id after so many were taken away; of equal ones where that hurts the spread most."""
+    """Take so many tasks away; of equal ones those whose loss hurts the distribution most."""
     left = dict(counts)
     while tasks:
         top = max(left.values())
@@ -118,12 +118,12 @@ def scale_down(counts: Mapping[str, int], tasks: int, group: Group) -> dict[str,
 
 
 def _fullness(path: Path, tallies: Mapping[Path, int]) -> list[int]:
-    """How many tasks the groups on the path hold, outermost first."""
+    """Count how many tasks the groups on the path hold, outermost first."""
     return [tallies[path[: depth + 1]] for depth in range(len(path))]
 
 
 def plan_waves(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[int, ...]:
-    """By how many to scale up at a time, so that receivers without groups fill level by level."""
+    """Tell by how many to scale up at a time, so that receivers without groups fill level by level."""
     need = [(before.get(node, 0), count, node) for node, count in after.items()]
     need = [row for row in need if row[1] > row[0]]
     heights = range(min((low for low, _, _ in need), default=0), max((top for _, top, _ in need), default=0))

@@ -1,4 +1,15 @@
-"""How a surge is ended, by whichever run finds its mark: so that no task that is needed stops; pure."""
+"""How a surge is ended, by whichever run finds its mark, so that no task that is needed stops; pure.
+
+| what the snapshot shows                                  | next                                          |
+| -------------------------------------------------------- | --------------------------------------------- |
+| an evacuation, or an update of its own                   | wait; a paused update fails the service       |
+| somebody scaled it meanwhile                             | take the mark off, keep the replicas          |
+| all tasks of this wave have a node, more waves are left  | raise by the next wave                        |
+| all tasks run                                            | lower the replicas, take the mark off         |
+| new tasks fail or take too long, a scale-down is safe    | lower the replicas                            |
+| the same, but a scale-down would stop tasks that serve   | first move the new ones off the failing nodes |
+| that found no way in time                                | leave it raised, fail the service             |
+"""
 
 from __future__ import annotations
 
@@ -22,7 +33,7 @@ from bootstrap.specs.surge import (
 )
 from chalicelib.protocol.messages import Balance, Mode
 
-LAST_CHANCE_S = 60.0  # seconds after giving up in which a safe way down may still appear
+LAST_CHANCE_S = 60.0  # after giving up in which a safe way down may still appear
 
 
 def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float) -> NextStep:
@@ -73,7 +84,7 @@ def _obstructed(service: Service, surge: Surge, run: Run, obstacle: str) -> Next
 
 
 def _raised_still(service: Service, surge: Surge, run: Run) -> NextStep:
-    """More tasks than wanted harm less than fewer."""
+    """Leave the replicas raised: more tasks than wanted harm less than fewer."""
     left = (
         f"it keeps {service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"
     )

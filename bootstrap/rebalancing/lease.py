@@ -32,7 +32,7 @@ class Claim:
 
 
 def read_claim(config: Config | None) -> Claim:
-    """What a lease's labels say; nobody holds one that does not exist or cannot be read."""
+    """Read what a lease's labels say; nobody holds one that does not exist or cannot be read."""
     labels = config.labels if config else {}
     return Claim(labels.get("holder", ""), _number(labels.get("until")), _number(labels.get("ended")))
 
@@ -45,11 +45,11 @@ class Lease:
         self.me = f"{host} {token_hex(4)}"
 
     def read(self) -> Claim:
-        """What it says now."""
+        """Read what the lease says now."""
         return read_claim(self._engine.config(LEASE_NAME))
 
     def other_holder(self) -> str:
-        """Who else holds it now; "" where it is free or ours."""
+        """Tell who else holds it now; "" where it is free or ours."""
         claim = self.read()
         return claim.holder if claim.holder != self.me and claim.valid(self._clock.now()) else ""
 
@@ -71,7 +71,7 @@ class Lease:
             self._write(config, Claim("", 0.0, now if ended else claim.ended))
 
     def _write(self, config: Config | None, claim: Claim) -> bool:
-        """False where somebody else was first; what else is refused, as in an election, is no answer."""
+        """Write the claim; False where somebody else was first. Raises EngineError for any other refusal."""
         labels = {"holder": claim.holder, "until": f"{claim.until:.1f}", "ended": f"{claim.ended:.1f}"}
         try:
             if config:

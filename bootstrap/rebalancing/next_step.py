@@ -1,7 +1,17 @@
-"""What to do next so that services spread evenly; pure, decided anew from each look at the swarm.
+"""What to do next so that services spread evenly; pure, decided anew from each snapshot.
 
-First what was begun is ended, by whichever run: a surge is marked in its service's spec. Then one service
-after another, one wave after another: planned anew from what stands, so that nothing has to be remembered.
+| what the snapshot shows, first match                     | next                                           |
+| -------------------------------------------------------- | ---------------------------------------------- |
+| a surge is marked in a service's spec, by whichever run  | finish it (finish_surge.py)                    |
+| a constraint of ours is left and nothing moves any more  | restore the spec                               |
+| a forced update that this run began goes on              | wait                                           |
+| an election, or Swarm is at work on what was ended       | wait, for a minute at most                     |
+| a service can move, and may                              | start its next wave (start_wave.py)            |
+| it is busy: an update, an evacuation, tasks that start   | wait for a minute, then leave it alone         |
+| it is balanced, or moved, or must not be moved           | give it its outcome, go on with the next       |
+| every service has its outcome                            | nothing: the run is over                       |
+
+Each wave is planned anew from what stands, so that nothing has to be remembered.
 """
 
 from __future__ import annotations
@@ -21,11 +31,11 @@ from bootstrap.specs.exclusion import excluded_nodes, has_exclusion, restore_spe
 from bootstrap.specs.surge import surge_of
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
 
-SWARM_BUSY_TIMEOUT_S = 60.0  # seconds to wait for a service at which Swarm is at work
+SWARM_BUSY_TIMEOUT_S = 60.0  # to wait for a service at which Swarm is at work
 
 
 def start_run(snapshot: Snapshot, asked: Rebalance, now: float, deadline: float) -> Run:
-    """A new run over the services that were asked for, and those that an earlier run has left marked.
+    """Start a run over the services that were asked for, and those that an earlier run has left marked.
 
     AgentError names a service that does not exist.
     """
@@ -37,12 +47,12 @@ def start_run(snapshot: Snapshot, asked: Rebalance, now: float, deadline: float)
 
 
 def has_surge(service: Service) -> bool:
-    """A surge of it is under way."""
+    """Tell whether a surge of the service is under way."""
     return service.is_replicated and surge_of(service) is not None
 
 
 def is_rolling(service: Service, run: Run, now: float) -> bool:
-    """A forced update of it, which this run has begun, is under way.
+    """Tell whether a forced update of the service, which this run has begun, is under way.
 
     A user's change after the last task was restarted takes its status away: then it never shows as completed.
     """
@@ -50,52 +60,52 @@ def is_rolling(service: Service, run: Run, now: float) -> bool:
     if wave is None or wave.mode is not Mode.ROLLING or service.id in run.outcomes:
         return False
     forgotten = not service.update and now >= run.changed_at + SWARM_BUSY_TIMEOUT_S
-    return not rolling.outcome(service)[0] and not forgotten
+    return not rolling.update_outcome(service)[0] and not forgotten
 
 
 def next_step(snapshot: Snapshot, run: Run, now: float) -> NextStep:
-    """One step: end what was begun, else see the services through one by one."""
+    """Choose one step: end what was begun, else take the services one by one."""
     for service in snapshot.services:
         surge = surge_of(service)
         if service.is_replicated and surge and service.id not in run.outcomes:
             return finish_surge(service, surge, snapshot, run, now)
     for service in snapshot.services:
-        if _left_behind(service, snapshot) and not run.is_refused_for_good(service.id, now):
+        if _has_leftover_constraint(service, snapshot) and not run.is_refused_for_good(service.id, now):
             why = "nothing moves any more; its spec becomes what it was"
             return NextStep(replace(run, changed_at=now), UpdateService(service, restore_spec(service), why))
     for service in snapshot.services:
         if is_rolling(service, run, now):
             seen = replace(run, changed_at=now) if service.update else run
             return NextStep(seen, waiting=f"the update of {service.name} is under way")
-    return _through(snapshot, run, now)
+    return _next_of_services(snapshot, run, now)
 
 
-def _left_behind(service: Service, snapshot: Snapshot) -> bool:
-    """A constraint of ours has done its work, and no evacuation will come to take it away."""
+def _has_leftover_constraint(service: Service, snapshot: Snapshot) -> bool:
+    """Tell whether a constraint of ours has done its work, and no evacuation will come to take it away."""
     nodes = {node.id for node in snapshot.evacuating_nodes}
     return (
         has_exclusion(service) and not excluded_nodes(service) & nodes and not snapshot.is_replacing(service)
     )
 
 
-def _through(snapshot: Snapshot, run: Run, now: float) -> NextStep:
-    """Judge each service, until one has something to be done or waited for."""
-    if unrest := _unrest(snapshot, run, now):
-        return NextStep(run, waiting=unrest)
-    run = _judged(snapshot, run)
+def _next_of_services(snapshot: Snapshot, run: Run, now: float) -> NextStep:
+    """Take each service, until one has something to be done or waited for."""
+    if why := _why_unsettled(snapshot, run, now):
+        return NextStep(run, waiting=why)
+    run = _with_clear_outcomes(snapshot, run)
     found = [snapshot.service_by_id[key] for key in run.services if key not in run.outcomes]
     for plan, allowed in plan_run(snapshot, found, run) if found else ():
-        decision = _one(plan, allowed, snapshot, run, now)
+        decision = _next_of_service(plan, allowed, snapshot, run, now)
         if decision.update or decision.waiting:
             return decision
         run = decision.run
     return NextStep(run)
 
 
-def _unrest(snapshot: Snapshot, run: Run, now: float) -> str:
-    """What Swarm is still at work on: an election, or services whose surge was only to be ended."""
-    if unheard := _unheard(snapshot, run, now):
-        return f"no word yet from {unheard} since the managers elected a leader"
+def _why_unsettled(snapshot: Snapshot, run: Run, now: float) -> str:
+    """Say what Swarm is still at work on: an election, or services whose surge was only to be ended."""
+    if node := _unheard_node(snapshot, run, now):
+        return f"no word yet from {node} since the managers elected a leader"
     for key in (*run.failing, *run.leftovers):
         service = snapshot.service_by_id.get(key)
         patient = key not in run.outcomes and now < min(run.changed_at + SWARM_BUSY_TIMEOUT_S, run.deadline)
@@ -104,8 +114,8 @@ def _unrest(snapshot: Snapshot, run: Run, now: float) -> str:
     return ""
 
 
-def _unheard(snapshot: Snapshot, run: Run, now: float) -> str:
-    """A node with tasks of which Swarm does not know yet whether it lives: without it a plan would be wrong.
+def _unheard_node(snapshot: Snapshot, run: Run, now: float) -> str:
+    """Name a node with tasks of which Swarm does not know yet whether it lives: a plan would be wrong.
 
     All are unknown for up to 5 s after an election (measured).
     """
@@ -118,8 +128,8 @@ def _unheard(snapshot: Snapshot, run: Run, now: float) -> str:
     return next((node.hostname for node in nodes), "")
 
 
-def _judged(snapshot: Snapshot, run: Run) -> Run:
-    """The run with a verdict for each service of which nothing is left to be planned."""
+def _with_clear_outcomes(snapshot: Snapshot, run: Run) -> Run:
+    """Give an outcome to each service of which nothing is left to be planned."""
     ended = dict.fromkeys(run.leftovers, (Balance.MOVED, "the surge that an earlier run began is ended"))
     gone = (key for key in run.services if key not in snapshot.service_by_id)
     failed = {
@@ -136,7 +146,7 @@ def _judged(snapshot: Snapshot, run: Run) -> Run:
 def plan_run(
     snapshot: Snapshot, services: Collection[Service], run: Run
 ) -> tuple[tuple[ServicePlan, ServicePlan | None], ...]:
-    """What each service needs, and what of it may still be moved; None for nothing."""
+    """Plan what each service needs, and what of it may still be moved; None for nothing."""
     rolls = {service.id for service in services if mode_of(service, run.asked) is Mode.ROLLING}
     needed = plan_services(snapshot, services, rolling=rolls)
     if run.moves_left < 0:
@@ -148,18 +158,18 @@ def plan_run(
     return tuple((plan, allowed.get(plan.service.id)) for plan in needed)
 
 
-def _one(
+def _next_of_service(
     plan: ServicePlan, allowed: ServicePlan | None, snapshot: Snapshot, run: Run, now: float
 ) -> NextStep:
     service, wave = plan.service, run.waves.get(plan.service.id)
-    if wave and wave.mode is Mode.ROLLING and (wrong := rolling.outcome(service)[1]):
+    if wave and wave.mode is Mode.ROLLING and (wrong := rolling.update_outcome(service)[1]):
         return NextStep(run.with_outcome(service.id, Balance.FAILED, wrong))
     if run.first_failed:
         return leave_alone(
             plan, run, f"stopped at the first failed service: {_name(run.first_failed, snapshot)}"
         )
     if why := why_left_alone(service, snapshot):
-        return _not_now(plan, snapshot, run, why, now)
+        return _await_or_leave(plan, snapshot, run, why, now)
     if not plan.moves:
         balance = Balance.MOVED if wave else Balance.BALANCED
         return NextStep(run.with_outcome(service.id, balance, plan.reason))
@@ -177,8 +187,8 @@ def _name(key: str, snapshot: Snapshot) -> str:
     return service.name if service else key
 
 
-def _not_now(plan: ServicePlan, snapshot: Snapshot, run: Run, why: str, now: float) -> NextStep:
-    """What Swarm itself, an update or an evacuation is at work on is waited for, if not for long."""
+def _await_or_leave(plan: ServicePlan, snapshot: Snapshot, run: Run, why: str, now: float) -> NextStep:
+    """Wait, if not for long, for what Swarm itself, an update or an evacuation is at work on."""
     service = plan.service
     if not service.is_replicated or "paused" in service.update:
         return leave_alone(plan, run, why)
@@ -192,14 +202,14 @@ def _not_now(plan: ServicePlan, snapshot: Snapshot, run: Run, why: str, now: flo
 
 
 def predict_outcomes(snapshot: Snapshot, run: Run) -> Run:
-    """The verdicts of a dry run."""
+    """Predict the outcomes, for a dry run."""
     services = [snapshot.service_by_id[key] for key in (*run.services, *run.leftovers)]
     for plan, allowed in plan_run(snapshot, services, run):
-        run = _foretold(plan, allowed, snapshot, run)
+        run = _predict_outcome(plan, allowed, snapshot, run)
     return run
 
 
-def _foretold(plan: ServicePlan, allowed: ServicePlan | None, snapshot: Snapshot, run: Run) -> Run:
+def _predict_outcome(plan: ServicePlan, allowed: ServicePlan | None, snapshot: Snapshot, run: Run) -> Run:
     service, mode = plan.service, mode_of(plan.service, run.asked)
     if has_surge(service):
         return run.with_outcome(
@@ -216,15 +226,15 @@ def _foretold(plan: ServicePlan, allowed: ServicePlan | None, snapshot: Snapshot
 
 
 def stop_run(snapshot: Snapshot, run: Run, why: str) -> Run:
-    """The run when it has to stop: every service has a verdict."""
+    """Stop the run: give every service an outcome."""
     for key in (*run.services, *run.leftovers):
         if key not in run.outcomes:
-            run = run.with_outcome(key, *_stopped(key, snapshot.service_by_id.get(key), run, why))
+            run = run.with_outcome(key, *_stop_outcome(key, snapshot.service_by_id.get(key), run, why))
     return run
 
 
-def _stopped(key: str, service: Service | None, run: Run, why: str) -> tuple[Balance, str, float]:
-    """How a service stands when its run has to stop, and in how many seconds to go on."""
+def _stop_outcome(key: str, service: Service | None, run: Run, why: str) -> tuple[Balance, str, float]:
+    """Tell how a service stands when its run has to stop, and in how many seconds to go on."""
     why, wave = run.failing.get(key, why), run.waves.get(key)
     if service and (surge := surge_of(service)):
         left = f"{service.replicas} instead of {surge.replicas} replicas until a later run ends its surge"

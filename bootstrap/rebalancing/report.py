@@ -1,4 +1,4 @@
-"""What a rebalance did, told from what was seen of the swarm; pure."""
+"""What a rebalance did, as seen of the swarm poll by poll; pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RebalanceReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def with_poll(self, snapshot: Snapshot, run: Run, now: float) -> RebalanceReport:
-        """The account with one more look at the swarm."""
+        """Add one more snapshot."""
         new, seconds, since = dict(self.new), dict(self.seconds), dict(self.since)
         for task in snapshot.tasks:
             if task.service in self.plans and task.id not in self.first:
@@ -41,7 +41,7 @@ class RebalanceReport:
         return replace(self, new=new, seconds=seconds, since=since)
 
     def service_reports(self, run: Run, snapshot: Snapshot) -> tuple[SpreadReport, ...]:
-        """One report for each service, those that were or are to be moved first."""
+        """Make one report for each service, those that were or are to be moved first."""
         reports = [
             self._service_report(key, run.outcomes[key], run, snapshot)
             for key in (*run.services, *run.leftovers)
@@ -67,7 +67,7 @@ class RebalanceReport:
 
 
 def start_report(snapshot: Snapshot, run: Run, plans: tuple[ServicePlan, ...]) -> RebalanceReport:
-    """The account before anything is done."""
+    """Start the report, before anything is done."""
     warned = {
         plan.service.id: _warnings(plan, snapshot, run)
         for plan in plans
@@ -79,16 +79,16 @@ def start_report(snapshot: Snapshot, run: Run, plans: tuple[ServicePlan, ...]) -
 
 def _warnings(plan: ServicePlan, snapshot: Snapshot, run: Run) -> tuple[str, ...]:
     bounded = f"max_moves counts moves: all its {plan.service.replicas} tasks are restarted"
-    return (*rolling.warnings(plan.service, snapshot), *((bounded,) if run.asked.max_moves else ()))
+    return (*rolling.list_warnings(plan.service, snapshot), *((bounded,) if run.asked.max_moves else ()))
 
 
 def tasks_by_node(service: Service, snapshot: Snapshot) -> Mapping[str, int]:
-    """Tasks of a service that run or are to, by node id."""
+    """Count the tasks of a service that run or are to, by node id."""
     return Counter(task.node for task in snapshot.tasks_of(service) if task.is_wanted and task.node)
 
 
 def by_host(counts: Mapping[str, int], snapshot: Snapshot) -> dict[str, int]:
-    """The same by host name; nodes that have left the swarm go by their id."""
+    """Add the counts up by host name; nodes that have left the swarm go by their id."""
     found: Counter[str] = Counter()
     for key, count in counts.items():
         node = snapshot.node_by_id.get(key)
@@ -97,7 +97,7 @@ def by_host(counts: Mapping[str, int], snapshot: Snapshot) -> dict[str, int]:
 
 
 def reports_to_send(reports: tuple[SpreadReport, ...]) -> tuple[tuple[SpreadReport, ...], int]:
-    """The reports to be sent, without the balanced ones where these are many, and how many were balanced."""
+    """Choose the reports to send, without the balanced ones where these are many, and count the balanced."""
     balanced = sum(one.balance is Balance.BALANCED for one in reports)
     if balanced <= MANY:
         return reports, balanced

@@ -8,19 +8,19 @@ from bootstrap.engine.service import Service, Spec
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import moment
 
-DEFAULT_START_S = 10.0  # seconds that a task is taken to need, where none was seen to start
-LONGEST_START_S = 300.0  # seconds; a task that took longer had waited for a node
+DEFAULT_START_S = 10.0  # that a task is taken to need, where none was seen to start
+LONGEST_START_S = 300.0  # a task that took longer had waited for a node
 HEALTH_INTERVAL = 30 * 10**9  # Docker's default for a health check that names none, in 1e-9 s
 
 
-def forced(service: Service) -> Spec:
-    """The spec that makes Swarm replace every task; nothing else of it changes."""
+def force_update(service: Service) -> Spec:
+    """Make the spec with which Swarm replaces every task; nothing else of it changes."""
     template = {**service.template, "ForceUpdate": _forces(service) + 1}
     return {**service.spec, "TaskTemplate": template}
 
 
-def start_up(service: Service, snapshot: Snapshot) -> float:
-    """Seconds from a task's creation until it ran (healthy), as observed; the lowest quartile.
+def startup_seconds(service: Service, snapshot: Snapshot) -> float:
+    """Tell the seconds from a task's creation until it ran (healthy), as observed; the lowest quartile.
 
     Swarm does not tell when a task was given its node, and tasks may have waited for one for hours.
     """
@@ -30,18 +30,18 @@ def start_up(service: Service, snapshot: Snapshot) -> float:
     return min(seen[len(seen) // 4], LONGEST_START_S) if seen else DEFAULT_START_S
 
 
-def duration(service: Service, snapshot: Snapshot) -> float:
-    """Seconds that the forced update will take, about. One that starts first waits for no task to stop."""
+def update_seconds(service: Service, snapshot: Snapshot) -> float:
+    """Estimate the seconds of the forced update. One that starts first waits for no task to stop."""
     rounds = math.ceil(service.replicas / (_parallelism(service) or service.replicas or 1))
     starts_first = service.update_config.get("Order") == "start-first"
     stop = 0.0 if starts_first else service.stop_grace
-    return rounds * (start_up(service, snapshot) + stop + _delay(service))
+    return rounds * (startup_seconds(service, snapshot) + stop + _delay(service))
 
 
-def warnings(service: Service, snapshot: Snapshot) -> tuple[str, ...]:
-    """What its owner should know before all its tasks are restarted in turn."""
+def list_warnings(service: Service, snapshot: Snapshot) -> tuple[str, ...]:
+    """List what its owner should know before all its tasks are restarted in turn."""
     delay, parallelism = _delay(service), _parallelism(service)
-    start, interval = start_up(service, snapshot), _interval(service)
+    start, interval = startup_seconds(service, snapshot), _interval(service)
     at_once = f"{parallelism} tasks" if parallelism else "all tasks"
     found = (
         (
@@ -60,8 +60,8 @@ def warnings(service: Service, snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(text for true, text in found if true)
 
 
-def outcome(service: Service) -> tuple[bool, str]:
-    """Whether the forced update is over, and what went wrong with it ("" for nothing)."""
+def update_outcome(service: Service) -> tuple[bool, str]:
+    """Tell whether the forced update is over, and what went wrong with it ("" for nothing)."""
     if service.update == "completed":
         return True, ""
     if service.update in ("", "updating"):
@@ -74,7 +74,7 @@ def _forces(service: Service) -> int:
 
 
 def _parallelism(service: Service) -> int:
-    """Tasks at a time, 0 for all; Swarm's default is 1 where there is no UpdateConfig at all."""
+    """Read the tasks at a time, 0 for all; Swarm's default is 1 where there is no UpdateConfig at all."""
     config = service.spec.get("UpdateConfig")
     return 1 if config is None else int(config.get("Parallelism") or 0)
 
@@ -84,7 +84,7 @@ def _delay(service: Service) -> float:
 
 
 def _interval(service: Service) -> float:
-    """Seconds between two health checks; 0 where the service's spec has none."""
+    """Tell the seconds between two health checks; 0 where the service's spec has none."""
     check = (service.template.get("ContainerSpec") or {}).get("Healthcheck") or {}
     if not check.get("Test") or check["Test"] == ["NONE"]:
         return 0.0

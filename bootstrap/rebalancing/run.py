@@ -57,7 +57,7 @@ class Run:
         return replace(self, waves={**self.waves, service: wave})
 
     def with_refusal(self, service: Service, now: float) -> Run:
-        """The run when the engine would not change a service; for a minute that may be an election."""
+        """Note that the engine would not change a service; for a minute that may be an election."""
         key = service.id
         run = replace(self, refused={key: self.refused.get(key, now)})
         if not run.is_refused_for_good(key, now) or key not in (*self.services, *self.leftovers):
@@ -68,7 +68,7 @@ class Run:
         return run.with_outcome(key, Balance.FAILED, why, RETRY_BUSY_S if unfinished else 0.0)
 
     def is_refused_for_good(self, service: str, now: float) -> bool:
-        """The engine has refused for so long that others come first."""
+        """Tell whether the engine has refused for so long that others come first."""
         return now >= self.refused.get(service, now) + REFUSAL_TIMEOUT_S
 
     @property

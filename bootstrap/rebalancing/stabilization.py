@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bootstrap.engine.node import Node
 
-EXTRA_WAIT_S = 120.0  # seconds over the time asked for; somebody may have drained a node for good
+EXTRA_WAIT_S = 120.0  # over the time asked for; somebody may have drained a node for good
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Stabilization:
     coming: frozenset[str] = frozenset()
 
     def with_poll(self, nodes: Collection[Node], now: float) -> Stabilization:
-        """The same with one more look at the nodes."""
+        """Add one more list of the nodes."""
         here = frozenset(node.id for node in nodes if node.is_usable)
         new = self.known is not None and here - self.known
         coming = frozenset(node.hostname for node in nodes if _is_joining(node))
@@ -40,7 +40,7 @@ class Stabilization:
 
 
 def _is_joining(node: Node) -> bool:
-    """It has joined drained, as Swarmkeeper's nodes do, and will be active once it is verified."""
+    """Tell whether it has joined drained, as Swarmkeeper's nodes do, and will soon be active."""
     return (
         node.state == "ready"
         and node.availability == "drain"

@@ -24,13 +24,13 @@ FINISH_RESERVE_S = 15.0  # seconds kept to end a wave, also one that failed
 
 
 def mode_of(service: Service, asked: Rebalance) -> Mode | None:
-    """How it is to be rebalanced: as called for, else as its label says; None for an unknown label."""
+    """Tell how it is to be rebalanced: as called for, else as its label says; None for an unknown label."""
     wanted = asked.mode or service.labels.get(MODE_LABEL) or Mode.SURGE.value
     return next((mode for mode in Mode if mode.value == wanted), None)
 
 
 def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
-    """Why no wave of it may begin, and in how many seconds to try again (0: never)."""
+    """Say why no wave of it may begin, and in how many seconds to try again (0: never)."""
     wave = run.waves.get(service.id)
     going = [node.hostname for node in snapshot.evacuating_nodes if not snapshot.is_drained(node)]
     if going:
@@ -43,7 +43,7 @@ def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -
 
 
 def start_wave(plan: ServicePlan, mode: Mode, snapshot: Snapshot, run: Run, now: float) -> NextStep:
-    """The next wave, where the time left is enough for it."""
+    """Begin the next wave, where the time left is enough for it."""
     if mode is Mode.ROLLING:
         return _roll(plan, snapshot, run, now)
     return _raise(plan, snapshot, run, now)
@@ -61,7 +61,7 @@ def _raise(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> NextS
             "which tasks of the service failed lately; its replicas and its spec are as before"
         )
         return NextStep(run.with_outcome(service.id, Balance.FAILED, why))
-    start = rolling.start_up(service, snapshot)
+    start = rolling.startup_seconds(service, snapshot)
     if late := _too_long(
         "a wave", start + monitor_seconds(service) + FINISH_RESERVE_S, "update-monitor", run, now
     ):
@@ -79,19 +79,19 @@ def _raise(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> NextS
 
 
 def usable_nodes(snapshot: Snapshot) -> frozenset[str]:
-    """The nodes that Swarm may give tasks now: where others have come, more moves are needed than before."""
+    """Find the nodes that Swarm may give tasks now: where others have come, more moves are needed."""
     return frozenset(node.id for node in snapshot.nodes if node.is_usable)
 
 
 def _some(waves: Sequence[int], most: int) -> tuple[int, ...]:
-    """The first waves, up to so many tasks together: any part of a surge is one too."""
+    """Take the first waves, up to so many tasks together: any part of a surge is one too."""
     sums = itertools.accumulate(waves)
     parts = (size - max(0, total - most) for size, total in zip(waves, sums, strict=True))
     return tuple(itertools.takewhile(lambda part: part > 0, parts))
 
 
 def _too_long(what: str, need: float, settings: str, run: Run, now: float) -> tuple[str, float] | None:
-    """Why it cannot be begun for want of time, and in how many seconds to try again (0: no run has more).
+    """Say why it cannot be begun for want of time, and in how many seconds to try again (0: no run has more).
 
     A run that has done something, or has waited, had less time than the next one will have.
     """
@@ -107,10 +107,10 @@ def _too_long(what: str, need: float, settings: str, run: Run, now: float) -> tu
 def _roll(plan: ServicePlan, snapshot: Snapshot, run: Run, now: float) -> NextStep:
     service = plan.service
     settings = "update-delay, update-parallelism and update-monitor"
-    if late := _too_long("its update", rolling.duration(service, snapshot), settings, run, now):
+    if late := _too_long("its update", rolling.update_seconds(service, snapshot), settings, run, now):
         return leave_alone(plan, run, *late)
     update = UpdateService(
-        service, rolling.forced(service), f"rolling, for {plan.moves} moves: {plan.reason}"
+        service, rolling.force_update(service), f"rolling, for {plan.moves} moves: {plan.reason}"
     )
     with_wave = run.with_wave(service.id, Wave(Mode.ROLLING, plan.moves))
     return NextStep(replace(with_wave, changed_at=now, moved=run.moved + plan.moves), update)

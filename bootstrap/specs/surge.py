@@ -3,7 +3,7 @@
 What is under way is marked in the service's spec by the very update that raises its replicas, so that any
 later run can end it. Swarm's own habits, which this lives by, were all measured with docker 20.10:
 a change of replicas, labels or placement preferences touches no task and resets UpdateStatus. Why a surge may
-need several waves, or has to set preferences aside meanwhile, is told in scheduling.py.
+need several waves, or has to set preferences aside meanwhile, is told in planning/swarmkit.py.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Surge:
 
 
 def surge_of(service: Service) -> Surge | None:
-    """The surge under way; None for none, and for a label of that name that no surge wrote."""
+    """Read the surge under way; None for none, and for a label of that name that no surge wrote."""
     try:
         mark = Surge(**read_mark(service, SURGE_LABEL))
         # JSON knows lists only.
@@ -59,14 +59,14 @@ def surge_of(service: Service) -> Surge | None:
 
 
 def newest_task_time(service: Service, snapshot: Snapshot) -> float:
-    """When its newest task was created, in seconds since the epoch by the leader's clock; 0 without tasks."""
+    """Tell when its newest task was created, by the leader's clock; 0 without tasks."""
     return max((moment(task.created) for task in snapshot.tasks_of(service)), default=0.0)
 
 
 def raise_replicas(
     service: Service, waves: Sequence[int], begun: float, until: float, *, aside: bool = False
 ) -> Spec:
-    """The spec with so many tasks more as the first of the waves says, and the mark.
+    """Make the spec with so many tasks more as the first of the waves says, and the mark.
 
     ``aside``: without its placement preferences, which the mark then keeps.
     """
@@ -79,7 +79,7 @@ def raise_replicas(
 
 
 def raise_next_wave(service: Service, surge: Surge, snapshot: Snapshot) -> Spec | None:
-    """The spec with the next wave; None where there is none, or some task has no node yet."""
+    """Make the spec with the next wave; None where there is none, or some task has no node yet."""
     placed = sum(task.desired in WANTED and bool(task.node) for task in snapshot.tasks_of(service))
     return _marked(service, surge) if surge.waves and placed >= surge.raised else None
 
@@ -90,7 +90,7 @@ def _marked(service: Service, surge: Surge) -> Spec:
 
 
 def lower_replicas(service: Service, surge: Surge) -> Spec:
-    """The spec as it was before; what somebody has changed or added since stays."""
+    """Make the spec as it was before; what somebody has changed or added since stays."""
     ours = service.replicas == surge.raised
     spec = _scaled(service.spec, surge.replicas) if ours else dict(service.spec)
     if surge.preferences:  # and those that somebody has added since
@@ -100,7 +100,7 @@ def lower_replicas(service: Service, surge: Surge) -> Spec:
 
 
 def serving_tasks(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> frozenset[str]:
-    """The ids of tasks that run and can be relied on: the new ones for some time already."""
+    """Find the ids of tasks that run and can be relied on: the new ones for some time already."""
     sure = now - monitor_seconds(service)
     return frozenset(
         task.id
@@ -110,12 +110,12 @@ def serving_tasks(service: Service, surge: Surge, snapshot: Snapshot, now: float
 
 
 def monitor_seconds(service: Service) -> float:
-    """Seconds for which a task is watched: the service's own update monitor, where it has one."""
+    """Tell the seconds for which a task is watched: the service's own update monitor, where it has one."""
     return float(service.update_config.get("Monitor") or DEFAULT_MONITOR_S * 1e9) / 1e9
 
 
 def why_failed(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> str:
-    """Why the tasks that were added are given up; "" while they may still come to run."""
+    """Say why the tasks that were added are given up; "" while they may still come to run."""
     tasks = [task for task in snapshot.tasks_of(service) if moment(task.created) > surge.begun]
     failures = sum(task.state in ("failed", "rejected") for task in tasks)
     run = f"{sum(task.is_running for task in snapshot.tasks_of(service))} of {surge.raised} tasks run"
@@ -125,7 +125,7 @@ def why_failed(service: Service, surge: Surge, snapshot: Snapshot, now: float) -
 
 
 def count_survivors(tasks: Collection[Task], replicas: int, sure: Collection[str]) -> int:
-    """How many of the ``sure`` tasks (ids) a scale-down would leave, at worst.
+    """Count how many of the ``sure`` tasks (ids) a scale-down would leave, at worst.
 
     After swarmkit's replicated orchestrator: slots without a node or with two tasks go first; then those that
     are the n-th copy on their node, the highest n first, where running ones have the lower n but nothing else
@@ -146,7 +146,7 @@ def count_survivors(tasks: Collection[Task], replicas: int, sure: Collection[str
 
 
 def move_off_failing_nodes(service: Service, snapshot: Snapshot, sure: Collection[str]) -> Spec | None:
-    """The spec that takes tasks off the nodes on which none serves; None where there is no such node more.
+    """Make the spec that takes tasks off the nodes on which none serves; None where none is left.
 
     Measured: Swarm replaces just those tasks, start-first, and a slot with two tasks is the first to go.
     """

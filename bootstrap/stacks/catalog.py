@@ -48,7 +48,7 @@ STACKS = (
 
 
 def named(name: str) -> Stack:
-    """The stack of that name; AgentError where there is none."""
+    """Find the stack of that name. Raises AgentError where there is none."""
     for stack in STACKS:
         if stack.name == name:
             return stack
@@ -58,7 +58,7 @@ def named(name: str) -> Stack:
 
 
 def choose_settings(stack: Stack, given: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """The stack's settings: given before environment before default; AgentError for one that cannot be."""
+    """Choose the stack's settings: given, else environment, else default. Raises AgentError for a bad one."""
     defaults = stack.defaults
     settings = {name: given.get(name, environment.get(name, value)) for name, value in defaults.items()}
     for name, value in settings.items():
@@ -97,14 +97,14 @@ def check_free(subnet: str, networks: Iterable[Network]) -> None:
 
 
 def parts(agent: bytes) -> dict[str, bytes]:
-    """The agent cut into configs, by name: ``agent-<hash>-1`` and so on, in order."""
+    """Cut the agent into configs, by name: ``agent-<hash>-1`` and so on, in order."""
     digest = hashlib.sha256(agent).hexdigest()[:16]
     cuts = range(0, len(agent), CONFIG_BYTES)
     return {f"agent-{digest}-{number}": agent[cut : cut + CONFIG_BYTES] for number, cut in enumerate(cuts, 1)}
 
 
 def rendered(stack: Stack, settings: Mapping[str, str], agent: Mapping[str, bytes]) -> str:
-    """The compose file with all filled in; ``agent`` are the configs, which lie as files beside it."""
+    """Fill in the compose file; ``agent`` are the configs, which lie as files beside it."""
     # JSON is YAML too. The targets are numbered so that the shell's * has them in order.
     mounts = [{"source": name, "target": f"/agent/{number:03}"} for number, name in enumerate(agent, 1)]
     files = {name: {"name": name, "file": f"./{name}"} for name in agent}

@@ -125,7 +125,7 @@ def _configs(stack: Stack) -> dict[str, bytes]:
 
 
 def _own_bytes() -> bytes:
-    """The zipapp that this is; AgentError where it runs from source."""
+    """Read the zipapp that this is. Raises AgentError where it runs from source."""
     loader = bootstrap.__loader__
     if not isinstance(loader, zipimporter):
         raise AgentError(
@@ -136,7 +136,7 @@ def _own_bytes() -> bytes:
 
 
 def docker_at(engine: str, *flags: str) -> Docker:
-    """The docker command line, speaking to that engine, its commands with these flags; or AgentError."""
+    """Find the docker command line, for that engine and with these flags. Raises AgentError without one."""
     program = shutil.which("docker")
     if program is None:
         raise AgentError(

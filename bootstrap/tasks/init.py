@@ -44,7 +44,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
 
 
 def check_named(arguments: Arguments, host: Host) -> Identity:
-    """This host, which must be the one that was named: what follows cannot be undone. Raises AgentError."""
+    """Check that this host is the one that was named: what follows cannot be undone. Raises AgentError."""
     identity = host.identity()
     if [target.instance for target in arguments.targets] != [identity.instance]:
         raise AgentError(f"this host is {identity.instance}, which is not the one that was named")

@@ -36,7 +36,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: 
 
 
 def _listing(nodes: tuple[Node, ...], inspection: int) -> Listing:
-    """The ids of 5,000 nodes do not fit into one answer: each look tells another part of them."""
+    """List one part of the nodes' ids: those of 5,000 do not fit into one answer."""
     parts = max(-(-len(nodes) // LISTED_NODES), 1)
     part = Listing(len(nodes), _down(nodes), inspection % parts, parts)
     return replace(part, ids=tuple(node.id[:SHORT] for node in nodes if part.covers(node.id)))

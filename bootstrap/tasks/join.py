@@ -74,7 +74,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
 
 
 def poll_membership(engine: Engine, clock: Clock, until: float) -> Membership:
-    """How this host stands; an engine without a leader to ask may take its time. Raises EngineError."""
+    """Tell how this host stands; an engine without a leader to ask may take its time. Raises EngineError."""
     return until_deadline(engine.membership, clock, until, POLL_S)
 
 
@@ -100,7 +100,7 @@ def _carries(engine: Engine, labels: Mapping[str, str]) -> bool:
 
 
 def _own_target(identity: Identity, arguments: Arguments) -> Target:
-    """The target that this host is; without targets, whoever it is."""
+    """Find the target that this host is; without targets, whoever it is."""
     if not arguments.targets:
         return Target(identity.instance, identity.address)
     for target in arguments.targets:

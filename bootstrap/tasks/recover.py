@@ -42,7 +42,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
 
 
 def _has_lost_quorum(engine: Engine, clock: Clock) -> bool:
-    """Whether no majority of the managers answers, for longer than an election takes.
+    """Tell whether no majority of the managers answers, for longer than an election takes.
 
     A leader whose followers died goes on listing nodes for some 15 s, then refuses (measured).
     """
@@ -62,7 +62,7 @@ def _has_lost_quorum(engine: Engine, clock: Clock) -> bool:
 
 
 def _was_forced(engine: Engine) -> bool:
-    """Whether an earlier run forced the new swarm: there are managers that count for nothing."""
+    """Tell whether an earlier run forced the new swarm: there are managers that count for nothing."""
     managers = [node for node in engine.nodes() if node.role == "manager"]
     return sum(node.has_vote for node in managers) == 1 < len(managers)
 

@@ -43,7 +43,7 @@ demote = partial(run, AgentTask.DEMOTE)
 
 
 def _nodes_to_change(task: AgentTask, targets: Collection[Target], nodes: Collection[Node]) -> list[Node]:
-    """The nodes that do not have their role yet."""
+    """Find the nodes that do not have their role yet."""
     role = "manager" if task is AgentTask.PROMOTE else "worker"
     mine = [node for target in targets for node in nodes_of(target, nodes)[:1]]
     return [node for node in mine if node.role != role]
@@ -78,7 +78,7 @@ def _has_role(task: AgentTask, target: Target, nodes: Collection[Node]) -> bool:
 
 
 def _fate(task: AgentTask, node: Node) -> Fate | None:
-    """What became of a node; None while it has not become it."""
+    """Tell what became of a node; None while it has not become it."""
     if task is AgentTask.DEMOTE:
         return Fate.DEMOTED if node.role == "worker" else None
     return Fate.PROMOTED if node.role == "manager" and node.reachability == "reachable" else None

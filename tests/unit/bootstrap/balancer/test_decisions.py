@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bootstrap.balancer.decisions import on_connection, on_events, pause, summary
+from bootstrap.balancer.decisions import backoff_seconds, on_connection, on_events, summary
 from bootstrap.engine.decode import read_node_event
 from bootstrap.engine.node import Node
 from bootstrap.engine.node_event import NodeEvent
@@ -89,8 +89,8 @@ def test_after_a_reconnect_it_acts_only_if_a_usable_node_changed_meanwhile() -> 
 
 
 def test_pauses_double_up_to_a_minute_and_come_apart_by_luck() -> None:
-    assert [pause(n, 1) for n in (1, 2, 3, 4, 5, 6, 7, 1000)] == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert pause(4, 0) == 4
+    assert [backoff_seconds(n, 1) for n in (1, 2, 3, 4, 5, 6, 7, 1000)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert backoff_seconds(4, 0) == 4
 
 
 def test_a_result_is_told_in_one_line() -> None:

@@ -38,7 +38,7 @@ class Script:
     def ended(self, value: bool) -> None:
         raise AssertionError(value)
 
-    def heard(self, patience: float) -> tuple[NodeEvent, ...]:
+    def next_events(self, patience: float) -> tuple[NodeEvent, ...]:
         batch = self.batches.pop(0)
         if not batch:
             self.swarm.time += min(patience, 3600.0)

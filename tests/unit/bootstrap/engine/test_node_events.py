@@ -30,14 +30,14 @@ def test_a_listener_gathers_what_comes_together_and_says_when_it_ended() -> None
 
     listener = Listener(events())
     begun = time.monotonic()
-    assert listener.heard(60.0) == (READY, LABELLED)
+    assert listener.next_events(60.0) == (READY, LABELLED)
     assert time.monotonic() - begun >= GATHER_S
     assert not listener.ended
-    assert listener.heard(0.0) == ()
+    assert listener.next_events(0.0) == ()
     gathered.set()
-    assert listener.heard(60.0) == (LABELLED,)
+    assert listener.next_events(60.0) == (LABELLED,)
     assert listener.ended
-    assert listener.heard(5.0) == ()
+    assert listener.next_events(5.0) == ()
 
 
 @pytest.fixture

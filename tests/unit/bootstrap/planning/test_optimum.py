@@ -43,7 +43,7 @@ class Case:
 
 
 def machines_may_stay(machines: Mapping[str, Machine], at: int) -> bool:
-    """A service with tasks on a doomed node is not planned at all."""
+    """Tell whether tasks may stay on the node: a service on one that is being evacuated is left alone."""
     return not machines[f"n{at % len(machines)}"].evacuation_deadline
 
 
@@ -84,7 +84,7 @@ def distributions(most: Mapping[str, int], tasks: int) -> Iterator[dict[str, int
 
 
 def squares_of(case: Case, counts: Mapping[str, int]) -> tuple[int, ...]:
-    """The squares of the tasks of all groups at each level, from the outermost preference to the nodes."""
+    """Add up the squares of all groups' tasks at each level, from the outermost preference to the nodes."""
     paths = {key: path(case, key) for key in case.machines}
     found = []
     for depth in range(1, len(next(iter(paths.values()))) + 1):
@@ -115,7 +115,7 @@ def later(case: Case, plan: ServicePlan) -> Case:
 
 
 def crowding(case: Case, counts: Mapping[str, int]) -> float:
-    """The squares of all nodes' loads together: their tasks, and half the share of CPU others reserve."""
+    """Add up the squares of all nodes' loads: their tasks, and half the share of CPU others reserve."""
     others = Counter(task.node for task in case.snapshot.tasks if task.service == "other")
     loads = (
         counts.get(node, 0) + others[node] + min(0.999, others[node] / one.cpus / 2)

@@ -29,7 +29,7 @@ ZONE = ("node.labels.zone",)
 def plan_run(
     counts: Mapping[str, int], machines: Mapping[str, Machine] | None = None, **settings: Any
 ) -> tuple[ServicePlan, Snapshot]:
-    """The plan for one service that stands like that; other nodes than those with a count need a machine."""
+    """Plan one service that stands like that; other nodes than those with a count need a machine."""
     machines = {**dict.fromkeys(counts, Machine()), **(machines or {})}
     rolling = settings.pop("rolling", ())
     web = service("web", sum(counts.values()), **settings)
@@ -118,7 +118,7 @@ def test_doomed_and_drained_nodes_receive_nothing() -> None:
 
 
 def placed(machines: Mapping[str, Machine], tasks: int) -> dict[str, int]:
-    """How Swarm places tasks over zones when the first node is not there yet."""
+    """Tell how Swarm places tasks over zones when the first node is not there yet."""
     counts = dict.fromkeys(list(machines)[1:], 0)
     for _ in range(tasks):
         zones = Counter[str]()

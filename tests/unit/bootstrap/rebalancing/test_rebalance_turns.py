@@ -14,7 +14,7 @@ from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
 from bootstrap.engine.service import EXCLUSION_LABEL, Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.rebalancing.lease import LEASE_S, Lease
-from bootstrap.rebalancing.rolling import duration
+from bootstrap.rebalancing.rolling import update_seconds
 from bootstrap.rebalancing.run import RETRY_BUSY_S, Run
 from bootstrap.rebalancing.start_wave import MODE_LABEL
 from bootstrap.specs.exclusion import Pace, exclude_nodes
@@ -173,14 +173,14 @@ def test_after_a_surge_that_failed_there_is_a_cool_down_too(swarm: FakeSwarm) ->
 
 
 def slow(swarm: FakeSwarm) -> float:
-    """A service that takes its time; answers how many seconds."""
+    """Rebalance a service that takes its time; answer how many seconds."""
     pace = {"Parallelism": 1, "Delay": 30 * 10**9, "Order": "start-first"}
     swarm.avail("n04", "drain")
     swarm.add_service("slow", 8, Labels={**OPT_IN_LABEL, MODE_LABEL: "rolling"}, UpdateConfig=pace)
     swarm.avail("n04", "active")
     swarm.settle()
     snapshot = swarm.full_snapshot()
-    return duration(snapshot.service_by_id["slow"], snapshot)
+    return update_seconds(snapshot.service_by_id["slow"], snapshot)
 
 
 def test_a_service_that_is_put_off_keeps_no_cool_down_from_those_that_were_moved(swarm: FakeSwarm) -> None:

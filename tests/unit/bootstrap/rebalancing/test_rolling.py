@@ -9,7 +9,13 @@ import pytest
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
-from bootstrap.rebalancing.rolling import duration, forced, outcome, start_up, warnings
+from bootstrap.rebalancing.rolling import (
+    force_update,
+    list_warnings,
+    startup_seconds,
+    update_outcome,
+    update_seconds,
+)
 
 SECOND = 10**9
 
@@ -37,7 +43,7 @@ def history(*seconds: float) -> Snapshot:
 
 def test_only_the_count_of_forced_updates_changes() -> None:
     before = service({"Parallelism": 2}, force=3)
-    after = forced(before)
+    after = force_update(before)
     assert after["TaskTemplate"].pop("ForceUpdate") == 4
     assert after["TaskTemplate"] == {"ContainerSpec": before.template["ContainerSpec"]}
     assert {**after, "TaskTemplate": 0} == {**before.spec, "TaskTemplate": 0}
@@ -73,26 +79,26 @@ def test_only_the_count_of_forced_updates_changes() -> None:
 def test_its_owner_is_warned(
     update: dict[str, Any], check: dict[str, Any] | None, force: int, said: list[str]
 ) -> None:
-    assert list(warnings(service(update, check, force), seen())) == said
+    assert list(list_warnings(service(update, check, force), seen())) == said
 
 
 def test_without_an_update_config_it_is_one_task_at_a_time() -> None:
-    assert duration(service(None), seen()) == 6 * (4 + 10)
-    assert duration(service({"Parallelism": 0, "Delay": SECOND}), seen()) == 4 + 10 + 1
+    assert update_seconds(service(None), seen()) == 6 * (4 + 10)
+    assert update_seconds(service({"Parallelism": 0, "Delay": SECOND}), seen()) == 4 + 10 + 1
 
 
 def test_an_update_that_starts_first_waits_for_no_task_to_stop() -> None:
-    assert duration(service({"Parallelism": 1, "Order": "start-first"}), seen()) == 6 * 4
+    assert update_seconds(service({"Parallelism": 1, "Order": "start-first"}), seen()) == 6 * 4
 
 
 def test_a_start_that_was_never_seen_is_assumed() -> None:
-    assert start_up(service(None), Snapshot((), (), ())) == 10.0
-    assert start_up(service(None), history(0)) == 10.0
+    assert startup_seconds(service(None), Snapshot((), (), ())) == 10.0
+    assert startup_seconds(service(None), history(0)) == 10.0
 
 
 def test_the_time_that_tasks_wait_for_a_node_is_no_start_up() -> None:
-    assert start_up(service(None), history(3, 5, *[3500.0] * 4)) == 5
-    assert start_up(service(None), history(*[3500.0] * 6)) == 300
+    assert startup_seconds(service(None), history(3, 5, *[3500.0] * 4)) == 5
+    assert startup_seconds(service(None), history(*[3500.0] * 6)) == 300
 
 
 @pytest.mark.parametrize(
@@ -101,5 +107,5 @@ def test_the_time_that_tasks_wait_for_a_node_is_no_start_up() -> None:
     + [(state, True, True) for state in ("paused", "rollback_started", "rollback_completed")],
 )
 def test_it_is_over_when_swarm_says_so(state: str, over: bool, wrong: bool) -> None:
-    ended, why = outcome(Service("s1", 1, {"Name": "web"}, state))
+    ended, why = update_outcome(Service("s1", 1, {"Name": "web"}, state))
     assert (ended, bool(why)) == (over, wrong)

@@ -24,7 +24,7 @@ def way(result: Result, service: str) -> tuple[Way, int]:
 
 
 def three_services() -> FakeSwarm:
-    """A manager and three workers with ``web``, ``single`` and, on all nodes, ``agents``."""
+    """Make a manager and three workers with ``web``, ``single`` and, on all nodes, ``agents``."""
     swarm = FakeSwarm(managers=1, workers=3)
     swarm.add_service("web", 6, UpdateConfig={"Parallelism": 1, "Order": "stop-first"})
     swarm.add_service("single", 1)

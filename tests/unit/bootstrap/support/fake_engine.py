@@ -65,18 +65,18 @@ class FakeEngine(Engine):
         return name
 
     def avail(self, node: str, availability: str) -> None:
-        """What ``docker node update --availability`` does."""
+        """Do what ``docker node update --availability`` does."""
         self.node_rows[node]["Spec"]["Availability"] = availability
         self.node_rows[node]["Version"]["Index"] += 1
 
     def scale(self, service: str, replicas: int) -> None:
-        """What ``docker service scale`` does."""
+        """Do what ``docker service scale`` does."""
         row = self.service_rows[service]
         row["Spec"]["Mode"]["Replicated"]["Replicas"] = replicas
         row["Version"]["Index"] += 1
 
     def spread(self, service: str) -> dict[str, int]:
-        """Running tasks by node."""
+        """Count running tasks by node."""
         return dict(sorted(Counter(task.node for task in self.of(service) if task.is_running).items()))
 
     def cut(self, node: str) -> None:
@@ -156,5 +156,5 @@ class FakeEngine(Engine):
 
 
 def instance(number: int) -> str:
-    """The instance id of the numbered node."""
+    """Name the instance id of the numbered node."""
     return f"i-{number:017x}"

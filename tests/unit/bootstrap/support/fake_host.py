@@ -128,7 +128,7 @@ class FakeDaemon:
 
 
 def killing(effect: Callable[..., Any], when: Callable[[], bool], side: str) -> Callable[..., Any]:
-    """The effect, before or after which the process dies when it is time."""
+    """Let the process die before or after the effect, when it is time."""
 
     def call(*args: Any, **changes: Any) -> Any:
         mine = when()

@@ -135,7 +135,7 @@ class FakeSwarm(FakeEngine):
             status["State"] = "completed"
 
     def _surplus(self, slots: dict[int, list[Task]], replicas: int) -> list[int]:
-        """The slots that a scale-down stops, after swarmkit's replicated orchestrator."""
+        """Choose the slots that a scale-down stops, after swarmkit's replicated orchestrator."""
         copies: Counter[str] = Counter()
         ranks: dict[int, float] = {}
         running_first = sorted(
@@ -261,5 +261,5 @@ class FakeSwarm(FakeEngine):
 
 
 def _template(service: Service) -> tuple[Any, ...]:
-    """What of a spec makes Swarm replace a task."""
+    """Read what of a spec makes Swarm replace a task."""
     return service.template.get("ContainerSpec"), service.template.get("ForceUpdate", 0)

@@ -40,7 +40,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 @contextmanager
 def listening(engine: Listening) -> Iterator[Listening]:
-    """The engine at a port, until the block ends."""
+    """Serve the engine at a port, until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -33,7 +33,7 @@ def only(result: Result) -> SpreadReport:
 
 
 def meanwhile(swarm: FakeSwarm, act: Callable[[], Any]) -> Clock:
-    """A clock with which ``act`` is called after each step of time."""
+    """Make a clock with which ``act`` is called after each step of time."""
 
     def sleep(seconds: float) -> None:
         swarm.sleep(seconds)

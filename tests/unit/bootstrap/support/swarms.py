@@ -32,7 +32,7 @@ class Machine:
 
 
 def node(key: str, machine: Machine) -> Node:
-    """The node of that id and host name; labels that are "" are left out."""
+    """Make the node of that id and host name; labels that are "" are left out."""
     labels = {
         "zone": machine.zone,
         "disk": machine.disk,
@@ -64,7 +64,7 @@ def service(
     preferences: Iterable[str] = (),
     **settings: Any,
 ) -> Service:
-    """A replicated service; ``cpus`` and ``gpus`` are reserved, ``port`` is a host port, 0 for none."""
+    """Make a replicated service; ``cpus`` and ``gpus`` are reserved, ``port`` is a host port, 0 for none."""
     resources = {
         "NanoCPUs": settings.get("cpus", 0) * CPU,
         "GenericResources": [{"DiscreteResourceSpec": {"Kind": "gpu", "Value": settings.get("gpus", 0)}}],
@@ -89,13 +89,13 @@ def service(
 def snapshot(
     machines: Mapping[str, Machine], services: Iterable[Service], counts: Mapping[str, Counts]
 ) -> Snapshot:
-    """The swarm in which the services' tasks (by service id, then by node id) all run."""
+    """Make the swarm in which the services' tasks (by service id, then by node id) all run."""
     nodes = tuple(node(key, machine) for key, machine in machines.items())
     return Snapshot(nodes, tuple(services), stand(counts))
 
 
 def stand(counts: Mapping[str, Counts]) -> tuple[Task, ...]:
-    """Running tasks."""
+    """Make running tasks."""
     return tuple(
         Task(f"{key}-{where}-{at}", key, where, at, "running", "running")
         for key, by_node in counts.items()

@@ -32,7 +32,7 @@ class Big(FakeEngine):
 
 
 def told(engine: FakeEngine, look: int) -> Listing:
-    """The listing as it arrives."""
+    """Read the listing as it arrives."""
     line = encode_result(inspect.run(engine, Arguments(inspection=look), Clock()))
     assert len(line) <= MAX_LINE
     found = decode_result(line).listing

@@ -104,7 +104,7 @@ def test_rotated_tokens_are_stored_and_a_store_that_refuses_is_noticed_before(
 
 
 def without_quorum(host: FakeHost) -> FakeHost:
-    """The first of three managers, the others of which are dead."""
+    """Make the first of three managers, the others of which are dead."""
     engine = host.engine
     assert isinstance(engine, Manager)
     call(init, host)
@@ -122,7 +122,7 @@ def lost(host: FakeHost) -> FakeHost:
 
 
 def removed(lost: FakeHost) -> Result:
-    """What leave does with the lost managers."""
+    """Do what leave does with the lost managers."""
     swarm = lost.engine.swarm
     numbers = [int(node.id[1:]) for node in swarm.nodes() if node.is_down]
     targets = tuple(Target(instance(number), f"10.0.0.{number}") for number in numbers)
