@@ -60,11 +60,10 @@ UNIT = $(BIN)/python -m pytest tests/unit -n auto --timeout 300
 unit: .venv/done ## all unit tests, with the long searches too
 	$(UNIT)
 
-# ENGINE=debian12 (or another that the lab knows) chooses the engine of the hosts.
-E2E = $(if $(ENGINE),LAB_ENGINE=$(ENGINE)) $(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile \
+E2E = $(BIN)/python -m pytest tests/e2e -n 5 --dist loadgroup \
   --no-loadscope-reorder --durations=5 --timeout 600
 
-e2e: system install ## the tests on real hosts, three labs at a time; ENGINE= their engine (root)
+e2e: system install ## the tests on real hosts; ENGINE= their engine (root)
 	$(E2E) -m "not thorough"
 
 e2e-thorough: system install ## all tests on real hosts, also those that would make `make test` too long (root)

@@ -1,33 +1,46 @@
-"""Labs for tests: up once per module, and gone afterwards whatever happened."""
+"""Labs for tests: shared ones by kind, gone when the session ends, whatever happened in it."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.e2e.support import labs
+from tests.e2e.support.labs import SharedLabs
 from tests.lab import lifecycle, state
 from tests.lab.observe import timeline
 from tests.lab.state import Lab
 from tests.lab.swarm.engine import NOT_YET
 
-# Files that take minutes come first: begun last, they would run alone in the end.
-LONGEST = ("managers", "calls", "loop", "events", "incidents", "join", "evacuation", "rebalance", "operator")
+# The files that one process of pytest runs one after the other, in this order, on the labs that they share.
+# Those that take longest are begun first: begun last, they would run alone in the end.
+GROUPS = (
+    ("events", "incidents", "roles"),  # deployed
+    ("loop", "calls", "lost_and_found"),  # deployed
+    ("managers", "lab"),  # one that loses its quorum; bare
+    ("join", "evacuation", "burst"),  # one that begins with bare hosts; bare
+    ("rebalance", "operator"),  # bare
+)
 
 LINES = 60  # of what happened in a lab are shown of a test that fails
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order files by their length; with `--no-loadscope-reorder` they are also begun in that order."""
-    ranks = {f"test_{name}.py": rank for rank, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: ranks.get(item.path.name, len(LONGEST)))
+    """Name each test's group for `--dist loadgroup`; with `--no-loadscope-reorder` that is the order, too."""
+    files = [f"test_{name}.py" for group in GROUPS for name in group]
+    groups = {f"test_{name}.py": group[0] for group in GROUPS for name in group}
+    items.sort(key=lambda item: files.index(item.path.name))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.path.name]))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure tells what happened in the lab meanwhile: it is gone when somebody reads of it."""
+    """Add to a failure what happened in the lab meanwhile: it is gone when somebody reads of it."""
     report = yield
     lab = getattr(item, "funcargs", {}).get("lab")
     if call.when == "call" and report.failed and isinstance(lab, Lab) and lab.endpoint:
@@ -42,16 +55,39 @@ def _meanwhile(name: str, since: float) -> str:
         return f"it does not tell: {error}"
 
 
-@pytest.fixture(scope="module")
-def bare_lab() -> Iterator[Lab]:
-    """One manager and two workers, no AWS."""
-    yield from running("labtest", managers=1, workers=2, bare=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Take down what a worker of xdist has left that was ended and could not do so itself."""
+    workers = getattr(session.config.option, "tx", None) or []
+    if hasattr(session.config, "workerinput") or not workers:
+        return
+    for number in range(len(workers)):
+        for kind in labs.KINDS:
+            lifecycle.down(labs.named(kind, f"gw{number}"))
 
 
-def running(name: str, managers: int = 3, workers: int = 3, *, bare: bool = False) -> Iterator[Lab]:
-    """A lab that is up until whoever iterates is done; one left by a broken-off run goes first."""
-    lifecycle.down(name)
+@pytest.fixture(scope="session")
+def shared_labs() -> Iterator[SharedLabs]:
+    """Share the labs of this process of pytest."""
+    found = SharedLabs()
     try:
-        yield lifecycle.up(name, managers, workers, bare=bare)
+        yield found
     finally:
-        lifecycle.down(name)
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def deployed(shared_labs: SharedLabs) -> Lab:
+    """Three managers and three workers in service, with the app deployed, as if new."""
+    return shared_labs.deployed()
+
+
+@pytest.fixture(scope="module")
+def bare(shared_labs: SharedLabs) -> Lab:
+    """Three managers and three workers without AWS, as if new."""
+    return shared_labs.bare()
+
+
+@pytest.fixture(scope="session")
+def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the agent is, once it was built."""
+    return tmp_path_factory.mktemp("agent") / "agent.pyz"

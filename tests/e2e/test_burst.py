@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 
 from chalicelib.protocol.codec import decode_result
-from tests.e2e.conftest import running
-from tests.lab.aws import lab_api
-from tests.lab.aws.manual_calls import wait_in_service
-from tests.lab.observe import node_life
+from tests.e2e.support.labs import named, running
+from tests.lab.aws import cloud
+from tests.lab.aws.calls import in_service
+from tests.lab.observe import life
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Lab
 from tests.lab.swarm import engine, services
 from tests.lab.swarm.agent import Said
 from tests.lab.swarm.uneven_services import dump_spec
 
-NAME = "burst"
 APART = 0.7  # seconds between the first warnings
 SERVICES = ("web", "slow")
 pytestmark = pytest.mark.thorough
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.thorough
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    for lab in running(NAME, managers=1, workers=6):
+    for lab in running(named("burst"), managers=1, workers=6):
         services.create_network(lab)
         wait_in_service(lab)
         services.create(lab, "web", "web:1", 6)
@@ -39,8 +38,8 @@ def lab() -> Iterator[Lab]:
 
 
 def evacuations(lab: Lab) -> list[dict[str, Any]]:
-    """The commands that evacuate, on the host where they run, in the order of their beginnings."""
-    mine = [row for row in lab_api.commands(lab, "evacuate") if row["began"]]
+    """List the commands that evacuate, on the host where they run, in the order of their beginnings."""
+    mine = [row for row in cloud.commands(lab, "evacuate") if row["began"]]
     return sorted(mine, key=lambda row: float(row["began"]))
 
 
@@ -48,7 +47,7 @@ def specs(lab: Lab) -> dict[str, str]:
     return {name: dump_spec(lab, name) for name in SERVICES}
 
 
-def test_warnings_that_follow_one_another_and_a_burst_upon_them_cost_no_task_and_few_commands(
+def test_warnings_in_a_row_and_a_burst_upon_them_cost_no_task_and_few_commands(
     lab: Lab,
 ) -> None:
     doomed, before, watch, began = node_life.workers_in_service(lab), specs(lab), Watch(lab), time.time()

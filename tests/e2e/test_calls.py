@@ -7,7 +7,6 @@ import re
 import shlex
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,45 +14,48 @@ import pytest
 from docker.types import UpdateConfig
 
 from bootstrap.specs.surge import SURGE_LABEL
-from tests.e2e.conftest import running
-from tests.lab import lifecycle
-from tests.lab.aws import deploy, join_tokens
-from tests.lab.aws.event_samples import STRANGER, wait_for_reason
-from tests.lab.aws.manual_calls import (
-    count_commands,
-    expect_refusal,
-    job,
-    make_call,
-    run_typed,
-    wait_ended,
-    wait_in_service,
-)
-from tests.lab.faults import control
-from tests.lab.faults.armed_faults import Kind
+from tests.e2e.support import reset
+from tests.e2e.support.managers import reachable
+from tests.lab import lifecycle, state
+from tests.lab.aws import deploy, tokens
+from tests.lab.aws.calls import called, ended, job, refused, sent, typed
+from tests.lab.aws.payloads import STRANGER, says
+from tests.lab.faults import inject
+from tests.lab.faults.armed import Kind
 from tests.lab.machines import machine, processes
 from tests.lab.observe import node_life, token_leaks
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Lab
 from tests.lab.swarm import engine, services
-from tests.lab.swarm.uneven_services import count_tasks, dump_spec, empty_last_worker, workers
+from tests.lab.swarm.uneven import counts, emptied, scale, spec, workers
 
-NAME = "calls"
-WEB, OTHER, STRENGTH = "web", "other", 6  # the first has opted in, the other has not
+WEB, STRENGTH = "web", 6  # it has opted in
+OTHER, OTHERS = "other", 2  # it has not
 SETTLE, COOLDOWN = 2, 45  # seconds
 OPTED = {"rebalance.on.node.create": "true"}
 PACE = UpdateConfig(parallelism=3, order="start-first")
-WORKERS = ["node.role==worker"]
+ON = ["node.role==worker"]
+WORKERS = 3
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    for lab in running(NAME, managers=3, workers=3):
-        services.create_network(lab)
-        wait_in_service(lab, settle=SETTLE, cooldown=COOLDOWN)
-        services.create(lab, WEB, "web:1", STRENGTH, constraints=WORKERS, labels=OPTED, update_config=PACE)
-        services.create(lab, OTHER, "client:1", 2, constraints=WORKERS)
-        services.wait_running(lab)
-        yield lab
+def lab(deployed: Lab) -> Lab:
+    reset.exactly(deployed, WORKERS)
+    services.create(deployed, WEB, "web:1", STRENGTH, constraints=ON, labels=OPTED, update_config=PACE)
+    services.create(deployed, OTHER, "client:1", OTHERS, constraints=ON)
+    return deployed
+
+
+@pytest.fixture(autouse=True)
+def as_found(lab: Lab) -> None:
+    """Each test begins with so many workers and tasks, and nothing is rebalanced that nobody calls for."""
+    assert "error" not in life.call(lab, "configure", rebalance=False, settle=SETTLE, cooldown=COOLDOWN)
+    reset.exactly(lab, WORKERS)
+    for service in engine.services(engine.manager(lab)):
+        wanted = STRENGTH if service.name == WEB else OTHERS
+        if service.wanted != wanted:
+            scale(lab, service.name, wanted)
+    services.wait_running(lab)
 
 
 def everything(lab: Lab) -> tuple[Any, ...]:
@@ -68,21 +70,21 @@ def everything(lab: Lab) -> tuple[Any, ...]:
 BAD: list[tuple[str, str | dict[str, Any], str]] = [
     ("status", "nonsense", "Could not parse request body into json"),
     ("status", "[1]", "the payload must be a JSON object, not '[1]'"),
-    ("status", {"cluster": "green"}, f"there is no cluster 'green'; known are {NAME}"),
+    ("status", {"cluster": "green"}, "there is no cluster 'green'; known are CLUSTER"),
     ("pause", "{}", "cluster is missing; known fields are cluster, dry_run"),
     ("redrive", {"node": "x"}, "unknown field 'node'; known are cluster, dry_run, instance"),
-    ("evacuate", {"instance": STRANGER}, f"{NAME} has no instance {STRANGER}: status shows those that"),
+    ("evacuate", {"instance": STRANGER}, f"CLUSTER has no instance {STRANGER}: status shows those that"),
     ("rebalance", {"mode": "quick"}, "mode must be one of surge, rolling, not 'quick'"),
     ("rebalance", {"services": ["nope"], "dry_run": True}, "i-"),
 ]
 
 
-def test_whatever_is_wrong_with_a_call_is_one_line_and_an_exit_status_and_changes_nothing(lab: Lab) -> None:
+def test_whatever_is_wrong_with_a_call_is_one_line_and_a_status_and_changes_nothing(lab: Lab) -> None:
     records, commands, *swarm_before = everything(lab)
     with ThreadPoolExecutor(3) as pool:
         said = list(pool.map(lambda row: expect_refusal(lab, *row[:2]), BAD))
     for line, (name, payload, wanted) in zip(said, BAD, strict=True):
-        assert line.startswith(wanted), (name, payload, line)
+        assert line.startswith(wanted.replace("CLUSTER", lab.cluster)), (name, payload, line)
     assert said[-1].endswith("says: no service is called nope: nothing was changed; see docker service ls")
     unknown = run_typed(lab, "rebalnce", "{}")
     assert unknown.returncode == 2
@@ -96,11 +98,13 @@ def test_the_readmes_other_ways_to_call_work_too_and_a_dry_run_changes_nothing(l
     before, worker = everything(lab), workers(lab)[0].instance
     bare = deploy.run_typed(lab, f"chalice invoke -n status --stage {deploy.STAGE} < /dev/null")
     assert bare.returncode == 0
-    found = json.loads(bare.stdout)["clusters"][NAME]
-    assert {node["state"] for node in found["nodes"]} == {"in-service"}
+    found = json.loads(bare.stdout)["clusters"][lab.cluster]
+    living = [host.instance for host in state.load(lab.name).hosts if host.pid]
+    states = {node["instance"]: node["state"] for node in found["nodes"]}
+    assert {states[instance] for instance in living} == {"in-service"}
     assert found["settings"]["cooldown"] == COOLDOWN
-    payload = json.dumps({"cluster": NAME, "instance": worker, "dry_run": True})
-    piped = deploy.run_typed(lab, f"echo {shlex.quote(payload)} | chalice invoke -n evacuate --stage lab")
+    payload = json.dumps({"cluster": lab.cluster, "instance": worker, "dry_run": True})
+    piped = deploy.typed(lab, f"echo {shlex.quote(payload)} | chalice invoke -n evacuate --stage lab")
     assert piped.returncode == 0
     assert json.loads(piped.stdout)["dry_run"]
     assert everything(lab) == before
@@ -128,14 +132,14 @@ def test_a_rebalance_is_shown_first_then_done_and_its_answer_is_what_swarm_shows
     assert row["before"] == {names[0]: 3, names[1]: 3}
     assert [row["after"][name] for name in names] == count_tasks(lab, WEB) == [2, 2, 2]
     assert (seen[WEB].fewest, seen[WEB].started, seen[OTHER].started) == (STRENGTH, 2, 0)
-    assert (dump_spec(lab, WEB), count_tasks(lab, OTHER)) == (before[-1], [1, 1, 0])
-    shown = make_call(lab, "status")["clusters"][NAME]["errands"]
+    assert (spec(lab, WEB), counts(lab, OTHER)) == (before[-1], [1, 1, 0])
+    shown = called(lab, "status")["clusters"][lab.cluster]["errands"]
     assert [one["result"]["table"] for one in shown if one["task"] == "rebalance"] == [answer["table"]]
 
 
 @pytest.mark.thorough
-def test_only_who_is_named_is_moved_without_having_opted_in_and_an_unknown_one_is_an_error(lab: Lab) -> None:
-    make_call(lab, "rebalance", services=[WEB])
+def test_a_named_service_moves_without_having_opted_in_and_an_unknown_is_an_error(lab: Lab) -> None:
+    called(lab, "rebalance", services=[WEB])
     engine.manager(lab).services.get(OTHER).scale(4)
     services.wait_running(lab)
     empty_last_worker(lab)
@@ -158,14 +162,14 @@ def test_rolling_restarts_all_tasks_at_the_services_own_pace(lab: Lab) -> None:
 
 
 def test_joins_are_followed_by_a_rebalance_where_that_is_on(lab: Lab) -> None:
-    before, commands = dump_spec(lab, WEB), count_commands(lab, "rebalance")
-    node_life.wait_for_state(lab, [lifecycle.add(NAME)], "in-service")
+    before, commands = spec(lab, WEB), sent(lab, "rebalance")
+    life.reached(lab, [lifecycle.add(lab.name)], "in-service")
     time.sleep(SETTLE + 3)
-    assert (count_commands(lab, "rebalance"), count_tasks(lab, WEB)[-1]) == (commands, 0), "it is off"
-    make_call(lab, "configure", rebalance=True)
-    node_life.wait_for_state(lab, [lifecycle.add(NAME)], "in-service")
-    assert wait_ended(lab, "rebalance", 300, tick=False)["automatic"]
-    assert (sorted(count_tasks(lab, WEB)), dump_spec(lab, WEB)) == ([1, 1, 1, 1, 2], before)
+    assert (sent(lab, "rebalance"), counts(lab, WEB)[-1]) == (commands, 0), "it is off"
+    called(lab, "configure", rebalance=True)
+    life.reached(lab, [lifecycle.add(lab.name)], "in-service")
+    assert ended(lab, "rebalance", 300, tick=False)["automatic"]
+    assert (sorted(counts(lab, WEB)), spec(lab, WEB)) == ([1, 1, 1, 1, 2], before)
 
 
 def put_off(lab: Lab) -> dict[str, Any] | None:
@@ -175,21 +179,24 @@ def put_off(lab: Lab) -> dict[str, Any] | None:
 
 @pytest.mark.thorough
 def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume(lab: Lab) -> None:
-    node_life.tick_until(lab, (lifecycle.add(NAME),), "in-service")  # soon enough for the cool-down
+    emptied(lab)
+    called(lab, "rebalance")
+    called(lab, "configure", rebalance=True)
+    life.ticked(lab, (lifecycle.add(lab.name),), "in-service")  # soon enough for the cool-down
     waiting = engine.wait_until(lambda: put_off(lab), "it waits", pause=0.5)
     assert re.match(r"put off for \d+ s: the last rebalance ended \d+ s ago", waiting["reason"]), waiting
-    assert count_tasks(lab, WEB)[-1] == 0
-    make_call(lab, "pause")
-    commands = count_commands(lab, "rebalance")
-    assert expect_refusal(lab, "rebalance", {}) == f"{NAME} is paused, nothing is sent: resume it first"
+    assert counts(lab, WEB)[-1] == 0
+    called(lab, "pause")
+    commands = sent(lab, "rebalance")
+    assert refused(lab, "rebalance", {}) == f"{lab.cluster} is paused, nothing is sent: resume it first"
     time.sleep(max(0, float(waiting["due"]) - time.time()) + 1)
     node_life.tick(lab)
     wait_for_reason(lab, "tick", "paused: [1-9] wait")
     assert (count_commands(lab, "rebalance"), count_tasks(lab, WEB)[-1]) == (commands, 0)
     assert job(lab, "rebalance")["stage"] == "open"
-    make_call(lab, "resume")
-    wait_ended(lab, "rebalance", 300, tick=False)
-    assert count_tasks(lab, WEB) == [1] * STRENGTH
+    called(lab, "resume")
+    ended(lab, "rebalance", 300, tick=False)
+    assert sorted(counts(lab, WEB)) == [1, 1, 2, 2]
 
 
 @pytest.mark.thorough
@@ -206,24 +213,23 @@ def test_a_node_is_made_a_manager_and_a_worker_again_and_the_tag_is_warned_of(la
 
 @pytest.mark.thorough
 def test_what_would_cost_the_quorum_is_refused_and_says_why(lab: Lab) -> None:
+    if not job(lab, "demote"):
+        for call in ("promote", "demote"):
+            called(lab, call, instance=workers(lab)[0].instance)
     managers = [host for host in lab.hosts if host.role == "manager"]
     silent = next(host for host in managers if host.instance == job(lab, "demote")["manager"])
     other = next(host for host in managers if host is not silent)
     machine.signal_engine(silent, "STOP")
     try:
-        engine.wait_until(lambda: len(reachable(lab)) == 2, "a manager does not answer")
-        said = expect_refusal(lab, "demote", {"instance": other.instance})
+        engine.wait_until(lambda: reachable(lab) == 2, "a manager does not answer")
+        said = refused(lab, "demote", {"instance": other.instance})
         assert said.startswith(f"demote failed on {silent.instance}: the engine at unix:///")
         said = expect_refusal(lab, "demote", {"instance": other.instance})
         assert f"demoting {other.name} would leave 1 of 2 managers: no quorum" in said
         assert job(lab, "demote")["stage"] == "failed"
     finally:
         machine.signal_engine(silent, "CONT")
-    engine.wait_until(lambda: len(reachable(lab)) == 3, "all answer again")
-
-
-def reachable(lab: Lab) -> list[engine.Node]:
-    return [node for node in node_life.managers(lab) if node.reachability == "reachable"]
+    engine.wait_until(lambda: reachable(lab) == 3, "all answer again")
 
 
 @pytest.mark.thorough
@@ -231,8 +237,8 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
     make_call(lab, "configure", rebalance=False)
     old = token_leaks.tokens(lab)
     who = f"swarmkeeper-{deploy.STAGE}-rotate_tokens"
-    control.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=who)
-    dead = run_typed(lab, "rotate_tokens", json.dumps({"cluster": NAME}))
+    inject.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=who)
+    dead = typed(lab, "rotate_tokens", json.dumps({"cluster": lab.cluster}))
     assert (dead.returncode, job(lab, "rotate-tokens")["stage"]) == (1, "open")
 
     engine.manager(lab).services.get(WEB).scale(8)

@@ -18,26 +18,21 @@ from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
 from bootstrap.engine.service import EXCLUSION_LABEL
 from bootstrap.tasks.evacuate import OVERTIME_S
 from chalicelib.protocol.messages import AgentTask, Fate, Way
-from tests.lab import lifecycle, state
+from tests.lab import state
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, formation, services
 from tests.lab.swarm.agent import Agent, Said, install
 
-NAME = "evacuation"
 Specs = dict[str, str]
+NOTICE = 22.0  # seconds, where it is to be used up: 9 of them go to the plain drain at its end
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lifecycle.down(NAME)
-    lab = lifecycle.up(NAME, managers=3, workers=3, bare=True)
-    try:
-        install(lab, tmp_path_factory.mktemp("agent") / "agent.pyz")
-        services.deploy(lab)
-        yield lab
-    finally:
-        lifecycle.down(NAME)
+def lab(bare: Lab, zipapp: Path) -> Lab:
+    install(bare, zipapp)
+    services.deploy(bare)
+    return bare
 
 
 @pytest.fixture(autouse=True)
@@ -100,14 +95,14 @@ def workers(lab: Lab) -> list[Host]:
 
 
 def holder(lab: Lab, service: str) -> Host:
-    """The host that runs the (first) task of a service."""
+    """Find the host that runs the (first) task of a service."""
     client = engine.manager(lab)
     nodes = {node.id: node.name for node in engine.nodes(client)}
     return _host(lab, next(nodes[task.node] for task in engine.tasks(client, service) if task.running))
 
 
 def tasks_on(lab: Lab, host: Host) -> dict[str, int]:
-    """Running tasks of replicated services on a host."""
+    """Count the running tasks of replicated services on a host."""
     client, node = engine.manager(lab), formation.node_of(lab, host)
     spread = engine.spread(engine.tasks(client))
     replicated = {service.name for service in engine.services(client) if service.wanted is not None}
@@ -150,7 +145,7 @@ def test_an_agent_killed_at_any_moment_and_run_again_keeps_every_promise(lab: La
     assert tasks_on(lab, doomed) == {}
 
 
-def test_nodes_doomed_in_one_burst_cost_one_update_of_a_service_and_one_to_restore_it(lab: Lab) -> None:
+def test_nodes_doomed_in_a_burst_cost_one_update_of_a_service_and_one_to_restore_it(lab: Lab) -> None:
     with watching(lab) as seen:
         said = evacuate(lab, *workers(lab)[1:])
     assert [node.fate for node in said.result.nodes] == [Fate.SAFE, Fate.SAFE]
@@ -180,12 +175,12 @@ def test_without_room_the_plain_drain_comes_inside_the_budget_and_is_named(lab: 
     services.create(lab, "stuck", "client:1", 1, constraints=[f"node.hostname=={doomed.name}"])
     services.wait_running(lab)
     began = time.time()
-    said = evacuate(lab, doomed, notice=30)
+    said = evacuate(lab, doomed, notice=NOTICE)
     assert said.result.nodes[0].fate is Fate.DRAINED
     assert row(said, "stuck").way is Way.DRAIN
     assert row(said, "stuck").reason == "no other node has room for it"
     assert "the notice is nearly over" in said.told
-    assert 10 < time.time() - began < 30 + OVERTIME_S
+    assert 10 < time.time() - began < NOTICE + OVERTIME_S
     assert tasks_on(lab, doomed) == {}
 
 
@@ -233,7 +228,7 @@ def test_a_paused_update_is_not_resumed(lab: Lab) -> None:
     engine.wait_until(lambda: _update_state(lab, "halted") == "paused", "the update pauses")
     doomed = holder(lab, "halted")
     before = _specs(lab)["halted"]
-    said = evacuate(lab, doomed, notice=30)
+    said = evacuate(lab, doomed, notice=NOTICE)
     assert "paused" in row(said, "halted").reason
     assert _update_state(lab, "halted") == "paused"
     assert _specs(lab)["halted"] == before
@@ -264,12 +259,11 @@ def test_a_service_made_without_a_placement_is_moved_and_no_manager_crashes(lab:
     assert not any("panic:" in log for log in logs)
 
 
-def test_an_agent_on_a_worker_and_an_unknown_instance_are_clear_errors_that_change_nothing(
-    lab: Lab, tmp_path: Path
+def test_an_agent_on_a_worker_and_an_unknown_instance_are_errors_that_change_nothing(
+    lab: Lab, zipapp: Path
 ) -> None:
-    install(lab, tmp_path / "agent.pyz")
     worker, stranger = workers(lab)[0], Host("x", "worker", "i-0badc0ffee0badc0f", "10.9.9.9", "z")
-    Path(f"/proc/{worker.pid}/root/opt/agent.pyz").write_bytes((tmp_path / "agent.pyz").read_bytes())
+    Path(f"/proc/{worker.pid}/root/opt/agent.pyz").write_bytes(zipapp.read_bytes())
     before = engine.manager(lab).api.nodes()
     said = Agent(worker, AgentTask.EVACUATE, workers(lab)[1]).wait()
     assert said.status == 69

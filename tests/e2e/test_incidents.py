@@ -4,41 +4,28 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chalicelib.events.run_command import ENDED, IN_FLIGHT
-from tests.e2e.conftest import running
+from tests.e2e.support import reset
+from tests.e2e.support.managers import living
 from tests.lab import lifecycle
-from tests.lab.aws import events, lab_api, mailbox, manual_calls
-from tests.lab.aws.event_samples import (
-    deliver,
-    drill_event,
-    genuine_event,
-    lifecycle_actions,
-    open_lifecycle_action,
-    wait_for_reason,
-)
-from tests.lab.endpoint.instances import put_unmanaged
-from tests.lab.observe import node_life
+from tests.lab.aws import cloud, events, mailbox
+from tests.lab.aws.payloads import deliver, genuine, held, hold, rehearsed, says
+from tests.lab.endpoint.instances import put_foreign
+from tests.lab.observe import life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, services
 
-NAME = "incidents"
-
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    for lab in running(NAME, managers=3, workers=5):
-        mailbox.subscribe(lab)
-        services.create_network(lab)
-        services.create(lab, "web", "web:1", 4)
-        manual_calls.wait_in_service(lab)
-        services.wait_running(lab)
-        yield lab
+def lab(deployed: Lab) -> Lab:
+    services.create(deployed, "web", "web:1", 4)
+    services.wait_running(deployed)
+    return deployed
 
 
 def record(lab: Lab, host: Host) -> node_life.Record:
@@ -56,12 +43,10 @@ DRILLS: list[tuple[str, dict[str, str]]] = [
 
 
 def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
-    manager, *workers = [lab.hosts[2], *node_life.workers_in_service(lab)][: len(DRILLS)]
-    hosts = [manager, *workers]
-    deliver(lab, drill_event(DRILLS[0][0], manager))
-    wait_for_reason(
-        lab, "on_spot_interruption_warning", "a drill, but this cluster allows none", manager.instance
-    )
+    manager = living(lab)[-1]
+    hosts = [manager, *reset.stock(lab, len(DRILLS) - 1)[: len(DRILLS) - 1]]
+    deliver(lab, rehearsed(DRILLS[0][0], manager))
+    says(lab, "on_spot_interruption_warning", "a drill, but this cluster allows none", manager.instance)
     assert record(lab, manager)["state"] == "in-service"
     assert node_life.call(lab, "configure", drills=True) == {"done": ["set: drills=True"]}
     for host in hosts:  # a drill ends nothing; were this heard late, it would end the next one
@@ -97,14 +82,14 @@ def rehearses(lab: Lab, host: Host, emptied: set[str]) -> bool:
 
 
 def test_a_paused_cluster_records_and_catches_up_when_it_is_resumed(lab: Lab) -> None:
-    worker = node_life.workers_in_service(lab)[0]
-    node_life.call(lab, "pause")
+    worker = reset.stock(lab, 2)[0]
+    life.call(lab, "pause")
     try:
         dry = node_life.call(lab, "evacuate", instance=worker.instance, dry_run=True)
         assert (dry["dry_run"], record(lab, worker)["state"]) == (True, "in-service")
-        node_life.call(lab, "evacuate", instance=worker.instance, give_back=30, seconds=30)
-        node_life.tick(lab)
-        wait_for_reason(lab, "tick", "paused: [1-9] wait")  # what was under way before may, too
+        life.call(lab, "evacuate", instance=worker.instance, give_back=10, seconds=30)
+        life.tick(lab)
+        says(lab, "tick", "paused: [1-9] wait")  # what was under way before may, too
         assert record(lab, worker)["state"] == "evacuating"
         assert node_life.availability(lab, worker) == ["active"]
     finally:
@@ -132,7 +117,7 @@ def test_what_a_fleet_says_is_noted_and_people_are_told_once_of_what_it_cannot_d
     assert foreign == ["on_fleet_noted"] * 6
     for number, tag in enumerate(("aws:ec2:fleet-id", "aws:ec2spot:fleet-request-id")):
         fleet = "sfr" if "spot" in tag else "fleet"
-        tags = {"swarmkeeper:cluster": NAME, tag: f"{fleet}-598fb973-87b7-422d-be4d-6b0809bfff0a"}
+        tags = {"swarmkeeper:cluster": lab.cluster, tag: f"{fleet}-598fb973-87b7-422d-be4d-6b0809bfff0a"}
         over = replace(lab.hosts[-1], instance=f"i-0c0ffee0c0ffee0c{number}", state="terminated")
         put_unmanaged(lab, over, tags)
     engine.wait_until(lambda: ticked_until_known(lab), "the fleets are known", pause=2)
@@ -156,7 +141,7 @@ def ticked_until_known(lab: Lab) -> bool:
 
 def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: Lab) -> None:
     """The join of two hosts fails for real; that it has failed eleven times before is written by the test."""
-    hosts = node_life.without_state_changes(lab, lambda: [lifecycle.add(NAME) for _ in range(2)])
+    hosts = life.unheard(lab, lambda: [lifecycle.add(lab.name) for _ in range(2)])
     good = settings(hosts[1]).read_text()
     for host in hosts:
         settings(host).write_text("{ not JSON")
@@ -176,16 +161,14 @@ def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: La
 
     engine.wait_until(lambda: len(letters()) == 2, "people are told of both", pause=3)
     for host, (subject, text) in zip(sorted(hosts, key=lambda one: one.instance), letters(), strict=True):
-        assert subject == f"Swarmkeeper {NAME}: {host.instance}"
+        assert subject == f"Swarmkeeper {lab.cluster}: {host.instance}"
         assert "after 12 attempts: /etc/docker/daemon.json cannot be read" in text
         assert "the instance runs, but is no node of the swarm" in text
         assert "chalice invoke -n redrive" in text
-    engine.wait_until(
-        lambda: lifecycle_actions(lab, hosts[0])["launch"][0] == "ABANDON", "the group gives it up"
-    )
-    open_letters = node_life.call(lab, "status")["clusters"][NAME]["incidents"]
+    engine.wait_until(lambda: held(lab, hosts[0])["launch"][0] == "ABANDON", "the group gives it up")
+    open_letters = life.call(lab, "status")["clusters"][lab.cluster]["incidents"]
     assert {host.instance for host in hosts} <= {row["instance"] for row in open_letters if row["record"]}
-    lifecycle.kill(NAME, hosts[0].instance)
+    lifecycle.kill(lab.name, hosts[0].instance)
     settings(hosts[1]).write_text(good)
     said = node_life.call(lab, "redrive", instance=hosts[1].instance)
     assert f"1 to do again: {hosts[1].instance}" in said["done"][0]
@@ -205,7 +188,10 @@ def tried(lab: Lab, host: Host) -> bool:
 
 
 def test_every_end_of_an_invocation_is_heard_and_the_commands_own_event_is_not(lab: Lab) -> None:
-    sample = genuine_event("ssm_invocation_failed", lab.hosts[0])
+    if not cloud.commands(lab, "evacuate"):
+        life.call(lab, "evacuate", instance=life.standing(lab)[0].instance, give_back=1, seconds=30)
+        life.reached(lab, life.standing(lab)[:1], "in-service")
+    sample = genuine("ssm_invocation_failed", lab.hosts[0])
     for status, heard in [*((one, True) for one in ENDED), *((one, False) for one in IN_FLIGHT)]:
         event = sample | {"detail": sample["detail"] | {"status": status}}
         assert deliver(lab, event) == (["on_command_finished"] if heard else [])

@@ -16,6 +16,8 @@ import pytest
 
 from bootstrap.host.parameter_store import parameter_name
 from chalicelib.protocol.messages import Fate
+from tests.e2e.support import reset
+from tests.e2e.support.labs import named
 from tests.lab import lifecycle, state
 from tests.lab.aws import lab_api, mailbox
 from tests.lab.aws.event_samples import deliver, genuine_event
@@ -26,20 +28,12 @@ from tests.lab.swarm import engine
 from tests.lab.swarm.agent import PLACE, install
 from tests.lab.swarm.agent_joins import add_bare_host, engine_info, node_states, start_join
 
-NAME = "join"
-LABELS = {"swarmkeeper.cluster": NAME, "swarmkeeper.role": "worker"}
-
-
-@pytest.fixture(scope="module")
-def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("agent") / "agent.pyz"
-
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """Three managers and a worker, bare: init is called, by two people at once on two of the managers."""
-    lifecycle.down(NAME)
-    lab = lifecycle.up(NAME, managers=3, workers=1, unjoined=True)
+    lifecycle.down(named("join"))
+    lab = lifecycle.up(named("join"), managers=3, workers=1, unjoined=True)
     try:
         mailbox.subscribe(lab)
         node_life.tick_until(lab, lab.hosts, "joining", 60)
@@ -53,11 +47,12 @@ def lab() -> Iterator[Lab]:
         node_life.tick_until(lab, lab.hosts, "in-service", 240)
         yield lab
     finally:
-        lifecycle.down(NAME)
+        lifecycle.down(lab.name)
 
 
 def test_from_bare_hosts_the_product_makes_a_swarm_of_three_managers(lab: Lab) -> None:
-    nodes = engine.nodes(engine.manager(lab))
+    first = {host.address for host in lab.hosts}
+    nodes = [node for node in engine.nodes(engine.manager(lab)) if node.address in first]
     assert sorted(node.role for node in nodes) == ["manager", "manager", "manager", "worker"]
     assert {(node.state, node.availability) for node in nodes} == {("ready", "active")}
     addresses = {host.address for host in lab.hosts if host.role == "manager"}
@@ -67,13 +62,13 @@ def test_from_bare_hosts_the_product_makes_a_swarm_of_three_managers(lab: Lab) -
 
 
 def test_a_bare_host_becomes_an_active_labelled_node(lab: Lab) -> None:
-    host = lifecycle.add(NAME)
-    node_life.tick_until(lab, (host,), "in-service")
-    node = node_life.node_of(lab, host)
+    host = lifecycle.add(lab.name)
+    life.ticked(lab, (host,), "in-service")
+    node = life.node_of(lab, host)
     assert node is not None
     assert (node.role, node.availability, node.state) == ("worker", "active", "ready")
     expected = {
-        "swarmkeeper.cluster": NAME,
+        "swarmkeeper.cluster": lab.name,
         "swarmkeeper.role": "worker",
         "swarmkeeper.instance": host.instance,
         "swarmkeeper.zone": host.zone,
@@ -108,22 +103,22 @@ def test_joining_twice_says_that_it_is_a_member(lab: Lab, zipapp: Path) -> None:
 def test_a_worker_may_read_its_own_token_and_no_other(lab: Lab, zipapp: Path) -> None:
     worker = next(host for host in lab.hosts if host.role == "worker")
     install(lab, zipapp, worker)
-    assert _reads(worker, "worker") == (0, "")
-    status, said = _reads(worker, "manager")
+    assert _reads(worker, lab.cluster, "worker") == (0, "")
+    status, said = _reads(worker, lab.cluster, "manager")
     assert status != 0
     assert "let this host's role do ssm:GetParameter on it" in said
-    assert _stores(worker) != 0
+    assert _stores(worker, lab.cluster) != 0
 
 
-def test_what_a_fleet_launches_in_place_of_a_lost_worker_joins_and_the_lost_one_is_removed(lab: Lab) -> None:
-    known = {host.instance for host in state.load(NAME).hosts}
-    lost = [host for host in state.load(NAME).hosts if host.role == "worker" and host.pid][-1]
-    state.change(NAME, lambda now: replace(now, fleet=True))
+def test_what_a_fleet_launches_for_a_lost_worker_joins_and_the_lost_one_is_removed(lab: Lab) -> None:
+    *_, lost = reset.stock(lab, 2)
+    known = {host.instance for host in state.load(lab.name).hosts}
+    state.change(lab.name, lambda now: replace(now, fleet=True))
     try:
-        lifecycle.kill(NAME, lost.name)
+        lifecycle.kill(lab.name, lost.name)
     finally:
-        state.change(NAME, lambda now: replace(now, fleet=False))
-    new = tuple(host for host in state.load(NAME).hosts if host.instance not in known)
+        state.change(lab.name, lambda now: replace(now, fleet=False))
+    new = tuple(host for host in state.load(lab.name).hosts if host.instance not in known)
     assert len(new) == 1
     node_life.tick_until(lab, new, "in-service", 180)
     node_life.tick_until(lab, (lost,), "gone", 180)
@@ -131,7 +126,7 @@ def test_what_a_fleet_launches_in_place_of_a_lost_worker_joins_and_the_lost_one_
 
 
 def test_auto_scaling_waits_until_a_host_has_joined_and_until_it_is_empty(lab: Lab) -> None:
-    host = lifecycle.add(NAME)
+    host = lifecycle.add(lab.name)
     for transition, wanted in (("launch", "in-service"), ("terminate", "evacuated")):
         held(lab, host, transition)
         node_life.tick_until(lab, (host,), wanted, 180)
@@ -149,7 +144,7 @@ def hooks(lab: Lab, host: Host) -> list[str]:
 
 
 def test_a_refused_token_is_not_shown_and_new_tokens_mend_it(lab: Lab, zipapp: Path) -> None:
-    ssm, name = lab_api.connect(lab).client("ssm"), parameter_name(NAME, "worker")
+    ssm, name = cloud.connect(lab).client("ssm"), parameter_name(lab.name, "worker")
     good = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
     stale = f"{good.rpartition('-')[0]}-{'0' * 25}"
     ssm.put_parameter(Name=name, Value=stale, Type="SecureString", Overwrite=True)
@@ -177,14 +172,14 @@ def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
     for where in ("/var/cache/swarmkeeper/", "/var/log/docker.log", "/etc/docker/daemon.json"):
         assert any(where in name for name in names), where
     assert [one.name for one in found if one.leaks] == []
-    ssm = lab_api.connect(lab).client("ssm")
-    stored = [row for row in ssm.describe_parameters()["Parameters"] if NAME in row["Name"]]
+    ssm = cloud.connect(lab).client("ssm")
+    stored = [row for row in ssm.describe_parameters()["Parameters"] if lab.name in row["Name"]]
     assert [row["Type"] for row in stored] == ["SecureString"] * 2
 
 
 def test_the_search_for_tokens_finds_one_where_it_is_put(lab: Lab) -> None:
-    token = min(token_leaks.tokens(lab))
-    host = state.load(NAME).hosts[0]
+    token = min(leaks.tokens(lab))
+    host = state.load(lab.name).hosts[0]
     planted = Path(f"/proc/{host.pid}/root/var/log/agent.log")
     for text in (token, token.rpartition("-")[2], base64.b64encode(token.encode()).decode()):
         planted.write_text(f"joining with {text}\n")
@@ -193,13 +188,13 @@ def test_the_search_for_tokens_finds_one_where_it_is_put(lab: Lab) -> None:
     planted.unlink()
 
 
-def _reads(host: Host, role: str) -> tuple[int, str]:
-    code = f"from bootstrap.host.host import Host; assert Host().token({NAME!r}, {role!r})"
+def _reads(host: Host, cluster: str, role: str) -> tuple[int, str]:
+    code = f"from bootstrap.host.host import Host; assert Host().token({cluster!r}, {role!r})"
     return _python(host, code)
 
 
-def _stores(host: Host) -> int:
-    code = f"from bootstrap.host.host import Host; Host().store_tokens({NAME!r}, dict(worker='x'))"
+def _stores(host: Host, cluster: str) -> int:
+    code = f"from bootstrap.host.host import Host; Host().store_tokens({cluster!r}, dict(worker='x'))"
     return _python(host, code)[0]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import running
+from tests.e2e.support.labs import named, running
 from tests.lab import lifecycle, state
 from tests.lab.machines import cgroups, machine, network, programs
 from tests.lab.observe import load, watch
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def remains(lab: Lab) -> dict[str, list[str]]:
-    """Everything on this machine that still belongs to the lab, by kind; empty lists when nothing does."""
+    """Find all on this machine that still belongs to the lab, by kind; empty lists when nothing does."""
     return {
         **in_slot(lab),
         "mounts": [line for line in _mounts() if f"{lab.directory}/" in line],
@@ -33,7 +33,7 @@ def remains(lab: Lab) -> dict[str, list[str]]:
 
 
 def in_slot(lab: Lab) -> dict[str, list[str]]:
-    """What is named after the lab's slot; nothing where another lab has the slot now."""
+    """Find what is named after the lab's slot; nothing where another lab has the slot now."""
     name = network.bridge(lab)
     found = {
         "links": [p.name for p in Path("/sys/class/net").iterdir() if p.name == name or f"{name}v" in p.name],
@@ -53,35 +53,36 @@ def workers(lab: Lab) -> list[Host]:
     return [host for host in lab.hosts if host.role == "worker"]
 
 
-def test_status_shows_every_host_with_its_node(bare_lab: Lab) -> None:
-    found = json.loads(programs.lab_command("status", "--name", bare_lab.name, "--json").stdout)
-    assert [host["role"] for host in found["hosts"]] == ["manager", "worker", "worker"]
-    assert all(host["power"] and host["node_state"] == "ready" and host["node"] for host in found["hosts"])
+def test_status_shows_every_host_with_its_node(bare: Lab) -> None:
+    found = json.loads(programs.lab_command("status", "--name", bare.name, "--json").stdout)
+    living = [host for host in found["hosts"] if host["power"]]
+    assert [host["name"] for host in living] == [host.name for host in bare.hosts]
+    assert sorted(host["role"] for host in living) == ["manager"] * 3 + ["worker"] * 3
+    assert all(host["node_state"] == "ready" and host["node"] for host in living)
     assert (found["endpoint"], found["trouble"]) == ("", "")
-    table = programs.lab_command("status", "--name", bare_lab.name).stdout
-    assert all(host.name in table and host.instance in table for host in bare_lab.hosts)
+    table = programs.lab_command("status", "--name", bare.name).stdout
+    assert all(host.name in table and host.instance in table for host in bare.hosts)
 
 
-def test_exec_runs_inside_the_host_and_passes_its_exit_status_on(bare_lab: Lab) -> None:
-    host = workers(bare_lab)[0]
-    done = programs.lab_command(
-        "exec", host.name, "--name", bare_lab.name, "--", "sh", "-c", "hostname; exit 7"
-    )
+def test_exec_runs_inside_the_host_and_passes_its_exit_status_on(bare: Lab) -> None:
+    host = workers(bare)[0]
+    done = programs.lab_command("exec", host.name, "--name", bare.name, "--", "sh", "-c", "hostname; exit 7")
     assert (done.stdout, done.returncode) == (f"{host.name}\n", 7)
-    told = programs.lab_command("exec", host.name, "--name", bare_lab.name, "--json", "--", "hostname")
+    told = programs.lab_command("exec", host.name, "--name", bare.name, "--json", "--", "hostname")
     assert json.loads(told.stdout) == {"exit": 0, "stdout": f"{host.name}\n", "stderr": ""}
 
 
-def test_docker_speaks_to_that_hosts_engine(bare_lab: Lab) -> None:
-    for host in bare_lab.hosts:
+def test_docker_speaks_to_that_hosts_engine(bare: Lab) -> None:
+    manager, *_ = bare.hosts
+    for host in (manager, *workers(bare)[:2]):
         done = programs.lab_command(
-            "docker", host.instance, "--name", bare_lab.name, "--", "info", "-f", "{{.Name}} {{.Labels}}"
+            "docker", host.instance, "--name", bare.name, "--", "info", "-f", "{{.Name}} {{.Labels}}"
         )
         assert done.stdout.strip() == f"{host.name} [swarmkeeper.instance={host.instance}]"
 
 
-def test_a_file_written_in_one_host_is_in_no_other(bare_lab: Lab) -> None:
-    one, other = workers(bare_lab)
+def test_a_file_written_in_one_host_is_in_no_other(bare: Lab) -> None:
+    one, other, _ = workers(bare)
     programs.run([*machine.enter(one), "sh", "-c", "echo mine > /opt/only-here"])
     assert programs.run([*machine.enter(one), "cat", "/opt/only-here"]) == "mine\n"
     assert (
@@ -90,71 +91,70 @@ def test_a_file_written_in_one_host_is_in_no_other(bare_lab: Lab) -> None:
     assert not Path("/opt/only-here").exists()
 
 
-def test_an_unknown_host_or_lab_is_one_line_on_stderr(bare_lab: Lab) -> None:
-    nobody = programs.lab_command("kill", "nobody", "--name", bare_lab.name)
+def test_an_unknown_host_or_lab_is_one_line_on_stderr(bare: Lab) -> None:
+    nobody = programs.lab_command("kill", "nobody", "--name", bare.name)
     assert nobody.returncode == 1
-    assert nobody.stderr.startswith("error: no host 'nobody' in lab 'labtest'; it has: ip-")
+    assert nobody.stderr.startswith(f"error: no host 'nobody' in lab '{bare.name}'; it has: ip-")
     assert nobody.stderr.count("\n") == 1
     missing = programs.lab_command("status", "--name", "nolab")
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
 
 
-def test_a_second_up_of_the_same_name_is_refused(bare_lab: Lab) -> None:
-    again = programs.lab_command("up", "--bare", "--name", bare_lab.name)
+def test_a_second_up_of_the_same_name_is_refused(bare: Lab) -> None:
+    again = programs.lab_command("up", "--bare", "--name", bare.name)
     assert again.returncode == 1
     assert "is up already" in again.stderr
-    assert all(machine.has_power(bare_lab, host) for host in bare_lab.hosts)
+    assert all(machine.powered(bare, host) for host in bare.hosts)
 
 
-def test_an_added_host_has_an_engine_but_no_swarm(bare_lab: Lab) -> None:
-    host = lifecycle.add(bare_lab.name)
-    assert host.name not in {known.name for known in bare_lab.hosts}
+def test_an_added_host_has_an_engine_but_no_swarm(bare: Lab) -> None:
+    host = lifecycle.add(bare.name)
+    assert host.name not in {known.name for known in bare.hosts}
     assert engine.connect(host).info()["Swarm"]["LocalNodeState"] == "inactive"
-    formation.join(state.load(bare_lab.name), host)
-    formation.wait_ready(bare_lab, 4)
-    assert formation.node_of(state.load(bare_lab.name), host).instance == host.instance
+    formation.join(state.load(bare.name), host)
+    formation.wait_ready(bare, len(bare.hosts) + 1)
+    assert formation.node_of(state.load(bare.name), host).instance == host.instance
 
 
-def test_a_power_cut_fails_requests_and_makes_the_node_down_while_another_lab_notices_nothing(
-    bare_lab: Lab, tmp_path: Path
-) -> None:
-    for other in running("labtest2", managers=1, workers=1, bare=True):
-        services.create_network(bare_lab)
-        services.create(bare_lab, "single", "web:1", 1, constraints=["node.role==worker"])
-        services.wait_running(bare_lab)
-        watching = watch.Watch(bare_lab)
-        asking = load.start_load(bare_lab, ["single"], 20, tmp_path / "answers.jsonl")
+def test_a_power_cut_is_seen_by_clients_and_managers_and_by_no_other_lab(bare: Lab, tmp_path: Path) -> None:
+    for lab in running(named("cut"), managers=1, workers=2, bare=True):
+        services.create_network(lab)
+        services.create(lab, "single", "web:1", 1, constraints=["node.role==worker"])
+        services.wait_running(lab)
+        watching = watch.Watch(lab)
+        asking = load.start_load(lab, ["single"], 20, tmp_path / "answers.jsonl")
         time.sleep(1)
-        task = next(one for one in engine.tasks(engine.manager(bare_lab), "single") if one.running)
-        doomed = next(host for host in state.load(bare_lab.name).hosts if _node(bare_lab, host) == task.node)
+        task = next(one for one in engine.tasks(engine.manager(lab), "single") if one.running)
+        doomed = next(host for host in lab.hosts if _node(lab, host) == task.node)
 
-        dead = lifecycle.kill(bare_lab.name, doomed.name)
+        dead = lifecycle.kill(lab.name, doomed.name)
 
-        assert (dead.state, dead.pid, machine.has_power(bare_lab, doomed)) == ("terminated", 0, False)
-        _wait_for_state(bare_lab, task.node, "down")
-        services.wait_running(bare_lab)
+        assert (dead.state, dead.pid, machine.powered(lab, doomed)) == ("terminated", 0, False)
+        _wait_for_state(lab, task.node, "down")
+        services.wait_running(lab)
         answers, samples = asking.stop(), watching.stop()
-        assert "load" not in state.load(bare_lab.name).processes
+        assert "load" not in state.load(lab.name).processes
         assert answers == load.read(tmp_path / "answers.jsonl")
         found = watch.verdict("single", samples, watching.started("single"))
         assert (found.wanted, found.fewest, found.dip, found.started) == (1, 0, 1, 1)
         assert found.seconds_without > 5
         assert (answers[0].ok, answers[0].who) == (True, f"single-1-{doomed.name}")
         assert sum(not one.ok for one in answers) > 20
-        assert {node.state for node in engine.nodes(engine.manager(other))} == {"ready"}
-    assert not any(remains(other).values())
-    assert machine.has_power(bare_lab, bare_lab.hosts[0])
+        assert {node.state for node in engine.nodes(engine.manager(bare))} == {"ready"}
+    assert not any(remains(lab).values())
+    assert all(machine.powered(bare, host) for host in bare.hosts)
 
 
 def test_an_up_that_is_broken_off_leaves_nothing() -> None:
+    name = named("broken")
     # Where a shell has started this test in the background, Ctrl-C is ignored, also by what the test starts.
     argv = ["env", "--default-signal=INT", sys.executable, "-m", "tests.lab", "up", "--bare"]
     starting = subprocess.Popen(
-        [*argv, "--name", "labtest3"], cwd=programs.PROJECT, stderr=subprocess.PIPE, text=True
+        [*argv, "--name", name], cwd=programs.PROJECT, stderr=subprocess.PIPE, text=True
     )
     try:
-        engine.wait_until(lambda: programs.is_alive("labtest3"), "the first host starts")
-        lab = state.load("labtest3")
+        engine.wait_until(lambda: programs.alive(name), "the first host starts")
+        lab = state.load(name)
         starting.send_signal(signal.SIGINT)
         starting.communicate(timeout=120)
         assert starting.returncode == 1
@@ -162,28 +162,29 @@ def test_an_up_that_is_broken_off_leaves_nothing() -> None:
     finally:
         starting.kill()
         starting.communicate()
-        lifecycle.down("labtest3")
+        lifecycle.down(name)
 
 
 def test_what_a_crashed_run_left_is_cleaned_up_by_the_next() -> None:
-    lab = lifecycle.up("labtest3", 1, 0, bare=True)
+    name = named("crashed")
+    lab = lifecycle.up(name, 1, 0, bare=True)
     os.kill(lab.hosts[0].pid, signal.SIGKILL)
     for pid in lab.processes.values():
         os.kill(pid, signal.SIGKILL)
-    engine.wait_until(lambda: not programs.is_alive("labtest3"), "everything of the lab is dead")
-    for again in running("labtest3", managers=1, workers=0, bare=True):
+    engine.wait_until(lambda: not programs.alive(name), "everything of the lab is dead")
+    for again in running(name, managers=1, workers=0, bare=True):
         assert engine.answers(again.hosts[0])
     assert not any(remains(lab).values())
-    assert lifecycle.down("labtest3") is False
+    assert lifecycle.down(name) is False
 
 
-def test_down_leaves_nothing(bare_lab: Lab) -> None:
-    lab = state.load(bare_lab.name)
-    assert remains(lab)["namespaces"]
-    assert programs.lab_command("down", "--name", lab.name).returncode == 0
-    assert not any(remains(lab).values())
-    with pytest.raises(LabError, match="no lab 'labtest' is up"):
-        state.load(lab.name)
+def test_down_leaves_nothing() -> None:
+    for lab in running(named("down"), managers=1, workers=0, bare=True):
+        assert remains(lab)["namespaces"]
+        assert programs.lab_command("down", "--name", lab.name).returncode == 0
+        assert not any(remains(lab).values())
+        with pytest.raises(LabError, match=f"no lab '{lab.name}' is up"):
+            state.load(lab.name)
 
 
 def _mounts() -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
+from tests.e2e.support import reset
 from tests.lab import lifecycle, state
-from tests.lab.aws import events, lab_api, manual_calls
+from tests.lab.aws import cloud, events
 from tests.lab.aws.deploy import STAGE
 from tests.lab.endpoint.instances import put_unmanaged
 from tests.lab.faults import control
@@ -25,64 +27,60 @@ from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, formation, services
 
-NAME = "loop"
+WORKERS = 3
 INVOCATION = "EC2 Command Invocation Status-change Notification"
 STATE_CHANGE = "EC2 Instance State-change Notification"
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    lifecycle.down(NAME)
-    lab = lifecycle.up(NAME, managers=3, workers=12)
-    try:
-        services.deploy(lab)
-        engine.manager(lab).services.get("pinned").remove()  # only two workers may hold it
-        manual_calls.wait_in_service(lab)
-        yield lab
-    finally:
-        lifecycle.down(NAME)
+def lab(deployed: Lab) -> Lab:
+    reset.stock(deployed, WORKERS)
+    services.deploy(deployed)
+    engine.manager(deployed).services.get("pinned").remove()  # only two workers may hold it
+    return deployed
 
 
 @pytest.fixture(autouse=True)
 def mended(lab: Lab) -> Iterator[None]:
-    """No fault of one test reaches the next."""
+    """No fault of one test reaches the next, and each finds workers that nothing has happened to."""
+    reset.stock(lab, WORKERS)
+    services.wait_running(lab)
     yield
-    control.disarm(lab)
+    inject.disarm(lab)
+    reset.rewind(lab)
 
 
-def reaches(lab: Lab, host: Host, wanted: str, seconds: float = lab_api.SPOT_NOTICE_S) -> Record:
-    """The record of a host once events have brought it into a state."""
-    return node_life.wait_for_state(lab, [host], wanted, seconds)[host.instance]
+def reaches(lab: Lab, host: Host, wanted: str, seconds: float = cloud.SPOT_NOTICE) -> Record:
+    """Wait for events to bring a host into a state; answers its record."""
+    return life.reached(lab, [host], wanted, seconds)[host.instance]
 
 
 def ticked(lab: Lab, host: Host, wanted: str) -> Record:
-    """The record of a host once ticks alone have brought it into a state."""
-    return node_life.tick_until(lab, (host,), wanted, 240)[host.instance]
+    """Wait for ticks alone to bring a host into a state; answers its record."""
+    return life.ticked(lab, (host,), wanted, 240)[host.instance]
 
 
 def fresh_worker(lab: Lab) -> Host:
-    """A worker that no test has used yet. The last one has to hold what is moved."""
-    found = records(lab)
-    hosts = state.load(NAME).hosts
-    return next(h for h in hosts if h.role == "worker" and found[h.instance]["state"] == "in-service")
+    """Choose a worker in service."""
+    return life.standing(lab)[0]
 
 
-def listed() -> set[str]:
-    return {node.instance for node in engine.nodes(engine.manager(state.load(NAME)))}
+def listed(lab: Lab) -> set[str]:
+    return {node.instance for node in engine.nodes(engine.manager(state.load(lab.name)))}
 
 
-def test_a_warned_worker_is_evacuated_then_dies_is_removed_and_its_record_ends_as_gone(lab: Lab) -> None:
+def test_a_warned_worker_is_evacuated_dies_is_removed_and_its_record_ends_as_gone(lab: Lab) -> None:
     doomed, watch = fresh_worker(lab), Watch(lab)
     node = formation.node_of(lab, doomed)
     lab_api.warn(lab, doomed)
     record = reaches(lab, doomed, "evacuated")
-    lifecycle.kill(NAME, doomed.name)
+    lifecycle.kill(lab.name, doomed.name)
     last = reaches(lab, doomed, "gone", 240)
     watch.stop()
     assert record["fate"] == "safe"
     assert record["node"] == node.id
     assert "expires" in last
-    assert doomed.instance not in listed()
+    assert doomed.instance not in listed(lab)
     assert [verdict.dip for verdict in watch.verdicts()] == [0] * 3
 
 
@@ -93,28 +91,47 @@ def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
     reaches(lab, doomed, "evacuated")
     sent = len(lab_api.commands(lab, "evacuate"))
     time.sleep(3)
-    control.disarm(lab)
-    before = node_life.wait_unchanged(lab)
+    inject.disarm(lab)
+    before, since = life.calm(lab), time.time()
     stranger = replace(doomed, instance="i-0badc0ffee0badc0f", address="10.9.9.9")
     put_unmanaged(lab, stranger, {"Name": "somebody-elses"})
     lab_api.warn(lab, doomed)
     lab_api.warn(lab, stranger)
     command, manager = records(lab)[doomed.instance]["command"], lab.hosts[0]
-    lab_api.deliver(lab, events.invocation_status(command, manager.instance, "Failed", 0, time.time()))
-    time.sleep(6)
-    assert without_tick_items(items(lab)) == before
-    assert len(lab_api.commands(lab, "evacuate")) == sent
+    cloud.deliver(lab, events.invocation_status(command, manager.instance, "Failed", 0, time.time()))
+    told = (WARNED, WARNED, ENDED)
+    engine.wait_until(lambda: heard(lab, since, told), "the handlers have run", pause=0.5)
+    assert settled(items(lab)) == before
+    assert len(cloud.commands(lab, "evacuate")) == sent
+
+
+def heard(lab: Lab, since: float, functions: Sequence[str]) -> bool:
+    """Tell whether these functions have run to their ends, each as often as it is named."""
+    ran = Counter(run.function for run in handlers.runs(lab, since) if run.began >= since)
+    return Counter(functions) <= ran
 
 
 def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    control.arm(lab, Kind.DROP, INVOCATION, left=-1)
-    control.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
-    lab_api.warn(lab, doomed)
+    inject.arm(lab, Kind.DROP, INVOCATION, left=-1)
+    inject.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
+    cloud.warn(lab, doomed)
+    engine.wait_until(lambda: over(lab, doomed), "its command is over")
+    life.overdue(lab, doomed)
     ticked(lab, doomed, "evacuated")
-    lifecycle.kill(NAME, doomed.name)
+    lifecycle.kill(lab.name, doomed.name)
+    ticked(lab, doomed, "leaving")
+    engine.wait_until(lambda: over(lab, doomed), "its node is removed")
+    life.overdue(lab, doomed)
     ticked(lab, doomed, "gone")
-    assert doomed.instance not in listed()
+    assert doomed.instance not in listed(lab)
+
+
+def over(lab: Lab, host: Host) -> bool:
+    """Tell whether the command that a host's record names has ended."""
+    command = records(lab)[host.instance].get("command")
+    mine = [row for row in cloud.commands(lab) if row["order"]["command"] == command]
+    return bool(mine) and all(row["ended"] for row in mine)
 
 
 @pytest.mark.parametrize("error", ["InvalidInstanceId", "ThrottlingException"])
@@ -146,7 +163,7 @@ def test_a_frozen_manager_is_given_up_within_seconds_and_the_next_one_does_the_w
     assert failures(lab)[favourite] == 1
 
 
-def test_an_agent_that_hangs_after_it_began_is_followed_by_one_elsewhere_without_a_tick(lab: Lab) -> None:
+def test_an_agent_that_hangs_is_followed_by_one_elsewhere_without_a_tick(lab: Lab) -> None:
     doomed, watch, warned = fresh_worker(lab), Watch(lab), time.time()
     lab_api.warn(lab, doomed)
     hung = engine.wait_until(lambda: running_for(lab, doomed), "an agent evacuates it")
@@ -162,7 +179,7 @@ def test_an_agent_that_hangs_after_it_began_is_followed_by_one_elsewhere_without
 
 
 def running_for(lab: Lab, host: Host) -> Record:
-    """The host's record while the command for it runs; empty if none does."""
+    """Read the host's record while the command for it runs; empty if none does."""
     record = records(lab)[host.instance]
     mine = (
         row for row in lab_api.commands(lab, "evacuate") if row["order"]["command"] == record.get("command")
@@ -191,6 +208,9 @@ def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
     lab_api.warn(lab, doomed)
     engine.wait_until(lambda: not control.list_armed(lab), "the handler was killed")
     assert records(lab)[doomed.instance]["state"] == "evacuating"
+    if action == "ssm:GetCommandInvocation":
+        engine.wait_until(lambda: over(lab, doomed), "its command is over")
+    life.overdue(lab, doomed)
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
 
 
@@ -206,27 +226,26 @@ def test_a_malformed_event_is_one_clear_line_and_changes_nothing(lab: Lab) -> No
     assert without_tick_items(items(lab)) == before
 
 
-@pytest.mark.usefixtures("lab")
-def test_the_command_line_speaks_json_and_refuses_nonsense_in_one_line(tmp_path: Path) -> None:
-    assert shown("tick") == {"functions": ["swarmkeeper-lab-tick"]}
-    assert {row["item"] for row in shown("records")} >= {"census", "cluster"}
-    assert shown("fault", "list") == []
-    assert len(shown("status")["hosts"]) == len(state.load(NAME).hosts)
+def test_the_command_line_speaks_json_and_refuses_nonsense_in_one_line(lab: Lab, tmp_path: Path) -> None:
+    assert shown(lab, "tick") == {"functions": ["swarmkeeper-lab-tick"]}
+    assert {row["item"] for row in shown(lab, "records")} >= {"census", "cluster"}
+    assert shown(lab, "fault", "list") == []
+    assert len(shown(lab, "status")["hosts"]) == len(state.load(lab.name).hosts)
     unheard = tmp_path / "event.json"
     unheard.write_text(json.dumps(events.envelope("aws.s3", "Object Created", {}, [], time.time())))
-    assert shown("event", str(unheard))["functions"] == []
+    assert shown(lab, "event", str(unheard))["functions"] == []
     unheard.write_text('{"version": "0"}')
-    refused = programs.lab_command("event", str(unheard), "--json", "--name", NAME)
+    refused = programs.lab_command("event", str(unheard), "--json", "--name", lab.name)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert "the event has no 'id'" in refused.stderr
-    lines = programs.lab_command("logs", "--since", "60", "--json", "--name", NAME)
+    lines = programs.lab_command("logs", "--since", "60", "--json", "--name", lab.name)
     assert lines.returncode == 0, lines.stderr
     assert {json.loads(line)["source"] for line in lines.stdout.splitlines()} >= {"handler"}
 
 
-def shown(*words: str) -> Any:
-    """What a command of the lab answers in JSON."""
-    done = programs.lab_command(*words, "--json", "--name", NAME)
+def shown(lab: Lab, *words: str) -> Any:
+    """Run a command of the lab; answers its JSON."""
+    done = programs.lab_command(*words, "--json", "--name", lab.name)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -278,7 +297,9 @@ def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) ->
     assert new.id != old
     assert new.availability == "active"
     (shown,) = (
-        row for row in node_life.call(lab, "status")["clusters"][NAME]["errands"] if row["task"] == "inspect"
+        row
+        for row in life.call(lab, "status")["clusters"][lab.cluster]["errands"]
+        if row["task"] == "inspect"
     )
     assert f"the swarm lists no node {old}" in shown["reason"]
 
@@ -290,17 +311,3 @@ def state_of(client: DockerClient, node: str) -> str:
 def ticked_away(lab: Lab, client: DockerClient, node: str) -> bool:
     tick(lab)
     return not state_of(client, node)
-
-
-def test_a_warned_manager_is_emptied_demoted_and_removed_and_the_quorum_holds(lab: Lab) -> None:
-    doomed = next(host for host in lab.hosts if host.role == "manager")
-    lab_api.warn(lab, doomed)
-    record = reaches(lab, doomed, "evacuated")
-    roles = {node.instance: node.role for node in engine.nodes(engine.manager(lab))}
-    assert record["manager"] != doomed.instance
-    assert roles[doomed.instance] == "worker"
-    lifecycle.kill(NAME, doomed.name)
-    reaches(lab, doomed, "gone", 240)
-    left = [node for node in engine.nodes(engine.manager(state.load(NAME))) if node.role == "manager"]
-    assert doomed.instance not in listed()
-    assert [node.reachability for node in left] == ["reachable", "reachable"]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chalicelib.protocol.messages import Fate
-from tests.e2e.conftest import running
 from tests.lab import lifecycle, state
 from tests.lab.machines import machine
 from tests.lab.observe import node_life
@@ -18,24 +16,16 @@ from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
 from tests.lab.swarm.agent_joins import add_bare_host, engine_info, node_states, start_join
 
-NAME = "found"
 pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")
-def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("agent") / "agent.pyz"
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    for lab in running(NAME, managers=3, workers=1):
-        node_life.tick_until(lab, lab.hosts, "in-service", 240)
-        yield lab
+def lab(deployed: Lab) -> Lab:
+    return deployed
 
 
 def test_a_host_left_over_from_another_swarm_leaves_it_and_joins(lab: Lab) -> None:
-    host = lifecycle.add(NAME)
+    host = lifecycle.add(lab.name)
     client = engine.connect(host, timeout=60)
     client.swarm.init(advertise_addr=host.address)
     stranger = engine_info(host)["Swarm"]["NodeID"]
@@ -59,13 +49,13 @@ def test_a_host_whose_node_was_removed_joins_anew_and_its_old_node_stays_away(la
 def test_a_host_that_was_stopped_and_removed_comes_back_as_a_new_node(lab: Lab) -> None:
     """Its engine believes that it is the node that it was, and says so for ever."""
     host, old = fresh_node(lab)
-    lifecycle.stop(NAME, host.name)
-    node_life.tick_until(lab, (host,), "gone", 180)
-    assert node_states(lab, host) == []
-    host = lifecycle.start(NAME, host.name)
-    assert engine_info(host)["Swarm"]["NodeID"] == old
-    node_life.tick_until(lab, (host,), "in-service", 240)
-    node = node_life.node_of(lab, host)
+    lifecycle.stop(lab.name, host.name)
+    life.ticked(lab, (host,), "gone", 180)
+    assert listed(lab, host) == []
+    host = lifecycle.start(lab.name, host.name)
+    assert info(host)["Swarm"]["NodeID"] == old
+    life.ticked(lab, (host,), "in-service", 240)
+    node = life.node_of(lab, host)
     assert node is not None
     assert node.id != old
     assert (node.availability, node_states(lab, host)) == ("active", ["ready"])
@@ -74,21 +64,21 @@ def test_a_host_that_was_stopped_and_removed_comes_back_as_a_new_node(lab: Lab) 
 def test_what_an_instance_was_under_another_node_id_is_removed_when_it_joins_anew(lab: Lab) -> None:
     """It lost its disk while it was stopped, and nobody was told: the swarm still lists what it was."""
     host, old = fresh_node(lab)
-    node_life.without_state_changes(lab, lambda: lifecycle.stop(NAME, host.name))
-    shutil.rmtree(state.load(NAME).directory / "hosts" / host.name / "docker/swarm")
-    host = node_life.without_state_changes(lab, lambda: lifecycle.start(NAME, host.name))
-    assert engine_info(host)["Swarm"]["LocalNodeState"] == "inactive"
-    node_life.tick_until(lab, (host,), "joining")
-    node_life.tick_until(lab, (host,), "in-service", 240)
+    life.unheard(lab, lambda: lifecycle.stop(lab.name, host.name))
+    shutil.rmtree(state.load(lab.name).directory / "hosts" / host.name / "docker/swarm")
+    host = life.unheard(lab, lambda: lifecycle.start(lab.name, host.name))
+    assert info(host)["Swarm"]["LocalNodeState"] == "inactive"
+    life.ticked(lab, (host,), "joining")
+    life.ticked(lab, (host,), "in-service", 240)
     nodes = [node.id for node in engine.nodes(engine.manager(lab)) if node.address == host.address]
     assert len(nodes) == 1
     assert nodes != [old]
 
 
 def fresh_node(lab: Lab) -> tuple[Host, str]:
-    host = lifecycle.add(NAME)
-    node_life.tick_until(lab, (host,), "in-service")
-    node = node_life.node_of(lab, host)
+    host = lifecycle.add(lab.name)
+    life.ticked(lab, (host,), "in-service")
+    node = life.node_of(lab, host)
     assert node is not None
     return host, node.id
 

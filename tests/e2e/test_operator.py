@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.rebalancing.lease import Lease
 from chalicelib.protocol.messages import AgentTask
-from tests.e2e.conftest import running
+from tests.e2e.support import reset
+from tests.e2e.support.labs import living
 from tests.lab import lifecycle, state
 from tests.lab.images import installed_programs, registry
 from tests.lab.machines import machine
@@ -23,31 +23,46 @@ from tests.lab.swarm import engine, formation, services
 from tests.lab.swarm.agent import PLACE, Agent, install
 from tests.lab.swarm.uneven_services import set_availability
 
-NAME = "operator"
 OPERATOR, API = "service-balancer_service-balancer", "control_docker-api"
 SETTLE, COOLDOWN = 2, 3  # seconds
+MOVED = "web moved (1 moves, 1 restarted"
+EVEN = [1, 1, 2]  # the four tasks of web on three workers
 WORKERS = "node.role==worker"
 ASK = "timeout 5 wget -q -O - http://$address:2375/version || echo silence"
 RESOLVE = "address=$(nslookup docker-api 127.0.0.11 | sed -n '/^Name/,$s/^Address.*: //p' | head -n 1)"
 
 
 @pytest.fixture(scope="module")
-def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("agent") / "agent.pyz"
+def lab(bare: Lab, zipapp: Path) -> Lab:
+    installed.push_socat(bare)
+    installed.push_python(bare)
+    install(bare, zipapp)
+    opted = {"rebalance.on.node.create": "true"}
+    services.create(bare, "web", "web:1", 4, constraints=[WORKERS], labels=opted)
+    services.create(bare, "other", "client:1", 4, constraints=[WORKERS])
+    services.wait_running(bare)
+    return bare
 
 
-@pytest.fixture(scope="module")
-def lab(zipapp: Path) -> Iterator[Lab]:
-    for lab in running(NAME, managers=3, workers=2, bare=True):
-        installed_programs.push_socat(lab)
-        installed_programs.push_python(lab)
-        install(lab, zipapp)
-        services.create_network(lab)
-        opted = {"rebalance.on.node.create": "true"}
-        services.create(lab, "web", "web:1", 4, constraints=[WORKERS], labels=opted)
-        services.create(lab, "other", "client:1", 4, constraints=[WORKERS])
-        services.wait_running(lab)
-        yield lab
+@pytest.fixture
+def operating(lab: Lab) -> None:
+    """Have the operator run, and what it balances be even."""
+    if not stacks(lab):
+        deploy(lab, hosts(lab, "manager")[0])
+    wait_told(lab, "result: done")
+    engine.wait_until(lambda: spread(lab, "web") == EVEN, "web is spread over three nodes")
+
+
+def stacks(lab: Lab) -> list[str]:
+    """List the services of the two stacks that are deployed."""
+    found = engine.services(engine.manager(state.load(lab.name)))
+    return [service.name for service in found if service.name in (OPERATOR, API)]
+
+
+def remove_stacks(manager: Host) -> None:
+    for name in ("service-balancer", "control"):
+        done = stack(manager, "rm", name)
+        assert done.returncode == 0, done.stderr
 
 
 def stack(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
@@ -73,7 +88,7 @@ def hosts(lab: Lab, role: str) -> list[Host]:
 
 
 def told(lab: Lab) -> str:
-    """What the operator has told, in all its tasks that can still be asked."""
+    """Read what the operator has told, in all its tasks that can still be asked."""
     client = engine.manager(state.load(lab.name), timeout=30)
     lines = client.services.get(OPERATOR).logs(stdout=True, stderr=True)
     return b"".join(lines).decode(errors="replace")
@@ -86,7 +101,7 @@ def wait_told(lab: Lab, what: str, times: int = 1, timeout: float = 180) -> None
 
 
 def spread(lab: Lab, service: str) -> list[int]:
-    """How many tasks each node has that has any, the fewest first."""
+    """Count the tasks of each node that has any, the fewest first."""
     client = engine.manager(state.load(lab.name))
     return sorted(engine.spread(engine.tasks(client, service)).get(service, {}).values())
 
@@ -97,13 +112,15 @@ def ids(lab: Lab, service: str) -> set[str]:
 
 
 def inside(lab: Lab, host: Host, network: str, script: str) -> str:
-    """What a script tells in a container on a host, attached to a network."""
-    client, image = engine.connect(host, timeout=60), registry.reference(lab, "client:1")
+    """Run a script in a container on a host, attached to a network; answers what it tells."""
+    client, image = engine.connect(host, timeout=60), images.reference(lab, "client:1")
     return str(client.containers.run(image, ["sh", "-c", script], network=network, remove=True), "utf-8")
 
 
 def test_the_agent_deploys_the_operator_with_control_and_again_changes_nothing(lab: Lab) -> None:
     manager, other, _ = hosts(lab, "manager")
+    if stacks(lab):
+        remove_stacks(manager)
     assert "network control" in deploy(lab, manager)
     wait_told(lab, "result: done")
     client = engine.connect(manager)
@@ -122,11 +139,12 @@ def test_the_agent_deploys_the_operator_with_control_and_again_changes_nothing(l
 
 
 def asked(lab: Lab, host: Host) -> str:
-    """What docker-api answers on control, then its address; "" as long as it answers nothing."""
+    """Ask docker-api on control; answers what it says, then its address, "" as long as it says nothing."""
     answer = inside(lab, host, "control", f"{RESOLVE}; {ASK}; echo $address")
     return answer if '"ApiVersion"' in answer else ""
 
 
+@pytest.mark.usefixtures("operating")
 def test_docker_api_answers_on_control_and_nowhere_else(lab: Lab) -> None:
     worker = hosts(lab, "worker")[0]
     answer = engine.wait_until(lambda: asked(lab, worker), "docker-api answers")
@@ -139,13 +157,20 @@ def test_docker_api_answers_on_control_and_nowhere_else(lab: Lab) -> None:
             socket.create_connection((host.address, installed_programs.PORT), timeout=3)
 
 
+@pytest.mark.usefixtures("operating")
 def test_a_node_that_joins_gets_its_share_of_what_opted_in_and_nothing_else_moves(lab: Lab) -> None:
-    others = ids(lab, "other")
+    lost = hosts(lab, "worker")[-1]
+    node = formation.node_of(lab, lost)
+    lifecycle.kill(lab.name, lost.name)
+    reset.remove_node(state.load(lab.name), node)
+    engine.wait_until(lambda: spread(lab, "web") == [2, 2], "web is spread over two nodes")
+    engine.wait_until(lambda: len(ids(lab, "other")) == 4, "all of other runs")
+    others, moved = ids(lab, "other"), told(lab).count(MOVED)
     watch = Watch(lab)
-    host = lifecycle.add(NAME)
-    formation.join(lab, host)
-    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
-    wait_told(lab, "web moved (1 moves, 1 restarted")
+    host = lifecycle.add(lab.name)
+    formation.join(state.load(lab.name), host)
+    engine.wait_until(lambda: spread(lab, "web") == EVEN, "web is spread over three nodes")
+    wait_told(lab, MOVED, moved + 1)
     watch.stop()
     verdict = next(verdict for verdict in watch.verdicts() if verdict.service == "web")
     assert (verdict.fewest, verdict.started, verdict.wanted) == (4, 1, 4)
@@ -153,19 +178,23 @@ def test_a_node_that_joins_gets_its_share_of_what_opted_in_and_nothing_else_move
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("operating")
 def test_while_another_agent_holds_the_lease_the_operator_waits(lab: Lab) -> None:
     manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
     set_availability(lab, worker, "drain")
     engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
+    held = "another rebalance is under way, by the agent on a manager"
+    before = told(lab).count(held)
     lease = Lease(Engine(f"unix://{manager.socket}"), Clock(), "the agent on a manager")
     engine.wait_until(lease.take, "the lease is free")
-    set_availability(lab, worker, "active")
-    wait_told(lab, "another rebalance is under way, by the agent on a manager")
+    available(lab, worker, "active")
+    wait_told(lab, held, before + 1)
     assert spread(lab, "web") == [2, 2]
     lease.release(ended=False)
-    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
+    engine.wait_until(lambda: spread(lab, "web") == EVEN, "web is spread over three nodes")
 
 
+@pytest.mark.usefixtures("operating")
 def test_the_handlers_agent_and_the_operator_together_make_no_move_too_many(lab: Lab) -> None:
     manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
     set_availability(lab, worker, "drain")
@@ -174,35 +203,37 @@ def test_the_handlers_agent_and_the_operator_together_make_no_move_too_many(lab:
     set_availability(lab, worker, "active")
     said = Agent(manager, AgentTask.REBALANCE).wait()
     assert said.result.ok, said.told
-    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
+    engine.wait_until(lambda: spread(lab, "web") == EVEN, "web is spread over three nodes")
     watch.stop()
     verdict = next(verdict for verdict in watch.verdicts() if verdict.service == "web")
     assert (verdict.fewest, verdict.started, verdict.wanted) == (4, 1, 4)
 
 
 @pytest.mark.thorough
-def test_when_its_manager_dies_the_operator_goes_on_elsewhere(lab: Lab) -> None:
-    client = engine.manager(state.load(NAME))
+@pytest.mark.usefixtures("operating")
+def test_when_its_manager_dies_the_operator_goes_on_elsewhere(lab: Lab, zipapp: Path) -> None:
+    client = engine.manager(state.load(lab.name))
     task = next(task for task in engine.tasks(client, OPERATOR) if task.running)
     worker = hosts(lab, "worker")[0]
     set_availability(lab, worker, "drain")
     engine.wait_until(lambda: spread(lab, "web") == [2, 2], "the drained node is empty")
     dead = next(host for host in hosts(lab, "manager") if formation.node_of(lab, host).id == task.node)
-    lifecycle.kill(NAME, dead.name)
+    lifecycle.kill(lab.name, dead.name)
     engine.wait_until(lambda: ids(lab, OPERATOR) - {task.id}, "the operator runs elsewhere", seconds=180)
     wait_told(lab, "just started")
-    set_availability(lab, worker, "active")
-    engine.wait_until(lambda: spread(lab, "web") == [1, 1, 2], "web is spread over three nodes")
+    available(lab, worker, "active")
+    engine.wait_until(lambda: spread(lab, "web") == EVEN, "web is spread over three nodes")
+    reset.replace_lost(state.load(lab.name))
+    install(living(state.load(lab.name)), zipapp)
 
 
+@pytest.mark.usefixtures("operating")
 def test_the_stacks_go_one_after_the_other_and_leave_nothing(lab: Lab) -> None:
     manager = hosts(lab, "manager")[0]
     refused = stack(manager, "rm", "control")
     assert (refused.returncode, refused.stdout) == (69, "")
     assert "service-balancer needs control: remove it first" in refused.stderr
-    for name in ("service-balancer", "control"):
-        done = stack(manager, "rm", name)
-        assert done.returncode == 0, done.stderr
+    remove_stacks(manager)
     client = engine.connect(manager)
     assert [service.name for service in engine.services(client)] == ["other", "web"]
     assert not [row for row in client.api.configs() if row["Spec"]["Name"].startswith("agent-")]

@@ -20,7 +20,6 @@ from bootstrap.engine.service import EXCLUSION_LABEL
 from bootstrap.rebalancing.lease import LEASE_NAME as LEASE
 from bootstrap.specs.surge import SURGE_LABEL
 from chalicelib.protocol.messages import AgentTask, Balance, Fate, Rebalance, SpreadReport
-from tests.lab import lifecycle
 from tests.lab.observe.load import start_load
 from tests.lab.observe.watch import Verdict, Watch
 from tests.lab.state import Lab
@@ -28,21 +27,14 @@ from tests.lab.swarm import engine, formation, services, uneven_services
 from tests.lab.swarm.agent import Agent, Said, install
 from tests.lab.swarm.uneven_services import set_availability, workers
 
-NAME = "rebalance"
 WEB, STRENGTH = "web", 9
 SICK = ["/bin/sh", "-c", "case $(hostname) in *{}) exec /idle;; esac; exec /serve"]
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lifecycle.down(NAME)
-    lab = lifecycle.up(NAME, managers=1, workers=3, bare=True)
-    try:
-        install(lab, tmp_path_factory.mktemp("agent") / "agent.pyz")
-        services.create_network(lab)
-        yield lab
-    finally:
-        lifecycle.down(NAME)
+def lab(bare: Lab, zipapp: Path) -> Lab:
+    install(bare, zipapp)
+    return bare
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +59,7 @@ def in_zone(zone: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def forget_lease(lab: Lab) -> None:
-    """What the time does to the lease of a dead holder, at once."""
+    """Do at once to the lease of a dead holder what the time does."""
     try:
         engine.manager(lab).api.remove_config(LEASE)
     except NotFound:
@@ -177,7 +169,10 @@ def test_killed_in_the_middle_of_a_surge_and_run_again_it_ends_the_same(lab: Lab
 
 
 def test_an_empty_node_in_one_of_two_zones_is_filled_as_planned(lab: Lab) -> None:
-    hosts = [lab.hosts[0], *workers(lab)]
+    manager, *other_managers = (host for host in lab.hosts if host.role == "manager")
+    for host in other_managers:
+        available(lab, host, "drain")
+    hosts = [manager, *workers(lab)]
     for host, zone in zip(hosts, "aabb", strict=True):
         engine.change_node(lab, formation.node_of(lab, host).id, in_zone(zone))
     set_availability(lab, hosts[3], "drain")

@@ -111,18 +111,24 @@ def inspect_now(lab: Lab) -> None:
 
 def set_attempts(lab: Lab, host: Host, *, attempts: int) -> None:
     """Write into a host's record that so much was tried in vain before; it is due now."""
-    table = lab_api.connect(lab).resource("dynamodb").Table(TABLE)
+    _revise(lab, host, {"attempts": attempts})
+
+
+def overdue(lab: Lab, host: Host) -> None:
+    """Let the time pass in which a host's work may be under way: the next tick finds it overdue."""
+    _revise(lab, host, {})
+
+
+def _revise(lab: Lab, host: Host, changes: dict[str, Any]) -> None:
+    """Change a host's record, which is due now, as the product does: its version rises."""
+    table = cloud.connect(lab).resource("dynamodb").Table(TABLE)
 
     def written() -> bool:
         found = records(lab)[host.instance]
-        values = {":attempts": attempts, ":now": round(time.time()), ":one": 1, ":seen": found["version"]}
+        new = {**found, **changes, "due": round(time.time()), "version": found["version"] + 1}
+        seen = {":seen": found["version"]}
         try:
-            table.update_item(
-                Key={"cluster": found["cluster"], "item": found["item"]},
-                UpdateExpression="SET attempts = :attempts, due = :now, version = version + :one",
-                ConditionExpression="version = :seen",
-                ExpressionAttributeValues=values,
-            )
+            table.put_item(Item=new, ConditionExpression="version = :seen", ExpressionAttributeValues=seen)
         except table.meta.client.exceptions.ConditionalCheckFailedException:
             return False  # the product has just written, too
         return True

@@ -32,8 +32,10 @@ def deploy(lab: Lab, timeout: float = 120) -> None:
 
 
 def create_network(lab: Lab) -> None:
-    """Create the overlay network on which services and their clients find one another."""
-    engine.manager(lab).networks.create(NETWORK, driver="overlay", attachable=True)
+    """Create the overlay network of services and their clients, where it is missing."""
+    client = engine.manager(lab)
+    if not client.networks.list(names=[NETWORK], filters={"driver": "overlay"}):
+        client.networks.create(NETWORK, driver="overlay", attachable=True)
 
 
 def create(lab: Lab, name: str, image: str, replicas: int | None, **settings: Any) -> None:

@@ -11,8 +11,8 @@ from tests.lab.swarm import engine, formation, services
 
 
 def workers(lab: Lab) -> list[Host]:
-    """List the hosts that are to be workers, in the order in which they came."""
-    return [host for host in state.load(lab.name).hosts if host.role == "worker"]
+    """The hosts that are to be workers, in the order in which they came."""
+    return [host for host in state.load(lab.name).hosts if host.role == "worker" and host.pid]
 
 
 def count_tasks(lab: Lab, service: str) -> list[int]:

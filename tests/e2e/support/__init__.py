@@ -1,0 +1,1 @@
+"""What tests on real hosts share: labs, and how they are found and left."""

@@ -1,0 +1,84 @@
+"""The labs that tests share: one of each kind for each process of pytest, up when it is first asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from tests.e2e.support import reset
+from tests.lab import lifecycle, state
+from tests.lab.aws import calls, mailbox
+from tests.lab.machines import programs
+from tests.lab.state import Lab, LabError
+from tests.lab.swarm import services
+
+KINDS = ("deployed", "bare")
+# Two checkouts may run their tests on one machine at the same time.
+CHECKOUT = hashlib.sha256(str(programs.PROJECT).encode()).hexdigest()[:4]
+MANAGERS, WORKERS = 3, 3
+
+
+@dataclass
+class SharedLabs:
+    """The labs of one process of pytest; they stay up until ``close``."""
+
+    _up: dict[str, str] = field(default_factory=dict)
+
+    def deployed(self) -> Lab:
+        """Three managers and at least three workers in service, with the app deployed; otherwise empty."""
+        return self._ready("deployed", _deploy, reset.deployed)
+
+    def bare(self) -> Lab:
+        """Three managers and three workers, without AWS; otherwise empty."""
+        return self._ready("bare", _form, reset.bare)
+
+    def close(self) -> None:
+        """Take all down."""
+        while self._up:
+            lifecycle.down(self._up.popitem()[1])
+
+    def _ready(self, kind: str, start: Callable[[str], None], clean: Callable[[str], None]) -> Lab:
+        """Make the lab as new: clean up what others have left; where that fails, start another one."""
+        name = named(kind)
+        try:
+            if self._up.setdefault(kind, "") != name:
+                raise LabError("one that is up is of a run that was broken off")
+            clean(name)
+        except LabError:
+            lifecycle.down(name)
+            self._up[kind] = name
+            start(name)
+            clean(name)
+        return living(state.load(name))
+
+
+def named(what: str, worker: str = "") -> str:
+    """Name a lab as no other process of pytest does; its next run gives the same name."""
+    return f"{what}-{CHECKOUT}-{worker or os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+
+
+def living(lab: Lab) -> Lab:
+    """Answer the lab with those of its hosts that have power: the others are of the past."""
+    return replace(lab, hosts=tuple(host for host in lab.hosts if host.pid))
+
+
+def running(name: str, managers: int = 3, workers: int = 3, *, bare: bool = False) -> Iterator[Lab]:
+    """Keep a lab up until whoever iterates is done; one left by a broken-off run goes first."""
+    lifecycle.down(name)
+    try:
+        yield lifecycle.up(name, managers, workers, bare=bare)
+    finally:
+        lifecycle.down(name)
+
+
+def _deploy(name: str) -> None:
+    lab = lifecycle.up(name, MANAGERS, WORKERS)
+    mailbox.subscribe(lab)
+    services.create_network(lab)
+    calls.in_service(lab)
+
+
+def _form(name: str) -> None:
+    services.create_network(lifecycle.up(name, MANAGERS, WORKERS, bare=True))
