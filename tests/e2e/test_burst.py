@@ -11,9 +11,9 @@ import pytest
 
 from chalicelib.protocol.codec import decode_result
 from tests.e2e.support.labs import named, running
-from tests.lab.aws import cloud
-from tests.lab.aws.calls import in_service
-from tests.lab.observe import life
+from tests.lab.aws import lab_api
+from tests.lab.aws.manual_calls import wait_in_service
+from tests.lab.observe import node_life
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Lab
 from tests.lab.swarm import engine, services
@@ -39,7 +39,7 @@ def lab() -> Iterator[Lab]:
 
 def evacuations(lab: Lab) -> list[dict[str, Any]]:
     """List the commands that evacuate, on the host where they run, in the order of their beginnings."""
-    mine = [row for row in cloud.commands(lab, "evacuate") if row["began"]]
+    mine = [row for row in lab_api.commands(lab, "evacuate") if row["began"]]
     return sorted(mine, key=lambda row: float(row["began"]))
 
 

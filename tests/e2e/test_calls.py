@@ -17,17 +17,17 @@ from bootstrap.specs.surge import SURGE_LABEL
 from tests.e2e.support import reset
 from tests.e2e.support.managers import reachable
 from tests.lab import lifecycle, state
-from tests.lab.aws import deploy, tokens
-from tests.lab.aws.calls import called, ended, job, refused, sent, typed
-from tests.lab.aws.payloads import STRANGER, says
-from tests.lab.faults import inject
-from tests.lab.faults.armed import Kind
+from tests.lab.aws import deploy, join_tokens
+from tests.lab.aws.event_samples import STRANGER, wait_for_reason
+from tests.lab.aws.manual_calls import count_commands, expect_refusal, job, make_call, run_typed, wait_ended
+from tests.lab.faults import control
+from tests.lab.faults.armed_faults import Kind
 from tests.lab.machines import machine, processes
 from tests.lab.observe import node_life, token_leaks
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Lab
 from tests.lab.swarm import engine, services
-from tests.lab.swarm.uneven import counts, emptied, scale, spec, workers
+from tests.lab.swarm.uneven_services import count_tasks, dump_spec, empty_last_worker, scale, workers
 
 WEB, STRENGTH = "web", 6  # it has opted in
 OTHER, OTHERS = "other", 2  # it has not
@@ -49,7 +49,7 @@ def lab(deployed: Lab) -> Lab:
 @pytest.fixture(autouse=True)
 def as_found(lab: Lab) -> None:
     """Each test begins with so many workers and tasks, and nothing is rebalanced that nobody calls for."""
-    assert "error" not in life.call(lab, "configure", rebalance=False, settle=SETTLE, cooldown=COOLDOWN)
+    assert "error" not in node_life.call(lab, "configure", rebalance=False, settle=SETTLE, cooldown=COOLDOWN)
     reset.exactly(lab, WORKERS)
     for service in engine.services(engine.manager(lab)):
         wanted = STRENGTH if service.name == WEB else OTHERS
@@ -85,7 +85,7 @@ def test_whatever_is_wrong_with_a_call_is_one_line_and_a_status_and_changes_noth
         said = list(pool.map(lambda row: expect_refusal(lab, *row[:2]), BAD))
     for line, (name, payload, wanted) in zip(said, BAD, strict=True):
         assert line.startswith(wanted.replace("CLUSTER", lab.cluster)), (name, payload, line)
-    assert said[-1].endswith("says: no service is called nope: nothing was changed; see docker service ls")
+    assert said[-1].endswith("says: no service is make_call nope: nothing was changed; see docker service ls")
     unknown = run_typed(lab, "rebalnce", "{}")
     assert unknown.returncode == 2
     assert unknown.stderr.strip() == "Error: could not find a lambda function named rebalnce."
@@ -104,7 +104,7 @@ def test_the_readmes_other_ways_to_call_work_too_and_a_dry_run_changes_nothing(l
     assert {states[instance] for instance in living} == {"in-service"}
     assert found["settings"]["cooldown"] == COOLDOWN
     payload = json.dumps({"cluster": lab.cluster, "instance": worker, "dry_run": True})
-    piped = deploy.typed(lab, f"echo {shlex.quote(payload)} | chalice invoke -n evacuate --stage lab")
+    piped = deploy.run_typed(lab, f"echo {shlex.quote(payload)} | chalice invoke -n evacuate --stage lab")
     assert piped.returncode == 0
     assert json.loads(piped.stdout)["dry_run"]
     assert everything(lab) == before
@@ -132,20 +132,20 @@ def test_a_rebalance_is_shown_first_then_done_and_its_answer_is_what_swarm_shows
     assert row["before"] == {names[0]: 3, names[1]: 3}
     assert [row["after"][name] for name in names] == count_tasks(lab, WEB) == [2, 2, 2]
     assert (seen[WEB].fewest, seen[WEB].started, seen[OTHER].started) == (STRENGTH, 2, 0)
-    assert (spec(lab, WEB), counts(lab, OTHER)) == (before[-1], [1, 1, 0])
-    shown = called(lab, "status")["clusters"][lab.cluster]["errands"]
+    assert (dump_spec(lab, WEB), count_tasks(lab, OTHER)) == (before[-1], [1, 1, 0])
+    shown = make_call(lab, "status")["clusters"][lab.cluster]["errands"]
     assert [one["result"]["table"] for one in shown if one["task"] == "rebalance"] == [answer["table"]]
 
 
 @pytest.mark.thorough
 def test_a_named_service_moves_without_having_opted_in_and_an_unknown_is_an_error(lab: Lab) -> None:
-    called(lab, "rebalance", services=[WEB])
+    make_call(lab, "rebalance", services=[WEB])
     engine.manager(lab).services.get(OTHER).scale(4)
     services.wait_running(lab)
     empty_last_worker(lab)
     assert count_tasks(lab, OTHER) == [2, 2, 0]
     said = expect_refusal(lab, "rebalance", {"services": [OTHER, "nope"]})
-    assert said.endswith(": no service is called nope: nothing was changed; see docker service ls")
+    assert said.endswith(": no service is make_call nope: nothing was changed; see docker service ls")
     assert (count_tasks(lab, WEB), count_tasks(lab, OTHER)) == ([3, 3, 0], [2, 2, 0])
     answer = make_call(lab, "rebalance", services=[OTHER], max_moves=1)
     assert [(row["service"], row["moves"]) for row in answer["services"]] == [(OTHER, 1)]
@@ -162,14 +162,14 @@ def test_rolling_restarts_all_tasks_at_the_services_own_pace(lab: Lab) -> None:
 
 
 def test_joins_are_followed_by_a_rebalance_where_that_is_on(lab: Lab) -> None:
-    before, commands = spec(lab, WEB), sent(lab, "rebalance")
-    life.reached(lab, [lifecycle.add(lab.name)], "in-service")
+    before, commands = dump_spec(lab, WEB), count_commands(lab, "rebalance")
+    node_life.wait_for_state(lab, [lifecycle.add(lab.name)], "in-service")
     time.sleep(SETTLE + 3)
-    assert (sent(lab, "rebalance"), counts(lab, WEB)[-1]) == (commands, 0), "it is off"
-    called(lab, "configure", rebalance=True)
-    life.reached(lab, [lifecycle.add(lab.name)], "in-service")
-    assert ended(lab, "rebalance", 300, tick=False)["automatic"]
-    assert (sorted(counts(lab, WEB)), spec(lab, WEB)) == ([1, 1, 1, 1, 2], before)
+    assert (count_commands(lab, "rebalance"), count_tasks(lab, WEB)[-1]) == (commands, 0), "it is off"
+    make_call(lab, "configure", rebalance=True)
+    node_life.wait_for_state(lab, [lifecycle.add(lab.name)], "in-service")
+    assert wait_ended(lab, "rebalance", 300, tick=False)["automatic"]
+    assert (sorted(count_tasks(lab, WEB)), dump_spec(lab, WEB)) == ([1, 1, 1, 1, 2], before)
 
 
 def put_off(lab: Lab) -> dict[str, Any] | None:
@@ -179,24 +179,26 @@ def put_off(lab: Lab) -> dict[str, Any] | None:
 
 @pytest.mark.thorough
 def test_a_join_within_the_cooldown_waits_and_a_pause_holds_it_back_until_resume(lab: Lab) -> None:
-    emptied(lab)
-    called(lab, "rebalance")
-    called(lab, "configure", rebalance=True)
-    life.ticked(lab, (lifecycle.add(lab.name),), "in-service")  # soon enough for the cool-down
+    empty_last_worker(lab)
+    make_call(lab, "rebalance")
+    make_call(lab, "configure", rebalance=True)
+    node_life.tick_until(lab, (lifecycle.add(lab.name),), "in-service")  # soon enough for the cool-down
     waiting = engine.wait_until(lambda: put_off(lab), "it waits", pause=0.5)
     assert re.match(r"put off for \d+ s: the last rebalance ended \d+ s ago", waiting["reason"]), waiting
-    assert counts(lab, WEB)[-1] == 0
-    called(lab, "pause")
-    commands = sent(lab, "rebalance")
-    assert refused(lab, "rebalance", {}) == f"{lab.cluster} is paused, nothing is sent: resume it first"
+    assert count_tasks(lab, WEB)[-1] == 0
+    make_call(lab, "pause")
+    commands = count_commands(lab, "rebalance")
+    assert (
+        expect_refusal(lab, "rebalance", {}) == f"{lab.cluster} is paused, nothing is sent: resume it first"
+    )
     time.sleep(max(0, float(waiting["due"]) - time.time()) + 1)
     node_life.tick(lab)
     wait_for_reason(lab, "tick", "paused: [1-9] wait")
     assert (count_commands(lab, "rebalance"), count_tasks(lab, WEB)[-1]) == (commands, 0)
     assert job(lab, "rebalance")["stage"] == "open"
-    called(lab, "resume")
-    ended(lab, "rebalance", 300, tick=False)
-    assert sorted(counts(lab, WEB)) == [1, 1, 2, 2]
+    make_call(lab, "resume")
+    wait_ended(lab, "rebalance", 300, tick=False)
+    assert sorted(count_tasks(lab, WEB)) == [1, 1, 2, 2]
 
 
 @pytest.mark.thorough
@@ -215,14 +217,14 @@ def test_a_node_is_made_a_manager_and_a_worker_again_and_the_tag_is_warned_of(la
 def test_what_would_cost_the_quorum_is_refused_and_says_why(lab: Lab) -> None:
     if not job(lab, "demote"):
         for call in ("promote", "demote"):
-            called(lab, call, instance=workers(lab)[0].instance)
+            make_call(lab, call, instance=workers(lab)[0].instance)
     managers = [host for host in lab.hosts if host.role == "manager"]
     silent = next(host for host in managers if host.instance == job(lab, "demote")["manager"])
     other = next(host for host in managers if host is not silent)
     machine.signal_engine(silent, "STOP")
     try:
         engine.wait_until(lambda: reachable(lab) == 2, "a manager does not answer")
-        said = refused(lab, "demote", {"instance": other.instance})
+        said = expect_refusal(lab, "demote", {"instance": other.instance})
         assert said.startswith(f"demote failed on {silent.instance}: the engine at unix:///")
         said = expect_refusal(lab, "demote", {"instance": other.instance})
         assert f"demoting {other.name} would leave 1 of 2 managers: no quorum" in said
@@ -237,8 +239,8 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
     make_call(lab, "configure", rebalance=False)
     old = token_leaks.tokens(lab)
     who = f"swarmkeeper-{deploy.STAGE}-rotate_tokens"
-    inject.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=who)
-    dead = typed(lab, "rotate_tokens", json.dumps({"cluster": lab.cluster}))
+    control.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=who)
+    dead = run_typed(lab, "rotate_tokens", json.dumps({"cluster": lab.cluster}))
     assert (dead.returncode, job(lab, "rotate-tokens")["stage"]) == (1, "open")
 
     engine.manager(lab).services.get(WEB).scale(8)

@@ -21,11 +21,18 @@ import pytest
 
 from tests.e2e.support import reset
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud, events
-from tests.lab.aws.payloads import STRANGER, deliver, genuine, held, hold, says
-from tests.lab.faults import inject
-from tests.lab.faults.armed import Kind
-from tests.lab.observe import life
+from tests.lab.aws import events, lab_api
+from tests.lab.aws.event_samples import (
+    STRANGER,
+    deliver,
+    genuine_event,
+    lifecycle_actions,
+    open_lifecycle_action,
+    wait_for_reason,
+)
+from tests.lab.faults import control
+from tests.lab.faults.armed_faults import Kind
+from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, services
 
@@ -67,8 +74,10 @@ LAUNCHES = [
 
 
 def test_whatever_tells_of_a_launch_makes_it_an_active_labelled_node(lab: Lab, sent: Sent) -> None:
-    hosts = life.unheard(lab, lambda: [lifecycle.add(lab.name) for _ in LAUNCHES])
-    assert deliver(lab, genuine("instance_running", hosts[0], {"state": "pending"})) == [], "not of use yet"
+    hosts = node_life.without_state_changes(lab, lambda: [lifecycle.add(lab.name) for _ in LAUNCHES])
+    assert deliver(lab, genuine_event("instance_running", hosts[0], {"state": "pending"})) == [], (
+        "not of use yet"
+    )
     for host, (payload, function, _) in zip(hosts, LAUNCHES, strict=True):
         if function == "on_launch_held":
             open_lifecycle_action(lab, genuine_event(payload, host))
@@ -100,25 +109,27 @@ def test_a_hook_whose_event_is_lost_is_found_in_its_group_by_the_tick(lab: Lab) 
 
 
 def test_a_group_waits_by_heartbeats_and_never_for_a_node_that_does_not_join(lab: Lab) -> None:
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})
-    host = life.unheard(lab, lambda: lifecycle.add(lab.name))
-    deliver(lab, genuine("instance_running", host))
-    life.reached(lab, [host], "joining")
-    hold(lab, genuine("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())}, ago=70))
-    says(lab, "on_launch_held", "faas-workers waits", host.instance)
-    life.tick(lab)
-    engine.wait_until(lambda: held(lab, host)["launch"] == ("", 1), "it takes longer")
-    hold(lab, genuine("asg_terminate_lifecycle", host))
-    life.ticked(lab, (host,), "evacuated")
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 600})
+    host = node_life.without_state_changes(lab, lambda: lifecycle.add(lab.name))
+    deliver(lab, genuine_event("instance_running", host))
+    node_life.wait_for_state(lab, [host], "joining")
+    open_lifecycle_action(
+        lab, genuine_event("asg_launch_lifecycle", host, {"LifecycleActionToken": str(uuid.uuid4())}, ago=70)
+    )
+    wait_for_reason(lab, "on_launch_held", "faas-workers waits", host.instance)
+    node_life.tick(lab)
+    engine.wait_until(lambda: lifecycle_actions(lab, host)["launch"] == ("", 1), "it takes longer")
+    open_lifecycle_action(lab, genuine_event("asg_terminate_lifecycle", host))
+    node_life.tick_until(lab, (host,), "evacuated")
     assert record(lab, host)["fate"] == "absent"
     ends = {"launch": "ABANDON", "terminate": "CONTINUE"}
     engine.wait_until(
         lambda: {name: result for name, (result, _) in lifecycle_actions(lab, host).items()} == ends,
         "both are over",
     )
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     lifecycle.kill(lab.name, host.instance)
-    life.reached(lab, [host], "gone")
+    node_life.wait_for_state(lab, [host], "gone")
 
 
 def test_a_recommendation_is_ignored_noted_or_heeded_as_the_cluster_is_set(lab: Lab, sent: Sent) -> None:
@@ -187,14 +198,16 @@ ENDS = [
 
 
 def test_whatever_tells_that_it_has_ended_takes_the_node_out(lab: Lab, sent: Sent) -> None:
-    found = life.records(lab)
+    found = node_life.records(lab)
     hosts = [host for host in state.load(lab.name).hosts if host.pid and host.instance in found]
     hosts = [host for host in hosts if found[host.instance]["state"] == "evacuated"]
     if len(hosts) < len(ENDS):  # the test above did not run
         hosts = reset.stock(lab, len(ENDS) + 1)
     hosts = hosts[: len(ENDS)]
     with ThreadPoolExecutor() as pool:
-        life.unheard(lab, lambda: list(pool.map(lambda host: lifecycle.kill(lab.name, host.instance), hosts)))
+        node_life.without_state_changes(
+            lab, lambda: list(pool.map(lambda host: lifecycle.kill(lab.name, host.instance), hosts))
+        )
     for host, (payload, detail, function, _) in zip(hosts, ENDS, strict=True):
         assert send(lab, sent, genuine_event(payload, host, detail)) == [function]
     node_life.wait_for_state(lab, hosts, "gone", 300)

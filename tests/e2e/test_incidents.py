@@ -13,10 +13,17 @@ from chalicelib.events.run_command import ENDED, IN_FLIGHT
 from tests.e2e.support import reset
 from tests.e2e.support.managers import living
 from tests.lab import lifecycle
-from tests.lab.aws import cloud, events, mailbox
-from tests.lab.aws.payloads import deliver, genuine, held, hold, rehearsed, says
-from tests.lab.endpoint.instances import put_foreign
-from tests.lab.observe import life
+from tests.lab.aws import events, lab_api, mailbox
+from tests.lab.aws.event_samples import (
+    deliver,
+    drill_event,
+    genuine_event,
+    lifecycle_actions,
+    open_lifecycle_action,
+    wait_for_reason,
+)
+from tests.lab.endpoint.instances import put_unmanaged
+from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, services
 
@@ -45,8 +52,10 @@ DRILLS: list[tuple[str, dict[str, str]]] = [
 def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
     manager = living(lab)[-1]
     hosts = [manager, *reset.stock(lab, len(DRILLS) - 1)[: len(DRILLS) - 1]]
-    deliver(lab, rehearsed(DRILLS[0][0], manager))
-    says(lab, "on_spot_interruption_warning", "a drill, but this cluster allows none", manager.instance)
+    deliver(lab, drill_event(DRILLS[0][0], manager))
+    wait_for_reason(
+        lab, "on_spot_interruption_warning", "a drill, but this cluster allows none", manager.instance
+    )
     assert record(lab, manager)["state"] == "in-service"
     assert node_life.call(lab, "configure", drills=True) == {"done": ["set: drills=True"]}
     for host in hosts:  # a drill ends nothing; were this heard late, it would end the next one
@@ -83,13 +92,13 @@ def rehearses(lab: Lab, host: Host, emptied: set[str]) -> bool:
 
 def test_a_paused_cluster_records_and_catches_up_when_it_is_resumed(lab: Lab) -> None:
     worker = reset.stock(lab, 2)[0]
-    life.call(lab, "pause")
+    node_life.call(lab, "pause")
     try:
         dry = node_life.call(lab, "evacuate", instance=worker.instance, dry_run=True)
         assert (dry["dry_run"], record(lab, worker)["state"]) == (True, "in-service")
-        life.call(lab, "evacuate", instance=worker.instance, give_back=10, seconds=30)
-        life.tick(lab)
-        says(lab, "tick", "paused: [1-9] wait")  # what was under way before may, too
+        node_life.call(lab, "evacuate", instance=worker.instance, give_back=10, seconds=30)
+        node_life.tick(lab)
+        wait_for_reason(lab, "tick", "paused: [1-9] wait")  # what was under way before may, too
         assert record(lab, worker)["state"] == "evacuating"
         assert node_life.availability(lab, worker) == ["active"]
     finally:
@@ -141,7 +150,7 @@ def ticked_until_known(lab: Lab) -> bool:
 
 def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: Lab) -> None:
     """The join of two hosts fails for real; that it has failed eleven times before is written by the test."""
-    hosts = life.unheard(lab, lambda: [lifecycle.add(lab.name) for _ in range(2)])
+    hosts = node_life.without_state_changes(lab, lambda: [lifecycle.add(lab.name) for _ in range(2)])
     good = settings(hosts[1]).read_text()
     for host in hosts:
         settings(host).write_text("{ not JSON")
@@ -165,8 +174,10 @@ def test_what_fails_for_good_is_a_dead_letter_told_once_and_driven_again(lab: La
         assert "after 12 attempts: /etc/docker/daemon.json cannot be read" in text
         assert "the instance runs, but is no node of the swarm" in text
         assert "chalice invoke -n redrive" in text
-    engine.wait_until(lambda: held(lab, hosts[0])["launch"][0] == "ABANDON", "the group gives it up")
-    open_letters = life.call(lab, "status")["clusters"][lab.cluster]["incidents"]
+    engine.wait_until(
+        lambda: lifecycle_actions(lab, hosts[0])["launch"][0] == "ABANDON", "the group gives it up"
+    )
+    open_letters = node_life.call(lab, "status")["clusters"][lab.cluster]["incidents"]
     assert {host.instance for host in hosts} <= {row["instance"] for row in open_letters if row["record"]}
     lifecycle.kill(lab.name, hosts[0].instance)
     settings(hosts[1]).write_text(good)
@@ -188,10 +199,11 @@ def tried(lab: Lab, host: Host) -> bool:
 
 
 def test_every_end_of_an_invocation_is_heard_and_the_commands_own_event_is_not(lab: Lab) -> None:
-    if not cloud.commands(lab, "evacuate"):
-        life.call(lab, "evacuate", instance=life.standing(lab)[0].instance, give_back=1, seconds=30)
-        life.reached(lab, life.standing(lab)[:1], "in-service")
-    sample = genuine("ssm_invocation_failed", lab.hosts[0])
+    if not lab_api.commands(lab, "evacuate"):
+        worker = reset.stock(lab, 2)[0]
+        lab_api.warn(lab, worker)
+        node_life.wait_for_state(lab, [worker], "evacuated")
+    sample = genuine_event("ssm_invocation_failed", lab.hosts[0])
     for status, heard in [*((one, True) for one in ENDED), *((one, False) for one in IN_FLIGHT)]:
         event = sample | {"detail": sample["detail"] | {"status": status}}
         assert deliver(lab, event) == (["on_command_finished"] if heard else [])

@@ -1,4 +1,4 @@
-"""Hosts become nodes with no human: from nothing, killed in between, lost and found; no token leaks."""
+"""Hosts become nodes with no human: from nothing, killed in between, lost and found; no token token_leaks."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_from_bare_hosts_the_product_makes_a_swarm_of_three_managers(lab: Lab) -
 
 def test_a_bare_host_becomes_an_active_labelled_node(lab: Lab) -> None:
     host = lifecycle.add(lab.name)
-    life.ticked(lab, (host,), "in-service")
-    node = life.node_of(lab, host)
+    node_life.tick_until(lab, (host,), "in-service")
+    node = node_life.node_of(lab, host)
     assert node is not None
     assert (node.role, node.availability, node.state) == ("worker", "active", "ready")
     expected = {
@@ -144,7 +144,7 @@ def hooks(lab: Lab, host: Host) -> list[str]:
 
 
 def test_a_refused_token_is_not_shown_and_new_tokens_mend_it(lab: Lab, zipapp: Path) -> None:
-    ssm, name = cloud.connect(lab).client("ssm"), parameter_name(lab.name, "worker")
+    ssm, name = lab_api.connect(lab).client("ssm"), parameter_name(lab.name, "worker")
     good = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
     stale = f"{good.rpartition('-')[0]}-{'0' * 25}"
     ssm.put_parameter(Name=name, Value=stale, Type="SecureString", Overwrite=True)
@@ -172,13 +172,13 @@ def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
     for where in ("/var/cache/swarmkeeper/", "/var/log/docker.log", "/etc/docker/daemon.json"):
         assert any(where in name for name in names), where
     assert [one.name for one in found if one.leaks] == []
-    ssm = cloud.connect(lab).client("ssm")
+    ssm = lab_api.connect(lab).client("ssm")
     stored = [row for row in ssm.describe_parameters()["Parameters"] if lab.name in row["Name"]]
     assert [row["Type"] for row in stored] == ["SecureString"] * 2
 
 
 def test_the_search_for_tokens_finds_one_where_it_is_put(lab: Lab) -> None:
-    token = min(leaks.tokens(lab))
+    token = min(token_leaks.tokens(lab))
     host = state.load(lab.name).hosts[0]
     planted = Path(f"/proc/{host.pid}/root/var/log/agent.log")
     for text in (token, token.rpartition("-")[2], base64.b64encode(token.encode()).decode()):

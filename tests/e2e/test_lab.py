@@ -104,7 +104,7 @@ def test_a_second_up_of_the_same_name_is_refused(bare: Lab) -> None:
     again = programs.lab_command("up", "--bare", "--name", bare.name)
     assert again.returncode == 1
     assert "is up already" in again.stderr
-    assert all(machine.powered(bare, host) for host in bare.hosts)
+    assert all(machine.has_power(bare, host) for host in bare.hosts)
 
 
 def test_an_added_host_has_an_engine_but_no_swarm(bare: Lab) -> None:
@@ -129,7 +129,7 @@ def test_a_power_cut_is_seen_by_clients_and_managers_and_by_no_other_lab(bare: L
 
         dead = lifecycle.kill(lab.name, doomed.name)
 
-        assert (dead.state, dead.pid, machine.powered(lab, doomed)) == ("terminated", 0, False)
+        assert (dead.state, dead.pid, machine.has_power(lab, doomed)) == ("terminated", 0, False)
         _wait_for_state(lab, task.node, "down")
         services.wait_running(lab)
         answers, samples = asking.stop(), watching.stop()
@@ -142,7 +142,7 @@ def test_a_power_cut_is_seen_by_clients_and_managers_and_by_no_other_lab(bare: L
         assert sum(not one.ok for one in answers) > 20
         assert {node.state for node in engine.nodes(engine.manager(bare))} == {"ready"}
     assert not any(remains(lab).values())
-    assert all(machine.powered(bare, host) for host in bare.hosts)
+    assert all(machine.has_power(bare, host) for host in bare.hosts)
 
 
 def test_an_up_that_is_broken_off_leaves_nothing() -> None:
@@ -153,7 +153,7 @@ def test_an_up_that_is_broken_off_leaves_nothing() -> None:
         [*argv, "--name", name], cwd=programs.PROJECT, stderr=subprocess.PIPE, text=True
     )
     try:
-        engine.wait_until(lambda: programs.alive(name), "the first host starts")
+        engine.wait_until(lambda: programs.is_alive(name), "the first host starts")
         lab = state.load(name)
         starting.send_signal(signal.SIGINT)
         starting.communicate(timeout=120)
@@ -171,7 +171,7 @@ def test_what_a_crashed_run_left_is_cleaned_up_by_the_next() -> None:
     os.kill(lab.hosts[0].pid, signal.SIGKILL)
     for pid in lab.processes.values():
         os.kill(pid, signal.SIGKILL)
-    engine.wait_until(lambda: not programs.alive(name), "everything of the lab is dead")
+    engine.wait_until(lambda: not programs.is_alive(name), "everything of the lab is dead")
     for again in running(name, managers=1, workers=0, bare=True):
         assert engine.answers(again.hosts[0])
     assert not any(remains(lab).values())

@@ -15,7 +15,7 @@ from docker import DockerClient
 
 from tests.e2e.support import reset
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud, events
+from tests.lab.aws import events, lab_api
 from tests.lab.aws.deploy import STAGE
 from tests.lab.endpoint.instances import put_unmanaged
 from tests.lab.faults import control
@@ -46,23 +46,23 @@ def mended(lab: Lab) -> Iterator[None]:
     reset.stock(lab, WORKERS)
     services.wait_running(lab)
     yield
-    inject.disarm(lab)
+    control.disarm(lab)
     reset.rewind(lab)
 
 
-def reaches(lab: Lab, host: Host, wanted: str, seconds: float = cloud.SPOT_NOTICE) -> Record:
+def reaches(lab: Lab, host: Host, wanted: str, seconds: float = lab_api.SPOT_NOTICE_S) -> Record:
     """Wait for events to bring a host into a state; answers its record."""
-    return life.reached(lab, [host], wanted, seconds)[host.instance]
+    return node_life.wait_for_state(lab, [host], wanted, seconds)[host.instance]
 
 
 def ticked(lab: Lab, host: Host, wanted: str) -> Record:
     """Wait for ticks alone to bring a host into a state; answers its record."""
-    return life.ticked(lab, (host,), wanted, 240)[host.instance]
+    return node_life.tick_until(lab, (host,), wanted, 240)[host.instance]
 
 
 def fresh_worker(lab: Lab) -> Host:
     """Choose a worker in service."""
-    return life.standing(lab)[0]
+    return node_life.workers_in_service(lab)[0]
 
 
 def listed(lab: Lab) -> set[str]:
@@ -91,18 +91,18 @@ def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
     reaches(lab, doomed, "evacuated")
     sent = len(lab_api.commands(lab, "evacuate"))
     time.sleep(3)
-    inject.disarm(lab)
-    before, since = life.calm(lab), time.time()
+    control.disarm(lab)
+    before, since = node_life.wait_unchanged(lab), time.time()
     stranger = replace(doomed, instance="i-0badc0ffee0badc0f", address="10.9.9.9")
     put_unmanaged(lab, stranger, {"Name": "somebody-elses"})
     lab_api.warn(lab, doomed)
     lab_api.warn(lab, stranger)
     command, manager = records(lab)[doomed.instance]["command"], lab.hosts[0]
-    cloud.deliver(lab, events.invocation_status(command, manager.instance, "Failed", 0, time.time()))
+    lab_api.deliver(lab, events.invocation_status(command, manager.instance, "Failed", 0, time.time()))
     told = (WARNED, WARNED, ENDED)
     engine.wait_until(lambda: heard(lab, since, told), "the handlers have run", pause=0.5)
-    assert settled(items(lab)) == before
-    assert len(cloud.commands(lab, "evacuate")) == sent
+    assert without_tick_items(items(lab)) == before
+    assert len(lab_api.commands(lab, "evacuate")) == sent
 
 
 def heard(lab: Lab, since: float, functions: Sequence[str]) -> bool:
@@ -113,16 +113,16 @@ def heard(lab: Lab, since: float, functions: Sequence[str]) -> bool:
 
 def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab) -> None:
     doomed = fresh_worker(lab)
-    inject.arm(lab, Kind.DROP, INVOCATION, left=-1)
-    inject.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
-    cloud.warn(lab, doomed)
+    control.arm(lab, Kind.DROP, INVOCATION, left=-1)
+    control.arm(lab, Kind.DROP, STATE_CHANGE, left=-1)
+    lab_api.warn(lab, doomed)
     engine.wait_until(lambda: over(lab, doomed), "its command is over")
-    life.overdue(lab, doomed)
+    node_life.overdue(lab, doomed)
     ticked(lab, doomed, "evacuated")
     lifecycle.kill(lab.name, doomed.name)
     ticked(lab, doomed, "leaving")
     engine.wait_until(lambda: over(lab, doomed), "its node is removed")
-    life.overdue(lab, doomed)
+    node_life.overdue(lab, doomed)
     ticked(lab, doomed, "gone")
     assert doomed.instance not in listed(lab)
 
@@ -130,7 +130,7 @@ def test_with_every_result_and_state_event_lost_the_tick_alone_finishes(lab: Lab
 def over(lab: Lab, host: Host) -> bool:
     """Tell whether the command that a host's record names has ended."""
     command = records(lab)[host.instance].get("command")
-    mine = [row for row in cloud.commands(lab) if row["order"]["command"] == command]
+    mine = [row for row in lab_api.commands(lab) if row["order"]["command"] == command]
     return bool(mine) and all(row["ended"] for row in mine)
 
 
@@ -210,7 +210,7 @@ def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
     assert records(lab)[doomed.instance]["state"] == "evacuating"
     if action == "ssm:GetCommandInvocation":
         engine.wait_until(lambda: over(lab, doomed), "its command is over")
-    life.overdue(lab, doomed)
+    node_life.overdue(lab, doomed)
     assert ticked(lab, doomed, "evacuated")["fate"] == "safe"
 
 
@@ -298,7 +298,7 @@ def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) ->
     assert new.availability == "active"
     (shown,) = (
         row
-        for row in life.call(lab, "status")["clusters"][lab.cluster]["errands"]
+        for row in node_life.call(lab, "status")["clusters"][lab.cluster]["errands"]
         if row["task"] == "inspect"
     )
     assert f"the swarm lists no node {old}" in shown["reason"]

@@ -50,12 +50,12 @@ def test_a_host_that_was_stopped_and_removed_comes_back_as_a_new_node(lab: Lab) 
     """Its engine believes that it is the node that it was, and says so for ever."""
     host, old = fresh_node(lab)
     lifecycle.stop(lab.name, host.name)
-    life.ticked(lab, (host,), "gone", 180)
-    assert listed(lab, host) == []
+    node_life.tick_until(lab, (host,), "gone", 180)
+    assert node_states(lab, host) == []
     host = lifecycle.start(lab.name, host.name)
-    assert info(host)["Swarm"]["NodeID"] == old
-    life.ticked(lab, (host,), "in-service", 240)
-    node = life.node_of(lab, host)
+    assert engine_info(host)["Swarm"]["NodeID"] == old
+    node_life.tick_until(lab, (host,), "in-service", 240)
+    node = node_life.node_of(lab, host)
     assert node is not None
     assert node.id != old
     assert (node.availability, node_states(lab, host)) == ("active", ["ready"])
@@ -64,12 +64,12 @@ def test_a_host_that_was_stopped_and_removed_comes_back_as_a_new_node(lab: Lab) 
 def test_what_an_instance_was_under_another_node_id_is_removed_when_it_joins_anew(lab: Lab) -> None:
     """It lost its disk while it was stopped, and nobody was told: the swarm still lists what it was."""
     host, old = fresh_node(lab)
-    life.unheard(lab, lambda: lifecycle.stop(lab.name, host.name))
+    node_life.without_state_changes(lab, lambda: lifecycle.stop(lab.name, host.name))
     shutil.rmtree(state.load(lab.name).directory / "hosts" / host.name / "docker/swarm")
-    host = life.unheard(lab, lambda: lifecycle.start(lab.name, host.name))
-    assert info(host)["Swarm"]["LocalNodeState"] == "inactive"
-    life.ticked(lab, (host,), "joining")
-    life.ticked(lab, (host,), "in-service", 240)
+    host = node_life.without_state_changes(lab, lambda: lifecycle.start(lab.name, host.name))
+    assert engine_info(host)["Swarm"]["LocalNodeState"] == "inactive"
+    node_life.tick_until(lab, (host,), "joining")
+    node_life.tick_until(lab, (host,), "in-service", 240)
     nodes = [node.id for node in engine.nodes(engine.manager(lab)) if node.address == host.address]
     assert len(nodes) == 1
     assert nodes != [old]
@@ -77,8 +77,8 @@ def test_what_an_instance_was_under_another_node_id_is_removed_when_it_joins_ane
 
 def fresh_node(lab: Lab) -> tuple[Host, str]:
     host = lifecycle.add(lab.name)
-    life.ticked(lab, (host,), "in-service")
-    node = life.node_of(lab, host)
+    node_life.tick_until(lab, (host,), "in-service")
+    node = node_life.node_of(lab, host)
     assert node is not None
     return host, node.id
 

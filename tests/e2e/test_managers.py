@@ -10,10 +10,10 @@ import pytest
 from tests.e2e.support.labs import named, running
 from tests.e2e.support.managers import leader, living, three_again, wait_three
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud, mailbox
-from tests.lab.faults import inject
-from tests.lab.faults.armed import Kind
-from tests.lab.observe import handlers, life
+from tests.lab.aws import lab_api, mailbox
+from tests.lab.faults import control
+from tests.lab.faults.armed_faults import Kind
+from tests.lab.observe import handlers, node_life
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab, LabError
 from tests.lab.swarm import engine, services
@@ -33,8 +33,9 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(autouse=True)
 def three_managers(lab: Lab) -> None:
     """Each test begins with three managers, whatever the one before has cost."""
-    missing = 3 - len(life.managers(lab))
-    life.ticked(lab, tuple(lifecycle.add(lab.name, "manager") for _ in range(missing)), "in-service", 240)
+    fresh = [lifecycle.add(lab.name, "manager") for _ in range(3 - len(node_life.managers(lab)))]
+    if fresh:
+        node_life.tick_until(lab, tuple(fresh), "in-service", 240)
     wait_three(lab)
 
 
@@ -43,8 +44,8 @@ def test_a_lost_leader_is_removed_and_its_replacement_makes_three_again(lab: Lab
     dead = leader(lab)
     lifecycle.kill(lab.name, dead.name)
     new = lifecycle.add(lab.name, "manager")
-    life.ticked(lab, (new,), "in-service", 240)
-    life.ticked(lab, (dead,), "gone", 240)
+    node_life.tick_until(lab, (new,), "in-service", 240)
+    node_life.tick_until(lab, (dead,), "gone", 240)
     wait_three(lab)
     assert dead.address not in {node.address for node in engine.nodes(engine.manager(state.load(lab.name)))}
 
@@ -57,26 +58,26 @@ def test_with_two_of_three_lost_nothing_happens_until_a_person_recovers(lab: Lab
     new = lifecycle.add(lab.name, "manager")
     alarm = engine.wait_until(lambda: ticked_until(lab, alarms), "people are told", pause=3)
     with pytest.raises(LabError):  # a join needs no 15 s where there is a quorum
-        life.ticked(lab, (new,), "in-service", seconds=15)
-    found = life.records(lab)
+        node_life.tick_until(lab, (new,), "in-service", seconds=15)
+    found = node_life.records(lab)
     assert {found[host.instance]["state"] for host in others} == {"leaving"}
     assert "recover" in alarm[0]
 
-    assert "error" in life.call(lab, "recover", instance=survivor.instance, confirm="yes")
-    said = life.call(lab, "recover", instance=survivor.instance, confirm=lab.name)
+    assert "error" in node_life.call(lab, "recover", instance=survivor.instance, confirm="yes")
+    said = node_life.call(lab, "recover", instance=survivor.instance, confirm=lab.name)
     assert "error" not in said, said
     nodes = engine.wait_until(lambda: engine.nodes(engine.connect(survivor)), "there is a quorum again")
     assert set(before) <= {node.id for node in nodes}, "no node was lost; the new one may have joined already"
     assert [service.name for service in engine.services(engine.connect(survivor))] == ["web"]
 
     newer = lifecycle.add(lab.name, "manager")
-    life.ticked(lab, (new, newer), "in-service", 300)
-    life.ticked(lab, tuple(others), "gone", 300)
+    node_life.tick_until(lab, (new, newer), "in-service", 300)
+    node_life.tick_until(lab, tuple(others), "gone", 300)
     wait_three(lab)
 
 
 def ticked_until(lab: Lab, found: Callable[[Lab], list[str]]) -> list[str]:
-    life.tick(lab)
+    node_life.tick(lab)
     return found(lab)
 
 
@@ -89,7 +90,7 @@ def alarms(lab: Lab) -> list[str]:
 @pytest.mark.thorough
 def test_a_manager_that_dies_while_its_agent_evacuates_is_followed_by_the_next(lab: Lab) -> None:
     doomed, new = living(lab, "worker")[0], lifecycle.add(lab.name)
-    life.ticked(lab, (new,), "in-service", 240)
+    node_life.tick_until(lab, (new,), "in-service", 240)
     services.wait_running(lab)
     last = max(living(lab), key=lambda host: good(lab, host))
     if last == leader(lab):  # an election makes Swarm stop tasks first, so another one is to be asked
@@ -101,7 +102,7 @@ def test_a_manager_that_dies_while_its_agent_evacuates_is_followed_by_the_next(l
     dead = next(host for host in living(lab) if host.instance == sent["manager"])
     assert dead != leader(lab)
     lifecycle.kill(lab.name, dead.name)
-    life.reached(lab, [doomed], "evacuated")
+    node_life.wait_for_state(lab, [doomed], "evacuated")
     watch.stop()
     record = node_life.records(lab)[doomed.instance]
     assert (record["manager"] != dead.instance, record["fate"]) == (True, "safe")
@@ -111,14 +112,14 @@ def test_a_manager_that_dies_while_its_agent_evacuates_is_followed_by_the_next(l
     assert [verdict.dip for verdict in watch.verdicts()] == [0]
     other = lifecycle.add(lab.name, "manager")
     lifecycle.kill(lab.name, doomed.name)
-    life.ticked(lab, (other,), "in-service", 240)
-    life.ticked(lab, (dead, doomed), "gone", 240)
-    assert three_again(lab), life.managers(lab)
+    node_life.tick_until(lab, (other,), "in-service", 240)
+    node_life.tick_until(lab, (dead, doomed), "gone", 240)
+    assert three_again(lab), node_life.managers(lab)
 
 
-def sent_record(lab: Lab, host: Host) -> life.Record:
+def sent_record(lab: Lab, host: Host) -> node_life.Record:
     """Read the record of a host once a manager is asked to work on it; empty before."""
-    record = life.records(lab)[host.instance]
+    record = node_life.records(lab)[host.instance]
     return record if record.get("manager") else {}
 
 
@@ -130,13 +131,13 @@ def good(lab: Lab, host: Host) -> float:
 
 def test_a_warned_manager_is_emptied_demoted_and_removed_and_the_quorum_holds(lab: Lab) -> None:
     doomed = living(lab)[0]
-    cloud.warn(lab, doomed)
-    record = life.reached(lab, [doomed], "evacuated", cloud.SPOT_NOTICE)[doomed.instance]
+    lab_api.warn(lab, doomed)
+    record = node_life.wait_for_state(lab, [doomed], "evacuated", lab_api.SPOT_NOTICE_S)[doomed.instance]
     roles = {node.instance: node.role for node in engine.nodes(engine.manager(lab))}
     assert record["manager"] != doomed.instance
     assert roles[doomed.instance] == "worker"
     lifecycle.kill(lab.name, doomed.name)
-    life.reached(lab, [doomed], "gone", 240)
+    node_life.wait_for_state(lab, [doomed], "gone", 240)
     listed = {node.instance for node in engine.nodes(engine.manager(state.load(lab.name)))}
     left = [node for node in engine.nodes(engine.manager(state.load(lab.name))) if node.role == "manager"]
     assert doomed.instance not in listed

@@ -34,8 +34,8 @@ RESOLVE = "address=$(nslookup docker-api 127.0.0.11 | sed -n '/^Name/,$s/^Addres
 
 @pytest.fixture(scope="module")
 def lab(bare: Lab, zipapp: Path) -> Lab:
-    installed.push_socat(bare)
-    installed.push_python(bare)
+    installed_programs.push_socat(bare)
+    installed_programs.push_python(bare)
     install(bare, zipapp)
     opted = {"rebalance.on.node.create": "true"}
     services.create(bare, "web", "web:1", 4, constraints=[WORKERS], labels=opted)
@@ -113,7 +113,7 @@ def ids(lab: Lab, service: str) -> set[str]:
 
 def inside(lab: Lab, host: Host, network: str, script: str) -> str:
     """Run a script in a container on a host, attached to a network; answers what it tells."""
-    client, image = engine.connect(host, timeout=60), images.reference(lab, "client:1")
+    client, image = engine.connect(host, timeout=60), registry.reference(lab, "client:1")
     return str(client.containers.run(image, ["sh", "-c", script], network=network, remove=True), "utf-8")
 
 
@@ -187,7 +187,7 @@ def test_while_another_agent_holds_the_lease_the_operator_waits(lab: Lab) -> Non
     before = told(lab).count(held)
     lease = Lease(Engine(f"unix://{manager.socket}"), Clock(), "the agent on a manager")
     engine.wait_until(lease.take, "the lease is free")
-    available(lab, worker, "active")
+    set_availability(lab, worker, "active")
     wait_told(lab, held, before + 1)
     assert spread(lab, "web") == [2, 2]
     lease.release(ended=False)
@@ -221,7 +221,7 @@ def test_when_its_manager_dies_the_operator_goes_on_elsewhere(lab: Lab, zipapp: 
     lifecycle.kill(lab.name, dead.name)
     engine.wait_until(lambda: ids(lab, OPERATOR) - {task.id}, "the operator runs elsewhere", seconds=180)
     wait_told(lab, "just started")
-    available(lab, worker, "active")
+    set_availability(lab, worker, "active")
     engine.wait_until(lambda: spread(lab, "web") == EVEN, "web is spread over three nodes")
     reset.replace_lost(state.load(lab.name))
     install(living(state.load(lab.name)), zipapp)

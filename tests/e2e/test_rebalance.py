@@ -171,7 +171,7 @@ def test_killed_in_the_middle_of_a_surge_and_run_again_it_ends_the_same(lab: Lab
 def test_an_empty_node_in_one_of_two_zones_is_filled_as_planned(lab: Lab) -> None:
     manager, *other_managers = (host for host in lab.hosts if host.role == "manager")
     for host in other_managers:
-        available(lab, host, "drain")
+        set_availability(lab, host, "drain")
     hosts = [manager, *workers(lab)]
     for host, zone in zip(hosts, "aabb", strict=True):
         engine.change_node(lab, formation.node_of(lab, host).id, in_zone(zone))

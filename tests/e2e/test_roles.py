@@ -12,9 +12,9 @@ from chalicelib.protocol.messages import AgentTask, Fate
 from tests.e2e.support import reset
 from tests.e2e.support.managers import leader, living, reachable, wait_managers, wait_three
 from tests.lab import lifecycle
-from tests.lab.aws import cloud
+from tests.lab.aws import lab_api
 from tests.lab.machines import machine
-from tests.lab.observe import leaks, life
+from tests.lab.observe import node_life, token_leaks
 from tests.lab.state import Lab
 from tests.lab.swarm import engine
 from tests.lab.swarm.agent import Agent, install
@@ -81,20 +81,20 @@ def test_the_quorum_forbids_a_role_and_says_why(lab: Lab, zipapp: Path) -> None:
 
 
 def test_new_tokens_let_new_hosts_join_and_old_ones_are_worthless(lab: Lab) -> None:
-    old = leaks.tokens(lab)
-    said = life.call(lab, "rotate_tokens")
+    old = token_leaks.tokens(lab)
+    said = node_life.call(lab, "rotate_tokens")
     assert "error" not in said, said
-    engine.wait_until(lambda: len(old | leaks.tokens(lab)) == 4, "both tokens are new", seconds=180)
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
-    host = life.unheard(lab, lambda: lifecycle.add(lab.name))
+    engine.wait_until(lambda: len(old | token_leaks.tokens(lab)) == 4, "both tokens are new", seconds=180)
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 600})  # the product cannot reach it meanwhile
+    host = node_life.without_state_changes(lab, lambda: lifecycle.add(lab.name))
     for token in old:
         with pytest.raises(APIError, match="A valid join token is necessary to join this cluster"):
             engine.connect(host, timeout=60).swarm.join([leader(lab).address], token)
         assert engine.connect(host).info()["Swarm"]["LocalNodeState"] == "inactive"
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     new = lifecycle.add(lab.name, "manager")
-    life.ticked(lab, (host, new), "in-service", 240)
-    assert {node.role for node in (life.node_of(lab, host), life.node_of(lab, new)) if node} == {
+    node_life.tick_until(lab, (host, new), "in-service", 240)
+    assert {node.role for node in (node_life.node_of(lab, host), node_life.node_of(lab, new)) if node} == {
         "worker",
         "manager",
     }

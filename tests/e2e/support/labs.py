@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.e2e.support import reset
 from tests.lab import lifecycle, state
-from tests.lab.aws import calls, mailbox
+from tests.lab.aws import mailbox, manual_calls
 from tests.lab.machines import programs
 from tests.lab.state import Lab, LabError
 from tests.lab.swarm import services
@@ -77,7 +77,7 @@ def _deploy(name: str) -> None:
     lab = lifecycle.up(name, MANAGERS, WORKERS)
     mailbox.subscribe(lab)
     services.create_network(lab)
-    calls.in_service(lab)
+    manual_calls.wait_in_service(lab)
 
 
 def _form(name: str) -> None:

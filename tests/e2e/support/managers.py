@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.lab import state
-from tests.lab.observe import life
+from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
 
@@ -15,20 +15,20 @@ def living(lab: Lab, role: str = "manager") -> list[Host]:
 
 def leader(lab: Lab) -> Host:
     """Find the host of the leader, once there is one."""
-    found = engine.wait_until(lambda: [node for node in life.managers(lab) if node.leader], "a leader")
+    found = engine.wait_until(lambda: [node for node in node_life.managers(lab) if node.leader], "a leader")
     return next(host for host in living(lab) if host.address == found[0].address)
 
 
 def three_again(lab: Lab) -> bool:
     """Tell whether there are three managers, and all are as they should be."""
-    found = life.managers(lab)
+    found = node_life.managers(lab)
     good = [node for node in found if (node.reachability, node.availability) == ("reachable", "active")]
     return len(found) == len(good) == 3
 
 
 def wait_managers(lab: Lab, count: int) -> None:
     """Wait until there are so many managers."""
-    engine.wait_until(lambda: len(life.managers(lab)) == count, f"{count} managers")
+    engine.wait_until(lambda: len(node_life.managers(lab)) == count, f"{count} managers")
 
 
 def wait_three(lab: Lab) -> None:
@@ -38,4 +38,4 @@ def wait_three(lab: Lab) -> None:
 
 def reachable(lab: Lab) -> int:
     """Count the managers that can be reached."""
-    return sum(node.reachability == "reachable" for node in life.managers(lab))
+    return sum(node.reachability == "reachable" for node in node_life.managers(lab))

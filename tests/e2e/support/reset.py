@@ -14,10 +14,10 @@ from docker.errors import APIError, NotFound
 
 from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
 from tests.lab import lifecycle, state
-from tests.lab.aws import cloud, mailbox
+from tests.lab.aws import lab_api, mailbox
 from tests.lab.cli.commands_aws import TABLE
-from tests.lab.faults import inject
-from tests.lab.observe import life
+from tests.lab.faults import control
+from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab, LabError
 from tests.lab.swarm import engine, formation
 from tests.lab.swarm.services import NETWORK
@@ -38,10 +38,10 @@ KEPT = ("cluster", "item", "instance", "role", "address", "launched", "node", "v
 def deployed(name: str) -> None:
     """Reset a lab with the app; LabError where it does not come to be as it was."""
     lab = state.load(name)
-    inject.disarm(lab)
-    cloud.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
+    control.disarm(lab)
+    lab_api.ask(lab, "PUT", "/_lab/settings", {"registration": 1})
     for call, fields in (("resume", {}), ("configure", SETTINGS)):
-        if "error" in (said := life.call(lab, call, **fields)):
+        if "error" in (said := node_life.call(lab, call, **fields)):
             raise LabError(f"{call}: {said['error']}")
     remove_services(lab)
     rewind(lab)
@@ -49,7 +49,7 @@ def deployed(name: str) -> None:
     engine.wait_until(lambda: not _open_jobs(lab), "no job is open", pause=1)
     _forget_letters(lab)
     _check(state.load(name))
-    if armed := inject.armed(lab):
+    if armed := control.list_armed(lab):
         raise LabError(f"faults are armed: {armed}")
 
 
@@ -89,7 +89,7 @@ def remove_services(lab: Lab) -> None:
 
 def rewind(lab: Lab) -> None:
     """Put every host that lives and is evacuated back into service, as if nothing had been."""
-    records = life.records(lab)
+    records = node_life.records(lab)
     hosts = [host for host in _with_power(lab) if _state(records, host) == "evacuated"]
     for host in hosts:
         for node in engine.nodes(engine.manager(lab)):
@@ -104,17 +104,17 @@ def rewind(lab: Lab) -> None:
 
 def stock(lab: Lab, count: int) -> list[Host]:
     """Have so many workers in service at least; answers them, the oldest first."""
-    missing = count - len(life.standing(lab))
+    missing = count - len(node_life.workers_in_service(lab))
     if missing > 0:
-        life.reached(lab, [lifecycle.add(lab.name) for _ in range(missing)], "in-service")
-    return life.standing(lab)
+        node_life.wait_for_state(lab, [lifecycle.add(lab.name) for _ in range(missing)], "in-service")
+    return node_life.workers_in_service(lab)
 
 
 def exactly(lab: Lab, count: int) -> list[Host]:
     """Have so many workers in service and no more: those that are too many lose their power."""
     surplus = stock(lab, count)[count:]
     kill(lab, surplus)
-    return life.standing(lab)
+    return node_life.workers_in_service(lab)
 
 
 def kill(lab: Lab, hosts: list[Host]) -> None:
@@ -122,7 +122,7 @@ def kill(lab: Lab, hosts: list[Host]) -> None:
     for host in hosts:
         lifecycle.kill(lab.name, host.instance)
     if hosts:
-        life.ticked(lab, tuple(hosts), "gone", 240)
+        node_life.tick_until(lab, tuple(hosts), "gone", 240)
 
 
 def remove_node(lab: Lab, node: engine.Node) -> None:
@@ -142,7 +142,7 @@ def remove_node(lab: Lab, node: engine.Node) -> None:
 
 def _replace(lab: Lab) -> None:
     """In place of hosts that are lost or half-way, fresh ones."""
-    records = life.records(lab)
+    records = node_life.records(lab)
     lost = [host for host in _with_power(lab) if _state(records, host) != "in-service"]
     lost += [host for host in _with_power(lab, "manager") if host not in lost][MANAGERS:]
     for host in lost:
@@ -152,12 +152,12 @@ def _replace(lab: Lab) -> None:
         have = len(_with_power(state.load(lab.name), role))
         fresh += [lifecycle.add(lab.name, role) for _ in range(wanted - have)]
     if fresh:
-        life.ticked(lab, tuple(fresh), "in-service", 240)
-    records = life.records(lab)
+        node_life.tick_until(lab, tuple(fresh), "in-service", 240)
+    records = node_life.records(lab)
     dead = [host for host in state.load(lab.name).hosts if not host.pid]
     dying = tuple(host for host in dead if _state(records, host) not in ("", "gone"))
     if dying:
-        life.ticked(lab, dying, "gone", 240)
+        node_life.tick_until(lab, dying, "gone", 240)
 
 
 def _check(lab: Lab) -> None:
@@ -182,7 +182,7 @@ def _with_power(lab: Lab, role: str = "") -> list[Host]:
     return [host for host in hosts if host.pid and role in ("", host.role)]
 
 
-def _state(records: dict[str, life.Record], host: Host) -> str:
+def _state(records: dict[str, node_life.Record], host: Host) -> str:
     return str(records.get(host.instance, {}).get("state", ""))
 
 
@@ -202,8 +202,8 @@ def _as_new(role: str, _spec: dict[str, Any]) -> dict[str, Any]:
 
 def _rewrite(lab: Lab, host: Host) -> bool:
     """Write the record as of before the evacuation; False where the product has just written, too."""
-    table = cloud.connect(lab).resource("dynamodb").Table(TABLE)
-    found = life.records(lab)[host.instance]
+    table = lab_api.connect(lab).resource("dynamodb").Table(TABLE)
+    found = node_life.records(lab)[host.instance]
     kept = {key: found[key] for key in KEPT if key in found}
     new = {**kept, "state": "in-service", "since": found["launched"], "attempts": 0}
     new |= {"version": found["version"] + 1, "reason": "the tests have put it back"}
@@ -220,8 +220,8 @@ def _rewrite(lab: Lab, host: Host) -> bool:
 
 def _open_jobs(lab: Lab) -> list[str]:
     """List the jobs under way, looks at the swarm left out."""
-    rows = [row for row in life.items(lab) if row["item"].startswith("errand#") and row["item"] != life.LOOK]
-    return [row["item"] for row in rows if row.get("stage", "done") == "open"]
+    rows = node_life.without_tick_items(node_life.items(lab))
+    return [row["item"] for row in rows if row["item"].startswith("errand#") and row.get("stage") == "open"]
 
 
 def _forget_letters(lab: Lab) -> None:

@@ -121,7 +121,7 @@ def overdue(lab: Lab, host: Host) -> None:
 
 def _revise(lab: Lab, host: Host, changes: dict[str, Any]) -> None:
     """Change a host's record, which is due now, as the product does: its version rises."""
-    table = cloud.connect(lab).resource("dynamodb").Table(TABLE)
+    table = lab_api.connect(lab).resource("dynamodb").Table(TABLE)
 
     def written() -> bool:
         found = records(lab)[host.instance]
