@@ -17,11 +17,11 @@ from tests.lab.swarm.engine import NOT_YET
 # The files that one process of pytest runs one after the other, in this order, on the labs that they share.
 # Those that take longest are begun first: begun last, they would run alone in the end.
 GROUPS = (
-    ("events", "incidents", "roles"),  # deployed
-    ("loop", "calls", "lost_and_found"),  # deployed
-    ("managers", "lab"),  # one that loses its quorum; bare
-    ("join", "evacuation", "burst"),  # one that begins with bare hosts; bare
-    ("rebalance", "operator"),  # bare
+    ("events", "incidents", "roles"),  # one deployed lab
+    ("loop", "calls", "lost_and_found"),  # another
+    ("managers", "lab"),  # one of its own, then a bare one
+    ("join", "evacuation", "burst"),  # the same, and one of its own
+    ("rebalance", "operator"),  # another bare one
 )
 
 LINES = 60  # of what happened in a lab are shown of a test that fails

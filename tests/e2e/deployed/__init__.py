@@ -1,0 +1,1 @@
+"""On the deployed lab that they share: events, handlers and agents together."""
