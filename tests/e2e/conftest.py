@@ -31,9 +31,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Name each test's group for `--dist loadgroup`; with `--no-loadscope-reorder` that is the order, too."""
     files = [f"test_{name}.py" for group in GROUPS for name in group]
     groups = {f"test_{name}.py": group[0] for group in GROUPS for name in group}
-    items.sort(key=lambda item: files.index(item.path.name))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.path.name]))
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.xdist_group(groups.get(item.path.name, item.path.name)))
+    ranks = {item: files.index(item.path.name) for item in ours if item.path.name in files}
+    items.sort(key=lambda item: ranks.get(item, len(files)))
 
 
 @pytest.hookimpl(wrapper=True)
