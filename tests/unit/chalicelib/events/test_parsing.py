@@ -288,7 +288,7 @@ def test_a_cancelled_command_blames_nobody_and_a_failed_task_its_host() -> None:
 @pytest.mark.parametrize(
     ("code", "unfetched"), [(65, True), (66, True), (69, False), (73, False), (1, False)]
 )
-def test_the_exit_status_tells_an_agent_that_cannot_be_had_from_a_host_that_cannot_run_it(
+def test_an_exit_status_of_65_or_66_means_that_the_agent_could_not_be_fetched(
     code: int, *, unfetched: bool
 ) -> None:
     event = finish_command(ENDED, AgentTask.LEAVE, Answer("Failed", "", "", "swarmkeeper: no\n", code))

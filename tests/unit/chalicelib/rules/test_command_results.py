@@ -72,7 +72,7 @@ def test_an_emptied_node_is_evacuated(fate: Fate) -> None:
 
 
 @pytest.mark.parametrize("node", ["", "abc"])
-def test_people_are_told_once_of_a_node_that_the_swarm_should_list_and_does_not(node: str) -> None:
+def test_an_evacuated_node_that_the_swarm_does_not_list_is_an_incident(node: str) -> None:
     known = replace(EVACUATING, node=node)
     plan = decide(ended(AgentTask.EVACUATE, NodeReport(WORKER, "", Fate.ABSENT)), a_cluster(known, now=NOW))
     raised = [action.incident for action in plan.actions if isinstance(action, Notify)]
@@ -90,7 +90,7 @@ def test_people_are_told_once_of_a_node_that_the_swarm_should_list_and_does_not(
         (Role.WORKER, Fate.UNFINISHED, NodeState.RETURNING),
     ],
 )
-def test_a_node_that_is_given_back_is_in_service_and_a_manager_is_promoted_again(
+def test_a_worker_given_back_is_in_service_and_a_manager_is_activated_again(
     role: Role, fate: Fate, state: NodeState
 ) -> None:
     node = replace(EVACUATING, state=NodeState.RETURNING, role=role, back=START, drill=True)
@@ -114,7 +114,7 @@ def test_a_removed_node_is_gone_and_its_record_ends(fate: Fate) -> None:
     ("task", "fate"),
     [(AgentTask.EVACUATE, Fate.UNFINISHED), (AgentTask.LEAVE, Fate.ALIVE), (AgentTask.LEAVE, Fate.KEPT)],
 )
-def test_what_the_swarm_itself_puts_off_is_tried_later(task: AgentTask, fate: Fate) -> None:
+def test_work_that_the_swarm_puts_off_is_tried_after_a_back_off(task: AgentTask, fate: Fate) -> None:
     node = EVACUATING if task is AgentTask.EVACUATE else LEAVING
     plan = decide(ended(task, report(fate)), a_cluster(node, now=NOW))
     after = replace(
@@ -152,7 +152,7 @@ def test_a_cancelled_command_opens_the_work_again_and_says_nothing_of_the_host()
 
 
 @pytest.mark.parametrize(("attempts", "longest"), [(4, 120), (5, 240), (6, 300), (11, 300)])
-def test_after_four_failures_the_pauses_grow_and_people_are_told(attempts: int, longest: float) -> None:
+def test_after_four_failures_a_back_off_begins_and_people_are_notified(attempts: int, longest: float) -> None:
     node = replace(EVACUATING, attempts=attempts)
     event = ended(AgentTask.EVACUATE, result=None, status="Failed", failure="Failed: broken")
     plan = decide(event, a_cluster(node, now=NOW))
@@ -168,7 +168,7 @@ def test_after_four_failures_the_pauses_grow_and_people_are_told(attempts: int, 
 UNFETCHED: dict[str, object] = {"result": None, "status": "Failed", "failure": "no agent", "unfetched": True}
 
 
-def test_an_agent_that_cannot_be_had_blames_no_manager_and_advises_to_publish() -> None:
+def test_an_agent_that_cannot_be_fetched_blames_no_manager() -> None:
     event = ended(AgentTask.EVACUATE, **UNFETCHED)
     first = decide(event, a_cluster(EVACUATING, now=NOW))
     assert [type(action) for action in first.actions] == [ReplaceRecord, Dispatch]
@@ -181,7 +181,7 @@ def test_an_agent_that_cannot_be_had_blames_no_manager_and_advises_to_publish() 
 @pytest.mark.parametrize(
     "changes", [UNFETCHED, {"result": None, "status": "TimedOut", "failure": "TimedOut"}]
 )
-def test_only_the_word_of_a_swarm_leads_to_recover(changes: dict[str, object]) -> None:
+def test_only_an_answer_of_the_swarm_leads_to_recover(changes: dict[str, object]) -> None:
     node = replace(EVACUATING, attempts=4)
     spoken: dict[str, object] = {"result": Result(AgentTask.EVACUATE, ok=False, error="no quorum")}
     remedies = [
@@ -197,7 +197,7 @@ LEADERLESS = "the engine refused to list nodes: The swarm does not have a leader
 
 
 @pytest.mark.parametrize(
-    ("task", "error", "told"),
+    ("task", "error", "notified"),
     [
         (AgentTask.LEAVE, LEADERLESS, True),
         (AgentTask.EVACUATE, LEADERLESS, True),
@@ -205,8 +205,8 @@ LEADERLESS = "the engine refused to list nodes: The swarm does not have a leader
         (AgentTask.LEAVE, "the engine did not list nodes within 5 s", False),
     ],
 )
-def test_one_agent_that_has_waited_in_vain_for_a_leader_is_enough_for_the_alarm(
-    task: AgentTask, error: str, *, told: bool
+def test_a_missing_leader_notifies_people_after_one_attempt_of_a_waiting_agent(
+    task: AgentTask, error: str, *, notified: bool
 ) -> None:
     states = {AgentTask.LEAVE: NodeState.LEAVING, AgentTask.ACTIVATE: NodeState.ACTIVATING}
     node = replace(EVACUATING, state=states.get(task, NodeState.EVACUATING))
@@ -216,7 +216,7 @@ def test_one_agent_that_has_waited_in_vain_for_a_leader_is_enough_for_the_alarm(
         for action in decide(event, a_cluster(node, now=NOW)).actions
         if isinstance(action, Notify)
     ]
-    assert keys == (["managers"] if told else [])
+    assert keys == (["managers"] if notified else [])
 
 
 def test_a_failed_node_in_a_good_command_keeps_only_its_own_work_open() -> None:
@@ -238,7 +238,7 @@ LATE = [
 
 
 @pytest.mark.parametrize("node", LATE)
-def test_a_success_is_believed_from_a_command_that_was_given_up_on(node: object) -> None:
+def test_a_success_counts_even_from_a_command_that_was_given_up(node: object) -> None:
     plan = decide(ended(AgentTask.EVACUATE, report(Fate.SAFE)), a_cluster(node))  # type: ignore[arg-type]
     move = plan.actions[0]
     assert isinstance(move, ReplaceRecord)

@@ -47,7 +47,7 @@ def test_only_evacuating_and_leaving_nodes_have_work(state: NodeState, task: Age
     assert not node.revise(command="c").is_unsent
 
 
-def test_a_node_is_found_by_its_instance_and_is_a_subject() -> None:
+def test_a_node_is_found_by_its_instance_and_is_a_target() -> None:
     node = a_node(node="abc")
     assert a_cluster(node).node(WORKER) == node
     assert a_cluster(node).node("i-00000000") is None

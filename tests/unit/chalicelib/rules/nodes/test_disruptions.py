@@ -33,11 +33,11 @@ from chalicelib.state.settings import ClusterSettings, Recommendations
 from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
-HINT = RebalanceRecommended(START, WORKER)
+RECOMMENDATION = RebalanceRecommended(START, WORKER)
 WARNING = SpotInterruptionWarning(START, WORKER)
 SAFE = Result(AgentTask.EVACUATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.SAFE),))
 ACTIVE = Result(AgentTask.ACTIVATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.ACTIVE),))
-HINTED = a_node(
+RECOMMENDED = a_node(
     state=NodeState.EVACUATING,
     since=START - 9,
     deadline=START + 591,
@@ -47,50 +47,53 @@ HINTED = a_node(
 )
 
 
-def conducted(node: Node, now: float = START, **settings: Any) -> Cluster:
+def with_settings(node: Node, now: float = START, **settings: Any) -> Cluster:
     return replace(a_cluster(node, now=now), settings=ClusterSettings(**settings))
 
 
 def after(event: Any, cluster: Cluster) -> Node | None:
-    """The node after the event; None where nothing is to be changed."""
+    """Return the node after the event; None for no change."""
     moves = [action for action in decide(event, cluster).actions if isinstance(action, ReplaceRecord)]
     return moves[0].after if moves else None
 
 
 def test_a_recommendation_is_noted_by_default_and_ignored_if_so_configured() -> None:
-    assert after(HINT, conducted(a_node())) == a_node(version=2, hinted=START)
-    assert after(HINT, conducted(a_node(), recommendations=Recommendations.IGNORE)) is None
+    assert after(RECOMMENDATION, with_settings(a_node())) == a_node(version=2, hinted=START)
+    assert after(RECOMMENDATION, with_settings(a_node(), recommendations=Recommendations.IGNORE)) is None
 
 
-def test_where_recommendations_are_heeded_the_node_is_evacuated_and_given_back() -> None:
-    node = after(HINT, conducted(a_node(), recommendations=Recommendations.EVACUATE))
+def test_a_recommendation_evacuates_the_node_for_a_while_if_so_configured() -> None:
+    node = after(RECOMMENDATION, with_settings(a_node(), recommendations=Recommendations.EVACUATE))
     assert node is not None
     assert (node.state, node.deadline, node.back) == (NodeState.EVACUATING, START + 600, START + 3600)
 
 
-@pytest.mark.parametrize(("ago", "heeded"), [(1, False), (3599, False), (3600, True)])
-def test_recommendations_never_thrash(ago: float, *, heeded: bool) -> None:
-    cluster = conducted(a_node(hinted=START - ago), recommendations=Recommendations.EVACUATE)
-    assert (after(HINT, cluster) is not None) is heeded
+@pytest.mark.parametrize(("ago", "counts"), [(1, False), (3599, False), (3600, True)])
+def test_a_recommendation_soon_after_the_last_one_is_ignored(ago: float, *, counts: bool) -> None:
+    cluster = with_settings(a_node(hinted=START - ago), recommendations=Recommendations.EVACUATE)
+    assert (after(RECOMMENDATION, cluster) is not None) is counts
 
 
-@pytest.mark.parametrize("timeouts", Recommendations)
-def test_a_recommendation_of_long_ago_changes_nothing(timeouts: Recommendations) -> None:
-    assert after(HINT, conducted(a_node(), now=START + 3600, recommendations=timeouts)) is None
-    noted = after(HINT, conducted(a_node(), now=START + 3599, recommendations=timeouts))
-    assert (noted is None) == (timeouts is Recommendations.IGNORE)
+@pytest.mark.parametrize("wanted", Recommendations)
+def test_a_recommendation_of_long_ago_changes_nothing(wanted: Recommendations) -> None:
+    assert after(RECOMMENDATION, with_settings(a_node(), now=START + 3600, recommendations=wanted)) is None
+    noted = after(RECOMMENDATION, with_settings(a_node(), now=START + 3599, recommendations=wanted))
+    assert (noted is None) == (wanted is Recommendations.IGNORE)
 
 
 @pytest.mark.parametrize("state", [state for state in NodeState if state is not NodeState.IN_SERVICE])
-def test_only_a_node_in_service_heeds_a_recommendation(state: NodeState) -> None:
-    assert after(HINT, conducted(a_node(state=state), recommendations=Recommendations.EVACUATE)) is None
+def test_a_recommendation_counts_only_for_a_node_in_service(state: NodeState) -> None:
+    assert (
+        after(RECOMMENDATION, with_settings(a_node(state=state), recommendations=Recommendations.EVACUATE))
+        is None
+    )
 
 
-def test_a_warning_after_a_recommendation_hurries_the_one_evacuation_and_makes_it_final() -> None:
-    plan = decide(WARNING, a_cluster(HINTED))
+def test_a_warning_after_a_recommendation_hurries_the_evacuation_for_good() -> None:
+    plan = decide(WARNING, a_cluster(RECOMMENDED))
     move, dispatch = plan.actions
     assert isinstance(move, ReplaceRecord)
-    assert (move.after.state, move.after.since) == (NodeState.EVACUATING, HINTED.since)
+    assert (move.after.state, move.after.since) == (NodeState.EVACUATING, RECOMMENDED.since)
     assert (move.after.deadline, move.after.back, move.after.command) == (START + 120, 0.0, "")
     assert dispatch == Dispatch(WORKER)
 
@@ -102,11 +105,11 @@ def test_a_warning_keeps_an_empty_node_from_being_given_back() -> None:
     assert (node.state, node.due, node.back, node.drill) == (NodeState.EVACUATED, None, 0.0, False)
 
 
-OVER = replace(HINTED, deadline=START - 1, due=START + 200, attempts=5, command="")
-GIVEN_UP = replace(HINTED, due=None, attempts=12, command="")
+LATE = replace(RECOMMENDED, deadline=START - 1, due=START + 200, attempts=5, command="")
+GIVEN_UP = replace(RECOMMENDED, due=None, attempts=12, command="")
 
 
-@pytest.mark.parametrize("node", [OVER, replace(OVER, command="out"), GIVEN_UP])
+@pytest.mark.parametrize("node", [LATE, replace(LATE, command="out"), GIVEN_UP])
 @pytest.mark.parametrize("back", [0.0, START + 3591])
 def test_a_warning_begins_an_evacuation_again_that_had_come_to_nothing(node: Node, back: float) -> None:
     node = replace(node, back=back)
@@ -121,14 +124,14 @@ def test_a_warning_begins_an_evacuation_again_that_had_come_to_nothing(node: Nod
     assert plan.measures == (Measure(Metric.INTERRUPTIONS, instance=WORKER),)
 
 
-@pytest.mark.parametrize("node", [OVER, GIVEN_UP])
+@pytest.mark.parametrize("node", [LATE, GIVEN_UP])
 @pytest.mark.parametrize("now", [START, START + 121, START + 400])
-def test_a_copy_of_the_warning_that_it_began_for_does_not(node: Node, now: float) -> None:
+def test_a_copy_of_the_first_warning_does_not_begin_it_again(node: Node, now: float) -> None:
     known = replace(node, since=START, deadline=START + 120, back=0.0, announced=True)
     assert after(WARNING, a_cluster(known, now=now)) is None
 
 
-def test_what_was_given_up_is_counted_once_whatever_is_noted_later() -> None:
+def test_work_given_up_is_counted_once_whatever_is_noted_later() -> None:
     plan = decide(ChangeScheduled(START, WORKER, START + 86_400, arn="1"), a_cluster(GIVEN_UP))
     assert len(plan.actions) == 1
     assert plan.measures == ()
@@ -153,7 +156,7 @@ NOTIFIED = FleetInstanceChanged(START, WORKER, Change.TERMINATION_NOTIFIED)
         (ChangeScheduled(START, WORKER, START + 60, arn="1"), False, True),
     ],
 )
-def test_only_an_announced_end_can_turn_out_to_be_none(
+def test_only_a_warning_or_a_shutdown_marks_the_end_as_announced(
     event: Any, *, announced: bool, for_a_while: bool
 ) -> None:
     node = after(event, a_cluster(a_node()))
@@ -178,7 +181,7 @@ def test_of_two_reasons_the_more_lasting_holds(first: Any, second: Any, state: N
     assert (node.back > 0) == (first is second is FOR_A_WHILE)
 
 
-def test_what_was_evacuated_for_a_while_returns_when_nothing_followed() -> None:
+def test_a_node_evacuated_for_a_while_returns_when_nothing_followed() -> None:
     empty = a_node(state=NodeState.EVACUATED, due=START, back=START)
     move, dispatch = decide(Tick(), a_cluster(empty)).actions
     assert isinstance(move, ReplaceRecord)
@@ -189,7 +192,7 @@ def test_what_was_evacuated_for_a_while_returns_when_nothing_followed() -> None:
 DRILLS = [
     (replace(WARNING, drill=True), 120.0),
     (SpotInterruptionWarning(START, WORKER, Ending.HIBERNATE, drill=True), 0.0),
-    (replace(HINT, drill=True), 600.0),
+    (replace(RECOMMENDATION, drill=True), 600.0),
     (FleetInstanceChanged(START, WORKER, Change.TERMINATION_NOTIFIED, drill=True), 120.0),
     (InstanceStateChanged(START, WORKER, InstanceState.SHUTTING_DOWN, drill=True), 30.0),
     (TerminateLifecycleAction(START, WORKER, END, drill=True), 600.0),
@@ -199,7 +202,7 @@ DRILLS = [
 
 @pytest.mark.parametrize(("event", "seconds"), DRILLS)
 def test_a_drill_evacuates_marks_the_record_and_gives_back(event: Any, seconds: float) -> None:
-    plan = decide(event, conducted(a_node(), drills=True))
+    plan = decide(event, with_settings(a_node(), drills=True))
     move = plan.actions[0]
     assert isinstance(move, ReplaceRecord)
     node = move.after
@@ -210,7 +213,7 @@ def test_a_drill_evacuates_marks_the_record_and_gives_back(event: Any, seconds: 
 
 @pytest.mark.parametrize(("event", "_"), DRILLS)
 def test_where_drills_are_not_allowed_nothing_happens(event: Any, _: float) -> None:
-    plan = decide(event, conducted(a_node()))
+    plan = decide(event, with_settings(a_node()))
     assert (plan.actions, plan.reason.startswith("a drill, but this cluster allows none")) == ((), True)
 
 
@@ -226,19 +229,19 @@ def test_where_drills_are_not_allowed_nothing_happens(event: Any, _: float) -> N
 )
 @pytest.mark.parametrize("state", NodeState)
 def test_a_drill_never_removes_joins_or_terminates(event: Any, state: NodeState) -> None:
-    assert decide(event, conducted(a_node(state=state), drills=True)).actions == ()
+    assert decide(event, with_settings(a_node(state=state), drills=True)).actions == ()
 
 
-def test_the_end_that_a_drill_rehearses_gives_the_node_back_at_once() -> None:
+def test_the_drilled_end_of_an_instance_gives_its_node_back_at_once() -> None:
     event = InstanceStateChanged(START, WORKER, InstanceState.TERMINATED, drill=True)
     empty = a_node(state=NodeState.EVACUATED, due=START + 99, back=START + 99, drill=True)
-    node = after(event, conducted(empty, drills=True))
+    node = after(event, with_settings(empty, drills=True))
     assert node is not None
     assert (node.state, node.due) == (NodeState.EVACUATED, START)
 
 
 def test_a_drill_that_comes_late_has_its_time_all_the_same() -> None:
-    node = after(replace(WARNING, drill=True), conducted(a_node(), now=START + 500, drills=True))
+    node = after(replace(WARNING, drill=True), with_settings(a_node(), now=START + 500, drills=True))
     assert node is not None
     assert (node.deadline, node.back) == (START + 620, START + 650)
 

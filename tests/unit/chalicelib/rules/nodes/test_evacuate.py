@@ -50,7 +50,7 @@ def test_the_first_warning_begins_the_evacuation(ending: Ending, lead: float, re
         (420, START + 540, "EC2 will terminate it, 0 s are left"),
     ],
 )
-def test_an_instance_that_has_outlived_its_notice_gets_another_so_that_nothing_dips_if_it_lives(
+def test_a_warning_after_its_notice_has_ended_gives_the_node_a_second_notice(
     late: float, deadline: float, reason: str
 ) -> None:
     plan = decide(WARNING, a_cluster(a_node(), now=START + late))
@@ -97,7 +97,7 @@ def test_another_warning_sends_what_the_first_only_recorded() -> None:
     assert decide(WARNING, a_cluster(node)) == Plan("already evacuating", (Dispatch(WORKER),), TWICE)
 
 
-def test_a_warning_from_before_the_last_start_is_not_for_this_life() -> None:
+def test_a_warning_from_before_the_last_start_is_ignored() -> None:
     plan = decide(WARNING, a_cluster(a_node(launched=START + 1)))
     assert plan == Plan("the warning is older than the instance's last start", (), TWICE)
 

@@ -23,7 +23,7 @@ EMPTY = a_node(state=NodeState.EVACUATED, since=START - 60)
 
 @pytest.mark.parametrize("back", [0.0, START + 3600])
 @pytest.mark.parametrize("drill", [False, True])
-def test_what_was_evacuated_by_hand_or_for_a_while_returns_at_once(back: float, *, drill: bool) -> None:
+def test_a_node_evacuated_by_hand_or_for_a_while_returns_at_once(back: float, *, drill: bool) -> None:
     node = a_node(state=NodeState.EVACUATED, due=back or None, back=back, drill=drill)
     after = node.enter(NodeState.RETURNING, since=START, due=START, reason="given back by hand")
     assert after.drill is drill

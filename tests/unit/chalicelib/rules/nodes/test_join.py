@@ -16,7 +16,7 @@ COMMAND, MANAGER = "c-1", "i-00000000000000001"
 
 
 def out(task: AgentTask, **changes: object) -> Node:
-    """A node for which a command is out: a join runs on the instance itself."""
+    """Make a node with a command out: a join runs on the instance itself."""
     state = NodeState.JOINING if task is AgentTask.JOIN else NodeState.ACTIVATING
     host = WORKER if task is AgentTask.JOIN else MANAGER
     given = {"state": state, "since": START - 5, "command": COMMAND, "manager": host, "attempts": 1}
@@ -52,7 +52,7 @@ def test_an_active_node_is_in_service_and_nothing_is_left_to_do() -> None:
     assert found.due is None
 
 
-def test_a_node_that_no_manager_lists_joins_anew_and_is_told_which_node_it_is_not() -> None:
+def test_a_node_absent_at_its_activation_joins_again_with_its_node_id() -> None:
     event = ended(AgentTask.ACTIVATE, NodeReport(WORKER, "abc", Fate.ABSENT, "the swarm lists no node abc"))
     found = after(out(AgentTask.ACTIVATE, node="abc"), event)
     assert (found.state, found.node) == (NodeState.JOINING, "abc")
@@ -65,7 +65,7 @@ def test_a_node_that_no_manager_lists_joins_anew_and_is_told_which_node_it_is_no
 @pytest.mark.parametrize(
     ("error", "failure"), [("no manager takes connections", ""), ("", "TimedOut: the agent printed nothing")]
 )
-def test_what_failed_as_a_whole_is_tried_again_with_the_hosts_own_reason(
+def test_a_join_that_failed_is_tried_again_with_the_hosts_own_reason(
     task: AgentTask, error: str, failure: str
 ) -> None:
     node = out(task)
@@ -74,7 +74,7 @@ def test_what_failed_as_a_whole_is_tried_again_with_the_hosts_own_reason(
     assert found.due is not None
 
 
-def test_a_node_that_is_not_ready_yet_is_looked_at_again_after_a_pause() -> None:
+def test_a_node_that_is_not_ready_yet_is_tried_again_after_a_back_off() -> None:
     report = NodeReport(WORKER, "abc", Fate.UNFINISHED, "not yet: node ip-172-31-0-14 is down")
     found = after(out(AgentTask.ACTIVATE, node="abc"), ended(AgentTask.ACTIVATE, report))
     assert found.state is NodeState.ACTIVATING

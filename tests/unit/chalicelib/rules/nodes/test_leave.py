@@ -48,7 +48,7 @@ def test_an_ended_instance_leaves_wherever_its_node_stood(before: NodeState, sta
     assert plan == Plan(after.reason, (ReplaceRecord(node, after), Dispatch(WORKER)))
 
 
-def test_a_shutdown_of_what_is_evacuated_already_can_only_hurry_it() -> None:
+def test_a_shutdown_during_an_evacuation_can_only_hurry_it() -> None:
     late = a_node(state=NodeState.EVACUATING, since=START - 300, deadline=START - 180, due=START + 60)
     late = replace(late, announced=True, attempts=5)
     assert decide(changed("shutting-down"), a_cluster(late)).actions == (Dispatch(WORKER),)
@@ -77,7 +77,7 @@ def test_an_instance_that_was_stopped_and_runs_joins_again(before: NodeState) ->
 
 
 @pytest.mark.parametrize("before", AFTER_A_STOP)
-def test_news_of_the_first_start_that_come_late_change_nothing(before: NodeState) -> None:
+def test_a_late_event_of_the_first_start_changes_nothing(before: NodeState) -> None:
     node = a_node(state=before, since=START, command="out")
     assert decide(changed("running", START - 1000), a_cluster(node)).actions == ()
 
@@ -108,7 +108,7 @@ def test_a_repeated_end_sends_what_the_first_only_recorded() -> None:
 
 
 @pytest.mark.parametrize("state", OVER)
-def test_a_node_that_lived_too_long_to_be_removed_is_removed_when_its_instance_ends(state: str) -> None:
+def test_a_removal_that_was_given_up_is_tried_again_when_the_instance_ends(state: str) -> None:
     node = a_node(state=NodeState.LEAVING, attempts=20, fate="alive", since=START - 9000)
     move, *sending = decide(changed(state), a_cluster(node)).actions
     assert isinstance(move, ReplaceRecord)
@@ -116,7 +116,7 @@ def test_a_node_that_lived_too_long_to_be_removed_is_removed_when_its_instance_e
     assert sending == [Dispatch(WORKER)]
 
 
-def test_an_end_from_before_the_last_start_is_not_for_this_life() -> None:
+def test_an_end_from_before_the_last_start_is_ignored() -> None:
     plan = decide(changed("stopped"), a_cluster(a_node(launched=START + 1)))
     assert plan == Plan("stopped, but that was before the instance's last start")
 

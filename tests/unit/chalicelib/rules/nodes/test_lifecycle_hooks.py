@@ -34,7 +34,7 @@ def test_a_group_that_waits_for_a_joining_node_is_noted_and_the_join_sent() -> N
     assert plan.actions == (ReplaceRecord(node, node.revise(hooks=(LAUNCH,))), Dispatch(WORKER))
 
 
-def test_a_group_that_ends_an_instance_begins_an_evacuation_without_haste() -> None:
+def test_a_group_that_terminates_an_instance_evacuates_it_in_ten_minutes() -> None:
     node = a_node()
     move, dispatch = decide(TerminateLifecycleAction(START, WORKER, END), a_cluster(node)).actions
     assert isinstance(move, ReplaceRecord)
@@ -98,13 +98,13 @@ def test_a_node_that_never_joined_does_not_keep_its_group_waiting() -> None:
         (LaunchLifecycleAction(START, WORKER, LAUNCH), LifecycleResult.ABANDON),
     ],
 )
-def test_an_instance_whose_record_has_expired_neither(
+def test_an_instance_without_a_record_does_not_keep_its_group_waiting(
     event: LaunchLifecycleAction, result: LifecycleResult
 ) -> None:
     assert decide(event, a_cluster()).actions == (Complete(((event.hook, result),), None, WORKER),)
 
 
-def test_the_tick_beats_for_what_takes_long_and_completes_what_a_crash_left_open() -> None:
+def test_the_tick_sends_heartbeats_and_completes_what_a_crash_left_open() -> None:
     busy = a_node(state=NodeState.EVACUATING, command="out", due=START + 99, hooks=(END,))
     left = a_node(instance="i-0000000000000000c", state=NodeState.EVACUATED, due=START, hooks=(END,))
     complete, heartbeat = decide(Tick(), a_cluster(busy, left, now=START + 60)).actions
@@ -143,13 +143,13 @@ def paused(cluster: Cluster) -> Cluster:
     ],
     ids=["at work", "done, but nothing is completed now"],
 )
-def test_in_a_paused_cluster_groups_are_asked_to_wait(node: Node) -> None:
+def test_a_paused_cluster_sends_heartbeats_and_completes_nothing(node: Node) -> None:
     (heartbeat,) = decide(Tick(), paused(a_cluster(node, now=START + 60))).actions
     assert isinstance(heartbeat, Heartbeat)
     assert heartbeat.hooks == node.hooks
 
 
-def test_a_hook_without_a_record_is_remembered_while_the_cluster_is_paused() -> None:
+def test_an_action_without_a_record_is_recorded_while_the_cluster_is_paused() -> None:
     event = TerminateLifecycleAction(START, WORKER, END)
     (register,) = decide(event, paused(a_cluster())).actions
     assert isinstance(register, Register)
@@ -160,17 +160,17 @@ def test_a_hook_without_a_record_is_remembered_while_the_cluster_is_paused() -> 
     assert complete.results == ((END, LifecycleResult.CONTINUE),)
 
 
-def test_a_completion_that_is_refused_for_minutes_is_told_once_for_each_group() -> None:
+def test_a_completion_refused_for_minutes_is_one_incident_for_each_group() -> None:
     left = [
         a_node(instance=instance(number), state=NodeState.EVACUATED, due=START, hooks=(END,))
         for number in range(3)
     ]
     kinds = [type(action) for action in decide(Tick(), a_cluster(*left, now=START + 300)).actions]
     assert kinds == [Complete] * 3
-    *others, told = decide(Tick(), a_cluster(*left, now=START + 301)).actions
+    *others, message = decide(Tick(), a_cluster(*left, now=START + 301)).actions
     assert [type(action) for action in others] == [Complete] * 3
-    assert isinstance(told, Notify)
-    assert (told.incident.key, told.incident.expires) == ("hook#workers", START + 301 + 3600)
+    assert isinstance(message, Notify)
+    assert (message.incident.key, message.incident.expires) == ("hook#workers", START + 301 + 3600)
     waited = [replace(node, hooks=(replace(END, heartbeat=START + 290),)) for node in left]
     after_a_pause = decide(Tick(), a_cluster(*waited, now=START + 301)).actions
     assert [type(action) for action in after_a_pause] == [Complete] * 3
@@ -181,10 +181,10 @@ def test_there_is_no_heartbeat_before_it_is_time() -> None:
     assert decide(Tick(), a_cluster(busy, now=START + 59)).actions == ()
 
 
-def test_a_launch_that_finally_failed_is_told_and_abandoned() -> None:
+def test_a_launch_that_was_given_up_is_an_incident_and_abandoned() -> None:
     node = a_node(state=NodeState.JOINING, due=START, hooks=(LAUNCH,), **TRIED)
-    told, complete = decide(Tick(), a_cluster(node)).actions
-    assert isinstance(told, Notify)
+    message, complete = decide(Tick(), a_cluster(node)).actions
+    assert isinstance(message, Notify)
     assert isinstance(complete, Complete)
     assert complete.results == ((LAUNCH, LifecycleResult.ABANDON),)
 
@@ -193,7 +193,7 @@ SEEN_LAUNCH, SEEN_END = (replace(hook, token="") for hook in (LAUNCH, END))
 
 
 def seen(node: Node, *hooks: LifecycleAction) -> Node | None:
-    """The node after a discovery that finds these hooks open, before its plan is closed."""
+    """Return the node after a discovery that shows these actions, before its plan is finalized."""
     discovered = a_sighting(node.instance, hooks=hooks, group="workers")
     moves = [
         action
@@ -205,7 +205,7 @@ def seen(node: Node, *hooks: LifecycleAction) -> Node | None:
     return moves[0].after if moves else None
 
 
-def test_a_hook_of_which_no_event_told_is_found_by_the_census_and_its_node_goes_on() -> None:
+def test_an_action_without_an_event_is_added_by_the_discovery_and_work_goes_on() -> None:
     joining = a_node(state=NodeState.JOINING, due=START)
     assert seen(joining, SEEN_LAUNCH) == joining.revise(hooks=(SEEN_LAUNCH,))
     served = a_node()
@@ -214,13 +214,13 @@ def test_a_hook_of_which_no_event_told_is_found_by_the_census_and_its_node_goes_
     )
 
 
-def test_an_end_of_which_no_event_told_begins_the_evacuation_too() -> None:
+def test_a_terminating_action_without_an_event_begins_the_evacuation_too() -> None:
     after = seen(a_node(), SEEN_END)
     assert after
     assert (after.state, after.deadline, after.hooks) == (NodeState.EVACUATING, START + 660, (SEEN_END,))
 
 
-def test_an_end_that_another_action_still_holds_does_not_begin_a_given_up_evacuation_again() -> None:
+def test_an_action_seen_again_does_not_restart_an_evacuation_that_was_given_up() -> None:
     tried = a_node(state=NodeState.EVACUATING, attempts=12, due=None, deadline=START - 60)
     assert tried.is_exhausted
     after = seen(tried, SEEN_END)
@@ -228,7 +228,7 @@ def test_an_end_that_another_action_still_holds_does_not_begin_a_given_up_evacua
     assert (after.attempts, after.deadline, after.hooks) == (12, START - 60, (SEEN_END,))
 
 
-def test_a_hook_that_is_known_by_its_event_is_not_found_again_nor_told_again() -> None:
+def test_an_action_known_by_its_event_is_not_added_again_by_the_discovery() -> None:
     busy = {"state": NodeState.EVACUATING, "command": "out", "due": START + 99}
     assert seen(a_node(**busy, hooks=(END,)), SEEN_END) is None
     found = a_node(**busy, hooks=(SEEN_END,))
@@ -250,7 +250,7 @@ def test_a_new_instance_is_enrolled_with_its_hooks() -> None:
     assert register.nodes[0].hooks == (SEEN_LAUNCH,)
 
 
-def test_what_else_has_changed_comes_first_and_its_hooks_with_the_next_census() -> None:
+def test_lifecycle_actions_are_added_only_after_all_other_changes() -> None:
     ended = a_sighting(state=InstanceState.TERMINATED, hooks=(SEEN_END,))
     (move, *_) = decide(InstancesDiscovered(START, (ended,)), a_cluster(a_node(), managers=())).actions
     assert isinstance(move, ReplaceRecord)
@@ -259,7 +259,7 @@ def test_what_else_has_changed_comes_first_and_its_hooks_with_the_next_census() 
     assert [type(action) for action in again] == [ReplaceRecord, Complete]
 
 
-def test_an_end_without_the_groups_word_completes_the_hook_too() -> None:
+def test_an_end_without_an_event_of_the_group_completes_its_action_too() -> None:
     node = a_node(state=NodeState.EVACUATING, command="out", due=START + 9, hooks=(END,))
     event = InstanceStateChanged(START, WORKER, InstanceState.TERMINATED)
     kinds = [type(action) for action in decide(event, a_cluster(node)).actions]

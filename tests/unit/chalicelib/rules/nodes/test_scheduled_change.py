@@ -29,7 +29,7 @@ def test_a_change_far_ahead_is_planned_for_an_hour_before() -> None:
     node = after(SCHEDULED, a_cluster(a_node()))
     assert node is not None
     assert (node.state, node.due, node.notices) == (NodeState.IN_SERVICE, START + 82_800, (NOTICE,))
-    assert after(SCHEDULED, a_cluster(node)) is None, "told twice, planned once"
+    assert after(SCHEDULED, a_cluster(node)) is None, "published twice, planned once"
     put_off = after(replace(SCHEDULED, start=START + 90_000), a_cluster(node))
     assert put_off is not None
     assert put_off.due == START + 86_400
@@ -37,7 +37,7 @@ def test_a_change_far_ahead_is_planned_for_an_hour_before() -> None:
     assert off == node.revise(due=None, notices=(replace(NOTICE, closed=True),))
 
 
-def test_when_its_time_comes_the_planned_evacuation_begins_and_the_node_is_given_back_later() -> None:
+def test_a_due_planned_evacuation_begins_and_ends_with_the_node_given_back() -> None:
     planned = after(SCHEDULED, a_cluster(a_node()))
     assert planned is not None
     node = after(Tick(), a_cluster(planned, now=START + 82_801))
@@ -67,7 +67,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("task", "state", "fate"), ENDS)
-def test_what_was_noted_meanwhile_is_due_once_the_node_is_in_service(
+def test_a_change_noted_meanwhile_is_due_once_the_node_is_in_service(
     task: AgentTask, state: NodeState, fate: Fate
 ) -> None:
     before = a_node(state=state, command="c", manager="m", due=START + 7, notices=(NOTICE,))
@@ -86,7 +86,7 @@ def test_a_completed_hook_leaves_the_change_due(group: LifecycleAction) -> None:
     assert complete.change.after.due == BEGIN
 
 
-def test_a_change_that_passed_while_nobody_looked_is_not_due_any_more() -> None:
+def test_a_change_that_has_passed_meanwhile_is_not_due_any_more() -> None:
     late = a_node(notices=(NOTICE, replace(NOTICE, start=START + 9e6, arn="2")), due=BEGIN)
     node = after(Tick(), a_cluster(late, now=UNTIL))
     assert node is not None
@@ -107,7 +107,7 @@ def test_a_node_that_is_out_already_stays_out_until_the_change_is_over() -> None
 @pytest.mark.parametrize(
     "event", [replace(CLOSED, time=BEGIN + 60), replace(SCHEDULED, time=BEGIN + 60, start=UNTIL * 2)]
 )
-def test_what_was_out_for_a_change_that_is_called_off_or_put_off_is_given_back(
+def test_a_node_evacuated_for_a_change_that_is_called_off_is_given_back(
     event: ChangeScheduled, state: NodeState
 ) -> None:
     out = a_node(state=state, due=UNTIL, back=UNTIL, notices=(NOTICE,))
@@ -117,7 +117,7 @@ def test_what_was_out_for_a_change_that_is_called_off_or_put_off_is_given_back(
     assert node.due == (BEGIN + 60 if state is NodeState.EVACUATED else UNTIL)
 
 
-def test_what_was_out_for_another_reason_is_not_given_back_early() -> None:
+def test_a_node_evacuated_for_another_reason_is_not_given_back_early() -> None:
     out = a_node(state=NodeState.EVACUATED, due=START + 900, back=START + 900, notices=(NOTICE,))
     node = after(CLOSED, a_cluster(out))
     assert node is not None
@@ -129,7 +129,7 @@ def test_what_was_out_for_another_reason_is_not_given_back_early() -> None:
     "order",
     list(itertools.permutations([SCHEDULED, replace(SCHEDULED, start=UNTIL, time=START + 1), CLOSED])),
 )
-def test_notices_in_any_order_and_twice_end_in_the_last_word(
+def test_notices_in_any_order_and_twice_end_in_the_latest_one(
     order: tuple[ChangeScheduled, ...], now: float
 ) -> None:
     node = a_node()
@@ -141,7 +141,7 @@ def test_notices_in_any_order_and_twice_end_in_the_last_word(
     assert node.due is None or node.back == now
 
 
-def test_a_late_copy_of_a_notice_never_evacuates_what_was_given_back() -> None:
+def test_a_late_copy_of_a_notice_does_not_evacuate_a_node_given_back() -> None:
     closed = after(CLOSED, a_cluster(a_node()))
     assert closed is not None
     plan = decide(replace(SCHEDULED, start=START + 60), a_cluster(closed))
@@ -159,7 +159,7 @@ def test_a_copy_sends_what_a_crash_left_unsent() -> None:
     assert plan.actions == (Dispatch(WORKER),)
 
 
-def test_a_change_is_over_for_an_instance_that_was_started_since() -> None:
+def test_a_change_does_not_count_for_an_instance_that_was_started_since() -> None:
     node = after(SCHEDULED, a_cluster(a_node(launched=START + 1)))
     assert node is not None
     assert node.due is None

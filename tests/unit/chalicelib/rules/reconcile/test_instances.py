@@ -22,7 +22,7 @@ def discovery(*instances: DiscoveredInstance) -> InstancesDiscovered:
 
 
 def moved(node: object, *instances: DiscoveredInstance) -> object:
-    """The node after the discovery, None if nothing is to be changed."""
+    """Return the node after the discovery; None for no change."""
     plan = decide(discovery(*instances), a_cluster(*KNOWN, node))  # type: ignore[arg-type]
     moves = [action for action in plan.actions if isinstance(action, ReplaceRecord)]
     assert len(plan.actions) == len(moves)
@@ -34,7 +34,7 @@ def test_what_is_in_line_stays() -> None:
     assert plan == Plan("4 instances seen: 0 new, 0 changed, 3 managers")
 
 
-def test_new_running_instances_are_enrolled_to_join() -> None:
+def test_new_running_instances_are_registered_to_join() -> None:
     plan = decide(discovery(a_sighting()), a_cluster(*KNOWN))
     fresh = a_node(state=NodeState.JOINING, since=START - 3600, due=START, reason="seen by the discovery")
     assert plan == Plan("4 instances seen: 1 new, 0 changed, 3 managers", (Register((fresh,)),))
@@ -55,7 +55,7 @@ def test_the_fleets_of_new_instances_are_noted() -> None:
     assert isinstance(register, Register), "a crash in between leaves them new"
 
 
-def test_a_hurried_census_begins_the_records_of_new_instances_and_leaves_the_known_to_the_tick() -> None:
+def test_a_hurried_discovery_registers_new_instances_and_leaves_known_ones_alone() -> None:
     new, lost = a_sighting(fleet="fleet-12345678"), a_node(instance=instance(99))
     plan = decide(replace(discovery(new), hurried=True), a_cluster(*KNOWN, lost, managers=()))
     kinds = [type(action) for action in plan.actions]

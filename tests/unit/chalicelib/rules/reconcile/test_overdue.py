@@ -34,7 +34,7 @@ def test_what_was_recorded_but_not_sent_is_sent() -> None:
     assert plan == Plan("1 overdue: 1 to send, 0 commands to ask for", (Dispatch(seconds=0),), overdue(1))
 
 
-def test_nodes_do_not_wait_for_messages_and_one_tick_makes_up_for_a_few() -> None:
+def test_messages_come_last_and_one_tick_sends_only_some_that_were_missed() -> None:
     unnotified = tuple(
         Incident(key=f"fleet#{number}", at=START - 100, what="", left="", remedy="") for number in range(50)
     )
@@ -42,7 +42,7 @@ def test_nodes_do_not_wait_for_messages_and_one_tick_makes_up_for_a_few() -> Non
     assert plan.actions == (Dispatch(seconds=0), *map(Notify, unnotified[:20]))
 
 
-def test_each_command_that_is_out_too_long_is_asked_for_once() -> None:
+def test_each_overdue_command_is_fetched_once() -> None:
     plan = decide(Tick(), a_cluster(OUT, replace(OUT, instance=WORKER_2)))
     ask = FetchResult("c-1", MANAGERS[0], AgentTask.EVACUATE)
     assert plan == Plan("2 overdue: 0 to send, 1 commands to ask for", (ask,), overdue(2))

@@ -1,4 +1,4 @@
-"""What a look at the swarm leads to: when it is due, and what follows from what a manager lists."""
+"""The inspection of the swarm: when it is due, and what follows from a manager's list."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from chalicelib.actions import Action
 
 M1 = MANAGERS[0]
-LOOK = Job(
+INSPECTION = Job(
     task=AgentTask.INSPECT, since=START, due=START + 30, command="c-1", manager=M1, attempts=1, automatic=True
 )
-DONE = replace(LOOK, stage=JobStage.DONE, due=None, arguments=encode_arguments(Arguments(inspection=7)))
+DONE = replace(INSPECTION, stage=JobStage.DONE, due=None, arguments=encode_arguments(Arguments(inspection=7)))
 SERVED = a_node(node="n1", since=START - 3600)
 OTHERS = tuple(a_node(instance=instance(100 + n), node=f"m{n}", since=START - 3600) for n in range(4))
 IDS = tuple(node.node for node in OTHERS)
 DEAD = Target(WORKER, "10.0.0.10", "n1")
 
 
-def looking(*nodes: Node, before: tuple[Target, ...] = (), **changes: object) -> Cluster:
-    """A cluster whose look is out, with these nodes and the OTHERS; ``before`` was down in the last one."""
+def inspecting(*nodes: Node, before: tuple[Target, ...] = (), **changes: object) -> Cluster:
+    """Make a cluster under inspection with these nodes and the OTHERS; ``before``: down in the last list."""
     last = encode_result(Result(AgentTask.INSPECT, ok=True, listing=Listing(5, before, ids=IDS)))
-    job = replace(LOOK, **({"result": last} | changes))  # type: ignore[arg-type]
+    job = replace(INSPECTION, **({"result": last} | changes))  # type: ignore[arg-type]
     return replace(a_cluster(*nodes, *OTHERS, now=START + 5), jobs=(job,))
 
 
 def seen(cluster: Cluster, down: tuple[Target, ...] = (), ids: tuple[str, ...] = IDS, **part: int) -> Plan:
-    """The plan for the end of the look."""
+    """Return the plan for the end of the inspection."""
     result = Result(AgentTask.INSPECT, ok=True, listing=Listing(5, down, ids=ids, **part))
     return decide(CommandFinished(START + 5, "c-1", M1, AgentTask.INSPECT, "Success", result), cluster)
 
@@ -54,8 +54,8 @@ def job(plan: Plan) -> Job:
     return next(step.after for step in plan.actions if isinstance(step, ReplaceJob))
 
 
-def test_where_nothing_deviates_only_the_look_itself_is_recorded() -> None:
-    plan = seen(looking(SERVED), ids=("n1", *IDS))
+def test_a_list_like_the_records_changes_only_the_job_of_the_inspection() -> None:
+    plan = seen(inspecting(SERVED), ids=("n1", *IDS))
     assert [type(step) for step in plan.actions] == [ReplaceJob]
     assert plan.reason == "inspect: 5 nodes listed, 0 down"
     after = job(plan)
@@ -67,36 +67,36 @@ def test_where_nothing_deviates_only_the_look_itself_is_recorded() -> None:
     )
 
 
-def test_a_node_that_is_not_listed_joins_anew_and_is_told_so_by_its_node_id() -> None:
-    plan = seen(looking(SERVED))
+def test_a_node_that_is_not_listed_joins_again_with_its_node_id() -> None:
+    plan = seen(inspecting(SERVED))
     assert moved(plan) == [(NodeState.JOINING, "n1")]
     (move,) = (step for step in plan.actions if isinstance(step, ReplaceRecord))
     assert (move.after.since, move.after.due) == (START + 5, START + 5)
     assert f"{WORKER} joining: the swarm lists no node n1" in job(plan).reason
 
 
-def test_a_node_that_stays_down_joins_again_as_whatever_its_host_is_by_now() -> None:
+def test_a_node_in_service_that_stays_down_joins_again_without_a_node_id() -> None:
     down = (DEAD,)
-    assert moved(seen(looking(SERVED), down, ("n1", *IDS))) == []
-    assert moved(seen(looking(SERVED, before=down), down, ("n1", *IDS))) == [(NodeState.JOINING, "")]
-    assert moved(seen(looking(SERVED, before=down), (), ("n1", *IDS))) == []
+    assert moved(seen(inspecting(SERVED), down, ("n1", *IDS))) == []
+    assert moved(seen(inspecting(SERVED, before=down), down, ("n1", *IDS))) == [(NodeState.JOINING, "")]
+    assert moved(seen(inspecting(SERVED, before=down), (), ("n1", *IDS))) == []
 
 
-def test_a_node_that_is_given_back_in_vain_joins_again_once_no_command_is_out_for_it() -> None:
+def test_a_returning_node_that_stays_down_joins_again_once_no_command_is_out() -> None:
     back = replace(SERVED, state=NodeState.RETURNING, due=START)
     out = replace(back, command="c-9")
     ids = ("n1", *IDS)
-    assert moved(seen(looking(back, before=(DEAD,)), (DEAD,), ids)) == [(NodeState.JOINING, "")]
-    assert moved(seen(looking(out, before=(DEAD,)), (DEAD,), ids)) == []
+    assert moved(seen(inspecting(back, before=(DEAD,)), (DEAD,), ids)) == [(NodeState.JOINING, "")]
+    assert moved(seen(inspecting(out, before=(DEAD,)), (DEAD,), ids)) == []
 
 
-def test_what_an_instance_was_under_another_node_id_is_cleared_away_by_its_join() -> None:
+def test_a_down_node_under_another_node_id_makes_its_instance_join_again() -> None:
     old = (replace(DEAD, node="n0"),)
-    assert moved(seen(looking(SERVED, before=old), old, ("n0", "n1", *IDS))) == [(NodeState.JOINING, "")]
+    assert moved(seen(inspecting(SERVED, before=old), old, ("n0", "n1", *IDS))) == [(NodeState.JOINING, "")]
 
 
 QUIET = {
-    "it changed since the look began": replace(SERVED, since=START + 1),
+    "it changed since the inspection began": replace(SERVED, since=START + 1),
     "it changed just before": replace(SERVED, since=START - 10),
     "it is evacuated": replace(SERVED, state=NodeState.EVACUATING),
     "it is out for a while": replace(SERVED, state=NodeState.EVACUATED, back=START + 900),
@@ -109,53 +109,53 @@ QUIET = {
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_record_stays_as_it_is_where(node: Node, listed: bool) -> None:
     down = (DEAD,) if listed else ()
-    plan = seen(looking(node, before=down), down, ("n1", *IDS) if listed else IDS)
+    plan = seen(inspecting(node, before=down), down, ("n1", *IDS) if listed else IDS)
     assert [type(step) for step in plan.actions] == [ReplaceJob]
 
 
 @pytest.mark.parametrize("state", [NodeState.JOINING, NodeState.ACTIVATING])
-def test_people_are_told_of_a_node_that_stays_down_though_it_joins_again(state: NodeState) -> None:
+def test_a_joining_node_that_stays_down_is_an_incident(state: NodeState) -> None:
     node = replace(SERVED, state=state, node="", due=START, reason="the engine does not answer")
-    plan = seen(looking(node, before=(DEAD,)), (DEAD,), ("n1", *IDS))
-    (told,) = (step.incident for step in plan.actions if isinstance(step, Notify))
-    assert (told.key, told.instance, told.node) == (f"down#{WORKER}", WORKER, "n1")
-    assert "the engine does not answer" in told.what
-    assert "dockerd" in told.remedy
+    plan = seen(inspecting(node, before=(DEAD,)), (DEAD,), ("n1", *IDS))
+    (incident,) = (step.incident for step in plan.actions if isinstance(step, Notify))
+    assert (incident.key, incident.instance, incident.node) == (f"down#{WORKER}", WORKER, "n1")
+    assert "the engine does not answer" in incident.what
+    assert "dockerd" in incident.remedy
     assert moved(plan) == []
 
 
 def test_a_removal_that_was_given_up_is_begun_again_once_its_node_is_dead() -> None:
     tried = replace(SERVED, state=NodeState.LEAVING, attempts=20, due=None)
     assert tried.is_given_up
-    plan = seen(looking(tried, before=(DEAD,)), (DEAD,))
+    plan = seen(inspecting(tried, before=(DEAD,)), (DEAD,))
     (move,) = (step for step in plan.actions if isinstance(step, ReplaceRecord))
     assert (move.after.state, move.after.attempts, move.after.due) == (NodeState.LEAVING, 0, START + 5)
 
 
 def test_a_dead_node_of_an_instance_that_is_gone_leaves_by_its_exact_id() -> None:
     gone = replace(SERVED, state=NodeState.GONE, node="n2", address="")
-    plan = seen(looking(gone, before=(DEAD,)), (DEAD,))
+    plan = seen(inspecting(gone, before=(DEAD,)), (DEAD,))
     (move,) = (step for step in plan.actions if isinstance(step, ReplaceRecord))
     target = replace(DEAD, version=move.after.version)
     assert (move.after.state, move.after.target) == (NodeState.LEAVING, target)
     assert move.after.due == START + 5
 
 
-def test_a_dead_node_of_an_instance_without_a_record_is_enrolled_to_leave() -> None:
-    plan = seen(looking(before=(DEAD,)), (DEAD,))
+def test_a_dead_node_of_an_instance_without_a_record_is_registered_to_leave() -> None:
+    plan = seen(inspecting(before=(DEAD,)), (DEAD,))
     (register,) = (step for step in plan.actions if isinstance(step, Register))
     (registered,) = register.nodes
     assert not register.owned, "EC2 may show it in another cluster, which is to hear of it"
     target = replace(DEAD, version=1)
     assert (registered.state, registered.target, registered.version) == (NodeState.LEAVING, target, 1)
     assert (registered.due, registered.expires) == (START + 5, None)
-    assert [type(step) for step in seen(looking(), (DEAD,)).actions] == [ReplaceJob], "not after one look"
+    assert [type(step) for step in seen(inspecting(), (DEAD,)).actions] == [ReplaceJob], "not after one list"
 
 
-def test_a_manager_that_lists_hardly_any_node_is_not_believed() -> None:
-    plan = seen(looking(SERVED, before=(DEAD,)), (DEAD,), IDS[:1])
-    (told,) = (step.incident for step in plan.actions if isinstance(step, Notify))
-    assert told.what == f"{M1} does not list 4 of 5 nodes that are in service"
+def test_a_manager_that_lists_hardly_any_node_is_an_incident_and_no_change() -> None:
+    plan = seen(inspecting(SERVED, before=(DEAD,)), (DEAD,), IDS[:1])
+    (incident,) = (step.incident for step in plan.actions if isinstance(step, Notify))
+    assert incident.what == f"{M1} does not list 4 of 5 nodes that are in service"
     assert moved(plan) == []
     assert not any(isinstance(step, Register) for step in plan.actions)
 
@@ -165,17 +165,17 @@ def test_a_part_of_a_big_swarm_says_nothing_of_the_nodes_in_the_others() -> None
     for part in range(3):
         listing = Listing(part=part, parts=3)
         mine = [node.node for node in nodes if listing.covers(node.node)]
-        plan = seen(looking(*nodes), ids=(*IDS, *mine[1:]), part=part, parts=3)
+        plan = seen(inspecting(*nodes), ids=(*IDS, *mine[1:]), part=part, parts=3)
         assert [node for _, node in moved(plan)] == mine[:1]
         assert 10 < len(mine) < 50
 
 
 def test_an_answer_that_nothing_waits_for_changes_nothing() -> None:
-    cluster = looking(SERVED)
+    cluster = inspecting(SERVED)
     for late in (
         replace(cluster, jobs=()),
-        looking(SERVED, command="c-2"),
-        looking(SERVED, stage=JobStage.DONE, due=None),
+        inspecting(SERVED, command="c-2"),
+        inspecting(SERVED, stage=JobStage.DONE, due=None),
     ):
         assert seen(late).actions == ()
 
@@ -186,7 +186,7 @@ def due(now: float, job: Job | None = DONE, name: str = "blue", **changes: objec
     return plan.actions
 
 
-def test_a_look_follows_the_last_one_in_the_next_period_and_asks_another_manager() -> None:
+def test_an_inspection_follows_the_last_one_in_the_next_period() -> None:
     begun, send = due(START + 300)
     assert isinstance(begun, ReplaceJob)
     assert send == Send(begun.after)
@@ -203,7 +203,7 @@ def test_two_looks_are_never_close_to_each_other() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"job": LOOK},
+        {"job": INSPECTION},
         {"timeouts": Timeouts(inspection_period_s=0)},
         {"managers": ()},
         {"settings": ClusterSettings(paused=True)},
@@ -215,7 +215,7 @@ def test_no_look_is_begun_while(changes: dict[str, object]) -> None:
     assert not any(isinstance(step, ReplaceJob) for step in due(START + 900, **changes))  # type: ignore[arg-type]
 
 
-def test_the_first_looks_of_many_clusters_come_at_different_ticks_and_within_a_period() -> None:
+def test_first_inspections_of_many_clusters_spread_over_the_ticks_of_a_period() -> None:
     firsts = [
         next(tick for tick in range(10) if due(START + 60 * tick, None, name=f"cluster-{number}"))
         for number in range(50)
@@ -225,5 +225,5 @@ def test_the_first_looks_of_many_clusters_come_at_different_ticks_and_within_a_p
 
 
 def test_a_listing_from_an_older_agent_counts_as_none() -> None:
-    cluster = looking(SERVED, result='{"task": "inspect"}')
+    cluster = inspecting(SERVED, result='{"task": "inspect"}')
     assert moved(seen(cluster, (DEAD,), ("n1", *IDS))) == []
