@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from chalicelib.errors import MalformedError
 from chalicelib.events import (
-    Answer,
     Change,
     ChangeScheduled,
-    CommandFinished,
     Ending,
     FleetFailed,
     FleetInstanceChanged,
@@ -27,11 +25,7 @@ from chalicelib.events import (
     SpotRequestFulfilled,
     TerminateLifecycleAction,
     Tick,
-    finish_command,
-    parse_comment,
 )
-from chalicelib.protocol.codec import encode_result
-from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.state.instance import InstanceState, LifecycleAction, Transition
 from tests.unit.chalicelib.support.samples import sample
 
@@ -232,64 +226,3 @@ def test_any_other_json_is_malformed_and_nothing_worse(payload: object, kind: An
 def test_one_field_of_any_shape_is_malformed_and_nothing_worse(field: str, value: object, kind: Any) -> None:
     with pytest.raises(MalformedError, match=rf"^({field}|detail\.)"):
         kind.parse(sample(KINDS[kind]) | {field: value})
-
-
-@pytest.mark.parametrize(
-    ("comment", "expected"),
-    [
-        ("evacuate blue", (AgentTask.EVACUATE, "blue")),
-        ("leave eu-1.green_2", (AgentTask.LEAVE, "eu-1.green_2")),
-        ("evacuate", None),
-        ("evacuate blue and more", None),
-        ("patch blue", None),
-        ("", None),
-    ],
-)
-def test_a_comment_tells_task_and_cluster_of_our_commands_only(
-    comment: str, expected: tuple[AgentTask, str] | None
-) -> None:
-    assert parse_comment(comment) == expected
-
-
-def test_an_answer_with_a_result_is_a_finished_command_with_it() -> None:
-    result = Result(AgentTask.LEAVE, ok=True, nodes=(NodeReport(INSTANCE, "abc", Fate.REMOVED),))
-    event = finish_command(
-        ENDED, AgentTask.LEAVE, Answer("Success", "leave blue", f"noise\n{encode_result(result)}\n")
-    )
-    assert event == CommandFinished(TIME, COMMAND, INSTANCE, AgentTask.LEAVE, "Success", result)
-    assert not event.host_failed
-
-
-@pytest.mark.parametrize(
-    ("answer", "failure"),
-    [
-        (Answer("Failed", "", "", "a\nswarmkeeper: wrong hash\n"), "Failed: swarmkeeper: wrong hash"),
-        (Answer("TimedOut"), "TimedOut: the agent printed nothing"),
-        (Answer("Success", "", "hello"), "Success: result must be JSON: "),
-        (
-            Answer("Success", "", encode_result(Result(AgentTask.EVACUATE, ok=True))),
-            "Success: the agent answered for",
-        ),
-    ],
-)
-def test_an_answer_without_a_result_says_why_and_blames_the_host(answer: Answer, failure: str) -> None:
-    event = finish_command(ENDED, AgentTask.LEAVE, answer)
-    assert event.result is None
-    assert event.failure.startswith(failure)
-    assert event.host_failed
-
-
-def test_a_cancelled_command_blames_nobody_and_a_failed_task_its_host() -> None:
-    assert not finish_command(ENDED, AgentTask.LEAVE, Answer("Cancelled")).host_failed
-    output = encode_result(Result(AgentTask.LEAVE, ok=False, error="this host is no manager"))
-    assert finish_command(ENDED, AgentTask.LEAVE, Answer("Failed", "", output)).host_failed
-
-
-@pytest.mark.parametrize(
-    ("code", "unfetched"), [(65, True), (66, True), (69, False), (73, False), (1, False)]
-)
-def test_an_exit_status_of_65_or_66_means_that_the_agent_could_not_be_fetched(
-    code: int, *, unfetched: bool
-) -> None:
-    event = finish_command(ENDED, AgentTask.LEAVE, Answer("Failed", "", "", "swarmkeeper: no\n", code))
-    assert (event.unfetched, event.host_failed) == (unfetched, not unfetched)
