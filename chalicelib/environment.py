@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What each function is told.
+    """What each function gets from its environment.
 
     ``table``: the DynamoDB table; ``notice``: seconds between a Spot warning's time and the end;
-    ``topic``: the SNS topic that tells people of incidents, its name or ARN ("": only the log tells them).
+    ``topic``: the SNS topic that notifies people of incidents, its name or ARN ("": only the log has them).
     """
 
     table: str
@@ -25,7 +25,7 @@ class Environment:
 
 
 def from_environment(environment: Mapping[str, str]) -> Environment:
-    """The environment: TABLE, NOTICE_SECONDS and TOPIC; raises SettingError naming the variable."""
+    """Read TABLE, NOTICE_SECONDS and TOPIC; raises SettingError naming the variable."""
     table = environment.get("TABLE", "")
     if not table:
         raise SettingError("TABLE is not set: give the table's name under environment_variables of the stage")

@@ -1,4 +1,4 @@
-"""Tell people of an incident: in the log, and once in a message."""
+"""Notify people of an incident: in the log, and once in a message."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from chalicelib.state.incident import Incident
 
 MESSAGE = Path(__file__).with_name("incident.txt")
-LEFT_TO_OTHERS = 60.0  # seconds after which an incident that nobody was told of is everybody's
+TAKEOVER_S = 60.0  # after which any handler notifies people of an incident that another one recorded
 
 
 def notify(cluster: str, incident: Incident, world: World) -> Outcome:
-    """Record it, then publish it, then remember that; whoever dies in between is succeeded by the tick.
+    """Record an incident, publish it, then record that; after a crash in between the tick goes on.
 
-    In a paused cluster it is recorded only: the first tick after that tells of it.
+    In a paused cluster it is recorded only: the first tick after the pause notifies people.
     """
     now = world.clock.now()
     if not world.incidents.record(cluster, incident, now):
         known = world.incidents.get(cluster, incident.key)
-        if known and (known.notified or now < known.at + LEFT_TO_OTHERS):
+        if known and (known.notified or now < known.at + TAKEOVER_S):
             return Outcome(detail=f"known already: {incident.key}")
     settings = world.settings.get(cluster)
     if settings.paused:
@@ -42,13 +42,13 @@ def notify(cluster: str, incident: Incident, world: World) -> Outcome:
 
 
 def subject(cluster: str, incident: Incident) -> str:
-    """One line: SNS takes a hundred characters, and no line breaks."""
+    """Write one line: SNS takes a hundred characters, and no line breaks."""
     about = incident.instance or incident.key.replace("#", " ")
     return f"{'Drill: ' if incident.drill else ''}Swarmkeeper {cluster}: {about}"
 
 
 def text(cluster: str, incident: Incident) -> str:
-    """What happened, where, what was left as it was, what to do."""
+    """Say what happened, where, what was left as it was, and what to do."""
     return _template().substitute(
         what=("This is a drill. " if incident.drill else "") + incident.what,
         when=datetime.fromtimestamp(incident.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 logger = Logger(service="swarmkeeper", use_rfc3339=True, location=None)
 
 NAMESPACE = "Swarmkeeper"
-LOUD = frozenset({Code.LEFT_OPEN, Code.RAISED, Code.FAILED})
-SECONDS = frozenset({Metric.SECONDS_TO_SAFE})
+ERROR_CODES = frozenset({Code.LEFT_OPEN, Code.RAISED, Code.FAILED})
+METRICS_IN_SECONDS = frozenset({Metric.SECONDS_TO_SAFE})
 
 
 def decided(event: object, cluster: str, plan: Plan) -> None:
-    """A plan was made: one line that says why, and what follows."""
+    """Log a plan: one line that says why, and what follows."""
     logger.info(
         plan.reason,
         extra={
@@ -39,32 +39,32 @@ def decided(event: object, cluster: str, plan: Plan) -> None:
 
 
 def done(cluster: str, action: Action, outcome: Outcome) -> None:
-    """An action was performed; one that left work open is an error that says what to do."""
-    tell = logger.error if outcome.code in LOUD else logger.info
+    """Log how an action came out; one that left work open is an error that says what to do."""
+    log = logger.error if outcome.code in ERROR_CODES else logger.info
     known = {"cluster": cluster, "action": type(action).__name__, "outcome": outcome.code.value}
-    tell(outcome.detail or outcome.code.value, extra=known | {"instance": getattr(action, "instance", "")})
+    log(outcome.detail or outcome.code.value, extra=known | {"instance": getattr(action, "instance", "")})
 
 
 def malformed(error: SwarmkeeperError) -> None:
-    """An event was refused. Nobody can mend it by running it again, so it is told and counted, not raised."""
+    """Log and count a malformed event; it is not raised, as another run would not help."""
     logger.error(str(error))
     measure("", [Measure(Metric.MALFORMED_EVENTS)])
 
 
 def unmanaged(metric: Metric, what: str) -> None:
-    """Something that is not ours was passed over: a count, and a line for who looks closely."""
+    """Count something unmanaged that was passed over; the debug log names it."""
     logger.debug("not ours: %s", what)
     measure("", [Measure(metric)])
 
 
 def measure(cluster: str, measures: Iterable[Measure]) -> None:
-    """Metrics by cluster, with the instance as metadata.
+    """Put metrics by cluster, with the instance as metadata.
 
     As a dimension it would make, and bill, a new metric for each instance that ever lived; as metadata it is
     found by a search in the logs.
     """
     for one in measures:
-        unit = MetricUnit.Seconds if one.metric in SECONDS else MetricUnit.Count
+        unit = MetricUnit.Seconds if one.metric in METRICS_IN_SECONDS else MetricUnit.Count
         with single_metric(name=one.metric.value, unit=unit, value=one.value, namespace=NAMESPACE) as metric:
             metric.add_dimension("cluster", cluster or "none")
             if one.instance:
@@ -72,5 +72,5 @@ def measure(cluster: str, measures: Iterable[Measure]) -> None:
 
 
 def warn(text: str, **known: Any) -> None:
-    """Something that a person should look at."""
+    """Log something that a person should look at."""
     logger.warning(text, extra=known)

@@ -145,7 +145,7 @@ class Hosts(Protocol):
     """The hosts. Calls raise ThrottledError and UnreachableError."""
 
     def find_reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
-        """Those of at most 50 instances that Run Command can reach now."""
+        """Find those of at most 50 instances that Run Command can reach now."""
 
     def send(
         self, hosts: tuple[str, ...], cluster: str, task: AgentTask, arguments: Arguments, seconds: int
@@ -153,17 +153,17 @@ class Hosts(Protocol):
         """Start a task that may run for some seconds on at most 50 hosts; answers the command's id."""
 
     def fetch_answer(self, command: str, manager: str) -> Answer:
-        """What has become of a command."""
+        """Fetch what has become of a command."""
 
     def cancel(self, command: str, manager: str) -> None:
         """Take a command back, as far as possible."""
 
 
 class Messages(Protocol):
-    """Where people hear of incidents. Raises RefusedError."""
+    """How people are notified of incidents. Raises RefusedError."""
 
     def publish(self, subject: str, text: str) -> None:
-        """Tell them."""
+        """Send them a message."""
 
 
 class Ec2(Protocol):
@@ -190,7 +190,7 @@ class Clock(Protocol):
     """Time, in seconds since the epoch."""
 
     def now(self) -> float:
-        """The time."""
+        """Return the time."""
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -200,7 +200,7 @@ class WallClock:
     """The real time."""
 
     def now(self) -> float:
-        """The time."""
+        """Return the time."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from chalicelib.protocol.messages import AgentTask, Arguments
 
 DOCUMENT = "AWS-RunShellScript"
-DELIVERY = 30  # seconds to reach the host, the least that Run Command accepts
-URL_LASTS = 900  # seconds
+DELIVERY_TIMEOUT_S = 30  # to reach the host, the least that Run Command accepts
+URL_LIFETIME_S = 900
 SCRIPT = Path(__file__).with_name("agent.sh")
-IDENTITY = Path(__file__).parents[1] / "agent.json"
+AGENT_IDENTITY = Path(__file__).parents[1] / "agent.json"
 NO_SUCH_CODES = frozenset({"InvocationDoesNotExist", "InvalidCommandId", "InvalidInstanceId"})
 
 
@@ -42,13 +42,13 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class SsmHosts:
-    """Run Command through its client; the methods are told in world.Hosts."""
+    """Run Command through its client; ports.Hosts says what the methods do."""
 
     ssm: SSMClient
     s3: S3Client
 
     def find_reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
-        """Those of the instances whose SSM agent is registered and answers."""
+        """Find those of the instances whose SSM agent is registered and answers."""
         wanted: InstanceInformationStringFilterTypeDef = {"Key": "InstanceIds", "Values": list(instances)}
         pages = self.ssm.get_paginator("describe_instance_information").paginate(Filters=[wanted])
         try:
@@ -63,14 +63,14 @@ class SsmHosts:
         """Start a task on hosts and answer the command's id."""
         agent = published()
         url = self.s3.generate_presigned_url(
-            "get_object", {"Bucket": agent.bucket, "Key": agent.key}, ExpiresIn=URL_LASTS
+            "get_object", {"Bucket": agent.bucket, "Key": agent.key}, ExpiresIn=URL_LIFETIME_S
         )
         try:
             command = self.ssm.send_command(
                 InstanceIds=list(hosts),
                 DocumentName=DOCUMENT,
                 Comment=f"{task.value} {cluster}",
-                TimeoutSeconds=DELIVERY,
+                TimeoutSeconds=DELIVERY_TIMEOUT_S,
                 Parameters={
                     "commands": [script(agent, url, task, arguments)],
                     "executionTimeout": [str(seconds)],
@@ -81,7 +81,7 @@ class SsmHosts:
         return command["Command"]["CommandId"]
 
     def fetch_answer(self, command: str, manager: str) -> Answer:
-        """What has become of a command; one that Run Command does not know (yet) is UNKNOWN."""
+        """Fetch what has become of a command; one that Run Command does not know (yet) is UNKNOWN."""
         try:
             found = self.ssm.get_command_invocation(CommandId=command, InstanceId=manager)
         except AWS_ERRORS as error:
@@ -106,8 +106,8 @@ class SsmHosts:
 
 
 @cache
-def published(identity: Path = IDENTITY) -> Agent:
-    """The agent that was published at this deployment; raises AgentMissingError."""
+def published(identity: Path = AGENT_IDENTITY) -> Agent:
+    """Read which agent was published at this deployment; raises AgentMissingError."""
     try:
         return Agent(**json.loads(identity.read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -118,7 +118,7 @@ def published(identity: Path = IDENTITY) -> Agent:
 
 
 def script(agent: Agent, url: str, task: AgentTask, arguments: Arguments) -> str:
-    """What the host's shell runs. Nothing in it is secret: the address is good for one file, for minutes."""
+    """Write what the host's shell runs. Nothing in it is secret: the URL is for one file, for minutes."""
     given = {
         "KEY": agent.key,
         "SHA256": agent.sha256,

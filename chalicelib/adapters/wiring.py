@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 
 # Botocore itself repeats throttled and broken calls with jitter, for some two seconds at most; what is still
-# refused then comes back to dispatch.py, which knows the time budget. So no further library is needed for it.
-PATIENCE = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+# refused then comes back to delivery/, which knows the time budget. So no further library is needed for it.
+CLIENT_CONFIG = Config(
+    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
+)
 
 
 def connected() -> World:
@@ -49,8 +51,8 @@ def connected() -> World:
 def _world(table: str, topic: str) -> World:
     """Connect at the first event, as deploying imports the app too; kept while the container lives."""
     # Older signatures are refused in newer regions, and so is an address that does not name the region.
-    signed = PATIENCE.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
-    many = PATIENCE.merge(Config(max_pool_connections=WRITERS))
+    signed = CLIENT_CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+    many = CLIENT_CONFIG.merge(Config(max_pool_connections=WRITERS))
     records = Table(boto3.client("dynamodb", config=many), table)
     return World(
         nodes=DynamoNodes(records),
@@ -60,7 +62,7 @@ def _world(table: str, topic: str) -> World:
         jobs=DynamoJobs(records),
         lease=DynamoLease(records),
         discoveries=DynamoDiscoveries(records),
-        hosts=SsmHosts(boto3.client("ssm", config=PATIENCE), boto3.client("s3", config=signed)),
+        hosts=SsmHosts(boto3.client("ssm", config=CLIENT_CONFIG), boto3.client("s3", config=signed)),
         ec2=AwsEc2(_ec2),
         autoscaling=AwsAutoScaling(_autoscaling),
         messages=SnsTopic(_sns, topic),
@@ -69,15 +71,15 @@ def _world(table: str, topic: str) -> World:
 
 @cache
 def _autoscaling() -> AutoScalingClient:
-    return boto3.client("autoscaling", config=PATIENCE)
+    return boto3.client("autoscaling", config=CLIENT_CONFIG)
 
 
 @cache
 def _sns() -> SNSClient:
-    return boto3.client("sns", config=PATIENCE)
+    return boto3.client("sns", config=CLIENT_CONFIG)
 
 
 @cache
 def _ec2() -> EC2Client:
-    """The largest of the clients: 0.1 s of a cold start. A page of its discovery is a thousand instances."""
-    return boto3.client("ec2", config=PATIENCE.merge(Config(read_timeout=20)))
+    """Connect the largest of the clients: 0.1 s of a cold start. A page of it has a thousand instances."""
+    return boto3.client("ec2", config=CLIENT_CONFIG.merge(Config(read_timeout=20)))

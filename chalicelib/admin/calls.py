@@ -1,7 +1,7 @@
 """What people call with `chalice invoke -n <name>`: the payload is checked and becomes an event.
 
-What cannot be done raises CallError with one line, and changes nothing. With ``dry_run`` the plan is answered
-instead of carried out.
+A call that cannot be done raises CallError with one line, and changes nothing. With ``dry_run`` the plan is
+answered instead of carried out.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.wiring import connected
-from chalicelib.admin.dry_run import described
+from chalicelib.admin.dry_run import describe_plan
 from chalicelib.admin.payloads import (
     Field,
-    checked,
+    check_payload,
     count,
     flag,
     instance,
@@ -26,9 +26,9 @@ from chalicelib.admin.payloads import (
     span,
     text,
 )
-from chalicelib.admin.status import status_of
-from chalicelib.admin.tables import shown
-from chalicelib.admin.waiting import asked, ordered
+from chalicelib.admin.status import show_status
+from chalicelib.admin.tables import show_result
+from chalicelib.admin.waiting import ask_manager, order_and_wait
 from chalicelib.errors import CallError
 from chalicelib.events import (
     EvacuationOrdered,
@@ -52,29 +52,29 @@ Payload = Mapping[str, Any]
 Call = Callable[[Payload, "World"], dict[str, Any]]
 CLUSTER = {"cluster": Field(name, required=True), "dry_run": Field(flag)}
 NAMED = CLUSTER | {"instance": Field(instance, required=True)}
-EVERY_FRAME = 1000
-GENTLE = 600.0  # seconds for an evacuation that nothing hurries
+ALL_FRAMES = 1000
+DEFAULT_EVACUATION_S = 600.0  # for an evacuation that nothing hurries
 
 
 def call(which: str, payload: object, world: World | None = None) -> dict[str, Any]:
     """Carry out a manual call. Raises CallError.
 
     Lambda answers an error with its traceback, as far as ``sys.tracebacklimit`` lets the traceback module see
-    it, and ``chalice invoke`` prints all of that: who called wrongly is to read the one line only.
+    it, and ``chalice invoke`` prints all of that: the caller of a bad call reads the one line only.
     """
-    sys.tracebacklimit = EVERY_FRAME
+    sys.tracebacklimit = ALL_FRAMES
     fields, perform = CALLS[which]
     try:
-        valid = checked(payload, fields)
+        valid = check_payload(payload, fields)
         world = world or connected()
-        _known(valid, world)
+        _check_known(valid, world)
         return perform(valid, world)
     except CallError:
         sys.tracebacklimit = 0
         raise
 
 
-def _known(payload: Payload, world: World) -> None:
+def _check_known(payload: Payload, world: World) -> None:
     cluster = payload.get("cluster")
     if cluster is None:
         return
@@ -86,28 +86,28 @@ def _known(payload: Payload, world: World) -> None:
         raise CallError(f"{cluster} has no instance {wanted}: status shows those that it has")
 
 
-def _done(event: Event, payload: Payload, world: World) -> dict[str, Any]:
+def _carry_out(event: Event, payload: Payload, world: World) -> dict[str, Any]:
     """Carry the order out, or with ``dry_run`` say what would be done: one plan, another executor."""
     cluster = payload["cluster"]
     if payload.get("dry_run"):
         plan = decide(event, load(event, cluster, world))
         if plan.refused:
             raise CallError(plan.reason)
-        return described(plan)
+        return describe_plan(plan)
     return {"done": list(follow(event, cluster, world))}
 
 
 def _status(payload: Payload, world: World) -> dict[str, Any]:
-    return status_of(payload.get("cluster"), world)
+    return show_status(payload.get("cluster"), world)
 
 
 def _evacuate(payload: Payload, world: World) -> dict[str, Any]:
-    wanted = payload.get("seconds", GENTLE), payload.get("give_back", 0.0)
-    return _done(EvacuationOrdered(world.clock.now(), payload["instance"], *wanted), payload, world)
+    wanted = payload.get("seconds", DEFAULT_EVACUATION_S), payload.get("give_back", 0.0)
+    return _carry_out(EvacuationOrdered(world.clock.now(), payload["instance"], *wanted), payload, world)
 
 
 def _give_back(payload: Payload, world: World) -> dict[str, Any]:
-    return _done(GiveBackOrdered(world.clock.now(), payload["instance"]), payload, world)
+    return _carry_out(GiveBackOrdered(world.clock.now(), payload["instance"]), payload, world)
 
 
 def _configure(payload: Payload, world: World) -> dict[str, Any]:
@@ -115,23 +115,23 @@ def _configure(payload: Payload, world: World) -> dict[str, Any]:
     if not changes:
         settings = ", ".join(sorted(set(CALLS["configure"][0]) - set(CLUSTER)))
         raise CallError(f"there is nothing to configure: give some of {settings}")
-    return _done(SettingsOrdered(world.clock.now(), changes), payload, world)
+    return _carry_out(SettingsOrdered(world.clock.now(), changes), payload, world)
 
 
 def _pause(payload: Payload, world: World) -> dict[str, Any]:
-    return _done(SettingsOrdered(world.clock.now(), {"paused": True}), payload, world)
+    return _carry_out(SettingsOrdered(world.clock.now(), {"paused": True}), payload, world)
 
 
 def _resume(payload: Payload, world: World) -> dict[str, Any]:
-    """Catches up at once, not with the next tick."""
-    answer = _done(SettingsOrdered(world.clock.now(), {"paused": False}), payload, world)
+    """Resume, and catch up at once, not with the next tick."""
+    answer = _carry_out(SettingsOrdered(world.clock.now(), {"paused": False}), payload, world)
     if not payload.get("dry_run"):
         answer["done"] += follow(Tick(), payload["cluster"], world)
     return answer
 
 
 def _redrive(payload: Payload, world: World) -> dict[str, Any]:
-    return _done(RedriveOrdered(world.clock.now(), payload.get("instance", "")), payload, world)
+    return _carry_out(RedriveOrdered(world.clock.now(), payload.get("instance", "")), payload, world)
 
 
 def _init(payload: Payload, world: World) -> dict[str, Any]:
@@ -159,15 +159,15 @@ def _rotate_tokens(payload: Payload, world: World) -> dict[str, Any]:
 
 
 def _promote(payload: Payload, world: World) -> dict[str, Any]:
-    return _turned(AgentTask.PROMOTE, Role.MANAGER, payload, world)
+    return _change_role(AgentTask.PROMOTE, Role.MANAGER, payload, world)
 
 
 def _demote(payload: Payload, world: World) -> dict[str, Any]:
-    return _turned(AgentTask.DEMOTE, Role.WORKER, payload, world)
+    return _change_role(AgentTask.DEMOTE, Role.WORKER, payload, world)
 
 
-def _turned(task: AgentTask, role: Role, payload: Payload, world: World) -> dict[str, Any]:
-    """The node is what it is told to be until it joins again: then it is what its instance is tagged."""
+def _change_role(task: AgentTask, role: Role, payload: Payload, world: World) -> dict[str, Any]:
+    """Give a node a role until it joins again: then its instance's tag decides."""
     instance = payload["instance"]
     answer = _order(TaskOrdered(world.clock.now(), task, instance), payload, world)
     node = world.nodes.get(payload["cluster"], instance)
@@ -187,10 +187,10 @@ def _rebalance(payload: Payload, world: World) -> dict[str, Any]:
         max_moves=payload.get("max_moves", 0),
     )
     cluster = payload["cluster"]
-    _going(cluster, world)
+    _check_not_paused(cluster, world)
     if wanted.dry_run:
         arguments = Arguments(labels={"swarmkeeper.cluster": cluster}, rebalance=wanted)
-        return {"dry_run": True, **shown(asked(AgentTask.REBALANCE, arguments, cluster, world))}
+        return {"dry_run": True, **show_result(ask_manager(AgentTask.REBALANCE, arguments, cluster, world))}
     return _order(TaskOrdered(world.clock.now(), AgentTask.REBALANCE, rebalance=wanted), payload, world)
 
 
@@ -198,13 +198,13 @@ def _order(event: TaskOrdered, payload: Payload, world: World) -> dict[str, Any]
     cluster = payload["cluster"]
     if not world.managers.list_ids(cluster):
         raise CallError(f"{cluster} has no manager: tag an instance with swarmkeeper:role=manager")
-    _going(cluster, world)
+    _check_not_paused(cluster, world)
     if payload.get("dry_run"):
-        return _done(event, payload, world)
-    return ordered(event, cluster, world)
+        return _carry_out(event, payload, world)
+    return order_and_wait(event, cluster, world)
 
 
-def _going(cluster: str, world: World) -> None:
+def _check_not_paused(cluster: str, world: World) -> None:
     if world.settings.get(cluster).paused:
         raise CallError(f"{cluster} is paused, nothing is sent: resume it first")
 

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from chalicelib.actions import Action, Plan
 
 
-def described(plan: Plan) -> dict[str, Any]:
-    """The plan, for people."""
-    return {"dry_run": True, "reason": plan.reason, "plan": [_described(action) for action in plan.actions]}
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """Describe a plan for people."""
+    return {
+        "dry_run": True,
+        "reason": plan.reason,
+        "plan": [_describe_action(action) for action in plan.actions],
+    }
 
 
-def _described(action: Action) -> dict[str, Any]:
+def _describe_action(action: Action) -> dict[str, Any]:
     name = {"action": type(action).__name__}
     match action:
         case ReplaceRecord(before, after):

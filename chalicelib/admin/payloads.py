@@ -13,10 +13,10 @@ from chalicelib.state.instance import NAME
 
 SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # what Swarm takes as a name
 _service = checks.matching(SERVICE, "the name or id of a service")
-MOST = 100_000
-FEW = 50  # services that one call names; without names it is all that opted in
-LONGEST = 43_200.0  # seconds, half a day: more was meant as milliseconds
-SETTLING = 600.0  # seconds: the agent lets joins settle inside the half hour that it has to rebalance
+MAX_COUNT = 100_000
+MAX_SERVICES = 50  # services that one call names; without names it is all that opted in
+MAX_SPAN_S = 43_200.0  # half a day: more was meant as milliseconds
+MAX_SETTLE_S = 600.0  # the agent lets joins settle inside the half hour that it has to rebalance
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Field:
     required: bool = False
 
 
-def checked(payload: object, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """The payload, which has these fields only; an absent one (None) is an empty one. Raises CallError."""
+def check_payload(payload: object, fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Check that a payload has these fields only; None counts as an empty one. Raises CallError."""
     given = {} if payload is None else payload
     if not isinstance(given, dict):
         raise CallError(f"the payload must be a JSON object, not {str(payload)[:100]!r}")
@@ -49,34 +49,34 @@ instance, flag, one_of = checks.instance_id, checks.flag, checks.one_of
 
 
 def seconds(value: Any) -> str:
-    """A time span."""
-    good = checks.is_number(value) and 0 < value <= LONGEST
-    return "" if good else f"a number of seconds between 0 and {LONGEST:.0f}"
+    """Check a time span."""
+    good = checks.is_number(value) and 0 < value <= MAX_SPAN_S
+    return "" if good else f"a number of seconds between 0 and {MAX_SPAN_S:.0f}"
 
 
 def span(value: Any) -> str:
-    """A time span, or none at all."""
+    """Check a time span, or none at all."""
     return "" if value == 0 and not isinstance(value, bool) else seconds(value)
 
 
 def settling(value: Any) -> str:
-    """A time span that a rebalance can wait for joins."""
-    good = not span(value) and value <= SETTLING
-    return "" if good else f"a number of seconds from 0 to {SETTLING:.0f}"
+    """Check a time span that a rebalance can wait for joins."""
+    good = not span(value) and value <= MAX_SETTLE_S
+    return "" if good else f"a number of seconds from 0 to {MAX_SETTLE_S:.0f}"
 
 
 def count(value: Any) -> str:
-    """How many."""
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
-    return "" if good else f"a whole number from 1 to {MOST}"
+    """Check a count."""
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_COUNT
+    return "" if good else f"a whole number from 1 to {MAX_COUNT}"
 
 
 def names(value: Any) -> str:
-    """A list of services."""
-    good = isinstance(value, list) and 0 < len(value) <= FEW and not any(map(_service, value))
-    return "" if good else f"a list of 1 to {FEW} names or ids of services"
+    """Check a list of services."""
+    good = isinstance(value, list) and 0 < len(value) <= MAX_SERVICES and not any(map(_service, value))
+    return "" if good else f"a list of 1 to {MAX_SERVICES} names or ids of services"
 
 
 def text(value: Any) -> str:
-    """A text."""
+    """Check a text."""
     return "" if isinstance(value, str) else "a text"

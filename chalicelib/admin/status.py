@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.admin.tables import shown
-from chalicelib.admin.waiting import described
+from chalicelib.admin.tables import show_result
+from chalicelib.admin.waiting import describe_job
 from chalicelib.protocol.codec import ProtocolError, decode_result
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.stored_names import as_stored
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
     from chalicelib.state.job import Job
     from chalicelib.state.node import Node
 
-MOST = 2_000_000  # characters of nodes, and of incidents: Lambda answers with six million bytes at most
+MAX_CHARACTERS = 2_000_000  # of nodes, and of incidents: Lambda answers with six million bytes at most
 
 
-def status_of(wanted: str | None, world: World) -> dict[str, Any]:
-    """Discovery time, and what is recorded of all clusters, or of one; very much of it is shown in part."""
+def show_status(wanted: str | None, world: World) -> dict[str, Any]:
+    """Show the last discovery and the records of all clusters, or of one; very many in part."""
     discovery = world.discoveries.latest()
     names = [name for name in discovery.clusters if wanted in (None, name)]
-    most = MOST // max(len(names), 1)
-    return {"census": discovery.taken, "clusters": {name: _cluster(name, most, world) for name in names}}
+    most = MAX_CHARACTERS // max(len(names), 1)
+    return {"census": discovery.taken, "clusters": {name: _show_cluster(name, most, world) for name in names}}
 
 
-def _cluster(name: str, most: int, world: World) -> dict[str, Any]:
+def _show_cluster(name: str, most: int, world: World) -> dict[str, Any]:
     """``nodes``: those with work first, the gone ones last. ``left_out``: how many did not fit."""
     records, incidents = world.nodes.list_all(name), world.incidents.list_all(name)
-    nodes = _fitting((as_stored(node) for node in sorted(records, key=_calm)), most)
+    nodes = _fitting((as_stored(node) for node in sorted(records, key=_rest_order)), most)
     newest = sorted(incidents, key=lambda incident: -incident.at)
-    told = _fitting((as_stored(incident) for incident in newest), most)
+    shown = _fitting((as_stored(incident) for incident in newest), most)
     return {
         "settings": asdict(world.settings.get(name)),
         "managers": [asdict(host) for host in world.managers.list_hosts(name)],
         "states": Counter(node.state.value for node in records),
         "nodes": nodes,
-        "incidents": told,
-        "left_out": {"nodes": len(records) - len(nodes), "incidents": len(incidents) - len(told)},
-        "errands": [_errand(job) for job in world.jobs.list_all(name)],
+        "incidents": shown,
+        "left_out": {"nodes": len(records) - len(nodes), "incidents": len(incidents) - len(shown)},
+        "errands": [_show_job(job) for job in world.jobs.list_all(name)],
     }
 
 
-def _calm(node: Node) -> tuple[bool, bool, str]:
+def _rest_order(node: Node) -> tuple[bool, bool, str]:
     resting = node.due is None and not node.is_given_up
     return node.state is NodeState.GONE, resting, node.instance
 
 
 def _fitting(rows: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """The first rows, as JSON no more than so many characters."""
+    """Keep the first rows, as JSON no more than so many characters."""
     fitting, size = [], 0
     for row in rows:
         size += len(json.dumps(row))
@@ -64,9 +64,9 @@ def _fitting(rows: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
     return fitting
 
 
-def _errand(job: Job) -> dict[str, Any]:
+def _show_job(job: Job) -> dict[str, Any]:
     try:
         result = decode_result(job.result) if job.result else None
     except ProtocolError:
         result = None  # of another version; what became of it is in the reason too
-    return described(job) | ({"result": shown(result)} if result and result.spreads else {})
+    return describe_job(job) | ({"result": show_result(result)} if result and result.spreads else {})

@@ -10,25 +10,25 @@ from chalicelib.protocol.bar_chart import picture
 from chalicelib.protocol.messages import Balance, Result, SpreadReport
 
 HEAD = ("service", "became", "mode", "moves", "restarted", "before", "plan", "after", "reason")
-FEW = 12  # hosts of a service that are shown each
+MAX_HOSTS = 12  # hosts of a service that are shown each
 
 
-def shown(result: Result) -> dict[str, Any]:
-    """A rebalance's result: ``services`` for programs; ``table`` and ``picture`` as lines of text."""
-    told = [
+def show_result(result: Result) -> dict[str, Any]:
+    """Show a rebalance's result: ``services`` for programs, ``table`` and ``picture`` as lines of text."""
+    warnings = [
         text for row in result.spreads for text in (f"{row.service}: {warning}" for warning in row.warnings)
     ]
     planned = any(row.balance is Balance.PLANNED for row in result.spreads)
     return {
         "services": [asdict(row) for row in result.spreads],
-        "table": [*_table([HEAD, *map(_cells, result.spreads)]), *told],
+        "table": [*_table([HEAD, *map(_cells, result.spreads)]), *warnings],
         "picture": picture(result.spreads, planned=planned),
         "left_out": result.left_out,
     }
 
 
-def summary(result: Result) -> str:
-    """What is done and what is not, in one line."""
+def summarize(result: Result) -> str:
+    """Summarize what is done and what is not, in one line."""
     names: dict[Balance, list[str]] = {}
     for row in result.spreads:
         names.setdefault(row.balance, []).append(row.service + (f" ({row.reason})" if row.reason else ""))
@@ -50,12 +50,14 @@ def _cells(row: SpreadReport) -> Sequence[str]:
 
 
 def _spread(tasks: Mapping[str, int], hosts: Sequence[str]) -> str:
-    """Tasks on each host, in the order of the hosts' names: ``5/4/0``; of very many hosts only the range."""
+    """List tasks by host, in the order of the hosts' names: ``5/4/0``; of very many hosts only the range."""
     numbers = [tasks.get(host, 0) for host in hosts]
     if not tasks:
         return "-"
     return (
-        "/".join(map(str, numbers)) if len(hosts) <= FEW else f"{min(numbers)}-{max(numbers)} on {len(hosts)}"
+        "/".join(map(str, numbers))
+        if len(hosts) <= MAX_HOSTS
+        else f"{min(numbers)}-{max(numbers)} on {len(hosts)}"
     )
 
 

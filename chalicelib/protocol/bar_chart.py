@@ -49,7 +49,7 @@ def _change(host: str, before: Mapping[str, int], then: Mapping[str, int]) -> in
 
 
 def _bar(count: int, most: int) -> str:
-    """A bar as long as the count, or in proportion where the longest would not fit."""
+    """Draw a bar as long as the count, or in proportion where the longest would not fit."""
     length = count if most <= BAR else round(count * BAR / most)
     return f"{'#' * max(length, min(count, 1))} {count}".lstrip()
 

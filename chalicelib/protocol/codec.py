@@ -46,7 +46,7 @@ class ProtocolError(ValueError):
 
 
 def encode_arguments(arguments: Arguments) -> str:
-    """Arguments as one line of JSON; what only some tasks have is left out where it is empty."""
+    """Encode arguments as one line of JSON; what only some tasks have is left out where it is empty."""
     optional = {"managers", "role", "labels", "rebalance", "inspection"}
     given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
     if arguments.rebalance == Rebalance():
@@ -56,7 +56,7 @@ def encode_arguments(arguments: Arguments) -> str:
 
 
 def decode_arguments(text: str) -> Arguments:
-    """Arguments from JSON; raises ProtocolError naming the field that is wrong."""
+    """Decode arguments from JSON; raises ProtocolError naming the field that is wrong."""
     message = _object(text, "arguments")
     _known(message, {row.name for row in fields(Arguments)} | set(STORED_NAMES.values()), "arguments")
     message |= {name: message[stored] for name, stored in STORED_NAMES.items() if stored in message}
@@ -75,7 +75,7 @@ def decode_arguments(text: str) -> Arguments:
 
 
 def encode_result(result: Result) -> str:
-    """A result as one line of at most MAX_LINE characters.
+    """Encode a result as one line of at most MAX_LINE characters.
 
     To fit, the hosts of the widest spreads are dropped, then the last service reports, then the nodes'
     details and the error are cut, then the last rows of what ``inspect`` saw are dropped, then the last nodes
@@ -128,7 +128,7 @@ def _narrower(spread: SpreadReport) -> SpreadReport:
 
 
 def decode_result(stdout: str) -> Result:
-    """The result on the last line of an agent's stdout; raises ProtocolError if there is none."""
+    """Decode the result on the last line of an agent's stdout; raises ProtocolError if there is none."""
     lines = stdout.strip().splitlines()
     if not lines:
         raise ProtocolError("the agent printed nothing")

@@ -13,7 +13,7 @@ import app as deployed
 from bootstrap.__main__ import COMMANDS
 from bootstrap.stacks.catalog import STACKS
 from chalicelib.admin.calls import CALLS
-from chalicelib.admin.payloads import checked
+from chalicelib.admin.payloads import check_payload
 from chalicelib.protocol.messages import AgentTask
 from tests.lab.__main__ import cli
 from tests.unit.support.pages import ROOT, SPAN, Page, page, pages, payload, rows, words
@@ -118,7 +118,7 @@ def test_each_manual_call_exists_and_takes_the_payload(document: Page) -> None:
         name = line[line.index("-n") + 1]
         assert name in {*deployed.app.handler_map, "<name>"}, f"{document.name}: {name}"
         if text := payload(command).replace("<JSON>", ""):
-            checked(json.loads(text), CALLS[name][0])
+            check_payload(json.loads(text), CALLS[name][0])
 
 
 @every_page

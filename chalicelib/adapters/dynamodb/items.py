@@ -46,49 +46,49 @@ ENUMS = {
     "stage": JobStage,
 }
 PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": ScheduledChange}
-EMPTY = (None, "", (), False)
-WHOLE = frozenset({"version", "attempts"})
+EMPTY_VALUES = (None, "", (), False)
+INTEGERS = frozenset({"version", "attempts"})
 
 
 def key(cluster: str, item: str) -> Item:
-    """The primary key."""
+    """Return the primary key of an item."""
     return {"cluster": {"S": cluster}, "item": {"S": item}}
 
 
 def number(value: float) -> Item:
-    """A number attribute. Floats are exact: DynamoDB keeps 38 digits."""
+    """Return a number as an attribute. Floats are exact: DynamoDB keeps 38 digits."""
     return {"N": repr(value)}
 
 
 def strings(values: Iterable[str]) -> Item:
-    """A list of strings; a string set could not be empty."""
+    """Return a list of strings as an attribute; a string set could not be empty."""
     return {"L": [{"S": value} for value in values]}
 
 
 def texts(attribute: Item) -> tuple[str, ...]:
-    """The strings of a list attribute."""
+    """Return the strings of a list attribute."""
     return tuple(value["S"] for value in attribute["L"])
 
 
 def node_item(node: Node) -> Item:
-    """A node's record."""
+    """Return a node's record as an item."""
     return key(node.cluster, f"node#{node.instance}") | _attributes(node)
 
 
 def node_from(item: Item) -> Node:
-    """A node from its record; attributes that this version does not know are passed over."""
+    """Read a node; attributes that this version does not know are passed over."""
     return Node(**_values(Node, item))
 
 
 def incident_item(cluster: str, incident: Incident) -> Item:
-    """An incident."""
+    """Return an incident as an item."""
     attributes = _attributes(incident)
     attributes["name"] = attributes.pop("key")
     return key(cluster, f"incident#{incident.key}") | attributes
 
 
 def incident_from(item: Item) -> Incident:
-    """An incident from its item; one that cannot be read stands there as such, and stops no cluster."""
+    """Read an incident; one that cannot be read says so, and stops no cluster."""
     try:
         return Incident(**_values(Incident, {"key": item["name"], **item}))
     except (KeyError, TypeError, ValueError) as error:
@@ -98,22 +98,22 @@ def incident_from(item: Item) -> Incident:
 
 
 def job_item(cluster: str, job: Job) -> Item:
-    """A cluster's job of one task; the last one stays until the next."""
+    """Return a job as an item; the last one of a task stays until the next."""
     return key(cluster, f"errand#{job.task.value}") | _attributes(job)
 
 
 def job_from(item: Item) -> Job:
-    """An job from its item."""
+    """Read a job."""
     return Job(**_values(Job, item))
 
 
 def settings_from(item: Item | None) -> ClusterSettings:
-    """How a cluster is to be treated; as usual if nothing is recorded."""
+    """Read a cluster's settings; the defaults if nothing is recorded."""
     return ClusterSettings(**_values(ClusterSettings, item)) if item else ClusterSettings()
 
 
 def attribute(value: Any) -> Item:
-    """A value as an attribute."""
+    """Return a value as an attribute."""
     if isinstance(value, bool):
         return {"BOOL": value}
     if isinstance(value, tuple):
@@ -126,14 +126,14 @@ def attribute(value: Any) -> Item:
 
 
 def _attributes(record: Any) -> Item:
-    """The fields of a dataclass that are not empty, and those that it cannot be made without."""
+    """Return the fields of a dataclass that are not empty, and those that it cannot be made without."""
     values = {field.name: getattr(record, field.name) for field in fields(record)}
     needed = {one.name for one in fields(record) if one.default is one.default_factory is MISSING}
     stored = STORED_NAMES.get(type(record), {})
     found = {
         stored.get(name, name): attribute(value)
         for name, value in values.items()
-        if value not in EMPTY or name in needed
+        if value not in EMPTY_VALUES or name in needed
     }
     if "expires" in found:
         found["expires"] = number(int(values["expires"]))  # time to live wants whole seconds
@@ -147,32 +147,32 @@ def _values(kind: Any, item: Item) -> dict[str, Any]:
 
 
 def breaker_attributes(breaker: Breaker) -> Item:
-    """A breaker's attributes."""
+    """Return a breaker's attributes."""
     return {field.name: number(getattr(breaker, field.name)) for field in fields(breaker)}
 
 
 def breaker_from(item: Item | None) -> Breaker:
-    """A breaker; closed if nothing is recorded."""
+    """Read a breaker; closed if nothing is recorded."""
     if not item:
         return Breaker()
     return Breaker(int(item["failures"]["N"]), float(item["open_until"]["N"]), float(item["good"]["N"]))
 
 
 def host_from(manager: str, record: Item | None, breaker: Item | None) -> Host:
-    """A manager as a place to run commands; gone if it has no record."""
+    """Read a manager as a place to run commands; gone if it has no record."""
     node = node_from(record) if record else None
     state, address = (node.state, node.address) if node else (NodeState.GONE, "")
     return Host(manager, state, breaker_from(breaker), address)
 
 
 def discovery_item(discovery: Discovery) -> Item:
-    """What is recorded of the discovery."""
+    """Return the last discovery as an item."""
     times = {"taken": number(discovery.taken), "busy_until": number(discovery.busy_until)}
     return key("*", "census") | times | {"clusters": strings(discovery.clusters)}
 
 
 def discovery_from(item: Item | None) -> Discovery:
-    """The discovery; one of long ago if nothing is recorded."""
+    """Read the last discovery; one of long ago if nothing is recorded."""
     if not item:
         return Discovery()
     return Discovery(float(item["taken"]["N"]), float(item["busy_until"]["N"]), texts(item["clusters"]))
@@ -184,5 +184,5 @@ def _value(name: str, found: Item) -> Any:
     if "L" in found:
         return tuple(PARTS[name](**_values(PARTS[name], part["M"])) for part in found["L"])
     if "N" in found:
-        return int(found["N"]) if name in WHOLE else float(found["N"])
+        return int(found["N"]) if name in INTEGERS else float(found["N"])
     return ENUMS.get(name, str)(found["S"])
