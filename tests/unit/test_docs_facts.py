@@ -109,6 +109,13 @@ def test_the_table_of_states_names_the_work_of_each() -> None:
     assert table == {state.value: [WORK[state].task.value] if state in WORK else [] for state in NodeState}
 
 
+def test_each_function_on_the_way_of_a_warning_stands_in_its_file() -> None:
+    way, _, _ = _architecture().section("One Spot warning, file by file").partition("On the manager")
+    for row in rows(way):
+        for name in code(row[2]):
+            assert re.search(rf"(def|class) {name}\b", (ROOT / code(row[1])[0]).read_text()), row[:3]
+
+
 @pytest.mark.parametrize(
     ("heading", "contract"),
     [("Rooms and layers: handlers", "layers"), ("Rooms and layers: agent", "agent-layers")],
