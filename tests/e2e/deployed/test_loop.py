@@ -107,7 +107,7 @@ def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
 
 def heard(lab: Lab, since: float, functions: Sequence[str]) -> bool:
     """Tell whether these functions have run to their ends, each as often as it is named."""
-    ran = Counter(run.function for run in handlers.runs(lab, since) if run.began >= since)
+    ran = Counter(run.function for run in handlers.runs(lab, since, functions) if run.began >= since)
     return Counter(functions) <= ran
 
 

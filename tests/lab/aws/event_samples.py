@@ -58,7 +58,7 @@ def lifecycle_actions(lab: Lab, host: Host) -> dict[str, tuple[str, int]]:
 
 def reasons(lab: Lab, function: str, instance: str = "") -> list[str]:
     """Why a handler did what it did, of one instance or whatever else its event was about, oldest first."""
-    runs = (run for run in handlers.runs(lab) if run.function == f"swarmkeeper-{STAGE}-{function}")
+    runs = handlers.runs(lab, functions=[f"swarmkeeper-{STAGE}-{function}"])
     rows = [_row(line.text) for run in runs for line in run.lines]
     return [row["message"] for row in rows if "actions" in row and row.get("instance", "") == instance]
 
@@ -69,7 +69,7 @@ def wait_for_reason(lab: Lab, function: str, reason: str, instance: str = "") ->
     def said() -> str:
         return next((text for text in reasons(lab, function, instance) if re.match(reason, text)), "")
 
-    return engine.wait_until(said, f"{function} says of {instance or 'its event'}: {reason}", pause=1)
+    return engine.wait_until(said, f"{function} says of {instance or 'its event'}: {reason}", pause=0.5)
 
 
 def _row(text: str) -> dict[str, Any]:

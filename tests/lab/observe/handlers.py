@@ -40,12 +40,17 @@ class Run:
         return any('"cold_start":true' in line.text.replace(" ", "") for line in self.lines)
 
 
-def runs(lab: Lab, since: float = 0.0) -> list[Run]:
-    """Every run that ended since that time (seconds since the epoch), in the order of their beginnings."""
+def runs(lab: Lab, since: float = 0.0, functions: Iterable[str] = ()) -> list[Run]:
+    """Find every run that ended since that time (seconds since the epoch), in the order of their beginnings.
+
+    ``functions``: only those of these, by default of all; to read the logs of all takes long.
+    """
     logs = lab_api.connect(lab).client("logs")
     pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=_GROUP)
+    wanted = {f"{_GROUP}{function}" for function in functions}
     names = [group["logGroupName"] for page in pages for group in page["logGroups"]]
-    found = [run for name in names for run in parse(name, _streams(logs, name, since))]
+    read = [name for name in names if not wanted or name in wanted]
+    found = [run for name in read for run in parse(name, _streams(logs, name, since))]
     return sorted(found, key=lambda run: run.began)
 
 
