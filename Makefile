@@ -32,6 +32,7 @@ python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(sys.argv[1] + sys.version.split()[0])' \
 	  "error: Python 3.11 or later is needed (make PYTHON=...); $(PYTHON) is "
 	$(PYTHON) -m venv .venv
+	$(BIN)/$(PIP) -r requirements.txt -r requirements-agent.txt
 	$(BIN)/$(PIP) -r requirements-dev.txt
 	touch $@
 
