@@ -94,7 +94,7 @@ def lambdas() -> Iterator[Client]:
 
 
 def run_manager() -> str:
-    """A manager instance of cluster blue, as moto's EC2 has it."""
+    """Run a manager instance of cluster blue in moto's EC2."""
     tags: list[TagTypeDef] = [
         {"Key": "swarmkeeper:cluster", "Value": "blue"},
         {"Key": "swarmkeeper:role", "Value": "manager"},
@@ -124,7 +124,7 @@ def test_there_is_one_function_for_each_event_the_schedule_and_each_manual_call(
 
 
 def source(name: str) -> Any:
-    """The event source of a handler, as Chalice will deploy it."""
+    """Return the event source of a handler, as Chalice will deploy it."""
     return next(source for source in deployed.app.event_sources if source.name == name)
 
 
@@ -199,7 +199,7 @@ def test_the_end_of_a_command_is_fetched(world: World, lambdas: Client) -> None:
     assert node.is_unsent
 
 
-def test_a_tick_takes_the_census(world: World, lambdas: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tick_takes_a_discovery(world: World, lambdas: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SsmHosts, "find_reachable", lambda *_: frozenset())  # moto has no such call
     manager = run_manager()
     event = lambdas.events.generate_cw_event("aws.events", "Scheduled Event", {}, ["arn:aws:events:rule"])

@@ -17,7 +17,7 @@ TABLE = "swarmkeeper-dev"  # as .chalice/config.json names it
 
 
 def make_table(client: DynamoDBClient) -> None:
-    """The table as bootstrap's CloudFormation template makes it."""
+    """Make the table as bootstrap's CloudFormation template does."""
     client.create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
@@ -45,7 +45,7 @@ def make_table(client: DynamoDBClient) -> None:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Moto instead of AWS, with credentials that are good for nothing."""
+    """Have moto instead of AWS, with credentials that are good for nothing."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -56,7 +56,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def table(aws: None) -> DynamoDBClient:  # noqa: ARG001 - the order matters
-    """A client for an empty table."""
+    """Connect a client to an empty table."""
     client = boto3.client("dynamodb")
     make_table(client)
     return client

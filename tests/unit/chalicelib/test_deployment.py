@@ -102,7 +102,7 @@ ALARMS = {
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_every_alarm_is_about_a_function_that_is_deployed_and_tells_people(name: str) -> None:
+def test_every_alarm_is_about_a_function_that_is_deployed_and_notifies_people(name: str) -> None:
     (dimension,) = ALARMS[name]["Dimensions"]
     assert dimension["Name"] == "FunctionName"
     assert dimension["Value"].removeprefix("swarmkeeper-${Stage}-") in app.handler_map

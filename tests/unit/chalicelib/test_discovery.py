@@ -21,8 +21,8 @@ from tests.unit.chalicelib.support.fakes import (
     WORKER_2,
     Lab,
     RushingClock,
+    a_discovered_instance,
     a_node,
-    a_sighting,
     instance,
 )
 from tests.unit.chalicelib.support.samples import sample
@@ -32,7 +32,7 @@ UNMANAGED = instance(999)
 
 
 def find(name: str, time: float, world: World) -> str | None:
-    """The owner cluster of an instance, as an event that cannot wait finds it."""
+    """Find the owner cluster of an instance, as an event that cannot wait does."""
     return world.nodes.find_owner(name) or search_owner(name, time, world)
 
 
@@ -43,7 +43,7 @@ def test_a_known_instance_costs_no_call_to_ec2() -> None:
     assert lab.ec2.asked == 0
 
 
-def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
+def test_an_unknown_instance_brings_one_discovery_that_registers_everything() -> None:
     lab = Lab(workers=3, settled=False)
     assert find(WORKER, START, lab.world()) == "blue"
     assert lab.ec2.asked == 1
@@ -51,14 +51,14 @@ def test_an_unknown_instance_brings_one_census_that_enrols_everything() -> None:
     assert lab.discoveries.latest() == Discovery(START, 0.0, ("blue",))
 
 
-def test_an_instance_that_a_later_census_did_not_see_is_foreign_without_a_call() -> None:
+def test_an_instance_absent_from_a_later_discovery_is_unmanaged_without_a_call() -> None:
     lab = Lab(settled=False)
     lab.discoveries.finish(START, ["blue"])
     assert find(UNMANAGED, START, lab.world()) is None
     assert lab.ec2.asked == 0
 
 
-def test_a_foreign_instance_after_the_last_census_waits_for_the_next() -> None:
+def test_an_unmanaged_instance_after_the_last_discovery_waits_for_the_next() -> None:
     lab = Lab(settled=False)
     lab.discoveries.finish(START - 1, [])
     assert find(UNMANAGED, START, lab.world()) is None
@@ -72,7 +72,7 @@ def test_an_event_from_the_future_does_not_wait_for_it() -> None:
     assert lab.clock.time == START
 
 
-def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_is_open() -> None:
+def test_the_discovery_of_a_dead_handler_is_taken_over_or_the_error_says_so() -> None:
     lab = Lab(settled=False)
     lab.discoveries.begin(Discovery(), START - 20, 30)
     assert find(WORKER, START, lab.world()) == "blue"
@@ -84,7 +84,7 @@ def test_the_census_of_a_handler_that_died_is_taken_over_or_the_error_says_what_
     assert lab.clock.time - START < 60, "enough of a notice is left for Lambda's own retry"
 
 
-def test_an_instance_is_known_as_soon_as_it_is_enrolled_whatever_else_the_census_has_to_do() -> None:
+def test_an_instance_is_known_once_registered_whatever_the_discovery_still_does() -> None:
     lab = Lab(settled=False)
     lab.discoveries.begin(Discovery(), START, 60)
     sleep = lab.clock.sleep
@@ -98,9 +98,9 @@ def test_an_instance_is_known_as_soon_as_it_is_enrolled_whatever_else_the_census
     assert lab.clock.time - START < 2
 
 
-def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count() -> None:
+def test_a_discovery_that_fails_in_one_cluster_serves_others_and_does_not_count() -> None:
     lab = Lab(settled=False)
-    lab.ec2.instances[UNMANAGED] = a_sighting(UNMANAGED, cluster="amber")
+    lab.ec2.instances[UNMANAGED] = a_discovered_instance(UNMANAGED, cluster="amber")
     nodes = lab.nodes.list_all
 
     def broken(cluster: str) -> tuple[Node, ...]:
@@ -116,11 +116,11 @@ def test_a_census_that_fails_in_one_cluster_serves_the_others_and_does_not_count
         find(instance(998), START, lab.world())
 
 
-def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_brings_them() -> None:
+def test_an_event_does_not_wait_for_all_records_and_the_tick_completes_them() -> None:
     lab = Lab(workers=4)
     lab.ec2.turn(WORKER_2, InstanceState.TERMINATED)
     fresh = instance(900)
-    lab.ec2.instances[fresh] = a_sighting(fresh, launched=START)
+    lab.ec2.instances[fresh] = a_discovered_instance(fresh, launched=START)
     move = lab.nodes.replace
     lab.nodes.replace = None  # type: ignore[method-assign, assignment]
     assert find(fresh, START, lab.world()) == "blue"
@@ -132,7 +132,7 @@ def test_an_event_does_not_wait_until_all_records_are_in_line_and_the_tick_bring
     assert lab.node(WORKER_2).state is NodeState.LEAVING
 
 
-def test_a_launch_that_is_held_while_its_instance_is_being_enrolled_is_not_abandoned() -> None:
+def test_a_launch_that_waits_while_its_instance_is_registered_is_not_abandoned() -> None:
     lab = Lab()
     fresh = instance(900)
     lab.nodes.owners[fresh] = "blue"
@@ -151,14 +151,14 @@ def test_a_launch_that_is_held_while_its_instance_is_being_enrolled_is_not_aband
 HELD = LifecycleAction("workers", "join", "token-1", Transition.LAUNCHING, START)
 
 
-def test_a_launch_hook_that_came_before_ec2_listed_its_instance_is_completed_all_the_same() -> None:
+def test_a_launch_hook_before_ec2_lists_its_instance_is_completed_all_the_same() -> None:
     lab, fresh = Lab(), instance(900)
     lab.autoscaling.open_actions[fresh] = (HELD,)
     assert (
         handle(LaunchLifecycleAction, sample("asg_launch_lifecycle", START, EC2InstanceId=fresh), lab.world())
         == []
     )
-    lab.ec2.instances[fresh] = a_sighting(fresh, launched=START, group="workers")
+    lab.ec2.instances[fresh] = a_discovered_instance(fresh, launched=START, group="workers")
     for _ in range(3):
         tick(lab)
     assert lab.node(fresh).state is NodeState.IN_SERVICE
@@ -167,7 +167,7 @@ def test_a_launch_hook_that_came_before_ec2_listed_its_instance_is_completed_all
 
 def test_a_change_that_is_scheduled_for_an_instance_of_this_minute_is_noted() -> None:
     lab, fresh = Lab(), instance(900)
-    lab.ec2.instances[fresh] = a_sighting(fresh, launched=START)
+    lab.ec2.instances[fresh] = a_discovered_instance(fresh, launched=START)
     entities = [{"entityValue": fresh}]
     assert handle(
         HealthNotice, sample("health_scheduled_change", START, affectedEntities=entities), lab.world()
@@ -175,14 +175,14 @@ def test_a_change_that_is_scheduled_for_an_instance_of_this_minute_is_noted() ->
     assert len(lab.node(fresh).notices) == 1
 
 
-def test_a_census_that_fails_for_minutes_is_told_and_what_is_overdue_is_done_all_the_same() -> None:
+def test_a_discovery_failing_for_minutes_notifies_people_and_overdue_work_is_done() -> None:
     lab = Lab()
     lab.ec2.discover = denied  # type: ignore[method-assign]
     lab.nodes.records["blue", WORKER] = a_node(state=NodeState.EVACUATING, due=START, deadline=START + 600)
     for _ in range(6):
         with pytest.raises(ExceptionGroup):
             tick(lab)
-    ((subject, text),) = lab.messages.told
+    ((subject, text),) = lab.messages.published
     assert subject == "Swarmkeeper *: census instances"
     assert "not authorized" in text
     assert lab.clock.time >= START + 300, "it might have passed"
@@ -193,22 +193,22 @@ def denied() -> tuple[DiscoveredInstance, ...]:
     raise PermissionError("not authorized to perform ec2:DescribeInstances")
 
 
-def test_a_group_that_cannot_be_asked_is_told_costs_no_census_and_others_are_not_asked() -> None:
+def test_a_group_that_cannot_be_asked_notifies_people_and_costs_no_discovery() -> None:
     lab = Lab()
-    lab.ec2.instances[WORKER] = a_sighting(group="workers")
+    lab.ec2.instances[WORKER] = a_discovered_instance(group="workers")
     lab.autoscaling.open_actions[WORKER] = (HELD,)
     lab.autoscaling.refuses = True
     tick(lab)
     assert lab.discoveries.latest().taken == START + 60
     assert lab.node().hooks == ()
-    assert [subject for subject, _ in lab.messages.told] == ["Swarmkeeper *: census groups"]
+    assert [subject for subject, _ in lab.messages.published] == ["Swarmkeeper *: census groups"]
     lab.autoscaling.list_open = None  # type: ignore[method-assign, assignment]
-    lab.ec2.instances[WORKER] = a_sighting()
+    lab.ec2.instances[WORKER] = a_discovered_instance()
     tick(lab)
     assert lab.discoveries.latest().taken == START + 120
 
 
-def test_a_storm_of_foreign_instances_brings_few_calls() -> None:
+def test_a_storm_of_unmanaged_instances_brings_few_calls() -> None:
     lab = Lab(clock=RushingClock(), settled=False)
     began = lab.clock.now()
 

@@ -39,24 +39,24 @@ FLEET = "fleet-598fb973-87b7-422d-be4d-6b0809bfff0a"
 def test_the_message_says_what_happened_where_what_was_left_and_what_to_do() -> None:
     lab = Lab()
     assert notify("blue", INCIDENT, lab.world()).code is Code.RAISED
-    ((subject, text),) = lab.messages.told
+    ((subject, text),) = lab.messages.published
     assert subject == f"Swarmkeeper blue: {WORKER}"
     wanted = ["join was given up", "2027-01-15 08:00:00 UTC", "blue", WORKER, "no node", "redrive"]
     assert all(word in text for word in wanted)
     assert "$" not in text
 
 
-def test_the_same_incident_is_told_once() -> None:
+def test_the_same_incident_notifies_people_once() -> None:
     lab = Lab()
     notify("blue", INCIDENT, lab.world())
     assert notify("blue", INCIDENT, lab.world()).code is Code.DONE
-    assert len(lab.messages.told) == 1
+    assert len(lab.messages.published) == 1
 
 
 def test_a_drill_says_that_it_is_one() -> None:
     lab = Lab()
     notify("blue", replace(INCIDENT, drill=True), lab.world())
-    ((subject, text),) = lab.messages.told
+    ((subject, text),) = lab.messages.published
     assert subject.startswith("Drill: ")
     assert text.startswith("This is a drill. join was given up")
 
@@ -67,31 +67,31 @@ def test_a_message_that_was_refused_is_sent_by_the_tick() -> None:
     assert notify("blue", INCIDENT, lab.world()).code is Code.LEFT_OPEN
     lab.messages.refuses = False
     tick(lab)
-    assert len(lab.messages.told) == 1
+    assert len(lab.messages.published) == 1
     tick(lab)
-    assert len(lab.messages.told) == 1
+    assert len(lab.messages.published) == 1
 
 
 def test_a_cluster_may_want_no_messages() -> None:
     lab = Lab()
     lab.settings.update("blue", {"notify": False})
     assert notify("blue", INCIDENT, lab.world()).code is Code.RAISED
-    assert (lab.messages.told, lab.incidents.list_all("blue")[0].notified) == ([], True)
+    assert (lab.messages.published, lab.incidents.list_all("blue")[0].notified) == ([], True)
 
 
 @pytest.mark.parametrize("fleet_is_known", [True, False])
-def test_a_fleet_that_fails_is_told_if_it_is_ours(*, fleet_is_known: bool) -> None:
+def test_a_fleet_that_fails_notifies_people_if_it_is_managed(*, fleet_is_known: bool) -> None:
     lab = Lab()
     if fleet_is_known:
         lab.nodes.record_owners("blue", [FLEET])
     for _ in range(2):
         handle(FleetFailed, sample("ec2_fleet_error"), lab.world())
-    subjects = [subject for subject, _ in lab.messages.told]
+    subjects = [subject for subject, _ in lab.messages.published]
     wanted = f"Swarmkeeper blue: fleet {FLEET} spotInstanceCountLimitExceeded"
     assert subjects == ([wanted] if fleet_is_known else [])
 
 
-def test_what_fails_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
+def test_a_failure_in_a_paused_cluster_is_published_once_it_is_resumed() -> None:
     lab = Lab()
     lab.nodes.record_owners("blue", [FLEET])
     call("pause", {"cluster": "blue"}, lab.world())
@@ -99,46 +99,46 @@ def test_what_fails_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
     assert [incident.notified for incident in lab.incidents.list_all("blue")] == [False]
     for _ in range(3):
         tick(lab)
-    assert lab.messages.told == []
+    assert lab.messages.published == []
     call("resume", {"cluster": "blue"}, lab.world())
-    assert len(lab.messages.told) == 1
+    assert len(lab.messages.published) == 1
     tick(lab)
-    assert len(lab.messages.told) == 1
+    assert len(lab.messages.published) == 1
 
 
-def test_a_rehearsed_failure_does_not_silence_the_real_one() -> None:
+def test_a_failure_in_a_drill_does_not_silence_the_real_one() -> None:
     lab = Lab()
     lab.settings.update("blue", {"drills": True})
     lab.nodes.record_owners("blue", [FLEET])
     failure = sample("ec2_fleet_error")
     handle(FleetFailed, failure | {"source": "swarmkeeper.drill"}, lab.world())
     handle(FleetFailed, failure, lab.world())
-    assert [subject.startswith("Drill: ") for subject, _ in lab.messages.told] == [True, False]
+    assert [subject.startswith("Drill: ") for subject, _ in lab.messages.published] == [True, False]
 
 
-def test_a_failure_that_names_no_fleet_may_be_ours_and_is_told() -> None:
+def test_a_failure_that_names_no_fleet_may_be_ours_and_notifies_people() -> None:
     lab = Lab()
     reasons = handle(FleetFailed, sample("spot_fleet_error"), lab.world())
     assert reasons[0].startswith("a fleet has failed: a fleet that the event does not name: allLaunchSpecs")
-    assert len(lab.messages.told) == 1
+    assert len(lab.messages.published) == 1
 
 
-def test_what_names_no_fleet_is_told_by_the_tick_where_the_topic_did_not_take_it() -> None:
+def test_a_failure_without_a_fleet_is_published_by_the_tick_if_the_topic_refused() -> None:
     lab = Lab()
     lab.messages.refuses = True
     handle(FleetFailed, sample("spot_fleet_error"), lab.world())
     lab.messages.refuses = False
     for _ in range(3):
         tick(lab)
-    assert len(lab.messages.told) == 1
+    assert len(lab.messages.published) == 1
 
 
 @pytest.mark.parametrize(("kind", "told"), [("fleetProgressHalted", 1), ("launchSpecUnusable", 0)])
-def test_of_what_a_fleet_informs_only_a_halt_is_told(kind: str, told: int) -> None:
+def test_of_what_a_fleet_informs_only_a_halt_notifies_people(kind: str, told: int) -> None:
     lab = Lab()
     lab.nodes.record_owners("blue", [FLEET])
     handle(FleetNoted, sample("ec2_fleet_information", sub_type=kind), lab.world())
-    assert len(lab.messages.told) == told
+    assert len(lab.messages.published) == told
 
 
 def test_people_hear_of_work_that_no_manager_takes() -> None:
@@ -149,7 +149,7 @@ def test_people_hear_of_work_that_no_manager_takes() -> None:
     lab.nodes.records["blue", WORKER] = replace(node, state="leaving", due=lab.clock.time)  # type: ignore[arg-type]
     for _ in range(12):
         tick(lab)
-    ((subject, text),) = lab.messages.told
+    ((subject, text),) = lab.messages.published
     assert subject == f"Swarmkeeper blue: {WORKER}"
     assert "no host of blue has taken commands for 5 min" in text
 

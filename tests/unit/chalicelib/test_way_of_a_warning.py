@@ -53,7 +53,7 @@ class S3:
 
 
 def walk(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """The functions on the way by their modules, both in the order in which they run first."""
+    """List the functions on the way by their modules, both in the order in which they run first."""
     monkeypatch.setattr(run_command, "published", lambda: Agent("bucket", "agent-0.pyz", "0" * 64))
     hosts: Any = SsmHosts(Ssm(), S3())  # type: ignore[arg-type]
     world = Lab().world(hosts=hosts)

@@ -58,7 +58,7 @@ def place(tmp_path: Path) -> Place:
     return Place(published, tmp_path / "cache", Agent("bucket", f"agent-{digest[:16]}.pyz", digest))
 
 
-def test_the_agent_is_fetched_and_run_with_task_and_arguments_and_its_own_exit_status(place: Place) -> None:
+def test_the_agent_is_fetched_and_run_with_its_arguments_and_its_own_exit_status(place: Place) -> None:
     done = place.run()
     assert (json.loads(done.stdout), done.returncode, done.stderr) == (["evacuate", SENT], 3, "")
     assert place.kept == [place.agent.key]
@@ -119,7 +119,7 @@ def test_an_object_that_is_missing_asks_for_another_deployment(
 
 
 def programs(tmp_path: Path, **versions: str) -> str:
-    """A PATH with the usual programs, but only these Pythons; each takes itself for that version."""
+    """Make a PATH with the usual programs, but only these Pythons; each takes itself for that version."""
     directory = tmp_path / "bin"
     directory.mkdir()
     for name in ("sha256sum", "cut", "mkdir", "mktemp", "rm", "mv"):

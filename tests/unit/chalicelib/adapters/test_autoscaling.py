@@ -44,7 +44,7 @@ def test_a_lifecycle_action_is_completed_or_held_longer_by_its_token() -> None:
         stub.assert_no_pending_responses()
 
 
-def test_an_action_of_which_no_event_told_goes_by_its_instance() -> None:
+def test_an_action_without_a_token_is_named_by_its_instance() -> None:
     client, unheard = boto3.client("autoscaling"), replace(HOOK, token="")
     named = {name: value for name, value in ACTION.items() if name != "LifecycleActionToken"}
     with Stubber(client) as stub:
@@ -66,7 +66,7 @@ def group(name: str, **states: str) -> dict[str, Any]:
     return {"AutoScalingGroupName": name, "Instances": instances, **sizes, **when}
 
 
-def test_the_instances_that_groups_hold_are_found_with_the_hooks_that_tell_no_target_of_their_own() -> None:
+def test_instances_that_wait_are_found_with_hooks_that_have_no_target_of_their_own() -> None:
     client = boto3.client("autoscaling")
     kinds = {"join": "LAUNCHING", "leave": "TERMINATING", "theirs": "LAUNCHING"}
     rows: list[dict[str, str]] = [
@@ -102,7 +102,7 @@ def test_fifty_groups_are_described_at_once() -> None:
         stub.assert_no_pending_responses()
 
 
-def test_groups_that_do_not_answer_cost_no_census() -> None:
+def test_groups_that_do_not_answer_cost_no_discovery() -> None:
     nowhere = boto3.client(
         "autoscaling",
         endpoint_url="http://127.0.0.1:9",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["memory", "dynamodb"])
 def world(request: pytest.FixtureRequest) -> World:
-    """The fake's records or the table's; all else does not matter here."""
+    """Have the fake's records or the table's; all else does not matter here."""
     if request.param == "memory":
         return Lab(workers=0, settled=False, rebalance=True).world()
     request.getfixturevalue("table")
@@ -35,7 +35,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 def on_table() -> World:
-    """The real world, with clients of this test's moto."""
+    """Connect to the real world, with clients of this test's moto."""
     wiring._world.cache_clear()  # noqa: SLF001
     return wiring.connected()
 
@@ -66,14 +66,14 @@ FULL = a_node(
 )
 
 
-def test_an_unknown_instance_has_no_home_and_no_record(world: World) -> None:
+def test_an_unknown_instance_has_no_owner_and_no_record(world: World) -> None:
     assert world.nodes.find_owner(WORKER) is None
     assert world.nodes.get("blue", WORKER) is None
     assert world.nodes.list_all("blue") == ()
 
 
 @pytest.mark.parametrize("node", [a_node(), FULL])
-def test_an_enrolled_node_is_found_as_it_was(world: World, node: object) -> None:
+def test_a_registered_node_is_found_as_it_was(world: World, node: object) -> None:
     world.nodes.register([node])  # type: ignore[list-item]
     assert world.nodes.find_owner(WORKER) == "blue"
     assert world.nodes.get("blue", WORKER) == node
@@ -87,20 +87,20 @@ def test_one_that_ended_before_it_was_seen_has_no_address_and_is_found_all_the_s
     assert world.nodes.list_all("blue") == (node,)
 
 
-def test_enrolling_again_changes_nothing(world: World) -> None:
+def test_registering_again_changes_nothing(world: World) -> None:
     world.nodes.register([FULL])
     world.nodes.register([a_node()])
     assert world.nodes.get("blue", WORKER) == FULL
 
 
-def test_a_record_of_what_is_at_home_elsewhere_leaves_it_there(world: World) -> None:
+def test_a_record_of_an_instance_that_another_cluster_owns_leaves_the_owner(world: World) -> None:
     world.nodes.register([a_node(cluster="green", instance=WORKER)])
     world.nodes.register([a_node()], owned=False)
     assert world.nodes.find_owner(WORKER) == "green"
     assert world.nodes.get("blue", WORKER) == a_node()
 
 
-def test_a_whole_cluster_is_enrolled_and_listed_without_its_other_items(world: World) -> None:
+def test_a_whole_cluster_is_registered_and_listed_without_its_other_items(world: World) -> None:
     nodes = [a_node(instance=instance(number)) for number in range(60)]
     world.nodes.register(nodes)
     world.managers.record("blue", MANAGERS)
@@ -184,7 +184,7 @@ def test_a_lease_ends_by_time_or_by_release(world: World) -> None:
     assert world.lease.acquire("blue", "me", START + 11, 10) == 0
 
 
-def test_who_is_called_for_does_not_let_go_before_it_has_heard_it(world: World) -> None:
+def test_a_requested_recheck_keeps_the_holder_from_letting_go_before_it(world: World) -> None:
     assert world.lease.request_recheck("blue", START) == 0
     world.lease.acquire("blue", "me", START, 10)
     assert world.lease.request_recheck("blue", START + 1) == 1
@@ -196,7 +196,7 @@ def test_who_is_called_for_does_not_let_go_before_it_has_heard_it(world: World) 
     assert world.lease.acquire("blue", "you", START + 14, 10) == 0
 
 
-def test_one_handler_takes_the_census(world: World) -> None:
+def test_one_handler_takes_the_discovery(world: World) -> None:
     never = world.discoveries.latest()
     assert never == Discovery()
     assert world.discoveries.begin(never, START, 30)
@@ -256,7 +256,7 @@ def test_an_incident_is_opened_once_until_it_expires_or_is_forgotten(world: Worl
     assert world.incidents.list_all("blue") == (), "forgotten while it was told"
 
 
-def test_an_incident_that_cannot_be_read_is_shown_as_such_and_told_to_nobody(table: DynamoDBClient) -> None:
+def test_an_incident_that_cannot_be_read_is_shown_as_such_and_notifies_nobody(table: DynamoDBClient) -> None:
     world = on_table()
     world.incidents.record("blue", INCIDENT, START)
     table.put_item(
@@ -272,7 +272,7 @@ def test_an_incident_that_cannot_be_read_is_shown_as_such_and_told_to_nobody(tab
     assert known == INCIDENT
 
 
-def test_an_errand_is_begun_by_one_and_replaced_only_as_it_was_read(world: World) -> None:
+def test_a_job_is_begun_by_one_and_replaced_only_as_it_was_read(world: World) -> None:
     first = Job(
         task=AgentTask.INIT, since=START + 0.5, instance="i-1", due=START, reason="ordered", wanted=True
     )
@@ -286,12 +286,12 @@ def test_an_errand_is_begun_by_one_and_replaced_only_as_it_was_read(world: World
     assert world.jobs.list_all("blue") == (done,)
 
 
-def test_an_errand_that_is_due_is_no_node_with_open_work(world: World) -> None:
+def test_a_job_that_is_due_is_no_node_with_open_work(world: World) -> None:
     world.nodes.register([FULL])
     world.jobs.replace("blue", None, Job(task=AgentTask.INIT, since=START, due=START))
     assert world.nodes.list_open("blue", START + 60) == (FULL,)
 
 
-def test_fleets_have_a_home_too(world: World) -> None:
+def test_fleets_have_an_owner_too(world: World) -> None:
     world.nodes.record_owners("blue", ["fleet-1", "sfr-2"])
     assert (world.nodes.find_owner("fleet-1"), world.nodes.find_owner("sfr-2")) == ("blue", "blue")

@@ -114,7 +114,7 @@ def test_what_cannot_be_done_is_said_in_one_line(which: str, payload: object, er
     assert lab.jobs.records == {}
 
 
-def test_lambda_answers_a_bad_call_without_a_traceback_and_a_failure_of_ours_with_one() -> None:
+def test_a_bad_call_has_no_traceback_and_a_failure_of_ours_has_one() -> None:
     lab = Lab()
     with pytest.raises(CallError) as bad:
         call("evacuate", BLUE, lab.world())
@@ -216,7 +216,7 @@ def test_nothing_is_ordered_from_a_paused_cluster() -> None:
                 call(which, {**BLUE, "dry_run": dry_run}, lab.world())
 
 
-def test_status_of_very_many_nodes_fits_into_an_answer_and_shows_first_what_is_going_on() -> None:
+def test_status_of_very_many_nodes_fits_and_shows_those_with_work_first() -> None:
     lab = Lab(workers=9000)
     lab.nodes.register([a_node(instance=instance(5), state=NodeState.GONE)])
     warn(lab, instance(8000))

@@ -69,14 +69,14 @@ def test_a_command_may_run_over_its_deadline_but_not_for_ever() -> None:
 
 
 @pytest.mark.parametrize(("left", "waits"), [(-50, False), (29, False), (31, True)])
-def test_who_hurries_does_not_wait_for_more(left: float, *, waits: bool) -> None:
+def test_an_urgent_batch_is_not_held_for_more(left: float, *, waits: bool) -> None:
     out = [doomed(number, command="c", manager="m") for number in range(2, 4)]
     batch = next_batch([doomed(1, left)], START)  # type: ignore[list-item]
     assert batch is not None
     assert (hold_s(batch, count_in_flight(out), START) > 0) == waits  # type: ignore[arg-type]
 
 
-def test_the_arguments_are_the_subjects_and_the_deadline() -> None:
+def test_the_arguments_are_the_targets_and_the_deadline() -> None:
     node = a_node()
     assert Batch(AgentTask.EVACUATE, (node,), 5.0).arguments == Arguments((node.target,), 5.0)
 

@@ -107,7 +107,7 @@ def test_joins_run_on_the_instances_themselves_in_one_command_for_fifty_of_a_rol
     assert (lab.node(names[60]).command, lab.node(names[60]).manager) == ("command-2", names[60])
 
 
-def test_an_instance_that_is_not_reached_yet_is_tried_later_and_keeps_no_other_waiting(lab: Lab) -> None:
+def test_an_instance_not_reached_yet_is_tried_later_and_delays_no_other(lab: Lab) -> None:
     open_work(lab, WORKER, WORKER_2, state=NodeState.JOINING)
     lab.hosts.unreachable = {WORKER}
     assert dispatch("blue", Dispatch(WORKER), lab.world()).code is Code.DONE

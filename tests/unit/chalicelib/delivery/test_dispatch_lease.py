@@ -33,7 +33,7 @@ def test_the_first_handler_without_the_lease_stands_by_until_its_node_was_sent(l
     assert lab.hosts.sent == []
 
 
-def test_all_other_handlers_call_the_holder_and_leave(lab: Lab) -> None:
+def test_all_other_handlers_request_a_recheck_and_leave(lab: Lab) -> None:
     open_work(lab, WORKER)
     lab.lease.acquire("blue", "another", START, LEASE_S)
     lab.lease.request_recheck("blue", START)
@@ -42,7 +42,7 @@ def test_all_other_handlers_call_the_holder_and_leave(lab: Lab) -> None:
     assert lab.lease.acquire("blue", "another", START, LEASE_S) == 2
 
 
-def test_what_is_recorded_after_the_holders_last_look_is_sent_by_one_more(lab: Lab) -> None:
+def test_work_recorded_after_the_holders_last_poll_is_sent_by_one_more(lab: Lab) -> None:
     open_work(lab, WORKER)
     release, late = lab.lease.release, iter([True])
 

@@ -106,7 +106,7 @@ def test_the_tick_gives_a_cluster_without_a_working_manager_one_try(lab: Lab) ->
     assert lab.clock.time - START < 6
 
 
-def test_a_doomed_manager_is_not_asked_to_evacuate_itself(lab: Lab) -> None:
+def test_an_evacuating_manager_is_not_asked_to_evacuate_itself(lab: Lab) -> None:
     manager = lab.node(M1)
     lab.nodes.replace(
         manager, manager.enter(NodeState.EVACUATING, since=START, reason="", deadline=START + 120, due=START)
@@ -138,7 +138,7 @@ def test_where_all_managers_are_crowded_one_gets_it_all_the_same(lab: Lab) -> No
     assert len(lab.hosts.sent) == 1
 
 
-def test_a_look_that_is_throttled_leaves_the_command_to_the_tick(lab: Lab) -> None:
+def test_a_poll_that_is_throttled_leaves_the_command_to_the_tick(lab: Lab) -> None:
     open_work(lab, WORKER)
 
     def throttle() -> None:

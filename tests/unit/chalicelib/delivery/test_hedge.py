@@ -19,14 +19,14 @@ STAY = Timeouts().hedge_s
 
 @pytest.fixture
 def lab() -> Lab:
-    return Lab(stay=True)
+    return Lab(hedge=True)
 
 
 def sent(lab: Lab) -> list[tuple[str, float]]:
     return [(one.manager, one.at - START) for one in lab.hosts.sent]
 
 
-def test_a_manager_that_fails_after_it_began_is_followed_by_the_next_inside_the_notice(lab: Lab) -> None:
+def test_a_manager_that_fails_after_it_began_is_hedged_inside_the_notice(lab: Lab) -> None:
     lab.hosts.hung = {M1}
     warn(lab)
     assert sent(lab) == [(M1, 0), (M2, STAY)]
@@ -48,7 +48,7 @@ def test_an_evacuation_that_ended_in_time_is_asked_for_once_and_not_sent_again(l
     assert asked == [0, STAY]
 
 
-def test_a_healthy_one_that_takes_long_is_sent_once_to_each_manager_and_once_more_at_most(lab: Lab) -> None:
+def test_a_long_evacuation_is_sent_to_each_manager_and_once_more_at_most(lab: Lab) -> None:
     lab.hosts.takes = 1000
     warn(lab)
     for _ in range(10):
@@ -82,7 +82,7 @@ def test_a_storm_costs_one_command_more_not_one_for_each_node(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("deadline", "seconds"), [(START + 600, 40.0), (START + 120, 0.0), (START + 120, STAY - 1)]
 )
-def test_nobody_stays_with_what_is_not_urgent_nor_when_the_tick_sends_or_the_time_is_short(
+def test_nothing_is_hedged_if_not_urgent_or_sent_by_the_tick_or_time_is_short(
     lab: Lab, deadline: float, seconds: float
 ) -> None:
     node = lab.node()
@@ -93,7 +93,7 @@ def test_nobody_stays_with_what_is_not_urgent_nor_when_the_tick_sends_or_the_tim
     assert (outcome.event, lab.clock.time) == (None, START)
 
 
-def test_where_aws_does_not_tell_the_tick_asks(lab: Lab) -> None:
+def test_where_aws_does_not_answer_the_tick_asks(lab: Lab) -> None:
     answer = lab.hosts.fetch_answer
 
     def throttled(command: str, manager: str) -> Answer:

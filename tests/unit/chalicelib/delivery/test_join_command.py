@@ -32,22 +32,22 @@ def test_without_a_manager_that_stays_a_join_is_put_off_and_sent_to_nobody(state
     assert node.due > START + 60
 
 
-def test_a_swarm_that_is_made_hours_later_is_joined_and_people_are_told_once_an_hour_until_then() -> None:
+def test_a_swarm_made_hours_later_is_joined_with_one_notice_an_hour_until_then() -> None:
     lab = Lab(settled=False)
     lab.hosts.broken = set(lab.ec2.instances)
     for _ in range(110):
         tick(lab)
     assert {node.state for node in lab.nodes.list_all("blue")} == {NodeState.JOINING}
     assert max(node.attempts for node in lab.nodes.list_all("blue")) == MAX_ATTEMPTS_WITHOUT_SWARM
-    subjects = [subject for subject, _ in lab.messages.told]
+    subjects = [subject for subject, _ in lab.messages.published]
     assert subjects == ["Swarmkeeper blue: unsettled"] * 2
-    assert "blue has no swarm that could be joined" in lab.messages.told[0][1]
-    assert "chalice invoke -n init" in lab.messages.told[0][1]
+    assert "blue has no swarm that could be joined" in lab.messages.published[0][1]
+    assert "chalice invoke -n init" in lab.messages.published[0][1]
     lab.hosts.broken = set()
     for _ in range(12):
         tick(lab)
     assert {node.state for node in lab.nodes.list_all("blue")} == {NodeState.IN_SERVICE}
-    assert len(lab.messages.told) == 2
+    assert len(lab.messages.published) == 2
 
 
 def test_where_a_swarm_is_a_join_that_fails_again_and_again_is_given_up() -> None:
@@ -57,4 +57,4 @@ def test_where_a_swarm_is_a_join_that_fails_again_and_again_is_given_up() -> Non
     for _ in range(60):
         tick(lab)
     assert lab.node().is_given_up
-    assert [subject for subject, _ in lab.messages.told] == [f"Swarmkeeper blue: {WORKER}"]
+    assert [subject for subject, _ in lab.messages.published] == [f"Swarmkeeper blue: {WORKER}"]

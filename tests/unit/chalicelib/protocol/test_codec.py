@@ -111,7 +111,7 @@ def test_a_long_result_fits_into_what_run_command_keeps_and_says_what_was_left_o
     assert len(found.services) + found.left_out == 1000
 
 
-def test_a_result_of_many_nodes_fits_too_and_tells_the_fate_of_each() -> None:
+def test_a_result_of_many_nodes_fits_too_with_the_fate_of_each() -> None:
     """Run Command would cut the line in its middle: no result at all, and a manager taken for broken."""
     rows = [{"node": "n" * 25, "hostname": f"ip-10-0-0-{n}"} for n in range(1000)]
     nodes = tuple(NodeReport(f"i-{n:017x}", "", Fate.ABSENT, "no such node, " * 20) for n in range(100))

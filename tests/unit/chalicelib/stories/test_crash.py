@@ -3,60 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import Any
+from typing import get_type_hints
 
 import pytest
 
+from chalicelib.adapters import ports
 from chalicelib.protocol.messages import AgentTask
+from chalicelib.state import settings
 from chalicelib.state.instance import InstanceState
 from chalicelib.state.lifecycle import NodeState
+from tests.unit.chalicelib.support import mortal
 from tests.unit.chalicelib.support.fakes import WORKER, WORKER_2, Lab
+from tests.unit.chalicelib.support.killer import Killed, Killer
 from tests.unit.chalicelib.support.stories import change, end, tick, warn
 
 EFFECTS = {
     "nodes": ("register", "replace"),
     "managers": ("record", "record_breaker"),
-    "lease": ("acquire", "release"),
+    "lease": ("acquire", "request_recheck", "release"),
     "discoveries": ("begin", "finish"),
     "hosts": ("send", "cancel"),
 }
 
 
-class Killed(BaseException):
-    """The process is gone; nothing catches this."""
-
-
-@dataclass
-class Killer:
-    """Counts effects and kills at one, before or after it; what runs afterwards (finally) has no effect."""
-
-    at: int
-    after: bool
-    count: int = 0
-    dead: bool = False
-
-    def wrap(self, effect: Any) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if self.dead:
-                return None
-            self.count += 1
-            if self.count == self.at and not self.after:
-                self._die()
-            result = effect(*args, **kwargs)
-            if self.count == self.at:
-                self._die()
-            return result
-
-        return call
-
-    def _die(self) -> None:
-        self.dead = True
-        raise Killed
-
-
 def story(lab: Lab) -> None:
-    """A warning, its result, the end of the instance, and the result of its removal."""
+    """Tell a warning, its result, the end of the instance, and the result of its removal."""
     warn(lab, time=lab.clock.time)
     end(lab, lab.hosts.sent[-1])
     lab.ec2.turn(WORKER, InstanceState.TERMINATED)
@@ -65,7 +36,7 @@ def story(lab: Lab) -> None:
 
 
 def killed_at(at: int, *, after: bool) -> Lab:
-    """The story in a known cluster, but its handler dies at one effect and the rest is lost with it."""
+    """Tell the story in a known cluster, but its handler dies at one effect, and the rest is lost."""
     lab, killer = Lab(), Killer(at, after)
     tick(lab)
     for part, names in EFFECTS.items():
@@ -88,7 +59,7 @@ def test_the_story_ends_well_without_a_crash() -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(1, TOTAL + 1))
-def test_a_crash_at_any_effect_is_mended_by_ticks(at: int, *, after: bool) -> None:
+def test_a_crash_at_any_effect_is_repaired_by_ticks(at: int, *, after: bool) -> None:
     lab = killed_at(at, after=after)
     lab.ec2.turn(WORKER, InstanceState.TERMINATED)
     for _ in range(6):
@@ -101,9 +72,7 @@ def test_a_crash_at_any_effect_is_mended_by_ticks(at: int, *, after: bool) -> No
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(1, TOTAL + 1))
-def test_once_the_intent_is_recorded_a_crash_still_leaves_a_node_evacuated_inside_the_notice(
-    at: int, *, after: bool
-) -> None:
+def test_after_the_intent_a_crash_leaves_a_node_evacuated_inside_the_notice(at: int, *, after: bool) -> None:
     lab = killed_at(at, after=after)
     if lab.ec2.instances[WORKER].state is InstanceState.TERMINATED:
         return  # it died later in the story
@@ -118,3 +87,26 @@ def test_once_the_intent_is_recorded_a_crash_still_leaves_a_node_evacuated_insid
         end(lab, lab.hosts.sent[-1])
         assert lab.node().since - began <= 70
     assert lab.node().state is NodeState.EVACUATED
+
+
+READS = {
+    "nodes": {"find_owner", "get", "list_all", "list_open"},
+    "managers": {"list_ids", "list_hosts", "get_breaker"},
+    "settings": {"get"},
+    "incidents": {"list_all", "get"},
+    "jobs": {"list_all"},
+    "discoveries": {"latest"},
+    "hosts": {"find_reachable", "fetch_answer"},
+    "ec2": {"discover"},
+    "autoscaling": {"list_open"},
+    "clock": {"now", "sleep"},
+}
+
+
+def test_handlers_are_killed_at_every_effect_of_every_port() -> None:
+    for name, port in get_type_hints(ports.World, vars(ports) | vars(settings)).items():
+        if name in ("timeouts", "holder"):
+            continue
+        methods = {method for method in vars(port) if not method.startswith("_")}
+        effects = {*EFFECTS.get(name, ()), *mortal.EFFECTS.get(name, ())}
+        assert effects | READS.get(name, set()) == methods, name

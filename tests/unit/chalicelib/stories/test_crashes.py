@@ -17,9 +17,9 @@ from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.instance import Role
 from chalicelib.state.job import MAX_ATTEMPTS, JobStage
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.stories.test_crash import Killed
 from tests.unit.chalicelib.stories.test_histories import agree
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, instance
+from tests.unit.chalicelib.support.killer import Killed
 from tests.unit.chalicelib.support.mortal import SOON, Mortal
 from tests.unit.chalicelib.support.simulation import worker
 
@@ -118,7 +118,7 @@ def failed_to_launch(life: Mortal) -> None:
 
 
 def by_hand(life: Mortal, which: str, **payload: object) -> None:
-    """Who sees that a call broke orders again."""
+    """Have a person order, and again when the call breaks."""
     try:
         life.call(which, **payload)
     except Killed:
@@ -180,7 +180,7 @@ def given_up_for_a_group(life: Mortal) -> None:
 
 
 def ordered(which: str, **payload: str) -> Any:
-    """A person orders a task and, told that the call broke, no second time."""
+    """Have a person order a task and, when the call breaks, not again."""
 
     def story(life: Mortal) -> None:
         life.run(100)
@@ -203,7 +203,7 @@ ORDERS = [
 @pytest.mark.parametrize("story", ORDERS, ids=lambda story: story.__name__)
 @pytest.mark.parametrize("broken", [False, True], ids=["done", "given up"])
 @PARTS
-def test_a_crash_at_any_effect_of_an_errand_is_mended_by_ticks(
+def test_a_crash_at_any_effect_of_a_job_is_repaired_by_ticks(
     story: Any, *, broken: bool, others: bool
 ) -> None:
     task = AgentTask(story.__name__.replace("_", "-"))
@@ -214,8 +214,8 @@ def test_a_crash_at_any_effect_of_an_errand_is_mended_by_ticks(
         (job,) = life.lab.jobs.list_all("blue")
         assert job.stage is (JobStage.FAILED if broken else JobStage.DONE), job
         assert len([sent for sent in life.hosts.sent if sent.task is task]) <= (MAX_ATTEMPTS if broken else 2)
-        assert (len(life.lab.messages.told) >= 1) == broken
-        assert len(life.lab.messages.told) <= 2, "once more only after a crash"
+        assert (len(life.lab.messages.published) >= 1) == broken
+        assert len(life.lab.messages.published) <= 2, "once more only after a crash"
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["done", "given up"])
@@ -232,7 +232,7 @@ def test_a_recovery_is_sent_at_most_once_whatever_crashes(*, broken: bool, other
         assert len(sent) <= 1
         assert not job.is_open
         if job.stage is JobStage.FAILED and not broken:
-            assert life.lab.messages.told, "what may have been done is told if nobody knows"
+            assert life.lab.messages.published, "what may have been done is told if nobody knows"
         if job.stage is JobStage.DONE:
             assert sent
 
@@ -298,13 +298,13 @@ def lived(story: Any, at: int, *, after: bool) -> Mortal:
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
 @PARTS
-def test_a_crash_at_any_effect_of_any_plan_is_mended_by_ticks(story: Any, *, others: bool) -> None:
+def test_a_crash_at_any_effect_of_any_plan_is_repaired_by_ticks(story: Any, *, others: bool) -> None:
     total = lived(story, 0, after=False).killer.count
     assert total > 4
     for at, after in crashes(1, total, others=others):
         life = lived(story, at, after=after)
         agree(life)
-        told = len(life.lab.messages.told)
+        told = len(life.lab.messages.published)
         assert (story in TOLD) <= told <= 2, "at least once, and once more only after a crash"
         if story.__name__.startswith("scheduled"):
             emptied = [sent.at for sent in life.hosts.sent if sent.task is AgentTask.EVACUATE]
@@ -312,9 +312,9 @@ def test_a_crash_at_any_effect_of_any_plan_is_mended_by_ticks(story: Any, *, oth
 
 
 @pytest.mark.parametrize("story", [given_up_and_driven_again, given_up_for_a_group])
-def test_what_is_given_up_is_told_once(story: Any) -> None:
+def test_work_given_up_notifies_people_once(story: Any) -> None:
     life = lived(story, 0, after=False)
-    ((subject, text),) = life.lab.messages.told
+    ((subject, text),) = life.lab.messages.published
     assert subject == f"Swarmkeeper blue: {NODE}"
     assert "join was given up after 12 attempts: Failed: swarmkeeper: it broke" in text
     assert "the instance runs, but is no node of the swarm" in text

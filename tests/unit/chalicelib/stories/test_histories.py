@@ -92,7 +92,7 @@ def waits(life: Life) -> None:
 
 
 def agree(life: Life) -> None:
-    """Records, swarm and EC2 say the same, and nothing is left to do."""
+    """Check that records, swarm and EC2 agree, and nothing is left to do."""
     for name, discovered in life.lab.ec2.instances.items():
         node = life.lab.nodes.get("blue", name)
         assert node is not None

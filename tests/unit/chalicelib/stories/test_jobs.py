@@ -47,7 +47,7 @@ def test_the_end_of_what_nobody_waited_for_is_heard_of_once() -> None:
     assert len(lab.hosts.sent) == 1
 
 
-def test_the_tick_asks_for_what_no_event_told() -> None:
+def test_the_tick_asks_for_a_command_without_an_event() -> None:
     lab = Lab()
     lab.hosts.takes = 80
     call("rotate_tokens", BLUE, lab.world())
@@ -65,22 +65,22 @@ def test_what_a_host_refuses_is_an_error_and_not_tried_again() -> None:
     for _ in range(10):
         tick(lab)
     assert len(commands(lab, AgentTask.INIT)) == 1
-    assert lab.messages.told == [], "who ordered it has read it"
+    assert lab.messages.published == [], "who ordered it has read it"
 
 
-def test_what_fails_when_nobody_waits_any_more_is_told() -> None:
+def test_a_failure_when_nobody_waits_any_more_notifies_people() -> None:
     lab = Lab()
     lab.hosts.takes = 80
     lab.hosts.answers[AgentTask.INIT] = Result(AgentTask.INIT, ok=False, error="blue has join tokens")
     call("init", FIRST, lab.world())
     end(lab, lab.hosts.sent[0])
-    ((_, text),) = lab.messages.told
+    ((_, text),) = lab.messages.published
     assert f"init of {M1} failed: blue has join tokens" in text
     assert json.dumps(FIRST) in text
     assert "chalice invoke -n init" in text
 
 
-def test_without_an_answer_another_manager_is_sent_and_in_the_end_people_are_told() -> None:
+def test_without_an_answer_another_manager_is_sent_and_at_last_people_notified() -> None:
     lab = Lab()
     lab.hosts.broken = set(MANAGERS)
     call("rotate_tokens", BLUE, lab.world())
@@ -90,7 +90,7 @@ def test_without_an_answer_another_manager_is_sent_and_in_the_end_people_are_tol
     assert len(sent) == 4
     assert all(before[0] != after[0] for before, after in pairwise(sent))
     assert job(lab, AgentTask.ROTATE_TOKENS).stage is JobStage.FAILED
-    ((_, text),) = lab.messages.told
+    ((_, text),) = lab.messages.published
     assert "rotate-tokens failed: Failed: swarmkeeper: the engine does not answer" in text
 
 
@@ -121,7 +121,7 @@ def test_a_recovery_is_never_repeated(state: str) -> None:
         tick(lab)
     assert len(commands(lab, AgentTask.RECOVER)) == (state == "broken")
     assert job(lab, AgentTask.RECOVER).stage is JobStage.FAILED
-    assert len(lab.messages.told) == (state == "unreachable")
+    assert len(lab.messages.published) == (state == "unreachable")
 
 
 def test_two_inits_at_once_make_one_swarm() -> None:
@@ -143,7 +143,7 @@ def test_two_inits_at_once_make_one_swarm() -> None:
     assert commands(lab, AgentTask.INIT) == [(M2, lab.hosts.sent[0].at)]
 
 
-def test_an_init_on_another_host_is_refused_while_one_is_open_and_after_one_has_succeeded() -> None:
+def test_an_init_on_another_host_is_refused_while_one_is_open_or_has_succeeded() -> None:
     lab = Lab()
     lab.hosts.takes = 120
     call("init", FIRST, lab.world())
@@ -196,7 +196,7 @@ def test_a_manager_is_not_demoted_by_itself_and_what_the_quorum_forbids_is_an_er
         call("demote", FIRST, lab.world())
 
 
-def test_what_is_sent_by_the_tick_and_fails_is_told_however_soon_it_was() -> None:
+def test_a_job_that_the_tick_sent_and_that_fails_notifies_people_however_soon() -> None:
     lab = Lab()
     lab.hosts.unreachable = {M1}
     lab.hosts.answers[AgentTask.INIT] = Result(AgentTask.INIT, ok=False, error="blue has join tokens")
@@ -206,7 +206,7 @@ def test_what_is_sent_by_the_tick_and_fails_is_told_however_soon_it_was() -> Non
     call("resume", BLUE, lab.world())
     end(lab, lab.hosts.sent[0])
     assert lab.clock.time - job(lab, AgentTask.INIT).since < 45
-    ((_, text),) = lab.messages.told
+    ((_, text),) = lab.messages.published
     assert "blue has join tokens" in text
 
 

@@ -27,7 +27,7 @@ from tests.unit.chalicelib.support.stories import change, end, state, tick, warn
 M1, M2, M3 = MANAGERS
 
 
-def test_a_foreign_instance_changes_nothing_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unmanaged_instance_changes_nothing_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     lab = Lab()
     assert warn(lab, instance(999)) == []
     assert change(lab, "terminated", instance(998)) == []
@@ -59,7 +59,7 @@ def test_an_answer_that_lags_behind_its_event_is_waited_for_or_left_to_the_tick(
 
 @pytest.mark.parametrize("trouble", [Answer(UNKNOWN), ThrottledError("Rate exceeded")])
 @pytest.mark.parametrize(("times", "after"), [(3, NodeState.EVACUATED), (40, NodeState.EVACUATING)])
-def test_an_answer_that_run_command_does_not_give_yet_is_waited_for_or_left_to_the_tick(
+def test_an_answer_not_there_yet_is_waited_for_or_left_to_the_tick(
     capsys: pytest.CaptureFixture[str], trouble: Answer | ThrottledError, times: int, after: NodeState
 ) -> None:
     lab = Lab()

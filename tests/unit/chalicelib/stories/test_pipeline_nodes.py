@@ -74,7 +74,7 @@ def test_a_node_that_died_without_a_warning_is_removed() -> None:
     assert (state(lab), lab.hosts.sent[0].task) == (NodeState.GONE, AgentTask.LEAVE)
 
 
-def test_a_node_that_dies_during_its_evacuation_is_removed_and_the_late_result_is_passed_over() -> None:
+def test_a_node_that_dies_in_its_evacuation_is_removed_and_a_late_result_ignored() -> None:
     lab = Lab()
     warn(lab)
     change(lab, "terminated")

@@ -70,7 +70,7 @@ def test_a_vanished_manager_is_no_longer_asked() -> None:
     assert {sent.manager for sent in lab.hosts.sent} == {M2}
 
 
-def test_two_clusters_do_not_disturb_each_other_and_a_broken_one_does_not_stop_the_tick() -> None:
+def test_two_clusters_are_independent_and_a_broken_one_does_not_stop_the_tick() -> None:
     lab = Lab()
     green = instance(77)
     lab.ec2.instances[green] = replace(lab.ec2.instances[WORKER], cluster="green", instance=green)

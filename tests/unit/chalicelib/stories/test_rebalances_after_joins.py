@@ -13,7 +13,7 @@ from tests.unit.chalicelib.support.samples import sample
 from tests.unit.chalicelib.support.stories import commands, end, job, tick
 
 
-def test_a_node_that_enters_service_is_followed_by_a_rebalance_that_lets_others_settle() -> None:
+def test_a_node_in_service_is_followed_by_a_rebalance_that_lets_others_settle() -> None:
     lab = Lab(rebalance=True)
     lab.settings.update("blue", {"settle": 7.0, "cooldown": 60.0})
     given_back(lab, WORKER)
@@ -28,7 +28,7 @@ def test_a_node_that_enters_service_is_followed_by_a_rebalance_that_lets_others_
 
 
 def joined_during_one() -> tuple[Lab, Sent]:
-    """A cluster in which a node enters service while a rebalance runs that another one has brought about."""
+    """Have a node enter service while a rebalance runs that another one has brought about."""
     lab = Lab(workers=4, rebalance=True)
     lab.hosts.answers[AgentTask.REBALANCE] = MOVED
     given_back(lab, WORKER)

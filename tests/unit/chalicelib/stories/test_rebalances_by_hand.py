@@ -126,7 +126,7 @@ def test_the_message_of_a_failed_rebalance_orders_the_same_again() -> None:
     lab.hosts.takes, lab.hosts.answers[AgentTask.REBALANCE] = 80, FAILED
     call("rebalance", BLUE | {"services": ["web"], "mode": "rolling", "max_moves": 2}, lab.world())
     end(lab, lab.hosts.sent[0])
-    ((_, text),) = lab.messages.told
+    ((_, text),) = lab.messages.published
     assert json.dumps(BLUE | {"services": ["web"], "mode": "rolling", "max_moves": 2}) in text
 
 
@@ -145,7 +145,7 @@ def test_an_order_with_a_bound_is_not_repeated_once_tasks_were_moved() -> None:
     assert len(commands(lab, AgentTask.REBALANCE)) == 3, "one without a bound goes on"
 
 
-def test_an_order_with_a_bound_that_is_not_answered_is_told_and_not_repeated() -> None:
+def test_an_unanswered_order_with_a_bound_notifies_people_and_is_not_repeated() -> None:
     lab = Lab()
     lab.hosts.frozen = set(MANAGERS)
     call("rebalance", BLUE | {"max_moves": 2}, lab.world())
@@ -155,7 +155,7 @@ def test_an_order_with_a_bound_that_is_not_answered_is_told_and_not_repeated() -
         tick(lab)
     assert len(commands(lab, AgentTask.REBALANCE)) == 1
     assert job(lab, AgentTask.REBALANCE).stage is JobStage.FAILED
-    assert len(lab.messages.told) == 1
+    assert len(lab.messages.published) == 1
 
 
 @pytest.mark.parametrize(("wait", "minutes"), [(60, 3), (400, 9)])

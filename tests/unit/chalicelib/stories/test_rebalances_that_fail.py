@@ -14,7 +14,7 @@ from tests.unit.chalicelib.support.rebalances import BLUE, FAILED, MOVED, RAISED
 from tests.unit.chalicelib.support.stories import commands, end, job, tick
 
 
-def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join() -> None:
+def test_a_failed_automatic_rebalance_notifies_once_and_waits_for_the_next_join() -> None:
     lab = Lab(workers=4, rebalance=True)
     lab.hosts.answers[AgentTask.REBALANCE] = FAILED
     given_back(lab, WORKER)
@@ -22,13 +22,13 @@ def test_a_failed_automatic_rebalance_is_told_once_and_waits_for_the_next_join()
     for _ in range(10):
         tick(lab)
     assert len(commands(lab, AgentTask.REBALANCE)) == 1
-    ((_, text),) = lab.messages.told
+    ((_, text),) = lab.messages.published
     assert "rebalance failed: web failed: its tasks do not start" in text
     given_back(lab, WORKER_2)
     assert len(commands(lab, AgentTask.REBALANCE)) == 2
 
 
-def test_a_surge_that_had_to_be_left_is_ended_later_and_told_after_an_hour_in_vain() -> None:
+def test_a_surge_that_was_left_is_ended_later_and_notifies_after_an_hour_in_vain() -> None:
     lab = Lab(rebalance=True)
     lab.hosts.answers[AgentTask.REBALANCE] = RAISED
     given_back(lab, WORKER)
@@ -36,26 +36,26 @@ def test_a_surge_that_had_to_be_left_is_ended_later_and_told_after_an_hour_in_va
     assert job(lab, AgentTask.REBALANCE).is_open
     for _ in range(30):
         tick(lab)
-    assert lab.messages.told == []
+    assert lab.messages.published == []
     for _ in range(60):
         tick(lab)
     assert job(lab, AgentTask.REBALANCE).stage is JobStage.FAILED
-    ((_, text),) = lab.messages.told
+    ((_, text),) = lab.messages.published
     assert "web failed: its own update is paused" in text
 
 
-def test_a_failure_in_a_paused_cluster_is_told_once_it_is_resumed() -> None:
+def test_a_failure_in_a_paused_cluster_notifies_people_once_it_is_resumed() -> None:
     lab = Lab(rebalance=True)
     lab.hosts.answers[AgentTask.REBALANCE] = FAILED
     given_back(lab, WORKER)
     call("pause", BLUE, lab.world())
     end(lab, lab.hosts.sent[-1])
-    assert lab.messages.told == []
+    assert lab.messages.published == []
     (known,) = lab.incidents.list_all("blue")
     assert not known.notified
     lab.clock.time += 60
     call("resume", BLUE, lab.world())
-    assert len(lab.messages.told) == 1
+    assert len(lab.messages.published) == 1
     assert len(commands(lab, AgentTask.REBALANCE)) == 1
     assert job(lab, AgentTask.REBALANCE).stage is JobStage.FAILED
 
@@ -72,10 +72,10 @@ def test_an_automatic_rebalance_that_meets_an_election_is_sent_again() -> None:
     for _ in range(2):
         tick(lab)
     assert job(lab, AgentTask.REBALANCE).stage is JobStage.DONE
-    assert lab.messages.told == []
+    assert lab.messages.published == []
 
 
-def test_what_is_put_off_again_and_again_is_sent_ever_more_rarely_and_told_after_a_day() -> None:
+def test_a_rebalance_put_off_often_is_sent_more_rarely_and_notifies_after_a_day() -> None:
     lab = Lab(rebalance=True)
     busy = Result(AgentTask.REBALANCE, ok=True, facts={"reason": "web is updated without end"}, wait=60)
     lab.hosts.answers[AgentTask.REBALANCE] = busy
@@ -86,7 +86,7 @@ def test_what_is_put_off_again_and_again_is_sent_ever_more_rarely_and_told_after
     last = job(lab, AgentTask.REBALANCE)
     assert (last.stage, last.reason[:16]) == (JobStage.FAILED, "put off for 24 h")
     assert len(commands(lab, AgentTask.REBALANCE)) < 120
-    ((_, text),) = lab.messages.told
+    ((_, text),) = lab.messages.published
     assert "web is updated without end" in text
 
 

@@ -17,8 +17,8 @@ BLUE = {"cluster": "blue"}
 
 
 def a_lab() -> Lab:
-    """A cluster whose tick looks at its swarm, and whose records know their nodes."""
-    lab = Lab(look=300.0)
+    """Have a cluster whose tick inspects its swarm, and whose records know their nodes."""
+    lab = Lab(inspection_period_s=300.0)
     for key, node in lab.nodes.records.items():
         lab.nodes.records[key] = replace(node, node=f"node{node.instance[-3:]}")
     shows(lab)
@@ -26,7 +26,7 @@ def a_lab() -> Lab:
 
 
 def shows(lab: Lab, *missing: str, down: tuple[str, ...] = ()) -> None:
-    """The managers list all nodes but the missing ones."""
+    """Have the managers list all nodes but the missing ones."""
     names = [f"node{name[-3:]}" for name in lab.ec2.instances if name not in missing]
     dead = tuple(Target(name, "10.0.0.99", f"node{name[-3:]}") for name in down)
     listing = Listing(len(names), dead, ids=tuple(names))
@@ -62,7 +62,7 @@ def test_a_node_that_was_removed_by_hand_joins_anew_and_is_in_service_again() ->
     assert [target.node for target in join.arguments.targets] == ["node00a"]
 
 
-def test_the_end_of_a_look_is_heard_of_once() -> None:
+def test_the_end_of_an_inspection_is_followed_once() -> None:
     lab = a_lab()
     shows(lab, WORKER)
     lab.hosts.takes = 20
@@ -75,12 +75,12 @@ def test_the_end_of_a_look_is_heard_of_once() -> None:
     assert lab.node() == after
 
 
-def test_a_hung_engine_is_told_of_once_when_its_join_does_not_help() -> None:
+def test_a_hung_engine_notifies_people_once_when_its_join_does_not_help() -> None:
     lab = a_lab()
     lab.hosts.broken = {WORKER}
     shows(lab, down=(WORKER,))
     ticks(lab, 25)
-    told = [text for _, text in lab.messages.told]
+    told = [text for _, text in lab.messages.published]
     assert len(told) == 1
     assert "node node00a stays down though its instance runs" in told[0]
     assert "the engine does not answer" in told[0]
@@ -88,14 +88,14 @@ def test_a_hung_engine_is_told_of_once_when_its_join_does_not_help() -> None:
     assert not commands(lab, AgentTask.LEAVE)
 
 
-def test_managers_that_do_not_answer_are_told_of_though_no_work_is_open() -> None:
+def test_managers_that_do_not_answer_notify_people_though_no_work_is_open() -> None:
     lab = a_lab()
     ticks(lab, 6)
     lab.hosts.answers[AgentTask.INSPECT] = Result(
         AgentTask.INSPECT, ok=False, error="the swarm does not have a leader"
     )
     ticks(lab, 30)
-    ((_, text),) = lab.messages.told
+    ((_, text),) = lab.messages.published
     assert "no manager of blue could inspect: the swarm does not have a leader" in text
     assert "recover" in text
     shows(lab)
@@ -105,12 +105,12 @@ def test_managers_that_do_not_answer_are_told_of_though_no_work_is_open() -> Non
 
 
 @pytest.mark.parametrize("silent", ["broken", "unreachable"])
-def test_hosts_that_do_not_answer_are_told_of_too(silent: str) -> None:
+def test_hosts_that_do_not_answer_notify_people_too(silent: str) -> None:
     lab = a_lab()
     ticks(lab, 6)
     setattr(lab.hosts, silent, set(MANAGERS))
     ticks(lab, 20)
-    assert [text.splitlines()[0][:40] for _, text in lab.messages.told] == [
+    assert [text.splitlines()[0][:40] for _, text in lab.messages.published] == [
         "no manager of blue could inspect: given "
         if silent == "unreachable"
         else "no manager of blue could inspect: Failed"
@@ -122,10 +122,10 @@ def test_a_cluster_that_never_had_a_swarm_is_no_alarm() -> None:
     lab.hosts.broken = set(MANAGERS)
     ticks(lab, 30)
     assert job(lab, AgentTask.INSPECT).result == ""
-    assert lab.messages.told == []
+    assert lab.messages.published == []
 
 
-def test_a_look_that_nobody_sent_is_sent_by_the_next_tick_whatever_joins_lead_to() -> None:
+def test_an_inspection_that_nobody_sent_is_sent_by_the_next_tick() -> None:
     lab = a_lab()
     ticks(lab, 6)
     last = job(lab, AgentTask.INSPECT)

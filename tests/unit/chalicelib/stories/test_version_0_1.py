@@ -52,7 +52,7 @@ def saved(prefix: str) -> list[dict[str, Any]]:
 
 
 def end_of(upgraded: Upgrade, name: str) -> list[str]:
-    """The command that a node's record names ends."""
+    """End the command that a node's record names."""
     node = upgraded.node(name)
     return upgraded.end(node.command, node.manager)
 
@@ -105,7 +105,7 @@ def test_a_dead_letter_carries_the_record_under_the_names_of_version_0_1() -> No
 
 
 def node_hooks(name: str) -> set[str]:
-    """The stored names of a lifecycle action's fields."""
+    """Return the stored names of a lifecycle action's fields."""
     (item,) = (item for item in saved("node#") if name in item["item"]["S"])
     return set(item["hooks"]["L"][0]["M"])
 
@@ -162,9 +162,9 @@ def test_a_rebalance_in_flight_is_concluded_with_its_result(upgraded: Upgrade) -
     assert decode_result(ended.result).spreads[0].balance is Balance.MOVED
 
 
-def test_people_are_notified_of_an_incident_that_nobody_was_told_of(upgraded: Upgrade) -> None:
+def test_people_are_notified_of_an_incident_that_version_0_1_left_unpublished(upgraded: Upgrade) -> None:
     upgraded.tick()
-    texts = [text for _, text in upgraded.lab.messages.told]
+    texts = [text for _, text in upgraded.lab.messages.published]
     assert len([text for text in texts if "spotInstanceCountLimitExceeded" in text]) == 1
     known = upgraded.world.incidents.get("blue", FLEET_INCIDENT)
     assert known

@@ -8,7 +8,7 @@ from tests.unit.chalicelib.support.fakes import MANAGERS, START, Lab, a_node
 
 
 def three_managers() -> Lab:
-    """A lab of which nothing is recorded but its managers."""
+    """Make a lab of which nothing is recorded but its managers."""
     lab = Lab(settled=False)
     lab.managers.record("blue", MANAGERS)
     lab.nodes.register([a_node(instance=name, role=Role.MANAGER) for name in MANAGERS])

@@ -36,12 +36,12 @@ MANAGERS = ("i-00000000000000001", "i-00000000000000002", "i-00000000000000003")
 
 
 def instance(number: int) -> str:
-    """The id of the n-th instance."""
+    """Return the id of the n-th instance."""
     return f"i-{number:017x}"
 
 
 def a_node(**changes: object) -> Node:
-    """A worker in service, but for the changes."""
+    """Make a worker in service, but for the changes."""
     plain = Node(
         cluster="blue", instance=WORKER, role=Role.WORKER, address="10.0.0.10", launched=START - 3600
     )
@@ -49,12 +49,12 @@ def a_node(**changes: object) -> Node:
 
 
 def a_cluster(*nodes: Node, now: float = START, managers: tuple[str, ...] = MANAGERS) -> Cluster:
-    """A cluster with these nodes in sight."""
+    """Make a cluster with these nodes loaded."""
     return Cluster("blue", now, nodes, managers)
 
 
-def a_sighting(name: str = WORKER, **changes: object) -> DiscoveredInstance:
-    """A running worker, but for the changes."""
+def a_discovered_instance(name: str = WORKER, **changes: object) -> DiscoveredInstance:
+    """Make a running worker, but for the changes."""
     plain = DiscoveredInstance("blue", name, Role.WORKER, "10.0.0.10", InstanceState.RUNNING, START - 3600)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
@@ -236,15 +236,15 @@ class FakeAutoScaling:
 
 @dataclass
 class FakeMessages:
-    """What people were told."""
+    """The messages that people got."""
 
-    told: list[tuple[str, str]] = field(default_factory=list)
+    published: list[tuple[str, str]] = field(default_factory=list)
     refuses: bool = False
 
     def publish(self, subject: str, text: str) -> None:
         if self.refuses:
             raise RefusedError("SNS did not take it")
-        self.told.append((subject, text))
+        self.published.append((subject, text))
 
 
 def _in_service(discovered: DiscoveredInstance) -> Node:
@@ -262,15 +262,15 @@ class Lab:
     """A cluster ``blue`` of three managers and some workers, all in memory.
 
     ``settled``: all of them are in service already; otherwise nothing is recorded yet. ``rebalance``: joins
-    are followed by one, ``stay``: handlers stay with what they send, ``look``: the tick looks at the swarm;
-    most stories are not about that.
+    are followed by one. ``hedge``: handlers watch urgent evacuations. ``inspection_period_s``: between two
+    inspections of the swarm. Most stories are not about these.
     """
 
     workers: int = 2
     settled: bool = True
     rebalance: bool = False
-    stay: bool = False
-    look: float = 0.0
+    hedge: bool = False
+    inspection_period_s: float = 0.0
     clock: FakeClock = field(default_factory=FakeClock)
     nodes: MemoryNodes = field(default_factory=MemoryNodes)
     managers: MemoryManagers = field(init=False)
@@ -289,23 +289,23 @@ class Lab:
         self.hosts = FakeHosts(self.clock)
         self.settings.records["blue"] = ClusterSettings(rebalance=self.rebalance)
         for number, name in enumerate(MANAGERS):
-            discovered = a_sighting(name, role=Role.MANAGER, address=f"10.0.0.{number + 1}")
+            discovered = a_discovered_instance(name, role=Role.MANAGER, address=f"10.0.0.{number + 1}")
             self.ec2.instances[name] = discovered
         for number in range(self.workers):
             name = instance(number + 10)
             address = f"10.0.{1 + number // 200}.{number % 200 + 1}"
-            self.ec2.instances[name] = a_sighting(name, address=address)
+            self.ec2.instances[name] = a_discovered_instance(name, address=address)
         if self.settled:
             self.nodes.register(map(_in_service, self.ec2.instances.values()))
             self.managers.record("blue", MANAGERS)
             self.discoveries.finish(START - 60, ["blue"])
 
     def world(self, **others: object) -> World:
-        """For one invocation."""
+        """Make the world of one invocation."""
         timeouts = (
-            Timeouts(inspection_period_s=self.look)
-            if self.stay
-            else Timeouts(inspection_period_s=self.look, hedge_s=0.0)
+            Timeouts(inspection_period_s=self.inspection_period_s)
+            if self.hedge
+            else Timeouts(inspection_period_s=self.inspection_period_s, hedge_s=0.0)
         )
         world = World(
             nodes=self.nodes,
@@ -325,7 +325,7 @@ class Lab:
         return replace(world, **others)  # type: ignore[arg-type]
 
     def node(self, name: str = WORKER) -> Node:
-        """The record of an instance, which must exist."""
+        """Return the record of an instance, which must exist."""
         node = self.nodes.get("blue", name)
         assert node is not None
         return node

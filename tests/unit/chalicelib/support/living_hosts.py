@@ -61,7 +61,7 @@ class LivingHosts(FakeHosts):
         return self.results.get((command, manager), Answer("InProgress", comment))
 
     def finish(self, sent: Sent) -> None:
-        """The command ends now."""
+        """End the command now."""
         comment = f"{sent.task.value} {sent.cluster}"
         # Looks draw nothing: they come in step with other commands, which then would fail for ever.
         unlucky = sent.task is not AgentTask.INSPECT and next(self.fails)
@@ -89,7 +89,7 @@ class LivingHosts(FakeHosts):
         return Listing(len(self.swarm), down, ids=ids)
 
     def _managed(self, sent: Sent) -> bool:
-        """The swarm can change anything at all, and the task is on a manager if it has to be."""
+        """Whether the swarm can change anything, and the task is on a manager if it has to be."""
         anywhere = sent.task in (AgentTask.JOIN, AgentTask.INIT)
         return self.voters.quorum and (anywhere or sent.manager in self.voters.votes)
 
@@ -128,5 +128,5 @@ class LivingHosts(FakeHosts):
 
 
 def node_of(name: str) -> str:
-    """The id of an instance's node."""
+    """Return the id of an instance's node."""
     return f"node{name[-3:]}"

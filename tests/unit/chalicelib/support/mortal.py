@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.events import Tick
 from chalicelib.state.settings import ClusterSettings, Recommendations, Timeouts
-from tests.unit.chalicelib.stories.test_crash import Killed, Killer
+from tests.unit.chalicelib.support.killer import Killed, Killer
 from tests.unit.chalicelib.support.simulation import Life
 
 EFFECTS = {
@@ -44,5 +44,5 @@ class Mortal(Life):
                 self.later(60, lambda: self.handle(kind, payload))
 
     def hear(self) -> None:
-        """The next event comes, once."""
+        """Let the next event come, once."""
         self.copies = itertools.chain([1], itertools.repeat(0))

@@ -36,7 +36,7 @@ RAISED = Result(
 
 
 def given_back(lab: Lab, name: str) -> None:
-    """A node that was out for a while enters service again, by events alone."""
+    """Return a node to service that was out for a while, by events alone."""
     call("evacuate", {**BLUE, "instance": name, "seconds": 10, "give_back": 1}, lab.world())
     end(lab, lab.hosts.sent[-1])
     tick(lab)

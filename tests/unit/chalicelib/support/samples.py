@@ -11,7 +11,7 @@ EVENTS = Path(__file__).parents[3] / "samples"
 
 
 def sample(name: str, time: float | None = None, **detail: object) -> dict[str, Any]:
-    """A payload by its file's name; ``detail`` names fields with ``_`` for ``-``."""
+    """Read a payload by its file's name; ``detail`` names fields with ``_`` for ``-``."""
     payload: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
     if time is not None:
         payload["time"] = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -31,7 +31,7 @@ from chalicelib.state.job import Job
 from chalicelib.state.lifecycle import LEGAL_CHANGES, NodeState
 from chalicelib.state.node import Node
 from chalicelib.state.settings import Timeouts
-from tests.unit.chalicelib.support.fakes import Lab, Sent, a_sighting, instance
+from tests.unit.chalicelib.support.fakes import Lab, Sent, a_discovered_instance, instance
 from tests.unit.chalicelib.support.living_hosts import LivingHosts, node_of
 from tests.unit.chalicelib.support.memory import MemoryJobs, MemoryNodes
 from tests.unit.chalicelib.support.samples import sample
@@ -96,13 +96,13 @@ class Life:
             self.lab.nodes.records["blue", name] = replace(self.lab.node(name), node=node_of(name))
 
     def handle(self, kind: Any, payload: object) -> None:
-        """One invocation of a handler."""
+        """Invoke a handler once."""
         if kind in (SpotInterruptionWarning, FleetInstanceChanged):
             self._expect(kind.parse(payload))
         handle(kind, payload, self.lab.world(timeouts=self.timeouts))
 
     def _expect(self, event: SpotInterruptionWarning | FleetInstanceChanged) -> None:
-        """A real warning of a node in service is followed by a command inside its notice."""
+        """Expect a command inside the notice of a real warning of a node in service."""
         node, end = self.lab.nodes.get("blue", event.instance), event.time + self.timeouts.notice_s
         serves = node is not None and node.state is NodeState.IN_SERVICE and node.launched <= event.time
         sends = not self.lab.settings.get("blue").paused and self.lab.managers.list_ids("blue")
@@ -118,7 +118,7 @@ class Life:
         ), f"{name} was warned at {begin}, and nothing was sent"
 
     def call(self, which: str, **payload: object) -> None:
-        """A person orders, and is refused what cannot be done."""
+        """Have a person order, who is refused what cannot be done."""
         with suppress(CallError):
             call(which, {"cluster": "blue", **payload}, self.lab.world(timeouts=self.timeouts))
 
@@ -133,7 +133,7 @@ class Life:
         heapq.heappush(self.queue, (self.lab.clock.time + seconds, next(self.order), what))
 
     def run(self, seconds: float) -> None:
-        """Time passes, with a tick each minute."""
+        """Let time pass, with a tick each minute."""
         until = self.lab.clock.time + seconds
         ticks = self.lab.clock.time + 60
         while True:
@@ -148,7 +148,7 @@ class Life:
                 ticks += 60
 
     def tell(self, kind: Any, name: str, **detail: object) -> None:
-        """An event, as often and as late as it comes."""
+        """Send an event, as often and as late as it comes."""
         payload = sample(name, self.lab.clock.time, **detail)
         for _ in range(next(self.copies)):
             self.later(next(self.delays), lambda: self.handle(kind, payload))
@@ -158,7 +158,7 @@ class Life:
             return
         number = len(self.lab.ec2.instances)
         place = {"address": f"10.0.9.{number}", "launched": self.lab.clock.time}
-        fresh = a_sighting(name, role=role, **place)
+        fresh = a_discovered_instance(name, role=role, **place)
         self._appear(fresh)
         self.tell(InstanceStateChanged, "instance_running", instance_id=name)
         if held:
@@ -180,7 +180,7 @@ class Life:
             self.later(120, lambda: self.terminate(name))
 
     def notify(self, name: str) -> None:
-        """The same, told by its fleet alone."""
+        """Do the same, with events of its fleet alone."""
         if self.alive(name):
             payload = "ec2_fleet_instance_termination_notified"
             self.tell(FleetInstanceChanged, payload, instance_id=name)
@@ -191,7 +191,7 @@ class Life:
             self.tell(RebalanceRecommended, "rebalance_recommendation", instance_id=name)
 
     def announce(self, name: str, start: float, *, status: str = "upcoming") -> None:
-        """AWS Health tells of a change at ``start``."""
+        """Have AWS Health announce a change at ``start``."""
         if self.alive(name):
             entities = [{"entityValue": name}]
             when = {"startTime": formatdate(start, usegmt=True), "statusCode": status}
@@ -226,7 +226,7 @@ class Life:
             self.tell(InstanceStateChanged, "instance_running", instance_id=name)
 
     def _appear(self, discovered: DiscoveredInstance) -> None:
-        """It is so now, and EC2 will list it so."""
+        """Make it so now, and have EC2 list it so after the lag."""
         self.lab.ec2.instances[discovered.instance] = discovered
         if self.lag:
             self.later(self.lag, lambda: self.listed.update({discovered.instance: discovered}))
@@ -234,12 +234,12 @@ class Life:
             self.listed[discovered.instance] = discovered
 
     def leave(self, name: str) -> None:
-        """Somebody has a worker leave its swarm, which goes on listing it."""
+        """Have a worker leave its swarm, which goes on listing it."""
         if name in self.hosts.swarm and name not in self.hosts.voters.votes:
             self.hosts.left.add(name)
 
     def remove(self, name: str) -> None:
-        """Somebody takes a worker's node out of the swarm, with force."""
+        """Take a worker's node out of the swarm, with force."""
         if name not in self.hosts.voters.votes:
             self.hosts.swarm.pop(name, None)
 

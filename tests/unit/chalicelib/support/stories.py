@@ -27,7 +27,7 @@ def change(lab: Lab, state: str, name: str = WORKER, time: float | None = None) 
 
 
 def end(lab: Lab, sent: Sent) -> list[str]:
-    """The command ends now, and its event arrives."""
+    """End the command now; its event arrives."""
     lab.clock.time = max(lab.clock.time, sent.at + lab.hosts.takes)
     payload = sample("ssm_invocation_success", lab.clock.time, command_id=sent.id, instance_id=sent.manager)
     return handle(InvocationEnded, payload, lab.world())
@@ -43,10 +43,10 @@ def state(lab: Lab, name: str = WORKER) -> NodeState:
 
 
 def job(lab: Lab, task: AgentTask) -> Job:
-    """The cluster's job, which must exist."""
+    """Return the cluster's job, which must exist."""
     return next(one for one in lab.jobs.list_all("blue") if one.task is task)
 
 
 def commands(lab: Lab, task: AgentTask) -> list[tuple[str, float]]:
-    """Who was sent a task, and when."""
+    """List who was sent a task, and when."""
     return [(sent.manager, sent.at) for sent in lab.hosts.sent if sent.task is task]

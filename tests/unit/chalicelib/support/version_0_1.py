@@ -50,7 +50,7 @@ class Upgrade:
         return handle(Tick, {}, self.world)
 
     def end(self, command: str, manager: str) -> list[str]:
-        """The event of a command's end arrives."""
+        """Let the event of a command's end arrive."""
         now = self.lab.clock.time + 1
         payload = sample("ssm_invocation_success", now, command_id=command, instance_id=manager)
         return handle(InvocationEnded, payload, self.world)

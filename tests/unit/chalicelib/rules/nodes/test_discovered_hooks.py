@@ -15,14 +15,14 @@ from chalicelib.state.instance import InstanceState, LifecycleAction, Transition
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
-from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node, a_sighting
+from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_discovered_instance, a_node
 
 SEEN_LAUNCH, SEEN_END = (replace(hook, token="") for hook in (LAUNCH, END))
 
 
 def seen(node: Node, *hooks: LifecycleAction) -> Node | None:
     """Return the node after a discovery that shows these actions, before its plan is finalized."""
-    discovered = a_sighting(node.instance, hooks=hooks, group="workers")
+    discovered = a_discovered_instance(node.instance, hooks=hooks, group="workers")
     moves = [
         action
         for action in decide(
@@ -71,7 +71,7 @@ def test_a_new_instance_is_enrolled_with_its_hooks() -> None:
     (register,) = (
         action
         for action in decide(
-            InstancesDiscovered(START, (a_sighting(hooks=(SEEN_LAUNCH,)),)), a_cluster(managers=())
+            InstancesDiscovered(START, (a_discovered_instance(hooks=(SEEN_LAUNCH,)),)), a_cluster(managers=())
         ).actions
     )
     assert isinstance(register, Register)
@@ -79,7 +79,7 @@ def test_a_new_instance_is_enrolled_with_its_hooks() -> None:
 
 
 def test_lifecycle_actions_are_added_only_after_all_other_changes() -> None:
-    ended = a_sighting(state=InstanceState.TERMINATED, hooks=(SEEN_END,))
+    ended = a_discovered_instance(state=InstanceState.TERMINATED, hooks=(SEEN_END,))
     (move, *_) = decide(InstancesDiscovered(START, (ended,)), a_cluster(a_node(), managers=())).actions
     assert isinstance(move, ReplaceRecord)
     assert (move.after.state, move.after.hooks) == (NodeState.LEAVING, ())

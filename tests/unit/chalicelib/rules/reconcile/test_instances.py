@@ -11,9 +11,16 @@ from chalicelib.events import InstancesDiscovered
 from chalicelib.rules import decide
 from chalicelib.state.instance import DiscoveredInstance, InstanceState, Role
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.support.fakes import MANAGERS, START, a_cluster, a_node, a_sighting, instance
+from tests.unit.chalicelib.support.fakes import (
+    MANAGERS,
+    START,
+    a_cluster,
+    a_discovered_instance,
+    a_node,
+    instance,
+)
 
-SEEN = [a_sighting(name, role=Role.MANAGER) for name in MANAGERS]
+SEEN = [a_discovered_instance(name, role=Role.MANAGER) for name in MANAGERS]
 KNOWN = [a_node(instance=name, role=Role.MANAGER) for name in MANAGERS]
 
 
@@ -30,33 +37,35 @@ def moved(node: object, *instances: DiscoveredInstance) -> object:
 
 
 def test_what_is_in_line_stays() -> None:
-    plan = decide(discovery(a_sighting()), a_cluster(*KNOWN, a_node()))
+    plan = decide(discovery(a_discovered_instance()), a_cluster(*KNOWN, a_node()))
     assert plan == Plan("4 instances seen: 0 new, 0 changed, 3 managers")
 
 
 def test_new_running_instances_are_registered_to_join() -> None:
-    plan = decide(discovery(a_sighting()), a_cluster(*KNOWN))
+    plan = decide(discovery(a_discovered_instance()), a_cluster(*KNOWN))
     fresh = a_node(state=NodeState.JOINING, since=START - 3600, due=START, reason="seen by the discovery")
     assert plan == Plan("4 instances seen: 1 new, 0 changed, 3 managers", (Register((fresh,)),))
 
 
 @pytest.mark.parametrize("state", ["stopping", "shutting-down", "stopped", "terminated"])
 def test_new_instances_that_end_already_are_known_but_never_join(state: str) -> None:
-    (register,) = decide(discovery(a_sighting(state=InstanceState(state))), a_cluster(*KNOWN)).actions
+    (register,) = decide(
+        discovery(a_discovered_instance(state=InstanceState(state))), a_cluster(*KNOWN)
+    ).actions
     assert isinstance(register, Register)
     (node,) = register.nodes
     assert (node.state, node.due, node.reason) == (NodeState.GONE, None, f"was {state} before it was seen")
 
 
 def test_the_fleets_of_new_instances_are_noted() -> None:
-    plan = decide(discovery(a_sighting(fleet="fleet-12345678")), a_cluster(*KNOWN))
+    plan = decide(discovery(a_discovered_instance(fleet="fleet-12345678")), a_cluster(*KNOWN))
     homes, register = plan.actions
     assert homes == RecordOwners(("fleet-12345678",))
     assert isinstance(register, Register), "a crash in between leaves them new"
 
 
 def test_a_hurried_discovery_registers_new_instances_and_leaves_known_ones_alone() -> None:
-    new, lost = a_sighting(fleet="fleet-12345678"), a_node(instance=instance(99))
+    new, lost = a_discovered_instance(fleet="fleet-12345678"), a_node(instance=instance(99))
     plan = decide(replace(discovery(new), hurried=True), a_cluster(*KNOWN, lost, managers=()))
     kinds = [type(action) for action in plan.actions]
     assert kinds == [RecordOwners, Register, RecordManagers]
@@ -65,7 +74,7 @@ def test_a_hurried_discovery_registers_new_instances_and_leaves_known_ones_alone
 
 def test_what_began_after_the_census_looked_stays() -> None:
     node = a_node(state=NodeState.JOINING, since=START + 1, launched=START + 1)
-    assert moved(node, a_sighting(state=InstanceState.STOPPED)) is None
+    assert moved(node, a_discovered_instance(state=InstanceState.STOPPED)) is None
 
 
 def test_the_managers_are_those_that_run() -> None:
@@ -89,7 +98,7 @@ def test_the_managers_are_those_that_run() -> None:
 def test_a_missed_change_of_state_is_made_up_for(
     before: NodeState, state: str, after: NodeState | None
 ) -> None:
-    node = moved(a_node(state=before), a_sighting(state=InstanceState(state)))
+    node = moved(a_node(state=before), a_discovered_instance(state=InstanceState(state)))
     assert getattr(node, "state", None) is after
     assert getattr(node, "due", None) == (START if after else None)
 
@@ -104,7 +113,7 @@ def test_an_instance_that_is_not_listed_leaves_unless_it_is_brand_new(
 @pytest.mark.parametrize("state", list(NodeState))
 def test_an_instance_that_was_started_again_joins_again(state: NodeState) -> None:
     node = a_node(state=state, since=START - 60, node="abc", command="c", due=START, expires=START)
-    after = moved(node, a_sighting(launched=START - 10, address="10.0.0.99"))
+    after = moved(node, a_discovered_instance(launched=START - 10, address="10.0.0.99"))
     expected = a_node(version=2, since=START - 10, launched=START - 10, address="10.0.0.99")
     expected = replace(expected, state=NodeState.JOINING, due=START)
     assert after == replace(expected, reason="the instance was started again")
@@ -127,9 +136,9 @@ def test_an_instance_that_was_started_again_joins_again(state: NodeState) -> Non
 def test_a_running_instance_comes_back_only_if_its_end_was_a_mistake(
     node: object, reason: str | None
 ) -> None:
-    assert getattr(moved(node, a_sighting()), "reason", None) == reason
+    assert getattr(moved(node, a_discovered_instance()), "reason", None) == reason
 
 
 def test_a_changed_role_or_address_is_taken_over() -> None:
-    after = moved(a_node(), a_sighting(address="10.0.0.99"))
+    after = moved(a_node(), a_discovered_instance(address="10.0.0.99"))
     assert after == a_node(version=2, address="10.0.0.99")
