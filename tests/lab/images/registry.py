@@ -109,6 +109,9 @@ def base_files() -> bytes:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
+        www = tarfile.TarInfo("www")
+        www.type, www.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(www)
         for script in sorted(ROOTFS.iterdir()):
             _add(tar, script.name, script.read_bytes())
     return out.getvalue()

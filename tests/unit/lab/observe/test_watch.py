@@ -19,7 +19,7 @@ def listing(time: float, tasks: tuple[Task, ...]) -> Listing:
     return Listing(time, tasks, WANTED, NODES)
 
 
-def test_a_listing_from_before_a_power_cut_does_not_count_as_lost_what_may_have_moved_since() -> None:
+def test_listing_from_before_a_power_cut_counts_no_task_as_lost_that_may_have_moved() -> None:
     power = Power(ALL).seen(LEFT, 20.0)
     early = sample(listing(19.9, ON_DOOMED), power, 20.1)
     late = sample(listing(20.2, MOVED), power, 20.3)
