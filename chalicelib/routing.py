@@ -17,7 +17,7 @@ from chalicelib.events import (
     IN_FLIGHT,
     UNKNOWN,
     Answer,
-    Change,
+    FleetChange,
     FleetFailed,
     FleetInstanceChanged,
     FleetNoted,
@@ -82,7 +82,7 @@ def _is_urgent(event: InstanceEvent) -> bool:
         case InstanceStateChanged():
             return event.state is InstanceState.RUNNING
         case FleetInstanceChanged():
-            return event.change is not Change.TERMINATED
+            return event.change is not FleetChange.TERMINATED
         case RebalanceRecommended() | SpotRequestFulfilled():
             return False
         case _:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.protocol.messages import AgentTask, Arguments
 from chalicelib.state.lifecycle import IN_SWARM, PLACES, STAYING, Place
-from chalicelib.state.node import labels
+from chalicelib.state.node import make_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -84,7 +84,13 @@ def next_joins(nodes: Iterable[Node], now: float, hosts: Sequence[Host]) -> Batc
     mine = tuple(node for node in ready if node.role is role)[:MAX_COMMAND_INSTANCES]
     has_swarm = any(host.state in IN_SWARM for host in hosts)
     return Batch(
-        AgentTask.JOIN, mine, 0.0, join_addresses(hosts), role.value, labels(mine[0].cluster, role), has_swarm
+        AgentTask.JOIN,
+        mine,
+        0.0,
+        join_addresses(hosts),
+        role.value,
+        make_labels(mine[0].cluster, role),
+        has_swarm,
     )
 
 

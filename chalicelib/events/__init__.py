@@ -15,13 +15,13 @@ from chalicelib.events.admin import (
 )
 from chalicelib.events.autoscaling import LaunchLifecycleAction, TerminateLifecycleAction
 from chalicelib.events.ec2 import (
-    Ending,
     InstanceStateChanged,
+    InterruptionAction,
     RebalanceRecommended,
     SpotInterruptionWarning,
     SpotRequestFulfilled,
 )
-from chalicelib.events.fleet import Change, FleetFailed, FleetInstanceChanged, FleetNoted
+from chalicelib.events.fleet import FleetChange, FleetFailed, FleetInstanceChanged, FleetNoted
 from chalicelib.events.health import ChangeScheduled, HealthNotice
 from chalicelib.events.run_command import (
     IN_FLIGHT,
@@ -72,14 +72,13 @@ __all__ = [
     "NOT_STARTED",
     "UNKNOWN",
     "Answer",
-    "Change",
     "ChangeScheduled",
     "CommandFinished",
     "CommandRunning",
     "DiscoveryFailed",
-    "Ending",
     "EvacuationOrdered",
     "Event",
+    "FleetChange",
     "FleetEvent",
     "FleetFailed",
     "FleetInstanceChanged",
@@ -90,6 +89,7 @@ __all__ = [
     "InstanceEvent",
     "InstanceStateChanged",
     "InstancesDiscovered",
+    "InterruptionAction",
     "InvocationEnded",
     "LaunchLifecycleAction",
     "NodeOrder",

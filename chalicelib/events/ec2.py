@@ -13,7 +13,7 @@ SOURCES = ["aws.ec2", DRILL]
 FIELDS: dict[str, Reader] = {"instance": instance_id(), "drill": read_drill}
 
 
-class Ending(StrEnum):
+class InterruptionAction(StrEnum):
     """What EC2 does to an interrupted Spot instance."""
 
     TERMINATE = "terminate"
@@ -32,9 +32,9 @@ class SpotInterruptionWarning(OutsideEvent):
         "source": SOURCES,
         "detail-type": ["EC2 Spot Instance Interruption Warning"],
     }
-    FIELDS: ClassVar[dict[str, Reader]] = FIELDS | {"ending": choice("instance-action", Ending)}
+    FIELDS: ClassVar[dict[str, Reader]] = FIELDS | {"action": choice("instance-action", InterruptionAction)}
     instance: str
-    ending: Ending = Ending.TERMINATE
+    action: InterruptionAction = InterruptionAction.TERMINATE
     drill: bool = False
 
 

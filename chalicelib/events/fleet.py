@@ -22,7 +22,7 @@ SOURCES = ["aws.ec2spotfleet", "aws.ec2fleet", DRILL]
 HALTED = "fleetProgressHalted"  # an information that is a failure: no price of the fleet is valid
 
 
-class Change(StrEnum):
+class FleetChange(StrEnum):
     """What a fleet says of one of its instances."""
 
     LAUNCHED = "launched"
@@ -44,11 +44,11 @@ class FleetInstanceChanged(OutsideEvent):
     }
     FIELDS: ClassVar[dict[str, Reader]] = {
         "instance": instance_id(),
-        "change": choice("sub-type", Change),
+        "change": choice("sub-type", FleetChange),
         "drill": read_drill,
     }
     instance: str
-    change: Change
+    change: FleetChange
     drill: bool = False
 
 

@@ -109,6 +109,6 @@ class Node:
         return self.revise(command="", due=due, reason=reason, fate=fate)
 
 
-def labels(cluster: str, role: Role) -> dict[str, str]:
-    """Return the labels of every host's engine; the agent learns the cluster from them too."""
+def make_labels(cluster: str, role: Role) -> dict[str, str]:
+    """Make the labels of every host's engine; the agent learns the cluster from them too."""
     return {"swarmkeeper.cluster": cluster, "swarmkeeper.role": role.value}

@@ -29,7 +29,7 @@ from chalicelib.protocol.messages import AgentTask, Arguments, Balance
 from chalicelib.rules import incidents, retry
 from chalicelib.rules.cluster import rebalance
 from chalicelib.state.job import MAX_ATTEMPTS, Job, JobStage
-from chalicelib.state.node import labels
+from chalicelib.state.node import make_labels
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
@@ -90,7 +90,9 @@ def wait_longer(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]:
 def _make_job(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Job:
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=event.rebalance)
     if node:
-        arguments = Arguments((node.target,), role=node.role.value, labels=labels(cluster.name, node.role))
+        arguments = Arguments(
+            (node.target,), role=node.role.value, labels=make_labels(cluster.name, node.role)
+        )
     text, at = encode_arguments(arguments), event.time
     job = Job(task=event.task, since=at, instance=event.instance, arguments=text, due=cluster.now)
     return replace(job, reason=f"{job.name} is ordered")

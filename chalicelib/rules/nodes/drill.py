@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Plan, ReplaceRecord
 from chalicelib.events import (
-    Change,
     ChangeScheduled,
+    FleetChange,
     FleetInstanceChanged,
     InstanceStateChanged,
     RebalanceRecommended,
@@ -54,7 +54,7 @@ def on_drill(event: InstanceEvent, node: Node, cluster: Cluster) -> Plan:
 
 def _is_end(event: InstanceEvent) -> bool:
     if isinstance(event, FleetInstanceChanged):
-        return event.change is Change.TERMINATED
+        return event.change is FleetChange.TERMINATED
     return isinstance(event, InstanceStateChanged) and event.state in ENDED
 
 
@@ -62,9 +62,9 @@ def _seconds_to_end(event: InstanceEvent, cluster: Cluster) -> float | None:
     """Return the seconds from the event to the end that it announces; None if there is nothing to empty."""
     match event:
         case SpotInterruptionWarning():
-            return evacuate.notice_s(event.ending, cluster.timeouts)
+            return evacuate.notice_s(event.action, cluster.timeouts)
         case FleetInstanceChanged():
-            return cluster.timeouts.notice_s if event.change is Change.TERMINATION_NOTIFIED else None
+            return cluster.timeouts.notice_s if event.change is FleetChange.TERMINATION_NOTIFIED else None
         case InstanceStateChanged():
             return cluster.timeouts.shutdown_s if event.state in ENDING else None
         case RebalanceRecommended() | TerminateLifecycleAction() | ChangeScheduled():

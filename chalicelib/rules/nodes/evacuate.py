@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.actions import Dispatch, Plan, ReplaceRecord
-from chalicelib.events import Ending
+from chalicelib.events import InterruptionAction
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import DONE
 from chalicelib.rules import retry
@@ -63,17 +63,17 @@ def on_spot_interruption_warning(event: SpotInterruptionWarning, node: Node, clu
     """Begin the evacuation with the first warning; any other one finds it begun."""
     if event.time < node.launched:
         return _ignore("the warning is older than the instance's last start", node)
-    return plan_for_warning(node, cluster, event.time, event.ending)
+    return plan_for_warning(node, cluster, event.time, event.action)
 
 
-def plan_for_warning(node: Node, cluster: Cluster, time: float, ending: Ending) -> Plan:
+def plan_for_warning(node: Node, cluster: Cluster, time: float, action: InterruptionAction) -> Plan:
     """Plan for an end of the instance that EC2 has announced at ``time``."""
-    notice = notice_s(ending, cluster.timeouts)
+    notice = notice_s(action, cluster.timeouts)
     left = time + notice - cluster.now
     if left < -STALE_S:
         late = Measure(Metric.LATE_WARNINGS, instance=node.instance)
         return Plan(f"the warning's notice was over {-left:.0f} s ago, the node is {node.state}", (), (late,))
-    reason = f"EC2 will {ending} it, {max(left, 0):.0f} s are left"
+    reason = f"EC2 will {action} it, {max(left, 0):.0f} s are left"
     disruption = Disruption(time, deadline(time, notice, cluster.now), reason, announced=True)
     return plan_for(node, cluster, disruption, Measure(Metric.INTERRUPTIONS, instance=node.instance))
 
@@ -166,9 +166,9 @@ def _make_lasting(node: Node, disruption: Disruption) -> dict[str, Any]:
     return {"back": 0.0, "drill": False, "announced": disruption.announced}
 
 
-def notice_s(ending: Ending, timeouts: Timeouts) -> float:
+def notice_s(action: InterruptionAction, timeouts: Timeouts) -> float:
     """Return the seconds between a warning and the end: none for hibernation, which begins at once."""
-    return 0.0 if ending is Ending.HIBERNATE else timeouts.notice_s
+    return 0.0 if action is InterruptionAction.HIBERNATE else timeouts.notice_s
 
 
 def begin(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0) -> Node:

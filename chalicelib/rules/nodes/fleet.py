@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from chalicelib.actions import Notify, Plan
-from chalicelib.events import Change, Ending
+from chalicelib.events import FleetChange, InterruptionAction
 from chalicelib.rules import incidents
 from chalicelib.rules.nodes import evacuate, leave
 from chalicelib.state.instance import InstanceState
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 def on_fleet_instance_changed(event: FleetInstanceChanged, node: Node, cluster: Cluster) -> Plan:
     """Do what the instance's own event leads to; either may come first, or be lost."""
     match event.change:
-        case Change.LAUNCHED:
+        case FleetChange.LAUNCHED:
             return leave.plan_for_state(node, InstanceState.RUNNING, event.time, cluster)
-        case Change.TERMINATED:
+        case FleetChange.TERMINATED:
             return leave.plan_for_state(node, InstanceState.TERMINATED, event.time, cluster)
-        case Change.TERMINATION_NOTIFIED:
+        case FleetChange.TERMINATION_NOTIFIED:
             if event.time < node.launched:
                 return Plan("the notice is older than the instance's last start")
-            return evacuate.plan_for_warning(node, cluster, event.time, Ending.TERMINATE)
+            return evacuate.plan_for_warning(node, cluster, event.time, InterruptionAction.TERMINATE)
         case _:
             assert_never(event.change)
 

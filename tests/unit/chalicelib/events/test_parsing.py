@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from chalicelib.errors import MalformedError
 from chalicelib.events import (
-    Change,
     ChangeScheduled,
-    Ending,
+    FleetChange,
     FleetFailed,
     FleetInstanceChanged,
     FleetNoted,
     HealthNotice,
     InstanceStateChanged,
+    InterruptionAction,
     InvocationEnded,
     LaunchLifecycleAction,
     RebalanceRecommended,
@@ -57,11 +57,11 @@ KINDS: dict[type[Any], str] = {
 PARSED = [
     ("rebalance_recommendation", RebalanceRecommended(TIME, INSTANCE)),
     ("spot_request_fulfillment", SpotRequestFulfilled(TIME, INSTANCE)),
-    ("spot_fleet_instance_launched", FleetInstanceChanged(TIME, INSTANCE, Change.LAUNCHED)),
-    ("ec2_fleet_instance_terminated", FleetInstanceChanged(TIME, INSTANCE, Change.TERMINATED)),
+    ("spot_fleet_instance_launched", FleetInstanceChanged(TIME, INSTANCE, FleetChange.LAUNCHED)),
+    ("ec2_fleet_instance_terminated", FleetInstanceChanged(TIME, INSTANCE, FleetChange.TERMINATED)),
     (
         "ec2_fleet_instance_termination_notified",
-        FleetInstanceChanged(TIME, INSTANCE, Change.TERMINATION_NOTIFIED),
+        FleetInstanceChanged(TIME, INSTANCE, FleetChange.TERMINATION_NOTIFIED),
     ),
     ("spot_fleet_state_change", FleetNoted(TIME, SPOT_FLEET, "cancelled_running")),
     ("ec2_fleet_state_change", FleetNoted(TIME, EC2_FLEET, "deleted_running")),
@@ -74,7 +74,10 @@ PARSED = [
         "health_scheduled_change",
         HealthNotice((ChangeScheduled(TIME, INSTANCE, STARTS, 0.0, RETIREMENT, arn=ARN),)),
     ),
-    ("drill_interruption_warning", SpotInterruptionWarning(TIME, INSTANCE, Ending.TERMINATE, drill=True)),
+    (
+        "drill_interruption_warning",
+        SpotInterruptionWarning(TIME, INSTANCE, InterruptionAction.TERMINATE, drill=True),
+    ),
 ]
 
 
@@ -135,7 +138,7 @@ def test_a_wrong_detail_of_any_event_names_the_field(name: str, field: str, valu
 
 
 def test_the_genuine_warning_is_parsed() -> None:
-    expected = SpotInterruptionWarning(TIME, INSTANCE, Ending.TERMINATE)
+    expected = SpotInterruptionWarning(TIME, INSTANCE, InterruptionAction.TERMINATE)
     assert SpotInterruptionWarning.parse(sample("spot_interruption_warning")) == expected
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from chalicelib.actions import Dispatch, ReplaceRecord
 from chalicelib.events import (
-    Change,
     ChangeScheduled,
     CommandFinished,
     EvacuationOrdered,
+    FleetChange,
     FleetInstanceChanged,
     InstanceStateChanged,
     RebalanceRecommended,
@@ -139,7 +139,7 @@ FOR_GOOD = EvacuationOrdered(START, WORKER, 600.0)
 FOR_A_WHILE = EvacuationOrdered(START, WORKER, 600.0, 60.0)
 HELD = TerminateLifecycleAction(START, WORKER, END)
 STOPPING = InstanceStateChanged(START, WORKER, InstanceState.STOPPING)
-NOTIFIED = FleetInstanceChanged(START, WORKER, Change.TERMINATION_NOTIFIED)
+NOTIFIED = FleetInstanceChanged(START, WORKER, FleetChange.TERMINATION_NOTIFIED)
 
 
 @pytest.mark.parametrize(
@@ -190,13 +190,13 @@ def test_a_node_evacuated_for_a_while_returns_when_nothing_followed() -> None:
 @pytest.mark.parametrize(
     ("change", "before", "expected"),
     [
-        (Change.LAUNCHED, NodeState.GONE, NodeState.JOINING),
-        (Change.TERMINATION_NOTIFIED, NodeState.IN_SERVICE, NodeState.EVACUATING),
-        (Change.TERMINATED, NodeState.IN_SERVICE, NodeState.LEAVING),
+        (FleetChange.LAUNCHED, NodeState.GONE, NodeState.JOINING),
+        (FleetChange.TERMINATION_NOTIFIED, NodeState.IN_SERVICE, NodeState.EVACUATING),
+        (FleetChange.TERMINATED, NodeState.IN_SERVICE, NodeState.LEAVING),
     ],
 )
 def test_what_a_fleet_says_of_an_instance_is_as_good_as_its_own_event(
-    change: Change, before: NodeState, expected: NodeState
+    change: FleetChange, before: NodeState, expected: NodeState
 ) -> None:
     node = after(
         FleetInstanceChanged(START, WORKER, change), a_cluster(a_node(state=before, since=START - 60))

@@ -9,12 +9,12 @@ import pytest
 
 from chalicelib.actions import Notify, ReplaceRecord
 from chalicelib.events import (
-    Change,
     ChangeScheduled,
     CommandFinished,
-    Ending,
+    FleetChange,
     FleetInstanceChanged,
     InstanceStateChanged,
+    InterruptionAction,
     LaunchLifecycleAction,
     SpotInterruptionWarning,
     TerminateLifecycleAction,
@@ -37,9 +37,9 @@ from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
 DRILLS = [
     (replace(WARNING, drill=True), 120.0),
-    (SpotInterruptionWarning(START, WORKER, Ending.HIBERNATE, drill=True), 0.0),
+    (SpotInterruptionWarning(START, WORKER, InterruptionAction.HIBERNATE, drill=True), 0.0),
     (replace(RECOMMENDATION, drill=True), 600.0),
-    (FleetInstanceChanged(START, WORKER, Change.TERMINATION_NOTIFIED, drill=True), 120.0),
+    (FleetInstanceChanged(START, WORKER, FleetChange.TERMINATION_NOTIFIED, drill=True), 120.0),
     (InstanceStateChanged(START, WORKER, InstanceState.SHUTTING_DOWN, drill=True), 30.0),
     (TerminateLifecycleAction(START, WORKER, END, drill=True), 600.0),
     (ChangeScheduled(START, WORKER, START + 9999, drill=True), 600.0),
@@ -68,8 +68,8 @@ def test_where_drills_are_not_allowed_nothing_happens(event: Any, _: float) -> N
     [
         InstanceStateChanged(START, WORKER, InstanceState.TERMINATED, drill=True),
         InstanceStateChanged(START, WORKER, InstanceState.RUNNING, drill=True),
-        FleetInstanceChanged(START, WORKER, Change.TERMINATED, drill=True),
-        FleetInstanceChanged(START, WORKER, Change.LAUNCHED, drill=True),
+        FleetInstanceChanged(START, WORKER, FleetChange.TERMINATED, drill=True),
+        FleetInstanceChanged(START, WORKER, FleetChange.LAUNCHED, drill=True),
         LaunchLifecycleAction(START, WORKER, LAUNCH, drill=True),
     ],
 )

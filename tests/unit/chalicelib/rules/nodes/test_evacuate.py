@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Dispatch, Plan, ReplaceRecord
-from chalicelib.events import Ending, SpotInterruptionWarning
+from chalicelib.events import InterruptionAction, SpotInterruptionWarning
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules import decide
 from chalicelib.state.lifecycle import STAYING, NodeState
@@ -19,16 +19,18 @@ TWICE = (Measure(Metric.DUPLICATES, instance=WORKER),)
 
 
 @pytest.mark.parametrize(
-    ("ending", "lead", "reason"),
+    ("action", "lead", "reason"),
     [
-        (Ending.TERMINATE, 120.0, "EC2 will terminate it, 118 s are left"),
-        (Ending.STOP, 120.0, "EC2 will stop it, 118 s are left"),
-        (Ending.HIBERNATE, 2.0, "EC2 will hibernate it, 0 s are left"),
+        (InterruptionAction.TERMINATE, 120.0, "EC2 will terminate it, 118 s are left"),
+        (InterruptionAction.STOP, 120.0, "EC2 will stop it, 118 s are left"),
+        (InterruptionAction.HIBERNATE, 2.0, "EC2 will hibernate it, 0 s are left"),
     ],
 )
-def test_the_first_warning_begins_the_evacuation(ending: Ending, lead: float, reason: str) -> None:
+def test_the_first_warning_begins_the_evacuation(
+    action: InterruptionAction, lead: float, reason: str
+) -> None:
     node = a_node()
-    plan = decide(SpotInterruptionWarning(START, WORKER, ending), a_cluster(node, now=START + 2))
+    plan = decide(SpotInterruptionWarning(START, WORKER, action), a_cluster(node, now=START + 2))
     after = a_node(
         state=NodeState.EVACUATING,
         version=2,
