@@ -48,9 +48,9 @@ HELP = """\
 tasks, on a manager unless they say otherwise:
   init           make this host, the target, the first manager of a swarm; store the join tokens
   join           make this host, one of the targets, a member of the swarm, drained
-  activate       let joined nodes have tasks, once they are labelled, Ready and known to all
-  evacuate       move the tasks off the nodes of instances that are going, replacements first
-  give-back      let evacuated nodes have tasks again
+  activate       let joined nodes have tasks, once they are labelled, Ready and known to all managers
+  evacuate       move the tasks off nodes before their evacuation deadline, replacements first
+  give-back      let evacuated nodes that live on have tasks again
   leave          remove the nodes of instances that are gone from the swarm
   promote        make nodes managers
   demote         make managers workers, as far as the quorum allows
@@ -60,9 +60,9 @@ tasks, on a manager unless they say otherwise:
   inspect        show the nodes as this manager sees them; changes nothing
 
 arguments, as JSON:
-  {"subjects": [{"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}], "deadline": 1764237600}
+  {"targets": [{"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}], "deadline": 1764237600}
   targets  EC2 instance id and private IPv4 address; "node" with the Swarm node id where it is known
-  deadline  seconds since the epoch at which the instances are gone; evacuate needs it
+  deadline  the evacuation deadline, in seconds since the epoch; of other tasks, when to stop trying
   managers  addresses to join at
   role      what joins: manager or worker
   labels    of the engines that join; swarmkeeper.cluster names the cluster: for init, join, rotate-tokens
@@ -70,20 +70,21 @@ arguments, as JSON:
   rebalance what a rebalance may do, all optional: {"services": names or ids, without it those with the label
             rebalance.on.node.create=true; "mode": surge or rolling; "dry_run": plan only; "max_moves",
             "settle", "cooldown": numbers}; its deadline is 10 minutes from now if none is given
-  look      the number of a look of the tick: inspect answers briefly, in a big swarm with one part of the ids
+  inspection  its number, where the tick asks: inspect answers briefly, in a big swarm with a part of the ids
+  (commands say subjects and look for targets and inspection: agents of all versions understand that)
 
 commands, with options and help of their own:
   operator       rebalance whenever a node joins, without AWS; runs until it is ended
   stack          deploy, remove or list the stacks that come with the agent: deploy, rm, ls
 
 exit status: 0 done, 1 not (all) done, 64 bad input, 69 something that is needed did not answer or refused
-What is done, and why, is told on stderr. The last line of stdout is the result as JSON, also where a task
+What is done, and why, is logged on stderr. The last line of stdout is the result as JSON, also where a task
 failed or had bad input; a task that does not exist has none.
 """
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one task, or a command for people; answers the exit status."""
+    """Run one task, or a command for people; answer the exit status."""
     if words and words[0] in COMMANDS:
         return COMMANDS[words[0]](words[1:])
     options = _parser().parse_args(words)
@@ -139,7 +140,7 @@ def _arguments(task: AgentTask, text: str) -> Arguments:
 
 
 def _failed(task: AgentTask, error: str, status: int) -> int:
-    """Whoever sent the task reads stdout, people read stderr: both are told."""
+    """Report an error twice: whoever sent the task reads stdout, people read stderr."""
     print(encode_result(Result(task, ok=False, error=error)))
     return _say(error, status)
 

@@ -29,7 +29,7 @@ class Decision:
 
 
 def on_events(events: Sequence[NodeEvent], nodes: Iterable[Node]) -> Decision:
-    """After these events, with the nodes as they are now."""
+    """Decide after these events, with the nodes as they are now."""
     hopeful = {event.node for event in events if event.is_arrival}
     if not hopeful:
         return Decision(act=False, reason="no node has become usable")
@@ -41,7 +41,7 @@ def on_events(events: Sequence[NodeEvent], nodes: Iterable[Node]) -> Decision:
 
 
 def on_connection(known: Iterable[Node] | None, nodes: Iterable[Node]) -> Decision:
-    """After events may have been missed; ``known`` are the nodes at the last look, None before the first.
+    """Decide after events may have been missed; ``known`` are the nodes as listed last, None at first.
 
     A node's version tells of changes that nobody heard of: it may have been away, and be back.
     """

@@ -58,7 +58,7 @@ class Node:
 
     @property
     def evacuation_deadline(self) -> float | None:
-        """When the node will be gone, in seconds since the epoch; None if it is not doomed."""
+        """When the node will be gone, in seconds since the epoch; None if it is not to be evacuated."""
         try:
             return float(self.labels[EVACUATION_DEADLINE_LABEL].split(" ")[0])
         except (KeyError, ValueError):
@@ -66,7 +66,7 @@ class Node:
 
     @property
     def is_evacuating(self) -> bool:
-        """It is doomed, and nobody has made it active again since: the label alone may be a left-over."""
+        """It has a deadline, and nobody has made it active since: the label alone may be a left-over."""
         return self.evacuation_deadline is not None and self.availability != "active"
 
     @property

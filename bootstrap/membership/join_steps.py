@@ -27,7 +27,7 @@ class JoinStep(Enum):
     WAIT = "wait"  # a join is under way
     LEAVE = "leave"  # leave what the host is in, or half in
     DONE = "done"  # it is a member; whether it is a healthy one, its managers know
-    STOP = "stop"  # a person has to look
+    STOP = "stop"  # a person has to see to it
 
 
 def next_join_step(seen: Membership, disowned: str = "", waited: float = 0.0) -> tuple[JoinStep, str]:

@@ -19,8 +19,8 @@ def for_balanced(candidates: Candidates) -> str:
     if not candidates.before:
         return "balanced: it has no task"
     rules = _rules(candidates, candidates.before)
-    verdict = "as even as the rules allow" if rules else "balanced"
-    return f"{verdict}: {stands(candidates, candidates.before)}{rules}"
+    state = "as even as the rules allow" if rules else "balanced"
+    return f"{state}: {stands(candidates, candidates.before)}{rules}"
 
 
 def for_limited(least: int) -> str:

@@ -78,7 +78,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Every service has its verdict."""
+        """Every service has its outcome."""
         return all(key in self.outcomes for key in (*self.services, *self.leftovers))
 
     @property

@@ -1,4 +1,4 @@
-"""Tell what this manager sees of the swarm; changes nothing."""
+"""Show what this manager sees of the swarm; changes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOWHERE = "0.0.0.0"  # noqa: S104 an address of nobody, where one has to be give
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: ARG001 every task is called alike
-    """For a look of the tick a listing; for people a row per node, of the targets alone where there are any.
+    """List the nodes: briefly for the tick, for people a row per node, of the targets alone if there are any.
 
     Raises EngineError.
     """

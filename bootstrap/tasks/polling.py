@@ -22,26 +22,24 @@ def until_deadline(
 ) -> Answer:
     """Poll until there is an answer; survive an engine that refuses or is silent until the deadline.
 
-    ``poll`` answers None to be called again after a pause, and has to answer by itself once the time is over.
-    ``gives_up`` decides instead of the deadline whether an error is the last one. Somebody else's change that
-    came first (ConflictError) never is. Raises NotManagerError at once, EngineError past the deadline.
+    ``poll`` answers None to be called again, and has to answer by itself once the time is over. ``gives_up``
+    decides instead of the deadline whether an error is the last one; a ConflictError never is. Raises
+    NotManagerError at once, EngineError past the deadline.
     """
     trouble = ""
     while True:
         started = clock.now()
         try:
-            answer = poll()
+            if (answer := poll()) is not None:
+                return answer
             trouble = ""
         except NotManagerError:
             raise
         except EngineError as error:
-            answer = None
-            over = gives_up() if gives_up else clock.now() > deadline
-            if over and not isinstance(error, ConflictError):
+            is_over = gives_up() if gives_up else clock.now() > deadline
+            if is_over and not isinstance(error, ConflictError):
                 raise
             if str(error) != trouble:  # once for each trouble, not once for each try
                 trouble = str(error)
                 say(f"{trouble}; trying again")
-        if answer is not None:
-            return answer
         clock.sleep(pause_s(clock.now() - started) if callable(pause_s) else pause_s)

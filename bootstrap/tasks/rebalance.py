@@ -1,4 +1,4 @@
-"""Spread services evenly again with the fewest moves: plan, act, look again, one rebalance at a time."""
+"""Spread services evenly again with the fewest moves: plan, act, poll again, one rebalance at a time."""
 
 from __future__ import annotations
 

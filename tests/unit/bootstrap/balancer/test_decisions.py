@@ -72,7 +72,7 @@ def test_several_joins_make_one_decision_that_names_them_all() -> None:
     assert on_events([other, READY, other], nodes()).reason == "host-02, host-03 may have tasks now"
 
 
-def test_it_looks_once_when_it_starts() -> None:
+def test_it_rebalances_once_when_it_starts() -> None:
     assert on_connection(None, nodes()).act
 
 
@@ -93,7 +93,7 @@ def test_pauses_double_up_to_a_minute_and_come_apart_by_luck() -> None:
     assert backoff_seconds(4, 0) == 4
 
 
-def test_a_result_is_told_in_one_line() -> None:
+def test_a_result_is_logged_in_one_line() -> None:
     moved = SpreadReport("web", Balance.MOVED, moves=2, restarted=2, seconds=3.14, warnings=("slow start",))
     even = SpreadReport("api", Balance.BALANCED, reason="1 to 2 on each of 3 nodes")
     assert summary(Result(AgentTask.REBALANCE, ok=True, spreads=(moved, even), wait=12)) == (

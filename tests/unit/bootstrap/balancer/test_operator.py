@@ -126,7 +126,7 @@ def test_a_broken_connection_is_made_again_and_changes_meanwhile_are_seen(
     assert "decision: rebalance, as host-05 changed while events were missed" in capsys.readouterr().err
 
 
-def test_an_engine_that_does_not_answer_is_told_once_and_waited_for(
+def test_an_engine_that_does_not_answer_is_logged_once_and_waited_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stage = Stage()
@@ -140,7 +140,7 @@ def test_an_engine_that_does_not_answer_is_told_once_and_waited_for(
     assert "the engine answers again" in capsys.readouterr().err
 
 
-def test_a_look_that_fails_is_made_up_for() -> None:
+def test_a_list_of_nodes_that_fails_is_made_up_for() -> None:
     stage = Stage([(READY,), ()])
     stage.play(2)
     stage.broken = ["no leader", "no leader"]

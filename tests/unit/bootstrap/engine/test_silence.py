@@ -63,7 +63,7 @@ def silent(swarm: FakeSwarm, since: float, until: float, error: EngineError) -> 
     swarm.nodes = nodes  # type: ignore[method-assign]
 
 
-def test_an_engine_that_falls_silent_ends_the_evacuation_while_others_can_still_do_it(
+def test_a_silent_engine_ends_the_evacuation_while_others_can_still_do_it(
     swarm: FakeSwarm,
 ) -> None:
     began = swarm.time

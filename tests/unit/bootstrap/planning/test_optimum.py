@@ -138,7 +138,7 @@ def assert_best(case: Case, plan: ServicePlan) -> None:
 
 @settings(max_examples=4 * settings().max_examples)
 @given(cases())
-def test_no_distribution_is_more_even_none_as_even_has_fewer_moves_and_of_these_none_is_less_crowded(
+def test_the_plan_is_the_most_even_then_with_the_fewest_moves_then_least_crowded(
     case: Case,
 ) -> None:
     assert_best(case, spread_of(case, rolling=["web"]))
@@ -146,7 +146,7 @@ def test_no_distribution_is_more_even_none_as_even_has_fewer_moves_and_of_these_
 
 @settings(max_examples=3 * settings().max_examples)
 @given(cases(((),)))
-def test_a_surge_without_preferences_ends_in_the_best_distribution_with_the_fewest_tasks(case: Case) -> None:
+def test_a_surge_without_preferences_ends_best_with_the_fewest_tasks(case: Case) -> None:
     plan = spread_of(case)
     assert_best(case, plan)
     assert sum(plan.waves) == plan.moves == count_moves(plan.before, plan.after)
@@ -170,7 +170,7 @@ def test_a_plan_is_carried_out_once_and_then_there_is_nothing_to_do(case: Case) 
 
 @settings(max_examples=4 * settings().max_examples)
 @given(cases())
-def test_a_surge_levels_the_nodes_with_the_fewest_tasks_where_the_groups_gain_or_want_the_same(
+def test_a_surge_levels_nodes_with_the_fewest_tasks_where_groups_gain_or_agree(
     case: Case,
 ) -> None:
     flat, plan = replace(case, preferences=()), spread_of(case)

@@ -107,7 +107,7 @@ def test_a_preference_may_be_written_in_any_case_but_for_the_label() -> None:
     assert plan_run(counts, machines, preferences=("node.labels.ZONE",))[0].moves > 0
 
 
-def test_doomed_and_drained_nodes_receive_nothing() -> None:
+def test_evacuating_and_drained_nodes_receive_nothing() -> None:
     machines = {
         "b": Machine(evacuation_deadline="1000"),
         "c": Machine(availability="drain"),

@@ -139,7 +139,7 @@ def test_many_moves_are_made_in_waves() -> None:
     assert swarm.spread("web") == {"n02": 8, "n03": 8, "n04": 8}
 
 
-def test_no_more_moves_are_made_than_allowed_and_the_rest_is_told(swarm: FakeSwarm) -> None:
+def test_no_more_moves_are_made_than_allowed_and_the_rest_is_reported(swarm: FakeSwarm) -> None:
     report = only(run(swarm, max_moves=2))
     assert (report.balance, report.moves, report.restarted) == (Balance.MOVED, 2, 2)
     assert report.reason == "1 move is left: max_moves=2 does not allow more"
@@ -147,9 +147,7 @@ def test_no_more_moves_are_made_than_allowed_and_the_rest_is_told(swarm: FakeSwa
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_what_a_limit_leaves_of_a_service_that_needs_more_or_may_not_move_goes_to_others(
-    *, dry_run: bool
-) -> None:
+def test_moves_that_a_service_cannot_use_go_to_others(*, dry_run: bool) -> None:
     swarm = uneven(4)
     swarm.avail("n04", "drain")
     swarm.add_service("whole", 18, Labels={**OPT_IN_LABEL, "swarmkeeper.rebalance": "rolling"})
@@ -172,7 +170,7 @@ def test_what_the_budget_does_not_allow_is_not_begun(swarm: FakeSwarm) -> None:
     assert swarm.updates == []
 
 
-def test_an_update_that_no_run_has_time_for_is_not_tried_again_and_the_settings_are_named() -> None:
+def test_an_update_that_no_run_has_time_for_is_not_tried_again_but_explained() -> None:
     pace = {"Parallelism": 1, "Delay": 30 * 10**9, "Order": "start-first"}
     swarm = uneven(replicas=100, UpdateConfig=pace)
     result = run(swarm, mode="rolling")
@@ -227,7 +225,7 @@ def test_a_rolling_update_that_swarm_pauses_has_failed(swarm: FakeSwarm) -> None
     assert only(result).reason == "Swarm shows its update as paused: see docker service ps web"
 
 
-def test_a_service_that_swarm_goes_on_to_update_though_tasks_fail_has_failed_and_nothing_follows(
+def test_an_update_that_goes_on_though_tasks_fail_has_failed_and_nothing_follows(
     swarm: FakeSwarm,
 ) -> None:
     swarm.add_service("zoo", 3, Labels=dict(OPT_IN_LABEL))

@@ -147,7 +147,7 @@ def test_a_label_that_no_surge_wrote_stops_nothing() -> None:
     assert swarm.spread("web") == {"n02": 3, "n03": 3, "n04": 3}
 
 
-def test_a_surge_left_by_an_earlier_run_is_ended_even_if_its_service_is_not_asked_for(
+def test_a_surge_left_by_an_earlier_run_is_ended_even_if_not_asked_for(
     swarm: FakeSwarm,
 ) -> None:
     spec = json.dumps(swarm.spec("web"))

@@ -32,7 +32,7 @@ def of(result: Result, service: str) -> tuple[Balance, str]:
     return next((one.balance, one.reason) for one in result.spreads if one.service == service)
 
 
-def test_a_rolling_update_that_ends_during_a_look_leaves_no_wrong_verdict_on_others() -> None:
+def test_an_update_that_ends_during_a_poll_leaves_no_wrong_outcome_on_others() -> None:
     swarm = Hurried(managers=1, workers=3)
     swarm.avail("n01", "drain")
     swarm.add_service("balanced", 3, Labels=dict(OPT_IN_LABEL))
@@ -75,7 +75,7 @@ def test_a_surge_that_cannot_be_ended_is_no_end_of_the_budget_for_others() -> No
     assert SURGE_LABEL in swarm.spec("web")["Labels"]
 
 
-def test_a_doom_that_was_left_on_a_node_that_is_active_again_stops_nothing() -> None:
+def test_a_deadline_left_on_a_node_that_is_active_again_stops_nothing() -> None:
     swarm = uneven()
     swarm.node_rows["n02"]["Spec"]["Labels"] = {EVACUATION_DEADLINE_LABEL: f"{swarm.time - 3600:.0f}"}
     assert of(run(swarm), "web")[0] is Balance.MOVED

@@ -105,7 +105,7 @@ def test_two_at_once_never_act_at_the_same_time(swarm: FakeSwarm) -> None:
     assert swarm.updates == ["web", "web"]
 
 
-def test_after_a_look_that_outlasted_the_lease_nothing_is_changed_where_another_has_it(
+def test_after_a_poll_that_outlasted_the_lease_nothing_is_changed_if_another_has_it(
     swarm: FakeSwarm,
 ) -> None:
     everything, other, looks = swarm.full_snapshot, Lease(swarm, swarm.clock, "other"), itertools.count()
@@ -234,7 +234,7 @@ def test_time_that_nodes_are_given_to_settle_is_not_taken_from_the_moves(swarm: 
     assert only(run(swarm, settle=700)).balance is Balance.MOVED
 
 
-def test_a_node_that_has_joined_but_is_not_verified_yet_is_waited_for_but_not_for_ever(
+def test_a_joined_node_that_is_not_verified_yet_is_waited_for_but_not_for_ever(
     swarm: FakeSwarm,
 ) -> None:
     swarm.avail("n01", "active")

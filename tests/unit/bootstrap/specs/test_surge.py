@@ -74,7 +74,7 @@ def test_replicas_that_somebody_has_changed_stay() -> None:
     assert lower_replicas(service(moved), surge) == {"Name": "web", "Mode": {"Replicated": {"Replicas": 7}}}
 
 
-def test_preferences_that_somebody_adds_meanwhile_come_after_those_that_were_set_aside() -> None:
+def test_preferences_added_meanwhile_come_after_those_that_were_set_aside() -> None:
     zone, rack = ([{"Spread": {"SpreadDescriptor": f"node.labels.{label}"}}] for label in ("zone", "rack"))
     spec = {"Mode": {"Replicated": {"Replicas": 3}}, "TaskTemplate": {"Placement": {"Preferences": zone}}}
     moved = raise_replicas(service(spec), (2,), 100.0, 160.0, aside=True)

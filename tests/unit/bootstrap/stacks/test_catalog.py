@@ -59,7 +59,7 @@ def test_the_contracts_values_are_the_defaults() -> None:
     assert "${" not in text
 
 
-def test_settings_are_taken_from_flags_then_from_the_environment_and_a_registry_comes_first() -> None:
+def test_settings_come_from_flags_then_the_environment_and_a_registry_comes_first() -> None:
     environment = {"REGISTRY": "mirror.example:5000", "PYTHON_IMAGE": "python:3.11", "COOLDOWN": "60"}
     settings = choose_settings(BALANCER, {"PYTHON_IMAGE": "python:3"}, environment)
     text = rendered(BALANCER, settings, {})

@@ -77,7 +77,7 @@ def defaults(*stacks: str) -> dict[str, dict[str, str]]:
     return {name: choose_settings(named(name), {}, {}) for name in stacks}
 
 
-def test_a_host_without_docker_cli_is_told_so(
+def test_a_host_without_docker_cli_gets_a_clear_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -85,7 +85,7 @@ def test_a_host_without_docker_cli_is_told_so(
     assert "no docker command line" in capsys.readouterr().err
 
 
-def test_what_docker_says_when_it_fails_is_told(
+def test_what_docker_says_when_it_fails_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     program = tmp_path / "docker"
@@ -181,7 +181,7 @@ def test_on_a_worker_nothing_is_deployed_or_removed() -> None:
 
 
 @pytest.mark.usefixtures("agent")
-def test_control_is_not_removed_under_an_operator_and_what_is_not_there_is_not_removed() -> None:
+def test_control_is_not_removed_under_an_operator_nor_what_is_not_there() -> None:
     engine = Manager()
     docker = Docker(engine)
     with pytest.raises(AgentError, match="control is not deployed"):

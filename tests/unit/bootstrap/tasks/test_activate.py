@@ -146,7 +146,7 @@ def test_a_node_that_is_to_be_a_manager_is_promoted_while_all_managers_answer(sw
     assert spec(swarm, new)["Role"] == "worker"
 
 
-def test_a_doom_that_is_over_is_taken_away_and_one_to_come_is_not(swarm: Swarm) -> None:
+def test_a_deadline_that_is_over_is_taken_away_and_one_to_come_is_not(swarm: Swarm) -> None:
     for node, doom in (("n06", swarm.time - 1), ("n05", swarm.time + 1e6)):
         spec(swarm, node)["Labels"] = {"swarmkeeper.evacuate": f"{doom:.0f}"}
     assert run(swarm, "n06").ok
@@ -154,7 +154,7 @@ def test_a_doom_that_is_over_is_taken_away_and_one_to_come_is_not(swarm: Swarm) 
     assert "swarmkeeper.evacuate" not in spec(swarm, "n06")["Labels"]
 
 
-def test_a_node_is_given_back_without_its_doom_and_with_its_other_labels(swarm: Swarm) -> None:
+def test_a_node_is_given_back_without_its_deadline_and_with_its_other_labels(swarm: Swarm) -> None:
     spec(swarm, "n05").update(Labels={"swarmkeeper.evacuate": "1 3", "rack": "7"}, Availability="drain")
     targets = (Target(instance(5), "10.0.0.5", version=4), Target(instance(99), "10.0.0.99"))
     result = give_back.run(swarm, Arguments(targets), swarm.clock)
@@ -162,7 +162,7 @@ def test_a_node_is_given_back_without_its_doom_and_with_its_other_labels(swarm: 
     assert spec(swarm, "n05") == {"Role": "worker", "Availability": "active", "Labels": {"rack": "7"}}
 
 
-def test_a_give_back_that_comes_late_leaves_a_node_alone_that_was_doomed_anew(swarm: Swarm) -> None:
+def test_a_late_give_back_leaves_a_node_alone_that_a_newer_order_evacuates(swarm: Swarm) -> None:
     doomed = {"Labels": {"swarmkeeper.evacuate": f"{swarm.time + 100:.0f} 5"}, "Availability": "pause"}
     spec(swarm, "n05").update(doomed)
     targets = (Target(instance(5), "10.0.0.5", version=4), Target(instance(6), "10.0.0.6", version=4))

@@ -89,7 +89,7 @@ def test_a_node_that_is_down_already_is_left_to_swarm(swarm: FakeSwarm) -> None:
     assert result.nodes[0].fate is Fate.DOWN
 
 
-def test_a_doomed_manager_is_demoted_after_its_tasks_left() -> None:
+def test_an_evacuating_manager_is_demoted_after_its_tasks_left() -> None:
     swarm = FakeSwarm(managers=3, workers=2)
     swarm.add_service("web", 4)
     result = run(swarm, "n02")
@@ -100,7 +100,7 @@ def test_a_doomed_manager_is_demoted_after_its_tasks_left() -> None:
     assert swarm.fewest["web"] == 4
 
 
-def test_a_doomed_leader_is_not_demoted_while_tasks_move() -> None:
+def test_an_evacuating_leader_is_not_demoted_while_tasks_move() -> None:
     """Its election would make Swarm stop the old tasks before the new ones run."""
     swarm = FakeSwarm(managers=3, workers=3)
     swarm.add_service("web", 4, template={"Placement": {"Constraints": ["node.role==worker"]}})
@@ -119,7 +119,7 @@ def test_a_doomed_leader_is_not_demoted_while_tasks_move() -> None:
     assert demoted == [False]
 
 
-def test_a_doomed_manager_that_the_quorum_needs_is_not_demoted() -> None:
+def test_an_evacuating_manager_that_the_quorum_needs_is_not_demoted() -> None:
     swarm = FakeSwarm(managers=3, workers=2)
     swarm.node_rows["n03"]["ManagerStatus"]["Reachability"] = "unreachable"
     assert run(swarm, "n02").ok
@@ -138,7 +138,7 @@ def test_a_node_that_somebody_made_active_again_is_neither_drained_nor_avoided(s
     assert swarm.fewest == {"web": 6, "single": 1, "late": 4}
 
 
-def test_a_node_that_somebody_made_active_again_is_evacuated_as_well_as_the_first_time(
+def test_a_node_made_active_again_is_evacuated_as_well_as_the_first_time(
     swarm: FakeSwarm,
 ) -> None:
     run(swarm, "n02")

@@ -66,7 +66,7 @@ def test_a_second_warning_joins_the_running_job_without_a_dip(swarm: FakeSwarm) 
     assert {name: swarm.spec(name) for name in specs} == specs
 
 
-def test_what_an_earlier_order_left_half_done_is_evacuated_without_a_dip_by_a_newer_one(
+def test_what_an_earlier_order_left_half_done_is_evacuated_without_a_dip(
     swarm: FakeSwarm,
 ) -> None:
     doomed = next(task.node for task in swarm.of("single") if task.is_running)

@@ -118,7 +118,7 @@ def test_a_service_that_cannot_be_updated_delays_no_other_and_not_the_drain(swar
     assert swarm.time < deadline
 
 
-def test_a_users_own_constraint_against_a_doomed_node_stays() -> None:
+def test_a_users_own_constraint_against_an_evacuating_node_stays() -> None:
     swarm = FakeSwarm(workers=4)
     swarm.add_service("web", 3, template={"Placement": {"Constraints": ["node.id!=n02"]}})
     spec = swarm.spec("web")
@@ -127,7 +127,7 @@ def test_a_users_own_constraint_against_a_doomed_node_stays() -> None:
 
 
 @pytest.mark.parametrize(("completes", "fate"), [(True, Fate.SAFE), (False, Fate.DRAINED)])
-def test_a_job_runs_until_the_drain_and_one_that_is_cut_short_is_told(
+def test_a_job_runs_until_the_drain_and_one_that_is_cut_short_is_reported(
     swarm: FakeSwarm, completes: bool, fate: Fate
 ) -> None:
     swarm.add_service("job", 1, Mode={"ReplicatedJob": {"TotalCompletions": 1}})

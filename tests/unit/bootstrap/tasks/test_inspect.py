@@ -40,7 +40,7 @@ def told(engine: FakeEngine, look: int) -> Listing:
     return found
 
 
-def test_a_look_tells_all_ids_and_who_is_down() -> None:
+def test_an_inspection_lists_all_ids_and_who_is_down() -> None:
     engine = FakeEngine()
     engine.cut("n03")
     listing = told(engine, 1)
@@ -51,7 +51,7 @@ def test_a_look_tells_all_ids_and_who_is_down() -> None:
     assert not listing.lists("n05")
 
 
-def test_what_is_down_and_no_instance_or_without_an_address_does_not_spoil_the_answer() -> None:
+def test_a_down_node_without_instance_or_address_does_not_spoil_the_answer() -> None:
     engine = FakeEngine()
     for name in ("n03", "n04"):
         engine.cut(name)
@@ -60,7 +60,7 @@ def test_what_is_down_and_no_instance_or_without_an_address_does_not_spoil_the_a
     assert told(engine, 1).down == (Target(instance(4), "0.0.0.0", "n04"),)  # noqa: S104
 
 
-def test_five_looks_tell_all_of_5000_nodes_each_in_one_answer() -> None:
+def test_five_inspections_tell_all_of_5000_nodes_each_in_one_answer() -> None:
     engine = Big(down=0)
     looks = [told(engine, look) for look in range(7, 12)]
     assert sorted(look.part for look in looks) == [0, 1, 2, 3, 4]
@@ -70,7 +70,7 @@ def test_five_looks_tell_all_of_5000_nodes_each_in_one_answer() -> None:
         assert mine.lists(one.id)
 
 
-def test_where_very_many_are_down_some_are_told_and_the_others_counted() -> None:
+def test_where_very_many_are_down_some_are_listed_and_the_others_counted() -> None:
     result = inspect.run(Big(down=2000), Arguments(inspection=1), Clock())
     found = decode_result(encode_result(result))
     assert found.listing is not None

@@ -140,7 +140,7 @@ def test_a_join_that_leads_nowhere_is_left_and_tried_at_the_next_manager(host: F
     assert (host.engine.joins, host.engine.leaves) == (list(MANAGERS), 1)
 
 
-def test_a_refused_token_is_told_without_it(host: FakeHost) -> None:
+def test_a_refused_token_is_reported_without_it(host: FakeHost) -> None:
     host.tokens["worker"] = "SWMTKN-1-stale-one"
     with pytest.raises(AgentError) as refusal:
         run(host)
