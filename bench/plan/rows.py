@@ -68,22 +68,13 @@ def service_row(service: Service) -> dict[str, Any]:
 
 def task_row(task: Task, of: Service) -> dict[str, Any]:
     """Write one row of ``GET /tasks``, some 4 kB: it holds its service's template and networks."""
-    container = {
-        "Image": f"registry.example.com/team/{of.name}:1.0@sha256:{'0' * 64}",
-        "Labels": {"com.docker.stack.namespace": "app"},
-        "Env": ENVIRONMENT,
-        "Privileges": {"CredentialSpec": None, "SELinuxContext": None},
-        "StopGracePeriod": 10_000_000_000,
-        "Healthcheck": {"Test": ["CMD-SHELL", "wget -q -O - http://127.0.0.1:8080/health || exit 1"]},
-        "Isolation": "default",
-    }
     return {
         "ID": task.id,
         "Version": {"Index": 1},
         "CreatedAt": STAMP,
         "UpdatedAt": STAMP,
         "Labels": {},
-        "Spec": {"ContainerSpec": container, **of.template, "Networks": [{"Target": NETWORK["ID"]}]},
+        "Spec": {"ContainerSpec": _container(of), **of.template, "Networks": [{"Target": NETWORK["ID"]}]},
         "ServiceID": task.service,
         "Slot": task.slot,
         "NodeID": task.node,
@@ -99,4 +90,16 @@ def task_row(task: Task, of: Service) -> dict[str, Any]:
             {"Network": NETWORK, "Addresses": ["10.0.1.17/24"]},
             {"Network": NETWORK, "Addresses": ["10.0.0.17/24"]},
         ],
+    }
+
+
+def _container(of: Service) -> dict[str, Any]:
+    return {
+        "Image": f"registry.example.com/team/{of.name}:1.0@sha256:{'0' * 64}",
+        "Labels": {"com.docker.stack.namespace": "app"},
+        "Env": ENVIRONMENT,
+        "Privileges": {"CredentialSpec": None, "SELinuxContext": None},
+        "StopGracePeriod": 10_000_000_000,
+        "Healthcheck": {"Test": ["CMD-SHELL", "wget -q -O - http://127.0.0.1:8080/health || exit 1"]},
+        "Isolation": "default",
     }

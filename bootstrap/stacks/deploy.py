@@ -187,6 +187,18 @@ def _parser() -> argparse.ArgumentParser:
     whats = parser.add_subparsers(dest="what", required=True, metavar="deploy|rm|ls")
     whats.add_parser("ls", help="the stacks, and their settings with the defaults")
     up = whats.add_parser("deploy", help="deploy a stack, and those that it needs where they are missing")
+    _add_deploy_options(up)
+    down = whats.add_parser("rm", help="remove a stack")
+    down.set_defaults(set=(), flags=(), dry_run=False, environment={})
+    for one in (up, down):
+        one.add_argument("stack", help="its name")
+        one.add_argument(
+            "--engine", default=os.environ.get("DOCKER_HOST", SOCKET), help="default: %(default)s"
+        )
+    return parser
+
+
+def _add_deploy_options(up: argparse.ArgumentParser) -> None:
     up.add_argument(
         "--set",
         action="append",
@@ -205,14 +217,6 @@ def _parser() -> argparse.ArgumentParser:
         help="give the nodes this host's login of the registry (docker login)",
     )
     up.set_defaults(environment=os.environ)
-    down = whats.add_parser("rm", help="remove a stack")
-    down.set_defaults(set=(), flags=(), dry_run=False, environment={})
-    for one in (up, down):
-        one.add_argument("stack", help="its name")
-        one.add_argument(
-            "--engine", default=os.environ.get("DOCKER_HOST", SOCKET), help="default: %(default)s"
-        )
-    return parser
 
 
 def _fail(error: AgentError, status: int) -> int:

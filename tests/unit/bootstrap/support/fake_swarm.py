@@ -158,19 +158,14 @@ class FakeSwarm(FakeEngine):
 
     def _schedule(self, service: Service) -> None:
         """Give nodes to the tasks that have none, all at once, in swarmkit's own order."""
-        waiting = [
-            task for task in self.of(service.id) if task.is_wanted and not task.node and self._fits(task)
-        ]
+        wanted = [task for task in self.of(service.id) if task.is_wanted]
+        waiting = [task for task in wanted if not task.node and self._fits(task)]
         if not waiting:
             return
         snapshot = Snapshot(self.nodes(), self.services(), self.rows())
-        capacity, own = (
-            SwarmCapacity(snapshot),
-            Counter(task.node for task in self.of(service.id) if task.is_wanted),
-        )
-        room = {
-            node.id: capacity.room(node.id, service.id) for node in snapshot.nodes if can_hold(node, service)
-        }
+        capacity, own = SwarmCapacity(snapshot), Counter(task.node for task in wanted)
+        fit = (node.id for node in snapshot.nodes if can_hold(node, service))
+        room = {node: capacity.room(node, service.id) for node in fit}
         others = {node: len(self.on(node)) - own[node] for node in room}
         if service.spread_over:
             self._spread_over(service, waiting, own, room)
@@ -194,10 +189,10 @@ class FakeSwarm(FakeEngine):
         """Each to the group with the fewest, then to the node with the fewest in it."""
         zones = {node.id: group_path(node, service.spread_over) for node in self.nodes()}
         for task in waiting:
-            report = Counter(zones[node] for node in own.elements() if node)
+            totals = Counter(zones[node] for node in own.elements() if node)
             free = [node for node, left in room.items() if left > 0]
             if free:
-                node = min(free, key=lambda node: (report[zones[node]], own[node], node))
+                node = min(free, key=lambda node: (totals[zones[node]], own[node], node))
                 own[node] += 1
                 room[node] -= 1
                 self.task_rows[task.id].update(NodeID=node, age=0)
