@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.e2e.support import labs
 from tests.e2e.support.labs import SharedLabs
 from tests.lab import lifecycle, state
 from tests.lab.observe import timeline
-from tests.lab.state import Lab
+from tests.lab.state import Lab, LabError
 from tests.lab.swarm.engine import NOT_YET
 
 # The files that one process of pytest runs one after the other, in this order, on the labs that they share.
@@ -57,14 +58,14 @@ def _meanwhile(name: str, since: float) -> str:
         return f"it does not tell: {error}"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Take down what a worker of xdist has left that was ended and could not do so itself."""
-    workers = getattr(session.config.option, "tx", None) or []
-    if hasattr(session.config, "workerinput") or not workers:
+    """Take down what workers of xdist have left that were ended and could not do so themselves."""
+    if hasattr(session.config, "workerinput") or not getattr(session.config.option, "tx", None):
         return
-    for number in range(len(workers)):
-        for kind in labs.KINDS:
-            lifecycle.down(labs.named(kind, f"gw{number}"))
+    for name in labs.left_over():
+        with suppress(LabError):  # somebody else is taking it down
+            lifecycle.down(name)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from tests.lab.machines import programs
 from tests.lab.state import Lab, LabError
 from tests.lab.swarm import services
 
-KINDS = ("deployed", "bare")
 # Two checkouts may run their tests on one machine at the same time.
 CHECKOUT = hashlib.sha256(str(programs.PROJECT).encode()).hexdigest()[:4]
 MANAGERS, WORKERS = 3, 3
@@ -57,6 +56,12 @@ class SharedLabs:
 def named(what: str, worker: str = "") -> str:
     """Name a lab as no other process of pytest does; its next run gives the same name."""
     return f"{what}-{CHECKOUT}-{worker or os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+
+
+def left_over() -> list[str]:
+    """Name the labs that are up of xdist's workers in this checkout."""
+    with state.locked():
+        return [name for name in state.taken() if f"-{CHECKOUT}-gw" in name]
 
 
 def living(lab: Lab) -> Lab:
