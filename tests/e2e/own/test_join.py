@@ -180,12 +180,14 @@ def test_no_token_is_anywhere_but_in_parameter_store(lab: Lab) -> None:
 def test_the_search_for_tokens_finds_one_where_it_is_put(lab: Lab) -> None:
     token = min(token_leaks.tokens(lab))
     host = state.load(lab.name).hosts[0]
-    planted = Path(f"/proc/{host.pid}/root/var/log/agent.log")
-    for text in (token, token.rpartition("-")[2], base64.b64encode(token.encode()).decode()):
-        planted.write_text(f"joining with {text}\n")
-        found = [one.name for one in token_leaks.search(lab, {token}) if one.leaks]
-        assert [Path(name).name for name in found] == ["agent.log"]
-    planted.unlink()
+    texts = (token, token.rpartition("-")[2], base64.b64encode(token.encode()).decode())
+    planted = {Path(f"/proc/{host.pid}/root/var/log/agent-{row}.log"): text for row, text in enumerate(texts)}
+    for path, text in planted.items():
+        path.write_text(f"joining with {text}\n")
+    found = [one.name for one in token_leaks.search(lab, {token}) if one.leaks]
+    assert sorted(Path(name).name for name in found) == [path.name for path in planted]
+    for path in planted:
+        path.unlink()
 
 
 def _reads(host: Host, cluster: str, role: str) -> tuple[int, str]:

@@ -133,7 +133,7 @@ def test_a_warned_manager_is_emptied_demoted_and_removed_and_the_quorum_holds(la
     doomed = living(lab)[0]
     lab_api.warn(lab, doomed)
     record = node_life.wait_for_state(lab, [doomed], "evacuated", lab_api.SPOT_NOTICE_S)[doomed.instance]
-    roles = {node.instance: node.role for node in engine.nodes(engine.manager(lab))}
+    roles = {node.instance: node.role for node in engine.nodes(engine.manager(state.load(lab.name)))}
     assert record["manager"] != doomed.instance
     assert roles[doomed.instance] == "worker"
     lifecycle.kill(lab.name, doomed.name)
