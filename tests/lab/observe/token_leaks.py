@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,9 @@ def files_below(top: Path, stores: Collection[Path] = ()) -> Iterator[Path]:
 
 def _read(kind: str, path: Path) -> Iterator[tuple[str, str, bytes]]:
     try:
-        if path.is_file() and not path.is_symlink() and path.stat().st_size < BIGGEST:
+        found = path.lstat()
+        shared = found.st_nlink > 1  # a program of the engine's packages, to which hosts have links
+        if stat.S_ISREG(found.st_mode) and not shared and found.st_size < BIGGEST:
             yield kind, str(path), path.read_bytes()
     except OSError:
         return  # gone meanwhile
