@@ -1,1 +1,1 @@
-"""The Lambda side of Swarmkeeper; `pipeline.py` tells the whole flow."""
+"""The Lambda side of Swarmkeeper; the docstring of `pipeline.py` has the whole flow."""

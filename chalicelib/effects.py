@@ -1,4 +1,4 @@
-"""Perform the actions of a plan in one cluster: a function for each kind, told in the table at the end."""
+"""Perform the actions of a plan in one cluster: a function for each kind, in the table at the end."""
 
 from __future__ import annotations
 

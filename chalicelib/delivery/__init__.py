@@ -1,1 +1,1 @@
-"""Get commands to hosts: batch them, choose a manager, send, and stay until one has begun."""
+"""Get commands to hosts: batch them, choose a manager, send, and see that the host begins."""

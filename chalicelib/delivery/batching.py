@@ -51,7 +51,7 @@ class Batch:
 
     @property
     def arguments(self) -> Arguments:
-        """Return what the agent is told."""
+        """Return the arguments for the agent."""
         targets = tuple(node.target for node in self.nodes)
         return Arguments(targets, self.deadline, self.managers, self.role, self.labels)
 
