@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bootstrap.errors import AgentError
 from chalicelib.protocol.messages import Balance, Mode
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
-from tests.unit.bootstrap.support.rebalances import OPT_IN_LABEL, meanwhile, only, run, uneven
+from tests.unit.bootstrap.support.rebalances import OPTED_IN, meanwhile, only, run, uneven
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_node_that_joins_a_zone_is_filled_and_the_preferences_are_back_afterwa
         fresh = swarm.add_node(zone=zone)
     swarm.avail(fresh, "drain")
     preferences = {"Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]}
-    swarm.add_service("web", 42, Labels=dict(OPT_IN_LABEL), template={"Placement": preferences})
+    swarm.add_service("web", 42, Labels=dict(OPTED_IN), template={"Placement": preferences})
     swarm.avail(fresh, "active")
     spec = json.dumps(swarm.spec("web"))
     report = only(run(swarm))
@@ -110,7 +110,7 @@ def test_fewer_tasks_than_wanted_never_run_and_the_spread_ends_even(
     swarm = FakeSwarm(managers=1, workers=old)
     swarm.avail("n01", "drain")
     swarm.add_service("other", others)
-    swarm.add_service("web", replicas, Labels=dict(OPT_IN_LABEL))
+    swarm.add_service("web", replicas, Labels=dict(OPTED_IN))
     for _ in range(new):
         swarm.add_node()
     spec, planned = swarm.spec("web"), only(run(swarm, dry_run=True)).moves
@@ -149,8 +149,8 @@ def test_no_more_moves_are_made_than_allowed_and_the_rest_is_reported(swarm: Fak
 def test_moves_that_a_service_cannot_use_go_to_others(*, dry_run: bool) -> None:
     swarm = uneven(4)
     swarm.avail("n04", "drain")
-    swarm.add_service("whole", 18, Labels={**OPT_IN_LABEL, "swarmkeeper.rebalance": "rolling"})
-    swarm.add_service("unclear", 18, Labels={**OPT_IN_LABEL, "swarmkeeper.rebalance": "later"})
+    swarm.add_service("whole", 18, Labels={**OPTED_IN, "swarmkeeper.rebalance": "rolling"})
+    swarm.add_service("unclear", 18, Labels={**OPTED_IN, "swarmkeeper.rebalance": "later"})
     swarm.avail("n04", "active")
     reports = {report.service: report for report in run(swarm, max_moves=3, dry_run=dry_run).spreads}
     done = Balance.PLANNED if dry_run else Balance.MOVED

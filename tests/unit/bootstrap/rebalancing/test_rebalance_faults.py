@@ -10,7 +10,7 @@ import pytest
 from bootstrap.specs.surge import SURGE_LABEL
 from chalicelib.protocol.messages import Balance
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
-from tests.unit.bootstrap.support.rebalances import OPT_IN_LABEL, kill, marked, meanwhile, only, run, uneven
+from tests.unit.bootstrap.support.rebalances import OPTED_IN, kill, marked, meanwhile, only, run, uneven
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_users_scale_at_any_moment_wins(moment: int, wanted: int) -> None:
 def test_new_tasks_that_do_not_come_to_run_are_taken_away_and_none_that_serves(swarm: FakeSwarm) -> None:
     spec = json.dumps(swarm.spec("web"))
     swarm.sick.add("n04")
-    swarm.add_service("last", 2, Labels=dict(OPT_IN_LABEL))
+    swarm.add_service("last", 2, Labels=dict(OPTED_IN))
     before = {task.id for task in swarm.of("web") if task.is_running}
     swarm.fewest.clear()
     result = run(swarm)
@@ -114,7 +114,7 @@ def test_the_clock_of_another_manager_that_leads_changes_nothing(ahead: float) -
 def test_after_the_first_failed_service_no_other_is_begun() -> None:
     swarm = uneven()
     swarm.avail("n04", "drain")
-    swarm.add_service("zoo", 4, Labels=dict(OPT_IN_LABEL))
+    swarm.add_service("zoo", 4, Labels=dict(OPTED_IN))
     swarm.avail("n04", "active")
     swarm.sick.add("n04")
     left = next(report for report in run(swarm).spreads if report.service == "zoo")
@@ -142,7 +142,7 @@ def test_tasks_without_a_place_are_taken_away_by_a_plain_scale_down() -> None:
 
 
 def test_a_label_that_no_surge_wrote_stops_nothing() -> None:
-    swarm = uneven(Labels={**OPT_IN_LABEL, SURGE_LABEL: "[]"})
+    swarm = uneven(Labels={**OPTED_IN, SURGE_LABEL: "[]"})
     assert only(run(swarm)).restarted == 3
     assert swarm.spread("web") == {"n02": 3, "n03": 3, "n04": 3}
 

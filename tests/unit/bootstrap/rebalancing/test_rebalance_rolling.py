@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.protocol.messages import Balance, Mode
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
-from tests.unit.bootstrap.support.rebalances import OPT_IN_LABEL, meanwhile, only, run, uneven
+from tests.unit.bootstrap.support.rebalances import OPTED_IN, meanwhile, only, run, uneven
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def swarm() -> FakeSwarm:
 
 
 def test_an_unknown_mode_label_leaves_the_service_and_says_so() -> None:
-    swarm = uneven(Labels={**OPT_IN_LABEL, "swarmkeeper.rebalance": "fast"})
+    swarm = uneven(Labels={**OPTED_IN, "swarmkeeper.rebalance": "fast"})
     assert only(run(swarm)).reason == "label swarmkeeper.rebalance=fast is neither surge nor rolling"
     assert swarm.updates == []
     assert only(run(swarm, mode="surge")).balance is Balance.MOVED
@@ -25,7 +25,7 @@ def test_an_unknown_mode_label_leaves_the_service_and_says_so() -> None:
 
 def test_rolling_restarts_every_task_at_the_services_own_pace() -> None:
     config = {"Parallelism": 3, "Delay": 0, "Order": "start-first", "FailureAction": "rollback"}
-    swarm = uneven(UpdateConfig=config, Labels={**OPT_IN_LABEL, "swarmkeeper.rebalance": "rolling"})
+    swarm = uneven(UpdateConfig=config, Labels={**OPTED_IN, "swarmkeeper.rebalance": "rolling"})
     spec = swarm.spec("web")
     report = only(run(swarm))
     assert (report.balance, report.mode, report.restarted) == (Balance.MOVED, Mode.ROLLING, 9)
@@ -52,7 +52,7 @@ def test_a_rolling_update_that_swarm_pauses_has_failed(swarm: FakeSwarm) -> None
 def test_an_update_that_goes_on_though_tasks_fail_has_failed_and_nothing_follows(
     swarm: FakeSwarm,
 ) -> None:
-    swarm.add_service("zoo", 3, Labels=dict(OPT_IN_LABEL))
+    swarm.add_service("zoo", 3, Labels=dict(OPTED_IN))
     swarm.sick.add("n04")
 
     def goes_on() -> None:
@@ -79,7 +79,7 @@ def test_over_several_empty_nodes_it_ends_even_too() -> None:
     swarm.avail("n01", "drain")
     for node in ("n03", "n04"):
         swarm.avail(node, "drain")
-    swarm.add_service("web", 9, Labels=dict(OPT_IN_LABEL))
+    swarm.add_service("web", 9, Labels=dict(OPTED_IN))
     for node in ("n03", "n04"):
         swarm.avail(node, "active")
     report = only(run(swarm))

@@ -9,9 +9,9 @@ from bootstrap.engine.task import Task
 from bootstrap.specs.surge import SURGE_LABEL, raise_replicas
 from chalicelib.protocol.messages import Balance, Result
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
-from tests.unit.bootstrap.support.rebalances import OPT_IN_LABEL, marked, meanwhile, run, uneven
+from tests.unit.bootstrap.support.rebalances import OPTED_IN, marked, meanwhile, run, uneven
 
-ROLLING = {**OPT_IN_LABEL, "swarmkeeper.rebalance": "rolling"}
+ROLLING = {**OPTED_IN, "swarmkeeper.rebalance": "rolling"}
 
 
 class Hurried(FakeSwarm):
@@ -35,7 +35,7 @@ def of(result: Result, service: str) -> tuple[Balance, str]:
 def test_an_update_that_ends_during_a_poll_leaves_no_wrong_outcome_on_others() -> None:
     swarm = Hurried(managers=1, workers=3)
     swarm.avail("n01", "drain")
-    swarm.add_service("balanced", 3, Labels=dict(OPT_IN_LABEL))
+    swarm.add_service("balanced", 3, Labels=dict(OPTED_IN))
     swarm.avail("n04", "drain")
     swarm.add_service("web", 40, Labels=ROLLING)
     swarm.avail("n04", "active")
@@ -63,7 +63,7 @@ def test_a_status_that_a_user_took_away_does_not_hold_the_run_up_until_its_deadl
 
 def test_a_surge_that_cannot_be_ended_is_no_end_of_the_budget_for_others() -> None:
     swarm = uneven()
-    swarm.add_service("last", 3, Labels=dict(OPT_IN_LABEL))
+    swarm.add_service("last", 3, Labels=dict(OPTED_IN))
     service = next(one for one in swarm.services() if one.id == "web")
     swarm.update_service(service, raise_replicas(service, (3,), swarm.time, swarm.time + 60))
     swarm.service_rows["web"]["UpdateStatus"] = {"State": "paused"}

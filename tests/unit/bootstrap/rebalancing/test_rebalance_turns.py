@@ -21,7 +21,7 @@ from bootstrap.specs.surge import raise_replicas
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import AgentTask, Arguments, Balance, Fate, Rebalance, Result, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
-from tests.unit.bootstrap.support.rebalances import OPT_IN_LABEL, marked, meanwhile, only, run, uneven
+from tests.unit.bootstrap.support.rebalances import OPTED_IN, marked, meanwhile, only, run, uneven
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_rebalance_that_moved_nothing_begins_no_cool_down(swarm: FakeSwarm) ->
 
 
 def test_a_service_in_an_endless_update_keeps_no_cool_down_from_the_others(swarm: FakeSwarm) -> None:
-    swarm.add_service("stuck", 3, Labels=dict(OPT_IN_LABEL))
+    swarm.add_service("stuck", 3, Labels=dict(OPTED_IN))
     swarm.service_rows["stuck"]["UpdateStatus"] = {"State": "updating"}
     first = run(swarm, cooldown=300)
     assert {one.service: one.balance for one in first.spreads} == {
@@ -175,7 +175,7 @@ def slow(swarm: FakeSwarm) -> float:
     """Rebalance a service that takes its time; answer how many seconds."""
     pace = {"Parallelism": 1, "Delay": 30 * 10**9, "Order": "start-first"}
     swarm.avail("n04", "drain")
-    swarm.add_service("slow", 8, Labels={**OPT_IN_LABEL, MODE_LABEL: "rolling"}, UpdateConfig=pace)
+    swarm.add_service("slow", 8, Labels={**OPTED_IN, MODE_LABEL: "rolling"}, UpdateConfig=pace)
     swarm.avail("n04", "active")
     swarm.settle()
     snapshot = swarm.full_snapshot()

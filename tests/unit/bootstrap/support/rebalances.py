@@ -16,7 +16,7 @@ from chalicelib.protocol.messages import Arguments, Rebalance, Result, SpreadRep
 from tests.unit.bootstrap.support.fake_host import Killed
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
-OPT_IN_LABEL = {"rebalance.on.node.create": "true"}
+OPTED_IN = {"rebalance.on.node.create": "true"}
 EFFECTS = ("update_node", "update_service", "create_config", "update_config")
 
 
@@ -51,7 +51,7 @@ def uneven(replicas: int = 9, **spec: Any) -> FakeSwarm:
     swarm = FakeSwarm(managers=1, workers=3)
     swarm.avail("n01", "drain")
     swarm.avail("n04", "drain")
-    swarm.add_service("web", replicas, **{"Labels": dict(OPT_IN_LABEL), **spec})
+    swarm.add_service("web", replicas, **{"Labels": dict(OPTED_IN), **spec})
     swarm.avail("n04", "active")
     swarm.updates.clear()
     return swarm
