@@ -1,4 +1,4 @@
-"""What to do: `decide` is pure. It gets an event and what is known of the cluster, and returns a plan.
+"""What to do: `decide` gets an event and what is known of the cluster, and returns a plan. It is pure.
 
 The table event -> rule stands in `_apply_rule` (events about a cluster) and `_apply_node_rule` (events about
 one instance); mypy checks that no event is missing. Each rule's module opens with its own table. Two steps

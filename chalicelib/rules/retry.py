@@ -1,9 +1,9 @@
 """When failed work is tried again: at once while another manager may help, then with a growing back-off.
 
-failure                                  next attempt
-the command or the host failed           at once, IMMEDIATE_ATTEMPTS times; then after a back-off
-the agent failed on this node            likewise
-the swarm said "not now" (NOT_NOW)       after a back-off: another manager would say the same
+Failure -> next attempt:
+    the command or the host failed       at once, IMMEDIATE_ATTEMPTS times; then after a back-off
+    the agent failed on this node        likewise
+    the swarm said "not now" (NOT_NOW)   after a back-off: another manager would say the same
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """What people order for records and settings; jobs are in rules/cluster/jobs.py.
 
-order      what is known                     plan
-settings   they are set already              nothing
-any other                         set them
-redrive    work on nodes was given up        open again, from the first attempt on, and sent
-jobs have failed                  open again and sent; not what only people repeat
-nothing was given up              nothing
+Order, what is known -> plan:
+    settings   they are set already          nothing
+    settings   any other                     set them
+    redrive    work on nodes was given up    open again, from the first attempt on, and sent
+    redrive    jobs have failed              open again and sent; not what only people repeat
+    redrive    nothing was given up          nothing
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
 """Jobs: ordered once, sent until a host has answered; people are notified of those that fail.
 
-job                     event                                plan
-none, done or failed    ordered                              recorded and sent
-open, the same order    ordered                              nothing
-open, another order     ordered                              refused; a rebalance that waits is replaced
-open                    command ended: ok                    done
-command ended: failed                failed
-command ended: later                 sent again after what the agent asks for
-command ended: no answer             sent again after a back-off, then failed
-still running on a manager           its result is fetched later
-still running, the host is gone      as without an answer
-open and due            tick: its command is out             fetch the result
-tick: it may be sent                 send it
-tick: it may not be sent any more    failed
-ended, but wanted       a node joined meanwhile              a new automatic rebalance
+Job, event -> plan:
+    none, done or failed   ordered                           recorded and sent
+    open, the same order   ordered                           nothing
+    open, another order    ordered                           refused; a rebalance that waits is replaced
+    open                   command ended: ok                 done
+    open                   command ended: failed             failed
+    open                   command ended: later              sent again after what the agent asks for
+    open                   command ended: no answer          sent again after a back-off, then failed
+    open                   it runs on a manager              its result is fetched later
+    open                   it runs, but the host is gone     as without an answer
+    open and due           tick: its command is out          fetch the result
+    open and due           tick: it may be sent              send it
+    open and due           tick: it may not be sent          failed
+    ended, but wanted      a node joined meanwhile           a new automatic rebalance
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Rebalance: nodes that enter service want the services spread evenly again.
 
-nodes enter service, and the last rebalance     plan
-has ended, or there was none                    a new automatic one
-is automatic and not begun                      nothing: it sees these nodes too
-is under way                                    wanted once more after it, however many nodes join
-(automatic rebalances are switched off)         nothing
+Nodes enter service, and the last rebalance -> plan:
+    has ended, or there was none                a new automatic one
+    is automatic and not begun                  nothing: it sees these nodes too
+    is under way                                wanted once more after it, however many nodes join
+    (automatic rebalances are switched off)     nothing
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Drills: a node is emptied as for the real event and given back; nothing joins, ends or is removed.
 
-event (source swarmkeeper.drill)               node in service: evacuated within
-Spot warning, fleet's termination notice       the notice; nothing for hibernation
-stopping, shutting-down                        the shutdown timeout
-recommendation, terminate hook, change         the evacuation timeout
-any other                                      nothing to drill
-stopped, terminated; fleet's termination       a node evacuated by a drill: given back now
+Event of the source swarmkeeper.drill -> plan for a node in service:
+    Spot warning, fleet's termination notice   evacuated within the notice; hibernation leaves none
+    stopping, shutting-down                    evacuated within the shutdown timeout
+    recommendation, terminate hook, change     evacuated within the evacuation timeout
+    any other                                  nothing
+    stopped, terminated; fleet's termination   a node evacuated by a drill is given back now
 """
 
 from __future__ import annotations

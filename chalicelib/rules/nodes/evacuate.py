@@ -1,15 +1,15 @@
 """Evacuate: a node that is about to end is emptied in the time that is left.
 
-node                          event                                    plan
-not known to end              warning, order, group, change, shutdown  evacuating, due at once
-evacuating                    a nearer deadline                        sent again with that deadline
-the work was given up or came late       begun again
-a lasting reason after a passing one     not given back any more
-evacuated for a while         a lasting reason                         stays evacuated
-leaving, gone                 any                                      a duplicate: send what is unsent
-in service                    rebalance recommendation                 as the cluster is configured: ignored,
-noted, or evacuated for a while
-evacuating                    evacuate command ended, node is empty    evacuated
+Node, event -> plan:
+    not known to end          warning, order, group, change, shutdown   evacuating, due at once
+    evacuating                a nearer deadline                         sent again with that deadline
+    evacuating                the work was given up, or came late       begun again
+    evacuating                a lasting reason after a passing one      not given back any more
+    evacuated for a while     a lasting reason                          stays evacuated
+    any other                 any of these                              a duplicate: send what is unsent
+    in service                rebalance recommendation                  as configured: ignored, noted, or
+                                                                        evacuated for a while
+    evacuating                its command ended, and it is empty        evacuated
 """
 
 from __future__ import annotations

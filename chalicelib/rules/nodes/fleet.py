@@ -1,11 +1,11 @@
 """Fleets: what they say of their instances, and what they cannot do.
 
-event                                     plan
-instance launched                         as for a running instance (rules/nodes/leave.py)
-instance terminated                       as for a terminated instance
-instance's termination is announced       as for a Spot warning (rules/nodes/evacuate.py)
-the fleet is halted, or has failed        notify people
-any other information                     noted in the log
+Event -> plan:
+    instance launched                      as for a running instance (rules/nodes/leave.py)
+    instance terminated                    as for a terminated instance
+    instance's termination is announced    as for a Spot warning (rules/nodes/evacuate.py)
+    the fleet is halted, or has failed     notify people
+    any other information                  noted in the log
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Give back: an evacuated node whose instance lives on has tasks again.
 
-node                                         order, or command ended      plan
-evacuated, and no end is announced or near   ordered by hand              returning
-returning                                    ordered by hand              send what is unsent
-any other                                    ordered by hand              refused, with the reason
-returning, a worker                          give-back ended: active      in service
-returning, a manager                         give-back ended: active      activating: promoted again
-returning                                    the swarm has no such node   joining
+Node, event -> plan:
+    evacuated, no end announced or near   ordered by hand              returning
+    returning                             ordered by hand              send what is unsent
+    any other                             ordered by hand              refused, with the reason
+    returning, a worker                   command ended: active        in service
+    returning, a manager                  command ended: active        activating: promoted again
+    returning                             the swarm has no such node   joining
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Join: a launched instance becomes a node, drained until it is complete, and only then has tasks.
 
-node         command ended                     node afterwards
-joining      join: joined                      activating
-activating   activate: active                  in service
-activate: absent from the swarm   joining, after a back-off
-either       any other end                     open again (rules/retry.py)
+Node, command ended -> node afterwards:
+    joining      join: joined                      activating
+    activating   activate: active                  in service
+    activating   activate: absent from the swarm   joining, after a back-off
+    either       any other end                     open again (rules/retry.py)
 """
 
 from __future__ import annotations

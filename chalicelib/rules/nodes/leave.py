@@ -1,13 +1,12 @@
 """Leave: follow the state of an instance; what EC2 has ended is taken out of the swarm.
 
-instance                          node                               plan
-running                           leaving, gone, evacuated for good  joining: it was started again
-stopping, shutting down           not known to end, or evacuating    evacuate in the time that is left
-stopped, terminated, not listed   not leaving or gone yet            leaving
-stopped, terminated               leaving, but given up              leaving, from the first attempt on
-any other                                                            send what is unsent
-
-leave command ended: the swarm does not list the node                gone; the record is kept for a week
+Instance, node -> plan:
+    running                           leaving, gone, evacuated for good   joining: it was started again
+    stopping, shutting down           not known to end, or evacuating     evacuate in the time that is left
+    stopped, terminated, not listed   not leaving or gone yet             leaving
+    stopped, terminated               leaving, but given up               leaving, from the first attempt on
+    any other                         any                                 send what is unsent
+    (leave command ended)             leaving, not listed in the swarm    gone; its record is kept for a week
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """Lifecycle hooks: an Auto Scaling group waits for a node until its lifecycle action is completed.
 
-lifecycle action   node                                        plan
-new, launching     any                                         recorded; the group waits
-new, terminating   not known to end                            recorded; evacuating
-known              any                                         send what is unsent
-launching          in service                                  completed: CONTINUE
-evacuated or removed, or work given up      completed: ABANDON
-terminating        evacuated or removed, or work given up      completed: CONTINUE
-it has survived the end that was planned    completed: CONTINUE
-any                the work goes on for HEARTBEAT_S more       heartbeat
-any                has no record                               completed: ABANDON if launching, or CONTINUE
+Lifecycle action, node -> plan:
+    new, launching       any                                        recorded; the group waits
+    new, terminating     not known to end                           recorded; evacuating
+    known                any                                        send what is unsent
+    launching            in service                                 completed: CONTINUE
+    launching            evacuated or removed, or work given up     completed: ABANDON
+    terminating          evacuated or removed, or work given up     completed: CONTINUE
+    terminating          it has survived the end that was planned   completed: CONTINUE
+    any                  the work goes on for HEARTBEAT_S more      heartbeat
+    launching            has no record                              completed: ABANDON
+    terminating          has no record                              completed: CONTINUE
 """
 
 from __future__ import annotations

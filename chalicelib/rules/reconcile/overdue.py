@@ -1,22 +1,23 @@
 """The tick: whatever no event finished is found overdue, and is fetched, sent again or given up.
 
-record that is due                                       plan
-a command is out                                         fetch its result
-work is unsent                                           send it
-its lifecycle actions are over, or all attempts failed   rules/finalize.py
-evacuated for a while                                    returning, unless a scheduled change is near
-in service                                               evacuating: its scheduled change is near
+Record that is due -> plan:
+    a command is out                                         fetch its result
+    work is unsent                                           send it
+    its lifecycle actions are over, or all attempts failed   rules/finalize.py
+    evacuated for a while                                    returning, unless a scheduled change is near
+    in service                                               evacuating: its scheduled change is near
 
-cluster                                                  plan
-a group waits, and the work goes on                      heartbeat
-jobs are due; an inspection is due                       rules/cluster/jobs.py, rules/reconcile/swarm.py
-work waits too long; there is no swarm to join;          notify people
-completed actions stay open; the discovery fails
-people were not notified of an incident                  notify them now
-it is paused                                             heartbeats only
+Cluster -> plan:
+    a group waits, and the work goes on                      heartbeat
+    jobs are due; an inspection is due                       cluster/jobs.py, reconcile/swarm.py
+    work waits too long; there is no swarm to join           notify people
+    completed actions stay open; the discovery fails         notify people
+    people were not notified of an incident                  notify them now
+    it is paused                                             heartbeats only
 
-a command that was fetched still runs                    the tick fetches it again later; an evacuation
-is sent through another manager too
+Command that was fetched but still runs -> plan:
+    an evacuation, and there is another manager              sent through another manager too
+    any other                                                fetched again later
 """
 
 from __future__ import annotations
