@@ -63,14 +63,14 @@ def backoff_seconds(failures: int, luck: float) -> float:
 
 def summary(result: Result) -> str:
     """Write the result of a rebalance in one line."""
-    told = "; ".join(map(_told, result.spreads)) or str(
+    text = "; ".join(map(_spread_text, result.spreads)) or str(
         result.facts.get("reason") or "nothing was to be moved"
     )
     ending = f"; to be tried again after {result.wait:g} s" if result.wait else ""
-    return f"{'done' if result.ok else 'not done'}: {result.error or told}{ending}"
+    return f"{'done' if result.ok else 'not done'}: {result.error or text}{ending}"
 
 
-def _told(plan: SpreadReport) -> str:
+def _spread_text(plan: SpreadReport) -> str:
     done = f"{plan.moves} moves, {plan.restarted} restarted, {plan.seconds:.1f} s"
     figures = f" ({done})" if plan.moves else ""
     reason = f": {plan.reason}" if plan.reason not in ("", plan.balance.value) else ""

@@ -1,4 +1,4 @@
-"""What is asked of an engine, and what it is told: all of the engine API that is used."""
+"""All calls of the engine API that are used: what is read, and what is changed."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Node:
     reachability: str = ""  # of a manager: reachable, unreachable; "" for workers
     is_leader: bool = False
     generic: Mapping[str, int] = field(default_factory=dict)  # generic resources: kind -> how many
-    plugins: frozenset[tuple[str, str]] | None = None  # (Volume, Network or Log, name); None: not told
+    plugins: frozenset[tuple[str, str]] | None = None  # (Volume, Network or Log, name); None: unknown
 
     @property
     def availability(self) -> str:

@@ -28,14 +28,14 @@ class TaskCache:
         Then all nodes seem to have room, and where they have none Swarm holds the new tasks back while the
         old ones serve: better than not to begin.
         """
-        began = self.clock.now()
-        if began >= self._due:
+        started = self.clock.now()
+        if started >= self._due:
             try:
                 self._tasks = self.engine.tasks()
             except NotManagerError:
                 raise
             except EngineError as error:
                 say(f"{error}; what room is left is judged without")
-            took = self.clock.now() - began
+            took = self.clock.now() - started
             self._due = self.clock.now() + max(MAX_AGE_S, READ_SHARE * took)
         return self._tasks

@@ -18,8 +18,8 @@ def text(deadline: float, order: int, node: Node) -> str:
 
 def version(node: Node) -> int:
     """Read the version of the order that set the label; 0 where it tells none."""
-    _, _, told = node.labels.get(EVACUATION_DEADLINE_LABEL, "").partition(" ")
-    return int(told) if told.isdecimal() else 0
+    _, _, number = node.labels.get(EVACUATION_DEADLINE_LABEL, "").partition(" ")
+    return int(number) if number.isdecimal() else 0
 
 
 def is_outdated(order: int, node: Node) -> bool:

@@ -46,7 +46,7 @@ class Scheduler:
     def _on_groups(self, path: Path, group: Group, tasks: int) -> int:
         """Place tasks until none is left or all groups are full; a full one no longer counts.
 
-        As in swarmkit, the average is not told what was placed before: a second round can overshoot.
+        As in swarmkit, the average does not count what was placed before: a second round can overshoot.
         """
         tallies = {key: self.tallies.get((*path, key), 0) for key in group.groups}
         usable = sorted(tallies, key=lambda key: (-tallies[key], -self._lowest(group.groups[key])))

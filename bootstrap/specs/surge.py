@@ -3,7 +3,7 @@
 What is under way is marked in the service's spec by the very update that raises its replicas, so that any
 later run can end it. Swarm's own habits, which this lives by, were all measured with docker 20.10:
 a change of replicas, labels or placement preferences touches no task and resets UpdateStatus. Why a surge may
-need several waves, or has to set preferences aside meanwhile, is told in planning/swarmkit.py.
+need several waves, or has to set preferences aside meanwhile, says planning/swarmkit.py.
 """
 
 from __future__ import annotations
