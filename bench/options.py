@@ -12,7 +12,7 @@ Command = Callable[..., Any]
 
 
 def reporting(file: str) -> Callable[[Command], Command]:
-    """The options ``--report``, passed as ``directory``, and ``--json``, as ``as_json``, of a bench."""
+    """Add the options ``--report``, passed as ``directory``, and ``--json``, as ``as_json``, of a bench."""
     report = click.option(
         "--report",
         "directory",
@@ -26,5 +26,5 @@ def reporting(file: str) -> Callable[[Command], Command]:
 
 
 def named(lab: str) -> Callable[[Command], Command]:
-    """The option ``--name`` of a bench that starts labs."""
+    """Add the option ``--name`` to a bench that starts labs."""
     return click.option("--name", default=lab, show_default=True, help="The lab's name.")

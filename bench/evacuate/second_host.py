@@ -54,7 +54,7 @@ def again(lab: Lab, say: Say) -> Again:
 
 
 def _next(lab: Lab) -> Host:
-    """The last worker with power: one of the first two must stay for the tasks that are pinned to them."""
+    """Find the last worker with power: one of the first two stays for the tasks that are pinned to them."""
     workers = [host for host in lab.hosts if host.role == "worker" and host.pid]
     return max(workers, key=lambda host: host.name)
 

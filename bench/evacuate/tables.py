@@ -39,7 +39,7 @@ class Measured:
 
 
 def tables(found: Measured) -> Iterator[Table]:
-    """The comparison, then where our time went, then the handlers."""
+    """Print the comparison, then where our time went, then the handlers."""
     yield comparison(found.ways)
     yield splitting(found.ways[Method.OURS].split, found.again.split)
     yield functions(found.again.handlers)
@@ -76,7 +76,7 @@ def splitting(cold: Split | None, warm: Split | None) -> Table:
 
 
 def functions(handlers: tuple[Handler, ...]) -> Table:
-    """Times and memory of each handler."""
+    """Show times and memory of each handler."""
     caption = (
         "times: REPORT lines, cold with the start of the process, a warning's with the "
         f"{Timeouts().hedge_s:.0f} s that it stays with its command; memory: the process's peak resident size"
@@ -118,7 +118,7 @@ def _seconds(value: float | None) -> str:
 
 
 def titled(title: str, caption: str = "") -> Table:
-    """An empty table as all benches show theirs."""
+    """Make an empty table as all benches show theirs."""
     return Table(
         title=title,
         caption=caption or None,

@@ -22,7 +22,7 @@ class Target:
 
 
 def targets(found: Mapping[Method, Facts]) -> tuple[Target, ...]:
-    """The targets for our way, the time to safety against that of the plain drain in the same run."""
+    """List the targets for our way, the time to safety against that of the plain drain in the same run."""
     ours, plain = found[Method.OURS], found[Method.DRAIN]
     return (
         Target("requests failed", "0", str(ours.failed), ours.failed == 0 and ours.sent > 0),

@@ -61,7 +61,7 @@ class Measured:
 
 
 def prepared(lab: Lab) -> None:
-    """What all runs share."""
+    """Hold what all runs share."""
     services.create_network(lab)
 
 
@@ -113,7 +113,7 @@ def _rebalance(lab: Lab, way: Way) -> None:
 
 
 def _minimum(counts: list[int]) -> int:
-    """The moves that make these counts even, within 1."""
+    """Count the moves that make these counts even, within 1."""
     share, extra = divmod(sum(counts), len(counts))
     goal = [share + (rank < extra) for rank in range(len(counts))]
     return sum(max(0, have - want) for have, want in zip(sorted(counts, reverse=True), goal, strict=True))
@@ -124,7 +124,7 @@ def _workers(lab: Lab) -> list[Host]:
 
 
 def _counts(lab: Lab, workers: int) -> list[int]:
-    """Running tasks on each of the workers in service."""
+    """Count the running tasks on each worker in service."""
     found = engine.spread(engine.tasks(engine.manager(lab), SERVICE)).get(SERVICE, {})
     return [found.get(formation.node_of(lab, host).id, 0) for host in _workers(lab)[:workers]]
 

@@ -13,7 +13,7 @@ from bench.storm.tables import targets as targets_table
 
 
 def targets(found: Sequence[Measured]) -> tuple[Target, ...]:
-    """What is asked of a surge, in each situation."""
+    """List what is asked of a surge in each situation."""
     return tuple(target for one in found if one.way is Way.SURGE for target in _asked(one))
 
 
@@ -28,7 +28,7 @@ def _asked(one: Measured) -> Iterator[Target]:
 
 
 def tables(found: Sequence[Measured]) -> Iterator[Table]:
-    """The comparison, then the targets."""
+    """Make the comparison, then the targets."""
     yield comparison(found)
     yield targets_table(targets(found), "What is asked of surge")
 

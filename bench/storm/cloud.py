@@ -83,11 +83,11 @@ class Simulated:
         self._over.set()
 
     def signal(self, number: signal.Signals) -> None:
-        """It has no processes."""
+        """Do nothing: it has no processes."""
 
 
 def read(script: str) -> tuple[AgentTask, Arguments]:
-    """The task and the arguments that the handlers' script gives to the agent."""
+    """Read the task and the arguments that the handlers' script gives to the agent."""
     lines = [line for line in script.splitlines() if line.startswith(("TASK=", "ARGUMENTS="))]
     given = dict(shlex.split(line)[0].split("=", 1) for line in lines)
     return AgentTask(given["TASK"]), decode_arguments(given["ARGUMENTS"])
@@ -118,7 +118,7 @@ class Cloud:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def answer(self, request: Request, _peer: tuple[str, int], _own: tuple[str, int]) -> Response:
-        """The answer to one call; anything but Run Command and DescribeInstances is refused."""
+        """Answer one call; anything but Run Command and DescribeInstances is refused."""
         self.calls.append((time.time(), request.action))
         try:
             if request.service == "ssm" and request.operation in self._api.operations:

@@ -106,14 +106,14 @@ def rate(calls: Iterable[tuple[int, int]], span: float) -> Rate:
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """The smallest value that at least that part of all does not exceed; 0 of nothing."""
+    """Find the smallest value that at least that part of all does not exceed; 0 of nothing."""
     ranked = sorted(values)
     index = max(0, -int(-part * len(ranked) // 1) - 1)
     return round(ranked[index], 1) if ranked else 0.0
 
 
 def targets(found: Sequence[Facts]) -> tuple[Target, ...]:
-    """What is asked of the largest storm, and of all that nothing is lost."""
+    """List what is asked of the largest storm; of all, that nothing is lost."""
     last = found[-1]
     lost, late = sum(one.lost for one in found), sum(one.late for one in found)
     strangers = sum(one.strangers for one in found)

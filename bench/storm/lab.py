@@ -28,7 +28,7 @@ SETTLED = 3.0  # seconds watched after the last record
 
 
 def measure(name: str, say: Say) -> Seen:
-    """The storm on a lab of its own."""
+    """Run the storm on a lab of its own."""
     with _lab(name, say) as lab:
         scenario = Scenario(lab, Method.OURS, lab_api.SPOT_NOTICE_S, say)
         scenario.prepare()
@@ -74,7 +74,7 @@ def _storm(lab: Lab, watch: Watch, load: Load, before: dict[str, str], say: Say)
 
 
 def _doomed(lab: Lab) -> tuple[Host, ...]:
-    """The workers with most to lose, but never both hosts of what is pinned to two."""
+    """Choose the workers with most to lose, but never both hosts of what is pinned to two."""
     tasks = engine.tasks(engine.manager(state.load(lab.name)))
     count = Counter(task.node for task in tasks if task.running)
     pinned = [task.node for task in tasks if task.running and task.service == "pinned"]
@@ -108,7 +108,7 @@ def _commands(lab: Lab, began: float) -> list[Command]:
 
 
 def targets(found: Seen) -> tuple[Target, ...]:
-    """What must hold on the lab."""
+    """List what must hold on the lab."""
     safe = f"{found.safe:.1f} s" if found.safe is not None else "never"
     below = sum(row.dip for row in found.services)
     most = max((row.updates for row in found.services), default=0)

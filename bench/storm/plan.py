@@ -45,7 +45,7 @@ def foreigners(number: int, now: float) -> tuple[Host, ...]:
 
 
 def instances(own: Iterable[Host], others: Iterable[Host]) -> list[Instance]:
-    """What EC2 shows of both."""
+    """List what EC2 shows of both."""
     tagged = [Instance(host, _tags(host)) for host in own]
     return tagged + [Instance(host, {"Name": host.name}) for host in others]
 

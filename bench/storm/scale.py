@@ -91,7 +91,7 @@ def measure(name: str, say: Say) -> list[Storm]:
 
 @contextmanager
 def _emulator(name: str, say: Say) -> Iterator[Lab]:
-    """A lab without hosts: ministack, the deployable copy of the app, its table and its published agent."""
+    """Start a lab without hosts: ministack, a deployable copy of the app, its table and its agent."""
     if programs.is_alive(name):
         raise LabError(f"lab {name!r} is up already; take it down: python -m tests.lab down --name {name}")
     lifecycle.down(name)
@@ -184,7 +184,7 @@ def _heard(lambdas: Lambdas, event: Event) -> None:
 
 
 def _warm(ground: Ground) -> None:
-    """A tick: the handlers have their clients, and a census is taken."""
+    """Run a tick: the handlers have their clients then, and a discovery is taken."""
     for _ in range(PROCESSES):
         _tick(ground)
     until = time.time() + 60

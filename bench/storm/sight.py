@@ -79,7 +79,7 @@ def seen(  # noqa: PLR0913, PLR0917 - each is watched by somebody else
 
 
 def service(verdict: Verdict, answers: Sequence[Answer], commands: Sequence[Command]) -> Service:
-    """What became of one service."""
+    """Compute what became of one service."""
     mine = [one for one in answers if one.service == verdict.service]
     return Service(
         service=verdict.service,

@@ -32,7 +32,7 @@ def scale(found: Sequence[Facts], caption: str) -> Table:
 
 
 def lab(seen: Seen) -> Iterator[Table]:
-    """What the storm on the lab cost, and what it did to each service."""
+    """Show what the storm on the lab cost, and what it did to each service."""
     counted = ", ".join(f"{number} {task}" for task, number in seen.commands.items())
     table = titled("Six of twelve workers are warned within 2 s", f"Run Command commands: {counted}")
     for name in ("service", "fewest", "tasks replaced", "updates", "requests failed"):

@@ -71,7 +71,7 @@ class Worker:
 
 
 def _limit_calls() -> None:
-    """A call waits here for its turn, where no time-out runs, rather than in ministack's queue."""
+    """Have a call wait here for its turn, where no time-out runs, rather than in ministack's queue."""
     slots, send = threading.Semaphore(CALLS), URLLib3Session.send
 
     def limited(self: URLLib3Session, request: Any) -> Any:

@@ -175,7 +175,7 @@ def _options(line: list[str]) -> set[str]:
 
 
 def _for_agent(command: str) -> list[str]:
-    """What a command line tells the agent; nothing where it is about something else."""
+    """Read what a command line tells the agent; nothing where it is about something else."""
     line = words(command)
     if line[0] == "stack":
         return line

@@ -178,7 +178,7 @@ def _configuration(heading: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A default as JSON."""
+    """Write a default as JSON."""
     return value if re.fullmatch(r"true|false|[0-9.]+", value) else json.dumps(value)
 
 

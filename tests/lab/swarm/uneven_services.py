@@ -11,7 +11,7 @@ from tests.lab.swarm import engine, formation, services
 
 
 def workers(lab: Lab) -> list[Host]:
-    """The hosts that are to be workers, in the order in which they came."""
+    """List the hosts that are to be workers, in the order in which they came."""
     return [host for host in state.load(lab.name).hosts if host.role == "worker" and host.pid]
 
 

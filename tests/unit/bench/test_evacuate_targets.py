@@ -11,7 +11,7 @@ from tests.unit.lab.support.observations import evacuated, stopped_first
 
 
 def missed(ours: Facts, plain: Facts) -> list[str]:
-    """The names of the targets that were not met."""
+    """List the names of the targets that were not met."""
     return [one.name for one in targets({Method.OURS: ours, Method.DRAIN: plain}) if not one.met]
 
 

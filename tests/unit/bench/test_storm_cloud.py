@@ -25,7 +25,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def simulated(folder: Path, deadline: float, noted: list[Work], seconds: float = 60) -> Simulated:
-    """An agent with a hundred nodes to evacuate."""
+    """Make an agent with a hundred nodes to evacuate."""
     text = script(Agent("b", "k", "s"), "https://x", AgentTask.EVACUATE, Arguments(TARGETS, deadline))
     return Simulated(HOST, Script("c", text, "/", seconds, folder), noted.append)
 

@@ -75,7 +75,7 @@ def test_rates_and_percentiles_of_nothing_are_nothing() -> None:
 
 
 def missed(*found: Facts) -> list[str]:
-    """The names of the targets that were not met."""
+    """List the names of the targets that were not met."""
     return [one.name for one in targets(found) if not one.met]
 
 

@@ -60,7 +60,7 @@ class Page:
         return tuple(text for _, kind, text in FENCE.findall(self.text) if kind == language)
 
     def section(self, heading: str) -> str:
-        """What stands under a heading, up to the next one of its level; fails where there is none."""
+        """Read what stands under a heading, up to the next one of its level; fails where there is none."""
         found = re.search(
             rf"^(#+) {re.escape(heading)}$\n(.*?)(?=^\1 |\Z)", self.text, re.MULTILINE | re.DOTALL
         )
@@ -75,7 +75,7 @@ class Page:
 
 
 def page(name: str) -> Page:
-    """The page of that name."""
+    """Read the page of that name."""
     return Page(ROOT / name)
 
 
@@ -86,7 +86,7 @@ def pages() -> tuple[Page, ...]:
 
 
 def rows(text: str) -> Iterator[list[str]]:
-    """The cells of each row of the tables in a text, without heads."""
+    """List the cells of each row of the tables in a text, without heads."""
     lines = text.splitlines()
     for before, line in zip(["", *lines], lines, strict=False):
         if not line.startswith("|") or set(line) <= set("|-: ") or not before.startswith("|"):
@@ -95,27 +95,27 @@ def rows(text: str) -> Iterator[list[str]]:
 
 
 def code(cell: str) -> list[str]:
-    """What a cell shows as code."""
+    """Read what a cell shows as code."""
     return SPAN.findall(cell)
 
 
 def first_column(text: str) -> list[str]:
-    """The code in the first cell of each row."""
+    """List the code in the first cell of each row."""
     return [name for row in rows(text) for name in code(row[0])]
 
 
 def arrows(picture: str) -> frozenset[tuple[str, str]]:
-    """The arrows of a mermaid picture without texts on them."""
+    """List the arrows of a mermaid picture without texts on them."""
     return frozenset(ARROW.findall(picture))
 
 
 def boxes(picture: str) -> tuple[tuple[str, ...], ...]:
-    """The labels of a mermaid picture from top to bottom, each cut where it names several things."""
+    """List the labels of a mermaid picture from top to bottom, each cut where it names several things."""
     return tuple(tuple(label.split(" · ")) for label in LABEL.findall(picture))
 
 
 def words(command: str) -> list[str]:
-    """The words of a command line; what cannot be cut is one word."""
+    """Split a command line into words; what cannot be cut is one word."""
     bare = COMMENT.sub("", REDIRECTION.sub("", command))
     try:
         return shlex.split(bare)
@@ -124,13 +124,13 @@ def words(command: str) -> list[str]:
 
 
 def payload(command: str) -> str:
-    """What a command line is given on stdin; "" for nothing."""
+    """Read what a command line is given on stdin; "" for nothing."""
     found = REDIRECTION.search(command)
     return found[1] if found else ""
 
 
 def _joined(block: str) -> Iterator[str]:
-    """The lines of a shell block, those that are continued put together."""
+    """List the lines of a shell block, those that are continued put together."""
     text = block.replace("\\\n", " ")
     for line in text.splitlines():
         if line.strip() and not line.strip().startswith("#"):
