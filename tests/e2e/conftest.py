@@ -28,6 +28,7 @@ GROUPS = (
 LINES = 60  # of what happened in a lab are shown of a test that fails
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Name each test's group for `--dist loadgroup`; with `--no-loadscope-reorder` that is the order, too."""
     files = [f"test_{name}.py" for group in GROUPS for name in group]
