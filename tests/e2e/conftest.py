@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.e2e.support import labs
 from tests.e2e.support.labs import SharedLabs
@@ -28,16 +30,28 @@ GROUPS = (
 LINES = 60  # of what happened in a lab are shown of a test that fails
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives each worker of xdist a whole group at a time, whatever ``--dist`` says."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = _name(Path(nodeid.partition("::")[0]))
+        return next((group[0] for group in GROUPS if name in group), name)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Distribute by groups."""
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name each test's group for `--dist loadgroup`; with `--no-loadscope-reorder` that is the order, too."""
-    files = [f"test_{name}.py" for group in GROUPS for name in group]
-    groups = {f"test_{name}.py": group[0] for group in GROUPS for name in group}
-    ours = [item for item in items if Path(__file__).parent in item.path.parents]
-    for item in ours:
-        item.add_marker(pytest.mark.xdist_group(groups.get(item.path.name, item.path.name)))
-    ranks = {item: files.index(item.path.name) for item in ours if item.path.name in files}
-    items.sort(key=lambda item: ranks.get(item, len(files)))
+    """Order files as the groups do; with `--no-loadscope-reorder` they are also begun in that order."""
+    order = [name for group in GROUPS for name in group]
+    ranks = {name: rank for rank, name in enumerate(order)}
+    items.sort(key=lambda item: ranks.get(_name(item.path), len(order)))
+
+
+def _name(path: Path) -> str:
+    return path.stem.removeprefix("test_")
 
 
 @pytest.hookimpl(wrapper=True)
