@@ -85,7 +85,7 @@ def test_whatever_is_wrong_with_a_call_is_one_line_and_a_status_and_changes_noth
         said = list(pool.map(lambda row: expect_refusal(lab, *row[:2]), BAD))
     for line, (name, payload, wanted) in zip(said, BAD, strict=True):
         assert line.startswith(wanted.replace("CLUSTER", lab.cluster)), (name, payload, line)
-    assert said[-1].endswith("says: no service is make_call nope: nothing was changed; see docker service ls")
+    assert said[-1].endswith("says: no service is called nope: nothing was changed; see docker service ls")
     unknown = run_typed(lab, "rebalnce", "{}")
     assert unknown.returncode == 2
     assert unknown.stderr.strip() == "Error: could not find a lambda function named rebalnce."
@@ -145,7 +145,7 @@ def test_a_named_service_moves_without_having_opted_in_and_an_unknown_is_an_erro
     empty_last_worker(lab)
     assert count_tasks(lab, OTHER) == [2, 2, 0]
     said = expect_refusal(lab, "rebalance", {"services": [OTHER, "nope"]})
-    assert said.endswith(": no service is make_call nope: nothing was changed; see docker service ls")
+    assert said.endswith(": no service is called nope: nothing was changed; see docker service ls")
     assert (count_tasks(lab, WEB), count_tasks(lab, OTHER)) == ([3, 3, 0], [2, 2, 0])
     answer = make_call(lab, "rebalance", services=[OTHER], max_moves=1)
     assert [(row["service"], row["moves"]) for row in answer["services"]] == [(OTHER, 1)]

@@ -204,6 +204,7 @@ def test_a_handler_killed_between_two_effects_is_made_good_by_the_tick(
     lab: Lab, kind: Kind, action: str, who: str
 ) -> None:
     doomed = fresh_worker(lab)
+    node_life.wait_lease_free(lab)  # of whom the case before has killed: who finds it held sends nothing
     control.arm(lab, kind, action, who=who)
     lab_api.warn(lab, doomed)
     engine.wait_until(lambda: not control.list_armed(lab), "the handler was killed")

@@ -79,6 +79,16 @@ def without_tick_items(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [item for item in found if item["item"] not in ("census", LOOK)]
 
 
+def wait_lease_free(lab: Lab) -> None:
+    """Wait until nobody holds the dispatch lease: a handler that was killed keeps it for some seconds."""
+
+    def free() -> bool:
+        leases = (item for item in items(lab) if item["item"] == "lease")
+        return all(float(item.get("until", 0)) < time.time() for item in leases)
+
+    engine.wait_until(free, "the dispatch lease is free", pause=0.5)
+
+
 def count_commands(lab: Lab) -> int:
     """How many commands there were, looks at the swarm left out."""
     return sum(not row["order"]["comment"].startswith("inspect ") for row in lab_api.commands(lab))
