@@ -28,7 +28,7 @@ from chalicelib.delivery.circuit_breaker import note_host
 from chalicelib.delivery.dispatcher import dispatch
 from chalicelib.delivery.job_command import send_job
 from chalicelib.errors import RefusedError, ThrottledError
-from chalicelib.events import IN_FLIGHT, CommandRunning, InvocationEnded, finish_command
+from chalicelib.events import IN_FLIGHT, CommandFinished, CommandRunning, InvocationEnded, finish_command
 from chalicelib.notify import notify
 
 if TYPE_CHECKING:
@@ -128,9 +128,13 @@ def _do_send(cluster: str, action: Send, world: World) -> Outcome:
     return send_job(cluster, action.job, world)
 
 
-def _do_fetch_result(_: str, action: FetchResult, world: World) -> Outcome:
-    """Ask for a command; what the host says now is the next event."""
+def _do_fetch_result(cluster: str, action: FetchResult, world: World) -> Outcome:
+    """Ask for a command; what the host says now is the next event. Another cluster's host is not believed."""
     now = world.clock.now()
+    if (owner := world.nodes.find_owner(action.manager)) != cluster:
+        failure = f"{action.manager} belongs to {owner or 'no cluster'} now: its answer does not count"
+        failed = CommandFinished(now, action.command, action.manager, action.task, "Failed", failure=failure)
+        return Outcome(detail=failure, event=failed)
     try:
         answer = world.hosts.fetch_answer(action.command, action.manager)
     except ThrottledError as error:

@@ -141,7 +141,10 @@ def _handle_fleet(event: FleetEvent, world: World) -> list[str]:
 
 
 def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
-    """Fetch the output of a command that has ended. Run Command is not asked for others' hosts."""
+    """Fetch the output of a command that has ended; a host speaks for its own cluster only.
+
+    Run Command is not asked for others' hosts.
+    """
     owner = world.nodes.find_owner(event.manager)
     answer = _fetch_final_answer(event, world) if owner else Answer(UNKNOWN)
     if owner and answer.status in NOT_ENDED:
@@ -154,6 +157,12 @@ def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
         observability.unmanaged(Metric.UNMANAGED_COMMANDS, event.command)
         return []
     task, cluster = ours
+    if cluster != owner:  # a host speaks for its own cluster only; the tick of the other one asks again
+        observability.warn(
+            f"{event.command} is of {cluster}, but {event.manager} of {owner}", cluster=cluster
+        )
+        observability.unmanaged(Metric.UNMANAGED_COMMANDS, event.command)
+        return []
     return list(follow(finish_command(event, task, answer), cluster, world))
 
 

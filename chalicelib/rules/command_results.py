@@ -10,6 +10,9 @@
     leave       removed, absent               gone
     any         another one, or none          the same state, open again (rules/retry.py)
 
+A report counts only for a command that the record names, from the host that it was sent to: the last one, or
+an earlier one for the same work, whose good end is as good. One that is not recorded changes nothing.
+
 The tasks of jobs are in rules/cluster/jobs.py, an inspection in rules/reconcile/swarm.py.
 """
 
@@ -20,13 +23,14 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceRecord
 from chalicelib.events.parsing import EVENT_TIME_RESOLUTION_S
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.messages import DONE, AgentTask, Fate
+from chalicelib.protocol.messages import AgentTask, Fate
 from chalicelib.rules import incidents
 from chalicelib.rules.cluster import jobs
 from chalicelib.rules.nodes import evacuate, give_back, join, leave
 from chalicelib.rules.reconcile import swarm
 from chalicelib.rules.retry import IMMEDIATE_ATTEMPTS
 from chalicelib.state.lifecycle import PLACES, NodeState, Place
+from chalicelib.state.node import SentCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +47,14 @@ CONCLUDE: dict[AgentTask, Callable[[Node, NodeReport | None, CommandFinished, fl
     AgentTask.EVACUATE: evacuate.conclude,
     AgentTask.GIVE_BACK: give_back.conclude,
     AgentTask.LEAVE: leave.conclude,
+}
+# What ends the work of a task, by whichever of its commands.
+GOOD_ENDS: dict[AgentTask, frozenset[Fate]] = {
+    AgentTask.JOIN: frozenset({Fate.JOINED}),
+    AgentTask.ACTIVATE: frozenset({Fate.ACTIVE, Fate.ABSENT}),
+    AgentTask.EVACUATE: evacuate.EMPTIED,
+    AgentTask.GIVE_BACK: frozenset({Fate.ACTIVE, Fate.ABSENT}),
+    AgentTask.LEAVE: leave.NOT_LISTED,
 }
 METRIC_OF_FATE = {  # what an evacuation that has ended counts as
     Fate.SAFE.value: Metric.NODES_EVACUATED,
@@ -110,13 +122,15 @@ def _has_vanished(change: ReplaceRecord) -> bool:
 
 
 def _concerns(event: CommandFinished, node: Node, report: NodeReport | None) -> bool:
-    """Whether the node waits for this command, or its work was done by one that was given up."""
+    """Whether the node waits for this command, or its work was done by an earlier one of its own."""
     if node.task is not event.task or event.time + EVENT_TIME_RESOLUTION_S < node.since:
         return False
-    # One join command runs on many hosts: each end speaks for its own host only.
-    return (node.command, node.manager) == (event.command, event.manager) or (
-        report is not None and report.fate in DONE
-    )
+    if PLACES[event.task] is Place.INSTANCE and event.manager != node.instance:
+        return False  # one join command runs on many hosts: each end speaks for its own host only
+    sent = SentCommand(event.command, event.manager)
+    if sent == SentCommand(node.command, node.manager):
+        return True
+    return sent in node.earlier and report is not None and report.fate in GOOD_ENDS[event.task]
 
 
 def _list_measures(change: ReplaceRecord) -> tuple[Measure, ...]:

@@ -11,6 +11,16 @@ from chalicelib.state.instance import LifecycleAction, Role
 from chalicelib.state.lifecycle import ENTERING, LEGAL_CHANGES, MAX_ATTEMPTS, OUT_OF_SERVICE, WORK, NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
 
+MAX_EARLIER = 8  # commands that a record remembers beside the last one
+
+
+@dataclass(frozen=True, slots=True)
+class SentCommand:
+    """A command that was sent, and the host that it was sent to."""
+
+    command: str
+    manager: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
@@ -25,6 +35,7 @@ class Node:
     ``back``: when an evacuated node is given back (0: never). ``announced``: EC2 has announced the end of the
     instance; if it survives, it joins again. ``drill``: the evacuation is a drill. ``hinted``: time of the
     last rebalance recommendation that counted. ``notices``: the latest notice about each scheduled change.
+    ``earlier``: commands sent for the same work before the last one, which may still end well.
     """
 
     cluster: str
@@ -50,6 +61,7 @@ class Node:
     drill: bool = False
     hinted: float = 0.0
     notices: tuple[ScheduledChange, ...] = ()
+    earlier: tuple[SentCommand, ...] = ()
 
     @property
     def task(self) -> AgentTask | None:
@@ -90,6 +102,7 @@ class Node:
             raise TransitionError(f"{self.instance} cannot go from {self.state} to {state}")
         fresh: dict[str, Any] = {"fate": "", "deadline": 0.0, "due": None, "command": "", "manager": ""}
         fresh |= {"attempts": 0, "expires": None, "state": state, "since": since, "reason": reason}
+        fresh["earlier"] = ()
         if state not in OUT_OF_SERVICE:
             fresh |= {"back": 0.0, "announced": False}
         if state not in OUT_OF_SERVICE | ENTERING:
@@ -106,7 +119,13 @@ class Node:
 
     def reopen(self, *, due: float, reason: str, fate: str = "") -> Self:
         """Return the record without a command; its work is still to be done."""
-        return self.revise(command="", due=due, reason=reason, fate=fate)
+        return self.revise(command="", due=due, reason=reason, fate=fate, earlier=self.remember())
+
+    def remember(self) -> tuple[SentCommand, ...]:
+        """Return the commands of this state, the last one included, before another one is sent."""
+        last = SentCommand(self.command, self.manager)
+        known = (*self.earlier, last) if last.command and last not in self.earlier else self.earlier
+        return known[-MAX_EARLIER:]
 
 
 def make_labels(cluster: str, role: Role) -> dict[str, str]:

@@ -27,7 +27,7 @@ from chalicelib.state.incident import Incident
 from chalicelib.state.instance import LifecycleAction, Role, Transition
 from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
-from chalicelib.state.node import Node
+from chalicelib.state.node import Node, SentCommand
 from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import ClusterSettings, Recommendations
 from chalicelib.state.stored_names import STORED_NAMES
@@ -45,7 +45,7 @@ ENUMS = {
     "task": AgentTask,
     "stage": JobStage,
 }
-PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": ScheduledChange}
+PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": ScheduledChange, "earlier": SentCommand}
 EMPTY_VALUES = (None, "", (), False)
 INTEGERS = frozenset({"version", "attempts"})
 

@@ -117,11 +117,15 @@ def _refusal(event: TaskOrdered, before: Job | None, cluster: Cluster) -> str:
 
 
 def _concerns(event: CommandFinished, job: Job) -> bool:
-    """Whether the job waits for this command, or for one whose id was lost with the handler that sent it."""
+    """Whether the job waits for this command, or for one whose id was lost with the handler that sent it.
+
+    That one ends on the manager of the claim, and not before the claim.
+    """
     if not job.is_open or job.manager != event.manager:
         return False
     id_lost = job.is_unrepeatable and not job.command and job.attempts > 0
-    return job.command == event.command or (id_lost and event.time + EVENT_TIME_RESOLUTION_S >= job.since)
+    claimed = max(job.since, (job.due or 0.0) - job.seconds)
+    return job.command == event.command or (id_lost and event.time + EVENT_TIME_RESOLUTION_S >= claimed)
 
 
 def _after_command(job: Job, event: CommandFinished, now: float) -> Job:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.actions import Dispatch, Plan, ReplaceRecord
 from chalicelib.events import InterruptionAction
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.messages import DONE
+from chalicelib.protocol.messages import Fate
 from chalicelib.rules import retry
 from chalicelib.state.lifecycle import STAYING, NodeState
 from chalicelib.state.settings import Recommendations
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from chalicelib.state.node import Node
     from chalicelib.state.settings import Timeouts
 
+EMPTIED = frozenset({Fate.SAFE, Fate.DRAINED, Fate.DOWN, Fate.ABSENT})
 SAME_TIME_S = 1.0  # disruptions and deadlines that differ by less are the same
 # From so long after its notice on a warning is ignored: Lambda has made its retries, and at least four
 # discoveries have shown the instance running, or its record would not say so.
@@ -144,6 +145,7 @@ def apply(node: Node, now: float, disruption: Disruption) -> Node | None:
     fresh = {
         "deadline": disruption.deadline,
         "command": "",
+        "earlier": node.remember(),
         "due": now,
         "attempts": 0,
         "reason": disruption.reason,
@@ -188,7 +190,7 @@ def begin(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0
 
 def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
     """Return the node after an evacuate command: evacuated if it is empty, else open again."""
-    if report is None or report.fate not in DONE:
+    if report is None or report.fate not in EMPTIED:
         return retry.after_failure(node, report, event, now)
     return node.enter(
         NodeState.EVACUATED,

@@ -16,6 +16,7 @@ from chalicelib.state.incident import Incident
 from chalicelib.state.instance import LifecycleAction, Role, Transition
 from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import SentCommand
 from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import ClusterSettings, Recommendations
 from tests.unit.chalicelib.conftest import TABLE
@@ -46,6 +47,7 @@ FULL = a_node(
     since=START + 0.25,
     reason="because",
     node="abc",
+    earlier=(SentCommand("c-1", MANAGERS[0]), SentCommand("c-2", MANAGERS[1])),
     fate="unfinished",
     deadline=START + 120,
     due=START + 30,

@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceRecord
+from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceJob, ReplaceRecord
 from chalicelib.events import CommandFinished
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
 from chalicelib.rules.retry import back_off
 from chalicelib.state.instance import Role
+from chalicelib.state.job import DEFAULT_COMMAND_S, Job, JobStage
 from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import MAX_EARLIER, Node, SentCommand
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, WORKER_2, a_cluster, a_node
 
 NOW = START + 20
@@ -26,6 +28,7 @@ EVACUATING = a_node(
     manager=MANAGERS[0],
 )
 EVACUATING = replace(EVACUATING, attempts=1)
+FIRST = SentCommand("c-1", MANAGERS[0])
 LEAVING = replace(EVACUATING, state=NodeState.LEAVING, deadline=0.0)
 
 
@@ -117,9 +120,8 @@ def test_a_removed_node_is_gone_and_its_record_ends(fate: Fate) -> None:
 def test_work_that_the_swarm_puts_off_is_tried_after_a_back_off(task: AgentTask, fate: Fate) -> None:
     node = EVACUATING if task is AgentTask.EVACUATE else LEAVING
     plan = decide(ended(task, report(fate)), a_cluster(node, now=NOW))
-    after = replace(
-        node, version=2, command="", due=NOW + back_off(1, WORKER), reason=fate.value, fate=fate.value
-    )
+    after = node.reopen(due=NOW + back_off(1, WORKER), reason=fate.value, fate=fate.value)
+    assert (after.command, after.earlier) == ("", (FIRST,))
     assert plan.actions == (ReplaceRecord(node, after), RecordHostHealth(MANAGERS[0], healthy=True))
 
 
@@ -135,7 +137,7 @@ def test_a_failed_command_is_followed_by_another_at_once(
     changes: dict[str, object], reason: str, *, healthy: bool
 ) -> None:
     plan = decide(ended(AgentTask.EVACUATE, **changes), a_cluster(EVACUATING, now=NOW))
-    after = replace(EVACUATING, version=2, command="", due=NOW, reason=reason)
+    after = replace(EVACUATING, version=2, command="", earlier=(FIRST,), due=NOW, reason=reason)
     expected = (
         ReplaceRecord(EVACUATING, after),
         RecordHostHealth(MANAGERS[0], healthy=healthy),
@@ -166,10 +168,57 @@ def test_a_failed_node_in_a_good_command_keeps_only_its_own_work_open() -> None:
     assert [move.after.due is None for move in moves] == [True, False]
 
 
-LATE = [
+REOPENED = EVACUATING.reopen(due=NOW, reason="no result yet")
+LATE = [REOPENED, REOPENED.mark_sent("c-2", MANAGERS[1], due=NOW + 30)]
+OTHERS = [  # of which the record does not know that they were sent for it
     replace(EVACUATING, command="c-2"),
     replace(EVACUATING, command=""),
+    replace(EVACUATING, manager=MANAGERS[1]),
+    replace(REOPENED, earlier=(SentCommand("c-1", MANAGERS[1]), SentCommand("c-2", MANAGERS[0]))),
+    EVACUATING.enter(NodeState.JOINING, since=START, reason="").enter(
+        NodeState.EVACUATING, since=START, reason="the next life of the instance"
+    ),
 ]
+
+
+@pytest.mark.parametrize("node", OTHERS)
+@pytest.mark.parametrize("fate", [Fate.SAFE, Fate.UNFINISHED])
+def test_a_result_of_a_command_that_was_not_sent_for_it_changes_nothing(node: Node, fate: Fate) -> None:
+    plan = decide(ended(AgentTask.EVACUATE, report(fate)), a_cluster(node))
+    assert plan == Plan("c-1: nothing waits for this evacuate any more, or yet")
+
+
+def test_a_host_reports_on_its_own_join_only() -> None:
+    """Root on a worker answers for other instances that join by the same command, or says that he is they."""
+    joining = replace(EVACUATING, state=NodeState.JOINING, deadline=0.0, manager=WORKER)
+    other = replace(joining, instance=WORKER_2, manager=WORKER_2)
+    misled = replace(other, manager=WORKER, earlier=(SentCommand("c-1", WORKER),))
+    event = ended(AgentTask.JOIN, report(Fate.JOINED), report(Fate.JOINED, WORKER_2), manager=WORKER)
+    for victim in (other, misled):
+        changes = [
+            action.after.instance
+            for action in decide(event, a_cluster(joining, victim)).actions
+            if isinstance(action, ReplaceRecord)
+        ]
+        assert changes == [WORKER]
+
+
+@pytest.mark.parametrize("fate", sorted(set(Fate) - set(COUNTED)))
+@pytest.mark.parametrize("node", [EVACUATING, *LATE])
+def test_only_what_says_that_it_is_empty_ends_an_evacuation(node: Node, fate: Fate) -> None:
+    plan = decide(ended(AgentTask.EVACUATE, report(fate)), a_cluster(node))
+    states = [one.after.state for one in plan.actions if isinstance(one, ReplaceRecord)]
+    assert states == ([NodeState.EVACUATING] if node is EVACUATING else [])
+
+
+def test_a_record_remembers_the_last_commands_of_its_work_only() -> None:
+    node = EVACUATING
+    for number in range(2, 20):
+        node = node.reopen(due=NOW, reason="").mark_sent(f"c-{number}", MANAGERS[number % 3], due=NOW)
+    assert [sent.command for sent in node.earlier] == [
+        f"c-{number}" for number in range(19 - MAX_EARLIER, 19)
+    ]
+    assert node.enter(NodeState.EVACUATED, since=NOW, reason="").earlier == ()
 
 
 @pytest.mark.parametrize("node", LATE)
@@ -189,3 +238,23 @@ def test_other_late_results_change_nothing(node: object) -> None:
 
 def test_a_result_without_any_waiting_node_changes_nothing() -> None:
     assert decide(ended(AgentTask.LEAVE, report(Fate.REMOVED)), a_cluster()).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("manager", "time", "stage"),
+    [
+        (MANAGERS[0], START + 1100, JobStage.DONE),
+        (MANAGERS[0], START + 500, JobStage.OPEN),
+        (MANAGERS[1], START + 1100, JobStage.OPEN),
+    ],
+)
+def test_a_claim_without_an_id_is_met_on_its_manager_after_it_only(
+    manager: str, time: float, stage: JobStage
+) -> None:
+    """The handler died when it had sent the job, before it could record the command."""
+    claim = {"manager": MANAGERS[0], "attempts": 1, "due": START + 1000 + DEFAULT_COMMAND_S}
+    job = Job(task=AgentTask.RECOVER, since=START, instance=MANAGERS[0], **claim)  # type: ignore[arg-type]
+    event = ended(AgentTask.RECOVER, manager=manager, time=time)
+    plan = decide(event, replace(a_cluster(), jobs=(job,)))
+    stages = [action.after.stage for action in plan.actions if isinstance(action, ReplaceJob)]
+    assert stages == ([stage] if stage is not JobStage.OPEN else [])

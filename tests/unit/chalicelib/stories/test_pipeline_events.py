@@ -86,6 +86,40 @@ def test_run_command_is_not_asked_about_hosts_that_are_not_ours() -> None:
     assert handle(InvocationEnded, sample("ssm_invocation_success", START), lab.world()) == []
 
 
+def test_a_host_of_another_cluster_concludes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """The manager that has the command moved to another cluster: neither event nor tick believes it."""
+    lab = Lab()
+    warn(lab)
+    (sent,) = lab.hosts.sent
+    lab.nodes.owners[sent.manager] = "green"
+    assert end(lab, sent) == []
+    assert '"ForeignCommands":[1.0]' in capsys.readouterr().out
+    assert state(lab) is NodeState.EVACUATING
+    reasons = tick(lab)
+    assert (
+        f"Failed: {WORKER} evacuating: {sent.manager} belongs to green now: its answer does not count"
+        in reasons
+    )
+    assert lab.hosts.sent[-1].manager != sent.manager
+    end(lab, lab.hosts.sent[-1])
+    assert state(lab) is NodeState.EVACUATED
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_first_good_end_concludes_an_evacuation_that_was_sent_twice(*, first: bool) -> None:
+    lab = Lab()
+    lab.hosts.takes = 80
+    warn(lab)
+    tick(lab)
+    one, other = lab.hosts.sent
+    assert (one.manager != other.manager, lab.node().command) == (True, other.id)
+    end(lab, one if first else other)
+    assert state(lab) is NodeState.EVACUATED
+    known = lab.node()
+    assert end(lab, other if first else one) != []
+    assert lab.node() == known
+
+
 @pytest.mark.parametrize("kind", [SpotInterruptionWarning, InstanceStateChanged, InvocationEnded])
 def test_a_malformed_event_is_one_error_line_and_a_count(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], kind: type[SpotInterruptionWarning]

@@ -13,6 +13,7 @@ from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import decide
 from chalicelib.state.incident import Incident
 from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import SentCommand
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER_2, a_cluster, a_node
 
 UNSENT = a_node(state=NodeState.EVACUATING, due=START)
@@ -49,7 +50,8 @@ def test_each_overdue_command_is_fetched_once() -> None:
 
 
 def test_an_evacuation_that_still_runs_is_sent_through_another_manager_too() -> None:
-    after = replace(OUT, version=2, command="", reason="no result yet: sent through another manager")
+    after = OUT.reopen(due=START, reason="no result yet: sent through another manager")
+    assert after.earlier == (SentCommand("c-1", MANAGERS[0]),)
     plan = decide(RUNNING, a_cluster(OUT))
     assert plan.actions == (ReplaceRecord(OUT, after), Dispatch(seconds=0))
 
