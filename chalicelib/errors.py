@@ -30,7 +30,7 @@ class ThrottledError(SwarmkeeperError):
 
 
 class RefusedError(SwarmkeeperError):
-    """AWS refuses a call for which nothing else waits; it is tried again later."""
+    """AWS refuses a call: the same one is refused again until somebody mends what AWS names."""
 
 
 class CallError(SwarmkeeperError, ValueError):

@@ -142,7 +142,7 @@ class DiscoveryRecords(Protocol):
 
 
 class Hosts(Protocol):
-    """The hosts. Calls raise ThrottledError and UnreachableError."""
+    """The hosts. Calls raise ThrottledError, UnreachableError and RefusedError."""
 
     def find_reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
         """Find those of at most 50 instances that Run Command can reach now."""

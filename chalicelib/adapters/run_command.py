@@ -77,7 +77,7 @@ class SsmHosts:
                 },
             )
         except AWS_ERRORS as error:
-            raise _translate(error, ", ".join(hosts)) from error
+            raise _translate(error, _name(hosts)) from error
         return command["Command"]["CommandId"]
 
     def fetch_answer(self, command: str, manager: str) -> Answer:
@@ -102,7 +102,7 @@ class SsmHosts:
             self.ssm.cancel_command(CommandId=command, InstanceIds=[manager])
         except AWS_ERRORS as error:
             if not is_passing(error) and error_code(error) not in NO_SUCH_CODES:
-                raise
+                raise _translate(error, manager) from error
 
 
 @cache
@@ -131,8 +131,14 @@ def script(agent: Agent, url: str, task: AgentTask, arguments: Arguments) -> str
 
 
 def _translate(error: Exception, host: str) -> Exception:
-    """Answer the error by which delivery/ knows it; an unexpected one stays what it is."""
+    """Answer the error by which delivery/ knows it; a refusal names the host, AWS's code and AWS's words."""
+    said = f"{error_code(error)}: {error_message(error)}"
     if error_code(error) == "InvalidInstanceId":
-        return UnreachableError(f"Run Command cannot reach {host}: {error_message(error)}")
+        return UnreachableError(f"Run Command cannot reach {host}: {said}")
     translated = translate(error, "Run Command")
-    return error if isinstance(translated, RefusedError) else translated
+    refused = isinstance(translated, RefusedError)
+    return RefusedError(f"Run Command refuses {host}: {said}") if refused else translated
+
+
+def _name(hosts: tuple[str, ...]) -> str:
+    return hosts[0] + (f" or one of {len(hosts) - 1} others" if len(hosts) > 1 else "")

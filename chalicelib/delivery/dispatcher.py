@@ -14,7 +14,8 @@ from chalicelib.delivery.circuit_breaker import note_host
 from chalicelib.delivery.hedge import find_late_command
 from chalicelib.delivery.join_command import send_join
 from chalicelib.delivery.manager_choice import choose_manager
-from chalicelib.errors import ThrottledError, UnreachableError
+from chalicelib.delivery.postpone import postpone
+from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure, warn
@@ -47,6 +48,7 @@ class Round:
     failed: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)  # managers with enough to do
     throttled: bool = False
+    may_pass: bool = False  # somebody failed in another way than that AWS refuses the command
     back_offs: int = 0
     sent: int = 0
     held: bool = False  # the batch was held once for more
@@ -106,7 +108,8 @@ def _send_all(cluster: str, state: Round, world: World) -> Outcome:
     """Send one command after the other until a poll finds nothing to send.
 
     A manager that fails is followed by the next at once; when all have failed, or AWS throttles calls, a
-    back-off comes first. Work that is still unsent when the time is over stays open for the tick.
+    back-off comes first. Work that is still unsent when the time is over stays open for the tick. What AWS
+    has refused for every manager is put off, and the rest is sent.
     """
     for _ in range(MAX_COMMANDS):
         if world.settings.get(cluster).paused:
@@ -149,8 +152,11 @@ def _send_to_a_manager(cluster: str, batch: Batch, state: Round, world: World) -
     if problem := _try_manager(cluster, host.instance, batch, state, world):
         measure(cluster, [Measure(Metric.COMMAND_FAILURES)])
         warn(problem, cluster=cluster, manager=host.instance, task=batch.task.value)
-        if not _can_go_on(cluster, state, world):
+        if _can_go_on(cluster, state, world):
+            return None
+        if state.may_pass:
             return Outcome(Code.LEFT_OPEN, _describe_unsent(batch, problem))
+        postpone(batch.nodes, problem, world)
     return None
 
 
@@ -185,16 +191,20 @@ def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: 
     try:
         command = world.hosts.send((manager,), cluster, batch.task, batch.arguments, batch.seconds(now))
     except ThrottledError as error:
-        state.throttled = True
+        state.throttled = state.may_pass = True
         return str(error)  # not the manager's fault: the same one again, after a pause
     except UnreachableError as error:
+        state.may_pass = True
+        return _fail(cluster, manager, str(error), state, world)
+    except RefusedError as error:
         return _fail(cluster, manager, str(error), state, world)
     due = now + world.timeouts.answer_s
     pairs = [(node, node.mark_sent(command, manager, due=due)) for node in batch.nodes]
     done = _record_sent(pairs, world)
     marked = [after for (_, after), is_done in zip(pairs, done, strict=True) if is_done]
     if not _has_started(command, manager, world):
-        world.hosts.cancel(command, manager)
+        state.may_pass = True
+        _cancel(command, manager, world)
         problem = f"{manager} did not start {command} within {START_TIMEOUT_S:.0f} s"
         for node in marked:  # as if it had not been sent: only what ran counts as an attempt
             open_again = node.reopen(due=world.clock.now(), reason=problem)
@@ -203,6 +213,7 @@ def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: 
     note_host(cluster, manager, world, healthy=True)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     state.failed.clear()
+    state.may_pass = False
     state.back_offs, state.sent = 0, state.sent + len(marked)
     if batch.task is AgentTask.EVACUATE and batch.deadline <= now + world.timeouts.notice_s:
         state.urgent[manager] = command
@@ -223,14 +234,21 @@ def _fail(cluster: str, manager: str, problem: str, state: Round, world: World) 
     return problem
 
 
+def _cancel(command: str, manager: str, world: World) -> None:
+    try:
+        world.hosts.cancel(command, manager)
+    except RefusedError as error:
+        warn(f"{command} stays with {manager}: {error}")
+
+
 def _has_started(command: str, manager: str, world: World) -> bool:
-    """Whether the host starts the command in time. If AWS throttles the poll, yes: the tick asks later."""
+    """Whether the host starts the command in time. If AWS does not say so, yes: the tick asks later."""
     until = world.clock.now() + START_TIMEOUT_S
     while world.clock.now() < until:
         try:
             if world.hosts.fetch_answer(command, manager).status not in NOT_STARTED:
                 return True
-        except ThrottledError:
+        except (ThrottledError, RefusedError):
             return True
         world.clock.sleep(START_POLL_S)
     return False

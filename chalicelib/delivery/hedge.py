@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.errors import ThrottledError
+from chalicelib.errors import RefusedError, ThrottledError
 from chalicelib.events import IN_FLIGHT, CommandRunning
 
 if TYPE_CHECKING:
@@ -31,5 +31,5 @@ def find_late_command(urgent: Mapping[str, str], world: World, until: float) -> 
             if world.hosts.fetch_answer(command, manager).status in IN_FLIGHT
         )
         return next(running, None)
-    except ThrottledError:
+    except (ThrottledError, RefusedError):
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Code, Outcome
 from chalicelib.delivery.circuit_breaker import note_host
 from chalicelib.delivery.manager_choice import choose_manager
-from chalicelib.errors import ThrottledError, UnreachableError
+from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure
 from chalicelib.protocol.codec import decode_arguments
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 CLEANUP_S = 120.0  # before its command is ended, in which an agent puts everything in order
 
 
-def send_job(cluster: str, job: Job, world: World) -> Outcome:
-    """Have one manager run a job. A crash before the command is known leaves a claim that is due."""
+def send_job(cluster: str, job: Job, world: World, refused: frozenset[str] = frozenset()) -> Outcome:
+    """Have one manager run a job, but none that AWS ``refused`` to give it to.
+
+    A crash before the command is known leaves a claim that is due.
+    """
     now = world.clock.now()
-    manager = job.host or _choose_manager(cluster, job, world)
+    manager = job.host or _choose_manager(cluster, job, refused, world)
     if not manager:
         return _put_off(cluster, job, f"no manager can run {job.task.value}", world, attempts=1)
     # A job that must not be sent twice may be in flight unknown to us: its result is waited for.
@@ -37,22 +40,32 @@ def send_job(cluster: str, job: Job, world: World) -> Outcome:
         return Outcome(detail=f"another handler is at {job.task.value}")
     try:
         command = world.hosts.send((manager,), cluster, job.task, _bound_arguments(job, now), job.seconds)
-    except (ThrottledError, UnreachableError) as error:
-        if isinstance(error, UnreachableError) and not job.host:
-            note_host(cluster, manager, world, healthy=False)
+    except ThrottledError as error:
         return _put_off(cluster, claimed, f"not sent: {error}", world)
+    except (UnreachableError, RefusedError) as error:
+        return _after_refusal(cluster, claimed, str(error), refused | {manager}, world)
     known = claimed.revise(command=command, due=now + world.timeouts.answer_s)
     world.jobs.replace(cluster, claimed, known)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     return Outcome(detail=f"{job.task.value} is sent to {manager} as {command}")
 
 
-def _choose_manager(cluster: str, job: Job, world: World) -> str:
+def _after_refusal(cluster: str, claimed: Job, error: str, refused: frozenset[str], world: World) -> Outcome:
+    """Ask the next manager at once, within the same attempt; after the last one the tick goes on."""
+    if not claimed.host:
+        note_host(cluster, claimed.manager, world, healthy=False)
+        if _choose_manager(cluster, claimed, refused, world):
+            return send_job(cluster, replace(claimed, attempts=claimed.attempts - 1), world, refused)
+    return _put_off(cluster, claimed, f"not sent: {error}", world)
+
+
+def _choose_manager(cluster: str, job: Job, refused: frozenset[str], world: World) -> str:
     """Choose the best manager that the job is not about; another one than last time, if there is one.
 
     Inspections go round all managers: what one lists says nothing of a sick one.
     """
-    hosts = [host for host in world.managers.list_hosts(cluster) if host.instance != job.instance]
+    others = (host for host in world.managers.list_hosts(cluster) if host.instance != job.instance)
+    hosts = [host for host in others if host.instance not in refused]
     if job.task is AgentTask.INSPECT and hosts:
         hosts.sort(key=lambda host: host.instance)
         return hosts[(decode_arguments(job.arguments).inspection + job.attempts) % len(hosts)].instance

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.errors import ThrottledError, UnreachableError
+from chalicelib.delivery.postpone import postpone
+from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.metrics import Measure, Metric
-from chalicelib.observability import measure
-from chalicelib.rules.retry import MAX_ATTEMPTS_WITHOUT_SWARM, back_off
+from chalicelib.observability import measure, warn
+from chalicelib.rules.retry import MAX_ATTEMPTS_WITHOUT_SWARM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
     from chalicelib.delivery.batching import Batch
     from chalicelib.state.node import Node
+
+MAX_CALLS = 16  # of SendCommand for one batch; what is left then goes out with the next
+MAX_REFUSED = 3  # parts refused while nothing is taken: then it is not for single instances
 
 
 def send_join(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
@@ -25,28 +29,53 @@ def send_join(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
     wait too: each poll that does not reach it counts as an attempt, and the next is later. Where there is no
     swarm to join, attempts are not used up: that is not the instance's fault.
     """
-    now = world.clock.now()
     if not batch.has_swarm:
         batch = replace(batch, nodes=tuple(map(_keep_attempts, batch.nodes)))
     if not batch.managers:
-        _postpone(batch.nodes, "no manager stays that it could join at", world)
+        postpone(batch.nodes, "no manager stays that it could join at", world)
         return 0, ""
     try:
         reached = world.hosts.find_reachable(tuple(node.instance for node in batch.nodes))
         there = tuple(node for node in batch.nodes if node.instance in reached)
         unreached = [node for node in batch.nodes if node not in there]
-        _postpone(unreached, "Run Command cannot reach it yet", world)
-        if not there:
-            return 0, ""
-        batch, names = replace(batch, nodes=there), tuple(node.instance for node in there)
-        command = world.hosts.send(names, cluster, batch.task, batch.arguments, batch.seconds(now))
+        postpone(unreached, "Run Command cannot reach it yet", world)
+        return (_send_in_parts(cluster, replace(batch, nodes=there), world) if there else 0), ""
     except ThrottledError as error:
         return 0, str(error)
-    except UnreachableError as error:
-        _postpone(batch.nodes, str(error), world)
+    except RefusedError as error:  # it may not be asked whom it reaches
+        postpone(batch.nodes, str(error), world)
         return 0, ""
+
+
+def _send_in_parts(cluster: str, batch: Batch, world: World) -> int:
+    """Send to all at once; where that is refused to halves, until it is clear who is refused.
+
+    One instance that AWS refuses has the command refused for all. Answers how many were sent to.
+    """
+    parts, sent, refused = [batch.nodes], 0, 0
+    for _ in range(MAX_CALLS):
+        if not parts:
+            break
+        nodes = parts.pop()
+        try:
+            sent += _send(cluster, replace(batch, nodes=nodes), world)
+        except (RefusedError, UnreachableError) as error:
+            half = len(nodes) // 2
+            if half and (sent or refused < MAX_REFUSED):
+                parts += [nodes[half:], nodes[:half]]
+                continue
+            refused += 1
+            measure(cluster, [Measure(Metric.COMMAND_FAILURES)])
+            warn(str(error), cluster=cluster, instances=len(nodes), task=batch.task.value)
+            postpone(nodes, str(error), world)
+    return sent
+
+
+def _send(cluster: str, batch: Batch, world: World) -> int:
+    now, names = world.clock.now(), tuple(node.instance for node in batch.nodes)
+    command = world.hosts.send(names, cluster, batch.task, batch.arguments, batch.seconds(now))
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
-    return _record_sent(there, command, now + world.timeouts.answer_s, world), ""
+    return _record_sent(batch.nodes, command, now + world.timeouts.answer_s, world)
 
 
 def _record_sent(nodes: Iterable[Node], command: str, due: float, world: World) -> int:
@@ -56,9 +85,3 @@ def _record_sent(nodes: Iterable[Node], command: str, due: float, world: World) 
 
 def _keep_attempts(node: Node) -> Node:
     return replace(node, attempts=min(node.attempts, MAX_ATTEMPTS_WITHOUT_SWARM - 1))
-
-
-def _postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
-    for node in nodes:
-        due = world.clock.now() + back_off(node.attempts + 1, node.instance)
-        world.nodes.replace(node, replace(node.reopen(due=due, reason=reason), attempts=node.attempts + 1))

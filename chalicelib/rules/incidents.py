@@ -23,6 +23,13 @@ REPEAT_DAILY_S = 86_400.0
 KEEP_DEAD_LETTER_S = 30 * 86_400.0
 RECOVER = "docs/operations.md#recover-from-a-lost-quorum"
 NO_QUORUM = ("managers", f"bring managers back; if their quorum is lost for good, recover: {RECOVER}")
+# What to do about a refusal, by AWS's code or the words for it in the reason.
+REFUSALS = {
+    "AccessDeniedException": "allow the role that AWS names the call that it names",
+    "UnsupportedPlatformType": "replace the instance by one that runs Linux",
+    "cannot reach": "see that the instance runs, and its SSM agent with a role that lets it register",
+    "InvalidDocument": "allow the document AWS-RunShellScript in this account and region",
+}
 LEFT_BY_NODE_TASK = {
     AgentTask.JOIN: "the instance runs, but is no node of the swarm",
     AgentTask.ACTIVATE: "the node is in the swarm, but has no tasks: it stays drained",
@@ -59,7 +66,7 @@ def node_work_given_up(node: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{node.task.value} was given up after {node.attempts} attempts: {node.reason}",
         left=LEFT_BY_NODE_TASK[node.task],
-        remedy=f"fix the cause, then: echo '{call}' | chalice invoke -n redrive",
+        remedy=f"{_mend(node.reason)}, then: echo '{call}' | chalice invoke -n redrive",
         instance=node.instance,
         node=node.node,
         record=json.dumps(as_stored(node), sort_keys=True),
@@ -80,7 +87,7 @@ def job_failed(job: Job, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{job.name} failed: {job.reason}",
         left=LEFT_BY_JOB[job.task],
-        remedy=f"fix the cause, then: {order}{automatic}",
+        remedy=f"{_mend(job.reason)}, then: {order}{automatic}",
         instance=job.instance or job.manager,
         record=json.dumps(as_stored(job), sort_keys=True),
         expires=cluster.now + (REPEAT_AFTER_S if job.automatic else KEEP_DEAD_LETTER_S),
@@ -148,12 +155,13 @@ def listing_differs(missing: int, covered: int, manager: str, cluster: Cluster) 
 def no_host_takes_commands(waiting: list[Node], cluster: Cluster) -> Incident:
     """Describe work that has waited too long for a host."""
     first = waiting[0]
+    wait = f"check the SSM agents of the managers; if the quorum is lost for good, recover: {RECOVER}"
     return Incident(
         key="stuck",
         at=cluster.now,
         what=f"no host of {cluster.name} has taken commands for {STUCK_AFTER_S / 60:.0f} min: {first.reason}",
         left=f"{len(waiting)} nodes wait, {first.instance} among them; every tick tries again",
-        remedy=f"check the SSM agents of the managers; if the quorum is lost for good, recover: {RECOVER}",
+        remedy=_mend(first.reason, wait),
         instance=first.instance,
         expires=cluster.now + REPEAT_AFTER_S,
     )
@@ -218,6 +226,11 @@ def explain_host_failure(event: CommandFinished) -> tuple[str, str]:
     if event.result is None:
         return "hosts", "fix on the managers what is named; their swarm was not asked"
     return NO_QUORUM
+
+
+def _mend(reason: str, otherwise: str = "fix the cause") -> str:
+    """Return what to do about the reason for which something was not done."""
+    return next((remedy for words, remedy in REFUSALS.items() if words in reason), otherwise)
 
 
 def _payload(job: Job, cluster: Cluster) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from chalicelib.rules.cluster import jobs
 from chalicelib.rules.incidents import STUCK_AFTER_S
 from chalicelib.rules.nodes import lifecycle_hooks, scheduled_change
 from chalicelib.rules.reconcile import swarm
-from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.lifecycle import PLACES, NodeState, Place
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.node import Node
 
+ON_MANAGER = {task for task, place in PLACES.items() if place is Place.MANAGER}
 MAX_HEARTBEATS = 200  # of one tick in one cluster: some ten seconds
 MAX_MESSAGES = 20  # of one tick: each may take seconds if the topic does not answer
 
@@ -137,8 +138,11 @@ def _list_messages(overdue: list[Node], cluster: Cluster) -> list[Action]:
 
 
 def _notify_if_stuck(overdue: list[Node], cluster: Cluster) -> list[Action]:
-    unsent = (node for node in overdue if node.is_unsent)
+    """Notify of work that waits for a host, or that AWS refused for every manager each time."""
+    unsent = [node for node in overdue if node.is_unsent]
     late = [node for node in unsent if cluster.now - (node.due or 0) > STUCK_AFTER_S]
+    refused = [node for node in unsent if node.attempts and not node.manager and node.task in ON_MANAGER]
+    late = late or [node for node in refused if cluster.now - node.since > STUCK_AFTER_S]
     return [Notify(incidents.no_host_takes_commands(late, cluster))] if late else []
 
 

@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 
 from chalicelib.adapters import run_command
 from chalicelib.adapters.run_command import Agent, SsmHosts, published
-from chalicelib.errors import AgentMissingError, ThrottledError, UnreachableError
+from chalicelib.errors import AgentMissingError, RefusedError, ThrottledError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol.messages import AgentTask, Arguments
 
@@ -100,10 +100,20 @@ def test_a_refusal_that_is_to_be_expected_has_a_name(
         send(stub)
 
 
-def test_any_other_refusal_is_raised_as_it_is(stub: Stubber) -> None:
-    stub.add_client_error("send_command", "AccessDeniedException", "no")
-    with pytest.raises(stub.client.exceptions.ClientError, match="AccessDenied"):
+@pytest.mark.parametrize(
+    "code",
+    ["AccessDeniedException", "UnsupportedPlatformType", "InvalidDocument", "InvalidParameters", "Unheard"],
+)
+def test_any_other_refusal_names_the_host_and_has_the_words_of_aws(stub: Stubber, code: str) -> None:
+    stub.add_client_error("send_command", code, "no, because")
+    with pytest.raises(RefusedError, match=f"^Run Command refuses {MANAGER}: {code}: no, because$"):
         send(stub)
+
+
+def test_a_refusal_of_many_stays_short(stub: Stubber) -> None:
+    stub.add_client_error("send_command", "Unheard", "no")
+    with pytest.raises(RefusedError, match=f"refuses {MANAGER} or one of 2 others: Unheard: no$"):
+        on(stub).send((MANAGER, "i-2", "i-3"), "blue", AgentTask.JOIN, Arguments(()), 90)
 
 
 def test_an_endpoint_that_does_not_answer_is_a_reason_to_try_again() -> None:
@@ -146,7 +156,7 @@ def test_cancelling_is_best_effort(stub: Stubber) -> None:
     stub.add_client_error("cancel_command", "AccessDeniedException")
     on(stub).cancel(COMMAND, MANAGER)
     on(stub).cancel(COMMAND, MANAGER)
-    with pytest.raises(stub.client.exceptions.ClientError):
+    with pytest.raises(RefusedError):
         on(stub).cancel(COMMAND, MANAGER)
 
 

@@ -119,6 +119,7 @@ class FakeHosts:
     frozen: set[str] = field(default_factory=set)  # accept commands, never start them
     hung: set[str] = field(default_factory=set)  # start commands, and never end them
     unreachable: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)  # whom AWS refuses commands, and in which words
     broken: set[str] = field(default_factory=set)  # run commands, but the agent does not come to an answer
     throttled: int = 0  # so many of the next calls are refused
     lagging: int = 0  # so many of the next answers are not up to date
@@ -126,6 +127,7 @@ class FakeHosts:
     answers: dict[AgentTask, Result] = field(default_factory=dict)  # in place of the usual ones
     sent: list[Sent] = field(default_factory=list)
     count: int = 0
+    refusals: int = 0
     cancelled: set[str] = field(default_factory=set)
     pause: Callable[[], None] = lambda: None
 
@@ -141,6 +143,9 @@ class FakeHosts:
         for host in hosts:
             if host in self.unreachable:
                 raise UnreachableError(f"Run Command cannot reach {host}")
+            if host in self.refused:
+                self.refusals += 1
+                raise RefusedError(f"Run Command refuses {host}: {self.refused[host]}")
         self.count += 1
         command = f"command-{self.count}"
         now = self.clock.now()

@@ -1,0 +1,21 @@
+"""Leave open work to a later tick: nobody could be sent it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chalicelib.rules.retry import back_off
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chalicelib.adapters.ports import World
+    from chalicelib.state.node import Node
+
+
+def postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
+    """Count an attempt for each node, and have the next one made after a back-off."""
+    for node in nodes:
+        due = world.clock.now() + back_off(node.attempts + 1, node.instance)
+        world.nodes.replace(node, replace(node.reopen(due=due, reason=reason), attempts=node.attempts + 1))
