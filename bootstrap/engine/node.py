@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-INSTANCE_LABEL = "swarmkeeper.instance"  # engine or node label: the EC2 instance that a node is
-ZONE_LABEL = "swarmkeeper.zone"  # engine or node label: its Availability Zone
-TYPE_LABEL = "swarmkeeper.type"  # engine or node label: its instance type
-LIFECYCLE_LABEL = "swarmkeeper.lifecycle"  # engine or node label: spot or on-demand
+# As engine labels they are the host's own word; as node labels the activation sets them, from the record.
+INSTANCE_LABEL = "swarmkeeper.instance"  # the EC2 instance that a node is
+ZONE_LABEL = "swarmkeeper.zone"  # its Availability Zone
+TYPE_LABEL = "swarmkeeper.type"  # its instance type
+LIFECYCLE_LABEL = "swarmkeeper.lifecycle"  # spot or on-demand
+ROLE_LABEL = "swarmkeeper.role"  # what it shall be: manager or worker
+CLUSTER_LABEL = "swarmkeeper.cluster"
 EVACUATION_DEADLINE_LABEL = (
     "swarmkeeper.evacuate"  # node label: the second since the epoch at which the node is gone
 )
@@ -53,8 +56,8 @@ class Node:
 
     @property
     def instance(self) -> str:
-        """The EC2 instance id, "" where neither the engine nor the node is labelled."""
-        return self.labels.get(INSTANCE_LABEL) or self.engine_labels.get(INSTANCE_LABEL, "")
+        """The EC2 instance id that the activation has set, "" before; the engine's own label never counts."""
+        return str(self.labels.get(INSTANCE_LABEL, ""))
 
     @property
     def evacuation_deadline(self) -> float | None:

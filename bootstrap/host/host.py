@@ -7,14 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bootstrap.engine.client import PORT
-from bootstrap.engine.node import INSTANCE_LABEL, LIFECYCLE_LABEL, TYPE_LABEL, ZONE_LABEL
+from bootstrap.engine.node import CLUSTER_LABEL, INSTANCE_LABEL, LIFECYCLE_LABEL, TYPE_LABEL, ZONE_LABEL
 from bootstrap.errors import AgentError
 from bootstrap.host.docker_daemon import Daemon
 from bootstrap.host.instance_metadata import Identity, Metadata
 from bootstrap.host.parameter_store import Parameters, parameter_name
 from chalicelib.protocol.messages import Arguments
 
-CLUSTER_LABEL = "swarmkeeper.cluster"
 ANSWER_TIMEOUT_S = 1.0  # seconds for a manager of the same network to take a connection
 
 

@@ -3,14 +3,18 @@
 | what a manager sees, first match                        | next                                    |
 | ------------------------------------------------------- | --------------------------------------- |
 | no such node                                            | absent                                  |
+| it has the label or the address of another instance     | refused                                 |
 | it is down, or must be empty by a deadline ahead        | wait                                    |
-| its labels are not those of its engine                  | change its labels                       |
+| its labels are not those of the instance's record       | change its labels                       |
 | its instance was another node before, which is dead     | remove that one; demote a manager first |
 | the same, but that one is not listed as down yet        | wait, for 20 s                          |
 | it shall be a manager                                   | promote it, if the quorum allows        |
 | it does not answer as a manager, or is not known to all | wait                                    |
 | it is drained or paused                                 | make it active                          |
 | it is active                                            | ready                                   |
+
+Role and labels are the record's, which has them from EC2. What the node's engine says of itself is compared
+with it (``differences``), and changes nothing.
 """
 
 from __future__ import annotations
@@ -21,13 +25,22 @@ from math import inf
 from typing import Union
 
 from bootstrap.actions import ChangeNode, RemoveNode
-from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
-from bootstrap.membership.node_lookup import nodes_of
+from bootstrap.engine.node import (
+    CLUSTER_LABEL,
+    INSTANCE_LABEL,
+    LIFECYCLE_LABEL,
+    ROLE_LABEL,
+    TYPE_LABEL,
+    ZONE_LABEL,
+    Node,
+)
+from bootstrap.membership.node_lookup import explain_other, lacks_address, nodes_of
 from bootstrap.membership.quorum import next_demotion, next_promotion
 from chalicelib.protocol.messages import Target
 
-PREFIX = "swarmkeeper."  # of the engine labels that become node labels
-ROLE_LABEL = "swarmkeeper.role"
+PREFIX = "swarmkeeper."  # of node labels that only Swarmkeeper sets
+OURS = (INSTANCE_LABEL, ZONE_LABEL, TYPE_LABEL, LIFECYCLE_LABEL, ROLE_LABEL, CLUSTER_LABEL)
+CLAIM_CHARACTERS = 40  # that are told of a host's own label
 DEATH_NOTICED_S = 20.0  # in which the swarm calls a dead node down (12.4 measured)
 
 
@@ -67,31 +80,77 @@ class Absent:
     reason: str
 
 
-Step = Union[ChangeNode, RemoveNode, Wait, Ready, Absent]
+@dataclass(frozen=True)
+class Refused:
+    """The node that was named is another instance's: nothing is done."""
+
+    reason: str
 
 
-def next_activation(target: Target, view: ManagerView) -> Step:
-    """Choose what to do next for one target."""
+Step = Union[ChangeNode, RemoveNode, Wait, Ready, Absent, Refused]
+
+
+def next_activation(target: Target, view: ManagerView, cluster: str) -> Step:
+    """Choose what to do next for one target, a node of the cluster ("" where it is not known)."""
     node = _target_node(target, view.nodes)
     if node is None:
         return Absent(f"the swarm lists no node {target.node or 'of ' + target.instance}")
     return (
-        _unavailable_step(node, view)
+        _other_step(target, node)
+        or _unavailable_step(node, view)
+        or _label_step(node, known_labels(target, cluster))
         or _earlier_nodes_step(target, node, view)
-        or _unready_step(node, view)
+        or _unready_step(target, node, view)
         or _ready_step(node)
     )
 
 
-def _unavailable_step(node: Node, view: ManagerView) -> Union[Wait, ChangeNode, None]:
+def known_labels(target: Target, cluster: str) -> dict[str, str]:
+    """List the node labels as the record has them; what is not known is left out."""
+    values = (target.instance, target.zone, target.kind, target.lifecycle, target.role, cluster)
+    return {name: value for name, value in zip(OURS, values) if value}  # noqa: B905 - Python 3.10
+
+
+def differences(target: Target, node: Node, cluster: str) -> str:
+    """Tell in what a node's engine differs from the record, "" if in nothing.
+
+    A role counts only where it is more than the record's: engines keep the role that a tag had before.
+    """
+    known = known_labels(target, cluster)
+    claims = {name: node.engine_labels[name] for name in known if name in node.engine_labels}
+    rows = [
+        f"{name}={claim[:CLAIM_CHARACTERS]!r}, it is {known[name]!r}"
+        for name, claim in claims.items()
+        if claim != known[name] and (name != ROLE_LABEL or claim == "manager")
+    ]
+    return "its engine says " + "; ".join(rows) if rows else ""
+
+
+def _other_step(target: Target, node: Node) -> Union[Refused, Wait, None]:
+    """Refuse a node of another instance, also one that has the label but speaks from elsewhere."""
+    is_listed = node.address == target.address or lacks_address(node)
+    if not node.address and not is_listed:
+        return Wait(f"no address of node {node.hostname} is listed yet")
+    if reason := explain_other(target, node):
+        return Refused(reason)
+    if is_listed:
+        return None
+    return Refused(f"node {node.id} is at {node.address}, {target.instance} at {target.address}")
+
+
+def _label_step(node: Node, known: dict[str, str]) -> ChangeNode | None:
+    labels = _labels(node, known)
+    return (
+        ChangeNode(node, {"Labels": labels}, "its labels tell what it is") if labels != node.labels else None
+    )
+
+
+def _unavailable_step(node: Node, view: ManagerView) -> Wait | None:
     if node.is_down:
         return Wait(f"node {node.hostname} is {node.state}")
     if node.evacuation_deadline is not None and node.evacuation_deadline > view.now:
         return Wait(f"node {node.hostname} is being evacuated")
-    labels = _labels(node)
-    return (
-        ChangeNode(node, {"Labels": labels}, "its labels tell what it is") if labels != node.labels else None
-    )
+    return None
 
 
 def _ready_step(node: Node) -> Union[ChangeNode, Ready]:
@@ -107,24 +166,21 @@ def _target_node(target: Target, nodes: Collection[Node]) -> Node | None:
     return next(iter(nodes_of(target, nodes)), None)
 
 
-def _labels(node: Node) -> dict[str, str]:
-    """Join the labels of the node and of its engine, without an evacuation deadline that is over."""
-    own = {key: value for key, value in node.labels.items() if key != EVACUATION_DEADLINE_LABEL}
-    return own | {
-        key: value
-        for key, value in node.engine_labels.items()
-        if key.startswith(PREFIX) and key != EVACUATION_DEADLINE_LABEL
-    }
+def _labels(node: Node, known: dict[str, str]) -> dict[str, str]:
+    """Join what people have set with what is known, without an evacuation deadline that is over.
+
+    What is not known keeps its label: a record of version 0.1 has no zone until the next discovery.
+    """
+    kept = {key: value for key, value in node.labels.items() if not key.startswith(PREFIX) or key in OURS}
+    return kept | known
 
 
 def _earlier_nodes_step(
     target: Target, node: Node, view: ManagerView
 ) -> Union[ChangeNode, RemoveNode, Wait, None]:
     """Clear away the nodes that the instance was before: only the dead, managers after their demotion."""
-    instance = node.instance or target.instance
-    others = [
-        other for other in view.nodes if other.id != node.id and other.instance == instance and instance
-    ]
+    instance = target.instance
+    others = [other for other in view.nodes if other.id != node.id and _was(other, target)]
     dead = [other for other in others if other.is_down]
     for other in dead:
         if not other.has_vote:
@@ -138,9 +194,14 @@ def _earlier_nodes_step(
     return None
 
 
-def _unready_step(node: Node, view: ManagerView) -> Union[Wait, ChangeNode, None]:
+def _was(other: Node, target: Target) -> bool:
+    """Tell whether the instance was this node before; one that was never activated has only its address."""
+    return other.instance == target.instance or (not other.instance and other.address == target.address)
+
+
+def _unready_step(target: Target, node: Node, view: ManagerView) -> Union[Wait, ChangeNode, None]:
     managers = [other for other in view.nodes if other.role == "manager"]
-    if node.role == "worker" and node.engine_labels.get(ROLE_LABEL) == "manager":
+    if node.role == "worker" and target.role == "manager":
         may, reason = next_promotion(managers)
         return ChangeNode(node, {"Role": "manager"}, reason) if may else Wait(reason)
     if node.role == "manager" and node.reachability != "reachable":

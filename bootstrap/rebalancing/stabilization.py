@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from bootstrap.engine.node import Node
+from bootstrap.engine.node import INSTANCE_LABEL, Node
 
 EXTRA_WAIT_S = 120.0  # over the time asked for; somebody may have drained a node for good
 
@@ -40,10 +40,13 @@ class Stabilization:
 
 
 def _is_joining(node: Node) -> bool:
-    """Tell whether it has joined drained, as Swarmkeeper's nodes do, and will soon be active."""
+    """Tell whether it has joined drained, as Swarmkeeper's nodes do, and will soon be active.
+
+    Its engine's word is enough: it only makes the rebalance wait, and not for long.
+    """
     return (
         node.state == "ready"
         and node.availability == "drain"
-        and bool(node.instance)
+        and bool(node.instance or node.engine_labels.get(INSTANCE_LABEL))
         and node.evacuation_deadline is None
     )

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bootstrap.actions import ChangeNode, RemoveNode, perform
 from bootstrap.clock import Clock
 from bootstrap.engine.client import ConflictError, Engine
+from bootstrap.engine.node import CLUSTER_LABEL
 from bootstrap.log import say
-from bootstrap.membership.activation import Absent, ManagerView, Ready, Step, Wait, next_activation
+from bootstrap.membership.activation import (
+    Absent,
+    ManagerView,
+    Ready,
+    Refused,
+    Step,
+    Wait,
+    differences,
+    next_activation,
+)
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
@@ -17,24 +29,24 @@ TIMEOUT_S = 45.0  # engines that missed each other compare their lists every 30
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     """Activate the targets' nodes, and remove what they were before under other node ids.
 
-    One that is not ready stays drained and is reported as unfinished. A target that is no node of the swarm
-    is reported as absent; both fail the task. Raises EngineError where the engine does not answer at the
-    start, or not until the deadline (0: after 45 s).
+    One that is not ready stays drained, one that is another instance's as it is; they are reported as
+    unfinished. A target that is no node of the swarm is reported as absent. Both fail the task. Raises
+    EngineError where the engine does not answer at the start, or not until the deadline (0: after 45 s).
     """
     engine.node_id()
-    started = clock.now()
+    started, cluster = clock.now(), arguments.labels.get(CLUSTER_LABEL, "")
     deadline = arguments.deadline or started + TIMEOUT_S
     ready_after: dict[Target, float] = {}
 
     def poll() -> Result | None:
         view = _manager_view(engine, clock.now(), started)
-        steps = {target: next_activation(target, view) for target in arguments.targets}
+        steps = {target: next_activation(target, view, cluster) for target in arguments.targets}
         for target, step in steps.items():
             perform_step(engine, step)
             if isinstance(step, Ready):
                 ready_after.setdefault(target, clock.now() - started)
-        is_done = all(isinstance(step, (Ready, Absent)) for step in steps.values())
-        return _result(steps, ready_after) if is_done or clock.now() > deadline else None
+        is_done = all(isinstance(step, (Ready, Absent, Refused)) for step in steps.values())
+        return _result(steps, ready_after, cluster) if is_done or clock.now() > deadline else None
 
     return until_deadline(poll, clock, deadline, POLL_S)
 
@@ -52,17 +64,22 @@ def _manager_view(engine: Engine, now: float, started: float) -> ManagerView:
     return ManagerView(engine.nodes(), engine.peers(), engine.membership().managers, now, now - started)
 
 
-def _result(steps: dict[Target, Step], ready_after: dict[Target, float]) -> Result:
+def _result(steps: dict[Target, Step], ready_after: dict[Target, float], cluster: str) -> Result:
     reports = tuple(
-        _node_report(target, step, ready_after.get(target, 0.0)) for target, step in steps.items()
+        _node_report(target, step, ready_after.get(target, 0.0), cluster) for target, step in steps.items()
     )
     return Result(AgentTask.ACTIVATE, all(report.fate is Fate.ACTIVE for report in reports), reports)
 
 
-def _node_report(target: Target, step: Step, seconds: float) -> NodeReport:
+def _node_report(target: Target, step: Step, seconds: float, cluster: str) -> NodeReport:
     match step:
         case Ready(node):
-            return NodeReport(target.instance, node.id, Fate.ACTIVE, seconds=round(seconds, 2))
+            claims = differences(target, node, cluster)
+            active = NodeReport(target.instance, node.id, Fate.ACTIVE, claims, round(seconds, 2))
+            return replace(active, differs=bool(claims))
+        case Refused(reason):
+            said = f"refused: {reason}"
+            return NodeReport(target.instance, target.node, Fate.UNFINISHED, said, differs=True)
         case Absent(reason):
             return NodeReport(target.instance, target.node, Fate.ABSENT, reason)
         case Wait(reason) | ChangeNode(_, _, reason) | RemoveNode(_, reason):

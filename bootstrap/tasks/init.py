@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bootstrap.actions import ChangeNode
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
@@ -34,13 +36,27 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
         engine.init(identity.address)
     store_tokens(engine, cluster, host)
     node = engine.node_id()
-    target = Target(identity.instance, identity.address, node)
-    while isinstance(step := next_activation(target, _manager_view(engine, clock.now())), ChangeNode):
+    target = _own_target(arguments, identity, node)
+    while isinstance(step := next_activation(target, _view(engine, clock.now()), cluster), ChangeNode):
         perform_step(engine, step)
     report = NodeReport(
         identity.instance, node, Fate.JOINED, "it is a manager", round(clock.now() - started, 2)
     )
     return Result(AgentTask.INIT, ok=True, nodes=(report,))
+
+
+def _own_target(arguments: Arguments, identity: Identity, node: str) -> Target:
+    """Complete what the arguments say of this host, which a person has named, with what it says itself."""
+    named = arguments.targets[0]
+    return replace(
+        named,
+        address=identity.address,
+        node=node,
+        role=named.role or arguments.role,
+        zone=named.zone or identity.zone,
+        kind=named.kind or identity.kind,
+        lifecycle=named.lifecycle or identity.lifecycle,
+    )
 
 
 def check_named(arguments: Arguments, host: Host) -> Identity:
@@ -67,5 +83,5 @@ def _refuse_a_second_swarm(cluster: str, host: Host) -> None:
         )
 
 
-def _manager_view(engine: Engine, now: float) -> ManagerView:
+def _view(engine: Engine, now: float) -> ManagerView:
     return ManagerView(engine.nodes(), None, engine.membership().managers, now)

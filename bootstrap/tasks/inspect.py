@@ -9,6 +9,7 @@ from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.engine.node import Node
 from bootstrap.engine.task import Task
+from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.specs.exclusion import has_exclusion
 from chalicelib.protocol.messages import INSTANCE, SHORT, AgentTask, Arguments, Listing, Result, Target
 
@@ -24,12 +25,12 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: 
     self_id, nodes = engine.node_id(), engine.nodes()
     if arguments.inspection:
         return Result(AgentTask.INSPECT, ok=True, listing=_listing(nodes, arguments.inspection))
-    wanted = {target.instance for target in arguments.targets}
+    wanted = {node.id for target in arguments.targets for node in nodes_of(target, nodes)}
     tasks = engine.tasks(**{"desired-state": ["running"]})
     facts = {
         "self": self_id,
         "engine": engine.info().get("ServerVersion", ""),
-        "nodes": [_node_row(node, tasks) for node in nodes if not wanted or node.instance in wanted],
+        "nodes": [_node_row(node, tasks) for node in nodes if not arguments.targets or node.id in wanted],
         "moving": [service.name for service in engine.services() if has_exclusion(service)],
     }
     return Result(AgentTask.INSPECT, ok=True, facts=facts)
@@ -43,7 +44,7 @@ def _listing(nodes: tuple[Node, ...], inspection: int) -> Listing:
 
 
 def _down(nodes: tuple[Node, ...]) -> tuple[Target, ...]:
-    """In a fixed order. What is labelled with no instance was never ours; who is down may have no address."""
+    """In a fixed order. What was never activated is nobody's; who is down may have no address."""
     ours = [node for node in nodes if node.is_down and INSTANCE.match(node.instance)]
     ours.sort(key=lambda node: (node.instance, node.id))
     return tuple(Target(node.instance, node.address or NOWHERE, node.id) for node in ours)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.protocol.codec import IPV4
+from chalicelib.protocol.codec import IPV4, WORD
 from chalicelib.state.instance import NAME, DiscoveredInstance, InstanceState, Role
 
 if TYPE_CHECKING:
@@ -57,4 +57,21 @@ def _parse_instance(instance: InstanceTypeDef) -> DiscoveredInstance | None:
     launched = instance["LaunchTime"].timestamp() if "LaunchTime" in instance else 0.0
     fleet = tags.get("aws:ec2spot:fleet-request-id") or tags.get("aws:ec2:fleet-id") or ""
     group = tags.get(GROUP_TAG, "")
-    return DiscoveredInstance(cluster, instance["InstanceId"], role, address, state, launched, fleet, group)
+    return DiscoveredInstance(
+        cluster,
+        instance["InstanceId"],
+        role,
+        address,
+        state,
+        launched,
+        fleet,
+        group,
+        zone=_word(instance.get("Placement", {}).get("AvailabilityZone", "")),
+        kind=_word(instance.get("InstanceType", "")),
+        lifecycle=_word(instance.get("InstanceLifecycle", "on-demand")),
+    )
+
+
+def _word(text: str) -> str:
+    """Return what can become a label, else "": it travels in commands, which it must not spoil."""
+    return text if WORD.fullmatch(text) else ""

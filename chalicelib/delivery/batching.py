@@ -52,7 +52,8 @@ class Batch:
     @property
     def arguments(self) -> Arguments:
         """Return the arguments for the agent."""
-        targets = tuple(node.target for node in self.nodes)
+        described = self.task is AgentTask.ACTIVATE
+        targets = tuple(node.described_target if described else node.target for node in self.nodes)
         return Arguments(targets, self.deadline, self.managers, self.role, self.labels)
 
     def seconds(self, now: float) -> int:
@@ -70,8 +71,13 @@ def next_batch(nodes: Iterable[Node], now: float) -> Batch | None:
         return _batch_evacuations(evacuating, now)
     for task in TASK_ORDER:
         if mine := sorted((node for node in ready if node.task is task), key=lambda node: node.instance):
-            return Batch(task, tuple(mine[:MAX_TARGETS]))
+            return Batch(task, tuple(mine[:MAX_TARGETS]), labels=_cluster_labels(task, mine[0]))
     return None
+
+
+def _cluster_labels(task: AgentTask, node: Node) -> dict[str, str]:
+    """Return the label that an activation sets beside those of each target."""
+    return {"swarmkeeper.cluster": node.cluster} if task is AgentTask.ACTIVATE else {}
 
 
 def next_joins(nodes: Iterable[Node], now: float, hosts: Sequence[Host]) -> Batch | None:

@@ -37,6 +37,9 @@ IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 ADDRESS = checks.matching(IPV4, "a private IPv4 address")
 NODE = checks.matching(re.compile(r"[a-z0-9]{0,64}"), "a Swarm node id")
 ROLE = checks.matching(re.compile("manager|worker|"), "manager or worker")
+WORD = re.compile(r"[a-z0-9.-]{0,64}")  # a zone, an instance type, a lifecycle; they become labels
+PLAIN = checks.matching(WORD, "at most 64 of a-z, 0-9, dot and hyphen")
+PLAIN_FIELDS = ("zone", "kind", "lifecycle")  # of a target
 MODES = [mode.value for mode in Mode]
 MODE = checks.matching(re.compile("|".join([*MODES, ""])), " or ".join(MODES))
 
@@ -51,6 +54,7 @@ def encode_arguments(arguments: Arguments) -> str:
     given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
     if arguments.rebalance == Rebalance():
         del given["rebalance"]
+    given["targets"] = [_target_row(target) for target in arguments.targets]
     given = {STORED_NAMES.get(name, name): value for name, value in given.items()}
     return json.dumps(given, separators=(",", ":"), sort_keys=True)
 
@@ -82,11 +86,27 @@ def encode_result(result: Result) -> str:
     that are down. The fate of a node, or of a service in a rebalance, is never left out.
     """
     while True:
-        line = json.dumps(asdict(result), separators=(",", ":"), sort_keys=True)
+        line = json.dumps(_result_row(result), separators=(",", ":"), sort_keys=True)
         smaller = _smaller(result)
         if len(line) <= MAX_LINE or smaller == result:
             return line
         result = smaller
+
+
+def _result_row(result: Result) -> dict[str, Any]:
+    row = asdict(result)
+    for report in row["nodes"]:
+        if not report["differs"]:
+            del report["differs"]
+    if result.listing:
+        row["listing"]["down"] = [_target_row(target) for target in result.listing.down]
+    return row
+
+
+def _target_row(target: Target) -> dict[str, Any]:
+    """Return a target as JSON knows it; what EC2 says of it is left out where it is empty."""
+    optional = {"role", *PLAIN_FIELDS}
+    return {name: value for name, value in asdict(target).items() if value or name not in optional}
 
 
 def _smaller(result: Result) -> Result:
@@ -158,12 +178,15 @@ def decode_result(stdout: str) -> Result:
 def _target(row: Any) -> Target:
     if not isinstance(row, dict):
         raise ProtocolError(f"a target must be an object, not {row!r}")
-    _known(row, {"instance", "address", "node", "version"}, "a target")
+    _known(row, {one.name for one in fields(Target)}, "a target")
     instance, address, node = (str(row.get(name, "")) for name in ("instance", "address", "node"))
-    target = Target(instance, address, node, int(_count(row, "version")))
+    plain = {name: str(row.get(name, "")) for name in PLAIN_FIELDS}
+    target = Target(instance, address, node, int(_count(row, "version")), _role(row.get("role", "")), **plain)
     _require("instance", checks.instance_id, target.instance)
     _require("address", ADDRESS, target.address)
     _require("node", NODE, target.node)
+    for name, value in plain.items():
+        _require(name, PLAIN, value)
     return target
 
 

@@ -88,12 +88,18 @@ class Target:
     """One EC2 instance: its id, private IPv4 address and, once known, its Swarm node id ("" before).
 
     ``version``: of the record that the order is from, which grows with each order; 0 for none.
+    ``role`` (manager or worker), ``zone``, ``kind`` (instance type) and ``lifecycle`` are EC2's word, or ""
+    where it is not known.
     """
 
     instance: str
     address: str
     node: str = ""
     version: int = 0
+    role: str = ""
+    zone: str = ""
+    kind: str = ""
+    lifecycle: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,13 +140,18 @@ class Arguments:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What became of one target; ``seconds`` runs from the start of the task."""
+    """What became of one target; ``seconds`` runs from the start of the task.
+
+    ``differs``: what the host says of itself, or where its node stands, is not what the record says; the
+    detail says in what.
+    """
 
     instance: str
     node: str
     fate: Fate
     detail: str = ""
     seconds: float = 0.0
+    differs: bool = False
 
 
 @dataclass(frozen=True)

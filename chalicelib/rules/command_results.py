@@ -87,6 +87,11 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
         for change in changes
         if _has_vanished(change)
     ]
+    actions += [
+        Notify(incidents.host_differs(change.before, report.detail, cluster))
+        for change in changes
+        if (report := reports.get(change.after.instance)) and report.differs
+    ]
     if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
         actions.append(RecordHostHealth(event.manager, healthy=not event.host_failed))
     actions += _dispatch_ready([change.after for change in changes], cluster.now)

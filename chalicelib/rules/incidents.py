@@ -125,6 +125,20 @@ def node_absent(before: Node, after: Node, cluster: Cluster) -> Incident:
     )
 
 
+def host_differs(node: Node, detail: str, cluster: Cluster) -> Incident:
+    """Describe a host that says of itself, or of which node it is, what EC2 does not."""
+    return Incident(
+        key=f"differs#{node.instance}",
+        at=cluster.now,
+        what=f"{node.instance} is not what it says it is: {detail}",
+        left="role and labels of its node are EC2's; what the host says changed nothing",
+        remedy="find out who is root on it; where in doubt terminate the instance",
+        instance=node.instance,
+        node=node.node,
+        expires=cluster.now + REPEAT_DAILY_S,
+    )
+
+
 def node_stays_down(target: Target, node: Node, cluster: Cluster) -> Incident:
     """Describe a node that its swarm lists as down though its instance runs."""
     return Incident(

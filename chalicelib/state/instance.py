@@ -58,7 +58,8 @@ ENDED = frozenset({InstanceState.STOPPED, InstanceState.TERMINATED})
 class DiscoveredInstance:
     """One tagged instance as EC2 shows it; ``launched``: when it was last started, ``fleet``: by which fleet.
 
-    ``group``: its Auto Scaling group; ``hooks``: the lifecycle actions with which the group waits.
+    ``group``: its Auto Scaling group; ``hooks``: the lifecycle actions with which the group waits. ``zone``,
+    ``kind`` (instance type) and ``lifecycle`` become labels of its node; "" where EC2 shows none.
     """
 
     cluster: str
@@ -70,3 +71,6 @@ class DiscoveredInstance:
     fleet: str = ""
     group: str = ""
     hooks: tuple[LifecycleAction, ...] = ()
+    zone: str = ""
+    kind: str = ""
+    lifecycle: str = ""

@@ -36,6 +36,8 @@ class Node:
     instance; if it survives, it joins again. ``drill``: the evacuation is a drill. ``hinted``: time of the
     last rebalance recommendation that counted. ``notices``: the latest notice about each scheduled change.
     ``earlier``: commands sent for the same work before the last one, which may still end well.
+    ``zone``, ``kind`` (instance type), ``lifecycle``: as EC2 shows them, for the node's labels; "" in a
+    record of version 0.1 until the next discovery.
     """
 
     cluster: str
@@ -62,6 +64,9 @@ class Node:
     hinted: float = 0.0
     notices: tuple[ScheduledChange, ...] = ()
     earlier: tuple[SentCommand, ...] = ()
+    zone: str = ""
+    kind: str = ""
+    lifecycle: str = ""
 
     @property
     def task(self) -> AgentTask | None:
@@ -92,6 +97,12 @@ class Node:
     def target(self) -> Target:
         """The node as agents know it."""
         return Target(self.instance, self.address, self.node, self.version)
+
+    @property
+    def described_target(self) -> Target:
+        """The same with what EC2 says of it, for tasks that label a node or give it a role."""
+        shown = (self.role.value, self.zone, self.kind, self.lifecycle)
+        return Target(self.instance, self.address, self.node, self.version, *shown)
 
     def enter(self, state: NodeState, *, since: float, reason: str, **phase: Any) -> Self:
         """Return the record at the beginning of another state, without what belonged to the last one.

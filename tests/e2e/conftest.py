@@ -22,7 +22,7 @@ from tests.lab.swarm.engine import NOT_YET
 GROUPS = (
     ("events", "incidents", "roles"),  # one deployed lab
     ("loop", "calls", "lost_and_found"),  # another
-    ("managers", "lab"),  # one of its own, then a bare one
+    ("managers", "lab", "hostile_worker"),  # one of its own, then a bare one
     ("join", "evacuation", "burst"),  # the same, and one of its own
     ("rebalance", "operator"),  # another bare one
 )

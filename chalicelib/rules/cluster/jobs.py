@@ -91,7 +91,7 @@ def _make_job(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Job:
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=event.rebalance)
     if node:
         arguments = Arguments(
-            (node.target,), role=node.role.value, labels=make_labels(cluster.name, node.role)
+            (node.described_target,), role=node.role.value, labels=make_labels(cluster.name, node.role)
         )
     text, at = encode_arguments(arguments), event.time
     job = Job(task=event.task, since=at, instance=event.instance, arguments=text, due=cluster.now)

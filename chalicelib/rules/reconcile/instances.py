@@ -6,7 +6,7 @@
     pending or running, started again         any                               joining
     pending or running                        gone; leaving, but node alive;    joining
                                               it survived an announced end
-    ... with another role or address          not known to end                  updated
+    ... with another role, address, zone, …   not known to end                  updated
     ... with a lifecycle action               does not have the action          added; evacuating if need be
     ending, ended, or not at all              as rules/nodes/leave.py says      evacuating, leaving
 
@@ -15,7 +15,7 @@ What a record began after the discovery did is left alone: the discovery may not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.actions import Plan, RecordManagers, RecordOwners, Register, ReplaceRecord
 from chalicelib.protocol.messages import Fate
@@ -75,6 +75,7 @@ def _register(discovered: DiscoveredInstance, time: float) -> Node:
         due=time,
         reason="seen by the discovery",
         hooks=discovered.hooks,
+        **_descriptions(discovered),
     )
     if discovered.state in UP:
         return node
@@ -82,6 +83,12 @@ def _register(discovered: DiscoveredInstance, time: float) -> Node:
     due = time if node.hooks else None
     reason = f"was {discovered.state} before it was seen"
     return leave.record_as_gone(node, since=time, now=time, due=due, reason=reason)
+
+
+def _descriptions(discovered: DiscoveredInstance) -> dict[str, Any]:
+    """Return what becomes labels of the node, as far as EC2 shows it: what was known stays known."""
+    shown = {"zone": discovered.zone, "kind": discovered.kind, "lifecycle": discovered.lifecycle}
+    return {name: value for name, value in shown.items() if value}
 
 
 def _compare(node: Node, discovered: DiscoveredInstance | None, time: float, cluster: Cluster) -> Node | None:
@@ -105,6 +112,7 @@ def _reconcile(
     if node.state not in STAYING:
         return None
     shown = {"role": discovered.role, "address": discovered.address, "launched": discovered.launched}
+    shown |= _descriptions(discovered)
     same = all(getattr(node, name) == value for name, value in shown.items())
     return None if same else node.revise(**shown)
 
@@ -127,4 +135,5 @@ def _rejoin(node: Node, discovered: DiscoveredInstance, reason: str, now: float)
     launched = discovered.launched
     # Without a node id: in a join an id means that the managers do not list it and that the host must leave.
     shown = {"role": discovered.role, "address": discovered.address, "launched": launched, "node": ""}
+    shown |= _descriptions(discovered)
     return node.enter(NodeState.JOINING, since=launched, due=now, reason=reason, **shown)

@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.node import Membership
+from bootstrap.membership import activation
+from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.tasks import activate, give_back
 from chalicelib.protocol.messages import Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_host import Killed, killing
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 
 ENGINE = {"swarmkeeper.zone": "us-east-1b", "swarmkeeper.lifecycle": "spot", "other": "not ours"}
+RECORD = Target("", "", zone="us-east-1b", kind="c5.large", lifecycle="spot", role="worker")  # as EC2 has it
+CLUSTER = {"swarmkeeper.cluster": "blue"}
 
 
 class Swarm(FakeSwarm):
@@ -45,9 +49,20 @@ def joined(swarm: FakeSwarm, node: str, number: int, **labels: str) -> str:
     return node
 
 
-def run(swarm: FakeSwarm, *nodes: str, number: int = 6) -> Result:
-    targets = tuple(Target(instance(number), f"10.0.0.{number}", node) for node in nodes)
-    return activate.run(swarm, Arguments(targets), swarm.clock)
+def was(swarm: FakeSwarm, node: str, number: int) -> str:
+    """Let a node be one that an activation has labelled as that of the instance."""
+    swarm.node_rows[node]["Spec"]["Labels"] = {"swarmkeeper.instance": instance(number)}
+    return node
+
+
+def target(node: str, number: int = 6, **record: str) -> Target:
+    shown = {"instance": instance(number), "address": f"10.0.0.{number}", "node": node}
+    return replace(RECORD, **(shown | record))  # type: ignore[arg-type]
+
+
+def run(swarm: FakeSwarm, *nodes: str, number: int = 6, **record: str) -> Result:
+    targets = tuple(target(node, number, **record) for node in nodes)
+    return activate.run(swarm, Arguments(targets, labels=CLUSTER), swarm.clock)
 
 
 def spec(swarm: FakeSwarm, node: str) -> dict[str, Any]:
@@ -62,14 +77,92 @@ def test_a_ready_node_gets_its_labels_and_may_have_tasks(swarm: Swarm) -> None:
     assert spec(swarm, "n06")["Labels"] == {
         "swarmkeeper.instance": instance(6),
         "swarmkeeper.zone": "us-east-1b",
+        "swarmkeeper.type": "c5.large",
         "swarmkeeper.lifecycle": "spot",
+        "swarmkeeper.role": "worker",
+        "swarmkeeper.cluster": "blue",
     }
+    assert not result.nodes[0].differs
+
+
+def test_what_a_host_says_of_itself_is_told_and_changes_nothing(swarm: Swarm) -> None:
+    """Found by a review, and reproduced on hosts: root on a worker was a manager 35 s later."""
+    claims = {"role": "manager", "instance": instance(5), "zone": "us-east-1a", "secret": "x" * 999}
+    joined(swarm, "n06", 6, **{f"swarmkeeper.{name}": value for name, value in claims.items()})
+    (report,) = run(swarm, "n06").nodes
+    assert (report.fate, report.differs) == (Fate.ACTIVE, True)
+    assert report.detail == (
+        f"its engine says swarmkeeper.instance='{instance(5)}', it is '{instance(6)}'; "
+        "swarmkeeper.zone='us-east-1a', it is 'us-east-1b'; swarmkeeper.role='manager', it is 'worker'"
+    )
+    assert spec(swarm, "n06")["Role"] == "worker"
+    assert spec(swarm, "n06")["Labels"] == activation.known_labels(target("n06"), "blue")
+
+
+def test_a_node_that_was_labelled_after_its_engine_gets_the_labels_of_its_record(swarm: Swarm) -> None:
+    old = {
+        "swarmkeeper.zone": "us-east-1a",
+        "swarmkeeper.secret": "x",
+        "swarmkeeper.type": "lie",
+        "rack": "7",
+    }
+    spec(swarm, "n06")["Labels"] = old
+    assert run(swarm, "n06", kind="").ok
+    labels = spec(swarm, "n06")["Labels"]
+    assert labels["swarmkeeper.zone"] == "us-east-1b"
+    assert labels["swarmkeeper.type"] == "lie", "a record of version 0.1 does not know it yet"
+    assert labels["rack"] == "7", "what people have set stays"
+    assert "swarmkeeper.secret" not in labels
+
+
+@pytest.mark.parametrize("node", ["n05", "n02"])
+def test_a_host_that_names_the_node_of_another_one_is_refused(swarm: Swarm, node: str) -> None:
+    """Its join reported that node; what counts is where the managers see the node."""
+    number = int(node[1:])
+    began, before = swarm.time, dict(spec(swarm, node))
+    (report,) = run(swarm, node, number=6).nodes
+    assert (report.fate, report.differs) == (Fate.UNFINISHED, True)
+    assert report.detail == f"refused: node {node} is at 10.0.0.{number}, {instance(6)} at 10.0.0.6"
+    assert spec(swarm, node) == before
+    assert swarm.time - began < 1, "no use to wait"
+
+
+def test_a_node_is_refused_that_carries_the_label_of_another_instance(swarm: Swarm) -> None:
+    was(swarm, "n06", 5)
+    (report,) = run(swarm, "n06").nodes
+    assert report.detail == f"refused: node n06 is that of {instance(5)}"
+    was(swarm, "n06", 6)
+    swarm.node_rows["n06"]["Status"]["Addr"] = "10.0.0.66"
+    assert "refused: node n06 is at 10.0.0.66" in run(swarm, "n06").nodes[0].detail
+
+
+def test_a_worker_whose_address_is_not_listed_yet_waits(swarm: Swarm) -> None:
+    swarm.node_rows["n06"]["Status"]["Addr"] = ""
+    (report,) = run(swarm, "n06").nodes
+    assert (report.fate, report.differs) == (Fate.UNFINISHED, False)
+    assert report.detail == "not yet: no address of node host-06 is listed yet"
+
+
+@pytest.mark.parametrize("label", ["other", "none"])
+def test_the_node_id_that_a_host_reported_lends_it_no_node_of_others(swarm: Swarm, label: str) -> None:
+    """An evacuation or a removal of its own would otherwise be one of theirs."""
+    if label == "other":
+        was(swarm, "n05", 5)
+    assert nodes_of(target("n05", 6), swarm.nodes()) == ()
+    assert [node.id for node in nodes_of(target("n05", 5), swarm.nodes())] == ["n05"]
+    was(swarm, "n06", 6)
+    assert [node.id for node in nodes_of(target("n05", 6), swarm.nodes())] == ["n06"]
+
+
+def test_an_engine_label_makes_no_node_anybodys(swarm: Swarm) -> None:
+    joined(swarm, "n05", 4)
+    assert [node.id for node in nodes_of(target("", 4), swarm.nodes())] == ["n04"]
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("number", range(3))
 def test_killed_at_any_effect_and_run_again_it_ends_the_same(swarm: Swarm, number: int, side: str) -> None:
-    old = joined(swarm, swarm.add_node(), 6)
+    old = was(swarm, swarm.add_node(), 6)
     swarm.cut(old)
     effects = itertools.count()
     originals: tuple[Any, Any] = swarm.update_node, swarm.remove_node
@@ -109,16 +202,19 @@ def test_exactly_the_node_that_was_joined_counts(swarm: Swarm) -> None:
 
 
 def test_what_the_instance_was_before_is_removed_but_only_if_it_is_dead(swarm: Swarm) -> None:
-    dead, living = (joined(swarm, swarm.add_node(), 6) for _ in range(2))
-    swarm.cut(dead)
+    dead, living, unlabelled = (was(swarm, swarm.add_node(), 6) for _ in range(3))
+    spec(swarm, unlabelled)["Labels"] = {}  # it died before it was activated
+    swarm.node_rows[unlabelled]["Status"]["Addr"] = "10.0.0.6"
+    for node in (dead, unlabelled):
+        swarm.cut(node)
     assert run(swarm, "n06").ok
-    assert dead not in swarm.node_rows
+    assert not {dead, unlabelled} & set(swarm.node_rows)
     assert living in swarm.node_rows
 
 
 def test_a_node_that_the_instance_just_was_is_waited_for_until_it_is_called_down(swarm: Swarm) -> None:
     """The host joined anew within the seconds that the swarm needs to notice: nobody else would remove it."""
-    old, began = joined(swarm, swarm.add_node(), 6), swarm.time
+    old, began = was(swarm, swarm.add_node(), 6), swarm.time
     sleep = swarm.sleep
 
     def noticed(seconds: float) -> None:
@@ -132,7 +228,7 @@ def test_a_node_that_the_instance_just_was_is_waited_for_until_it_is_called_down
 
 
 def test_a_dead_manager_that_the_instance_was_is_demoted_and_removed(swarm: Swarm) -> None:
-    joined(swarm, "n03", 6)
+    was(swarm, "n03", 6)
     swarm.cut("n03")
     swarm.node_rows["n03"]["ManagerStatus"]["Reachability"] = "unreachable"
     assert run(swarm, "n06").ok
@@ -140,9 +236,9 @@ def test_a_dead_manager_that_the_instance_was_is_demoted_and_removed(swarm: Swar
 
 
 def test_a_node_that_is_to_be_a_manager_is_promoted_while_all_managers_answer(swarm: Swarm) -> None:
-    new = joined(swarm, swarm.add_node(), 9, **{"swarmkeeper.role": "manager"})
+    new = joined(swarm, swarm.add_node(), 7)
     swarm.node_rows["n03"]["ManagerStatus"]["Reachability"] = "unreachable"
-    assert "demote them first" in run(swarm, new, number=9).nodes[0].detail
+    assert "demote them first" in run(swarm, new, number=7, role="manager").nodes[0].detail
     assert spec(swarm, new)["Role"] == "worker"
 
 

@@ -24,11 +24,15 @@ class Big(FakeEngine):
         return tuple(
             replace(
                 node(f"{number * 7919 + 36**7:025d}"[::-1], Machine()),
-                engine_labels={"swarmkeeper.instance": instance(number)},
+                spec={"Labels": {"swarmkeeper.instance": instance(number)}},
                 state="down" if number < self.is_down else "ready",
             )
             for number in range(5000)
         )
+
+
+def label(engine: FakeEngine, node: str, value: str) -> None:
+    engine.node_rows[node]["Spec"]["Labels"] = {"swarmkeeper.instance": value}
 
 
 def told(engine: FakeEngine, look: int) -> Listing:
@@ -42,7 +46,13 @@ def told(engine: FakeEngine, look: int) -> Listing:
 
 def test_an_inspection_lists_all_ids_and_who_is_down() -> None:
     engine = FakeEngine()
-    engine.cut("n03")
+    for name, number in (("n03", 3), ("n04", 4)):
+        engine.cut(name)
+        engine.node_rows[name]["Description"]["Engine"]["Labels"] = {"swarmkeeper.instance": instance(1)}
+        if number == 3:
+            label(
+                engine, name, instance(number)
+            )  # of the other one only its engine says that it is anybody's
     listing = told(engine, 1)
     assert listing == Listing(
         4, (Target(instance(3), "10.0.0.3", "n03"),), 0, 1, ("n01", "n02", "n03", "n04")
@@ -55,7 +65,8 @@ def test_a_down_node_without_instance_or_address_does_not_spoil_the_answer() -> 
     engine = FakeEngine()
     for name in ("n03", "n04"):
         engine.cut(name)
-    engine.node_rows["n03"]["Description"]["Engine"]["Labels"] = {"swarmkeeper.instance": "my laptop"}
+    label(engine, "n03", "my laptop")
+    label(engine, "n04", instance(4))
     engine.node_rows["n04"]["Status"]["Addr"] = ""
     assert told(engine, 1).down == (Target(instance(4), "0.0.0.0", "n04"),)  # noqa: S104
 

@@ -81,7 +81,8 @@ def test_leaving_twice_is_leaving_once(swarm: FakeSwarm) -> None:
 
 def test_a_host_that_came_back_under_another_id_keeps_its_living_node(swarm: FakeSwarm) -> None:
     back = swarm.add_node("worker")
-    swarm.node_rows[back]["Description"]["Engine"]["Labels"]["swarmkeeper.instance"] = instance(5)
+    for node in (back, "n05"):
+        swarm.node_rows[node]["Spec"]["Labels"] = {"swarmkeeper.instance": instance(5)}
     swarm.cut("n05")
     assert run(swarm, target(5)).ok is False
     assert "n05" not in swarm.node_rows
@@ -90,6 +91,7 @@ def test_a_host_that_came_back_under_another_id_keeps_its_living_node(swarm: Fak
 
 def test_an_address_counts_only_for_a_node_without_an_instance(swarm: FakeSwarm) -> None:
     """A stranger's address, used again, must not remove the node that has it now."""
+    swarm.node_rows["n05"]["Spec"]["Labels"] = {"swarmkeeper.instance": instance(5)}
     swarm.cut("n05")
     assert run(swarm, Target(instance(99), "10.0.0.5")).nodes[0].fate is Fate.REMOVED
     assert "n05" in swarm.node_rows

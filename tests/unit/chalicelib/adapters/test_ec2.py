@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from chalicelib.adapters.ec2 import AwsEc2
+from chalicelib.adapters.ec2 import AwsEc2, _parse_instance
 from chalicelib.state.instance import InstanceState, Role
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -72,3 +72,19 @@ def test_the_group_of_an_instance_is_seen() -> None:
     )
     (discovered,) = EC2.discover()
     assert discovered.group == "workers"
+
+
+def test_what_becomes_labels_is_seen_and_only_where_it_can_become_one() -> None:
+    run(cluster="blue")
+    (discovered,) = EC2.discover()
+    assert (discovered.zone, discovered.kind, discovered.lifecycle) == ("us-east-1a", "m1.small", "on-demand")
+    shown = {
+        "InstanceId": "i-0123456789abcdef0",
+        "State": {"Name": "running"},
+        "PrivateIpAddress": "10.0.0.1",
+    }
+    tags = {"Tags": [{"Key": "swarmkeeper:cluster", "Value": "blue"}]}
+    odd = {"InstanceType": 'c5"', "InstanceLifecycle": "spot"}
+    found = _parse_instance({**shown, **tags, **odd})  # type: ignore[typeddict-item]
+    assert found is not None
+    assert (found.zone, found.kind, found.lifecycle) == ("", "", "spot")

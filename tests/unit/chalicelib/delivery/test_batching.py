@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from chalicelib.delivery.batching import MAX_TARGETS, Batch, count_in_flight, hold_s, next_batch
 from chalicelib.protocol.codec import MAX_LINE, encode_result
-from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.support.fakes import START, a_node, instance
+from tests.unit.chalicelib.support.fakes import START, WORKER, a_node, instance
 
 
 def doomed(number: int, left: float = 100.0, **changes: object) -> object:
@@ -90,3 +90,15 @@ def test_batch_after_batch_everything_is_sent_once(lefts: list[float]) -> None:
         open_nodes = [node for node in open_nodes if node.instance not in taken]  # type: ignore[attr-defined]
         sent += taken
     assert sorted(sent) == [instance(number) for number in range(len(lefts))]
+
+
+def test_only_an_activation_carries_what_ec2_says_of_its_nodes() -> None:
+    shown = {"zone": "us-east-1b", "kind": "c5.large", "lifecycle": "spot"}
+    batch = next_batch([a_node(state=NodeState.ACTIVATING, due=START, **shown)], START)
+    assert batch is not None
+    (target,) = batch.arguments.targets
+    assert target == Target(WORKER, "10.0.0.10", "", 1, "worker", "us-east-1b", "c5.large", "spot")
+    assert batch.arguments.labels == {"swarmkeeper.cluster": "blue"}
+    evacuation = next_batch([doomed(1, **shown)], START)  # type: ignore[arg-type, list-item]
+    assert evacuation is not None
+    assert evacuation.arguments.targets[0].zone == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,8 +38,12 @@ TARGETS = st.builds(
     st.from_regex(r"10\.0\.[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True),
     st.from_regex(r"[a-z0-9]{0,25}", fullmatch=True),
     st.integers(0, 10**6),
+    st.sampled_from(["", "manager", "worker"]),
+    *(st.from_regex(r"[a-z0-9.-]{0,64}", fullmatch=True) for _ in range(3)),
 )
-NODES = st.builds(NodeReport, st.text(), st.text(), st.sampled_from(Fate), st.text(), st.floats(0, 100))
+NODES = st.builds(
+    NodeReport, st.text(), st.text(), st.sampled_from(Fate), st.text(), st.floats(0, 100), st.booleans()
+)
 SERVICES = st.builds(
     ServiceReport, st.text(), st.integers(), st.sampled_from(Way), st.floats(0, 100), st.text()
 )
@@ -131,3 +137,31 @@ def test_a_result_of_many_nodes_fits_too_with_the_fate_of_each() -> None:
 def test_what_is_no_result_is_refused(stdout: str) -> None:
     with pytest.raises(ProtocolError):
         decode_result(stdout)
+
+
+def test_what_ec2_says_of_a_target_is_left_out_where_it_is_not_known() -> None:
+    """So the arguments of version 0.1 are still written as they were."""
+    text = encode_arguments(Arguments((Target("i-0123456789abcdef0", "10.0.0.1", "abc", 3),)))
+    assert text == (
+        '{"deadline":0.0,"subjects":[{"address":"10.0.0.1","instance":"i-0123456789abcdef0","node":"abc",'
+        '"version":3}]}'
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"role": "Manager"},
+        {"role": 1},
+        {"zone": "a b"},
+        {"kind": "x" * 65},
+        {"lifecycle": 'a"'},
+        {"zone": "Z"},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_said_of_a_target_is_refused(wrong: dict[str, object]) -> None:
+    good = {"instance": "i-0123456789abcdef0", "address": "10.0.0.1"}
+    assert decode_arguments(json.dumps({"targets": [good]})).targets
+    with pytest.raises(ProtocolError, match=next(iter(wrong))):
+        decode_arguments(json.dumps({"targets": [{**good, **wrong}]}))

@@ -258,3 +258,16 @@ def test_a_claim_without_an_id_is_met_on_its_manager_after_it_only(
     plan = decide(event, replace(a_cluster(), jobs=(job,)))
     stages = [action.after.stage for action in plan.actions if isinstance(action, ReplaceJob)]
     assert stages == ([stage] if stage is not JobStage.OPEN else [])
+
+
+@pytest.mark.parametrize(
+    ("fate", "state"), [(Fate.ACTIVE, NodeState.IN_SERVICE), (Fate.UNFINISHED, NodeState.ACTIVATING)]
+)
+def test_a_host_that_says_other_than_ec2_is_an_incident(fate: Fate, state: NodeState) -> None:
+    joined = replace(EVACUATING, state=NodeState.ACTIVATING, deadline=0.0, node="abc")
+    said = replace(report(fate, detail="its engine says …"), differs=True)
+    plan = decide(ended(AgentTask.ACTIVATE, said), a_cluster(joined, now=NOW))
+    (told,) = (action.incident for action in plan.actions if isinstance(action, Notify))
+    assert (told.key, told.node, told.instance) == (f"differs#{WORKER}", "abc", WORKER)
+    assert told.what == f"{WORKER} is not what it says it is: its engine says …"
+    assert [one.after.state for one in plan.actions if isinstance(one, ReplaceRecord)] == [state]

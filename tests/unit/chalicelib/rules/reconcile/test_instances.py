@@ -142,3 +142,21 @@ def test_a_running_instance_comes_back_only_if_its_end_was_a_mistake(
 def test_a_changed_role_or_address_is_taken_over() -> None:
     after = moved(a_node(), a_discovered_instance(address="10.0.0.99"))
     assert after == a_node(version=2, address="10.0.0.99")
+
+
+def test_a_record_without_zone_type_and_lifecycle_gets_them_once() -> None:
+    """As those of version 0.1 are; what EC2 does not show for once is not forgotten."""
+    shown = {"zone": "us-east-1b", "kind": "c5.large", "lifecycle": "spot"}
+    full = a_node(version=2, zone="us-east-1b", kind="c5.large", lifecycle="spot")
+    assert moved(a_node(), a_discovered_instance(**shown)) == full
+    assert moved(full, a_discovered_instance(**shown)) is None
+    assert moved(full, a_discovered_instance(zone="us-east-1b")) is None
+
+
+def test_a_new_record_has_what_becomes_labels_of_its_node() -> None:
+    fresh = a_discovered_instance(zone="us-east-1b", kind="c5.large", lifecycle="spot")
+    (register,) = decide(discovery(fresh), a_cluster(*KNOWN)).actions
+    assert isinstance(register, Register)
+    target = register.nodes[0].described_target
+    shown = (target.role, target.zone, target.kind, target.lifecycle)
+    assert shown == ("worker", "us-east-1b", "c5.large", "spot")
