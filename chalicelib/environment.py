@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import SettingError
+from chalicelib.state.deployment import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,12 +17,14 @@ class Environment:
     """What each function gets from its environment.
 
     ``table``: the DynamoDB table; ``notice``: seconds between a Spot warning's time and the end;
-    ``topic``: the SNS topic that notifies people of incidents, its name or ARN ("": only the log has them).
+    ``topic``: the SNS topic that notifies people of incidents, its name or ARN ("": only the log has them);
+    ``deployment``: which one this is, for the commands in messages.
     """
 
     table: str
     notice: float = 120.0
     topic: str = ""
+    deployment: Deployment = field(default_factory=Deployment)
 
 
 def from_environment(environment: Mapping[str, str]) -> Environment:
@@ -29,9 +32,17 @@ def from_environment(environment: Mapping[str, str]) -> Environment:
     table = environment.get("TABLE", "")
     if not table:
         raise SettingError("TABLE is not set: give the table's name under environment_variables of the stage")
-    return Environment(
-        table, _seconds(environment.get("NOTICE_SECONDS", "120")), environment.get("TOPIC", "")
-    )
+    notice = _seconds(environment.get("NOTICE_SECONDS", "120"))
+    return Environment(table, notice, environment.get("TOPIC", ""), _deployment(environment, table))
+
+
+def _deployment(environment: Mapping[str, str], table: str) -> Deployment:
+    """Read the deployment from what Lambda sets; elsewhere it is called as its table."""
+    handler = environment.get("_HANDLER", "").rpartition(".")[2]
+    function = environment.get("AWS_LAMBDA_FUNCTION_NAME", "")
+    known = handler and function.endswith(f"-{handler}")
+    name = function.removesuffix(f"-{handler}") if known else table
+    return Deployment(name, environment.get("AWS_REGION", ""))
 
 
 def _seconds(text: str) -> float:

@@ -103,7 +103,8 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
     jobs: tuple[Job, ...] = ()
     if isinstance(event, (Tick, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)):
         jobs = world.jobs.list_all(cluster)
-    return Cluster(cluster, now, nodes, managers, world.timeouts, settings, unnotified, jobs)
+    known = (world.timeouts, settings, unnotified, jobs, world.deployment)
+    return Cluster(cluster, now, nodes, managers, *known)
 
 
 def _load_nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:

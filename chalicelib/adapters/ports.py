@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from chalicelib.state.deployment import Deployment
 from chalicelib.state.settings import Timeouts
 
 if TYPE_CHECKING:
@@ -225,4 +226,5 @@ class World:
     messages: Messages
     clock: Clock = field(default_factory=WallClock)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    deployment: Deployment = field(default_factory=Deployment)
     holder: str = field(default_factory=lambda: uuid.uuid4().hex)

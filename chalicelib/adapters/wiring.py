@@ -44,7 +44,8 @@ def connected() -> World:
     """Answer the real world, for one invocation. Raises SettingError."""
     environment = from_environment(os.environ)
     world = _world(environment.table, environment.topic)
-    return replace(world, timeouts=Timeouts(notice_s=environment.notice), holder=uuid4().hex)
+    timeouts = Timeouts(notice_s=environment.notice)
+    return replace(world, timeouts=timeouts, deployment=environment.deployment, holder=uuid4().hex)
 
 
 @cache

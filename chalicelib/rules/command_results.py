@@ -116,7 +116,7 @@ def _notify_of_failed_managers(
     failed = event.host_failed or event.unfetched
     if not failed or PLACES[event.task] is Place.INSTANCE or attempts < enough:
         return ()
-    cause = incidents.explain_host_failure(event)
+    cause = incidents.explain_host_failure(event, cluster)
     return (Notify(incidents.no_manager_could(cluster, event.task, said, event.manager, cause)),)
 
 

@@ -60,13 +60,13 @@ def job_key(job: Job) -> str:
 def node_work_given_up(node: Node, cluster: Cluster) -> Incident:
     """Describe work on a node that is given up, with all that is needed to order it again."""
     assert node.task is not None  # noqa: S101 - only open work can be given up
-    call = json.dumps({"cluster": cluster.name, "instance": node.instance})
+    order = cluster.deployment.write_call("redrive", {"cluster": cluster.name, "instance": node.instance})
     return Incident(
         key=node_key(node),
         at=cluster.now,
         what=f"{node.task.value} was given up after {node.attempts} attempts: {node.reason}",
         left=LEFT_BY_NODE_TASK[node.task],
-        remedy=f"{_mend(node.reason)}, then: echo '{call}' | chalice invoke -n redrive",
+        remedy=f"{_mend(node.reason)}, then:{order}",
         instance=node.instance,
         node=node.node,
         record=json.dumps(as_stored(node), sort_keys=True),
@@ -80,14 +80,14 @@ def job_failed(job: Job, cluster: Cluster) -> Incident:
     if job.task is AgentTask.INSPECT:  # nobody orders it: it only shows that the managers do not answer
         return no_manager_could(cluster, job.task, job.reason, job.manager)
     call = job.task.value.replace("-", "_")
-    order = f"echo '{json.dumps(_payload(job, cluster))}' | chalice invoke -n {call}"
-    automatic = "; the next node that joins does it too" if job.automatic else ""
+    order = cluster.deployment.write_call(call, _payload(job, cluster))
+    automatic = " (the next node that joins does it too)" if job.automatic else ""
     return Incident(
         key=job_key(job),
         at=cluster.now,
         what=f"{job.name} failed: {job.reason}",
         left=LEFT_BY_JOB[job.task],
-        remedy=f"{_mend(job.reason)}, then: {order}{automatic}",
+        remedy=f"{_mend(job.reason)}{automatic}, then:{order}",
         instance=job.instance or job.manager,
         record=json.dumps(as_stored(job), sort_keys=True),
         expires=cluster.now + (REPEAT_AFTER_S if job.automatic else KEEP_DEAD_LETTER_S),
@@ -183,14 +183,15 @@ def no_host_takes_commands(waiting: list[Node], cluster: Cluster) -> Incident:
 
 def no_swarm(waiting: list[Node], joining: int, cluster: Cluster) -> Incident:
     """Describe instances that cannot join, as no manager of their cluster has a swarm."""
-    manager = cluster.managers[0] if cluster.managers else "the one you tag swarmkeeper:role=manager"
-    call = json.dumps({"cluster": cluster.name, "instance": manager})
+    manager = cluster.managers[0] if cluster.managers else waiting[0].instance
+    order = cluster.deployment.write_call("init", {"cluster": cluster.name, "instance": manager})
+    tag = "" if cluster.managers else f"tag {manager}, or another one, swarmkeeper:role=manager, then "
     return Incident(
         key="unsettled",
         at=cluster.now,
         what=f"{cluster.name} has no swarm that could be joined: {waiting[0].reason}",
         left=f"{joining} instances wait, {waiting[0].instance} among them; they go on trying",
-        remedy=f"make the swarm on its first manager: echo '{call}' | chalice invoke -n init",
+        remedy=f"{tag}make the swarm on its first manager:{order}",
         expires=cluster.now + REPEAT_AFTER_S,
     )
 
@@ -202,7 +203,7 @@ def lifecycle_action_open(group: str, node: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"lifecycle actions of {group} could not be completed for {STUCK_AFTER_S / 60:.0f} min",
         left=f"{node.instance} is {node.state}, its group still waits for it; every tick tries again",
-        remedy="see Auto Scaling's error in the handler's log, and its role's autoscaling permissions",
+        remedy=f"see its error, and the permissions: {cluster.deployment.write_log('tick')}",
         instance=node.instance,
         expires=cluster.now + REPEAT_AFTER_S,
     )
@@ -215,7 +216,7 @@ def discovery_failed(event: DiscoveryFailed, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=event.text,
         left="events are still followed; what happens without an event is not noticed meanwhile",
-        remedy="see the tick's log, and the permissions of its role; every tick tries again",
+        remedy=f"see its error, and the permissions: {cluster.deployment.write_log('tick')}",
         expires=cluster.now + REPEAT_AFTER_S,
     )
 
@@ -233,10 +234,11 @@ def fleet_failed(event: FleetEvent, cluster: Cluster) -> Incident:
     )
 
 
-def explain_host_failure(event: CommandFinished) -> tuple[str, str]:
+def explain_host_failure(event: CommandFinished, cluster: Cluster) -> tuple[str, str]:
     """Return key and remedy where commands fail; only a swarm that answered can lead to recover."""
     if event.unfetched:
-        return "agent", "make deploy STAGE=… again, and let the managers reach S3; their swarm was not asked"
+        again = f"{cluster.deployment.write_deploy()} again, and let the managers reach S3"
+        return "agent", f"{again}; their swarm was not asked"
     if event.result is None:
         return "hosts", "fix on the managers what is named; their swarm was not asked"
     return NO_QUORUM
@@ -252,4 +254,6 @@ def _payload(job: Job, cluster: Cluster) -> dict[str, Any]:
     asked = decode_arguments(job.arguments).rebalance
     given = {"services": asked.services, "mode": asked.mode, "max_moves": asked.max_moves}
     known = {"cluster": cluster.name, "instance": job.instance} | given
+    if job.task is AgentTask.RECOVER:
+        known["confirm"] = cluster.name
     return {name: value for name, value in known.items() if value}

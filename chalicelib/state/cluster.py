@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chalicelib.protocol.messages import AgentTask
+from chalicelib.state.deployment import Deployment
 from chalicelib.state.incident import Incident
 from chalicelib.state.job import Job
 from chalicelib.state.lifecycle import NodeState
@@ -55,6 +56,7 @@ class Cluster:
     settings: ClusterSettings = field(default_factory=ClusterSettings)
     unnotified: tuple[Incident, ...] = ()
     jobs: tuple[Job, ...] = ()
+    deployment: Deployment = field(default_factory=Deployment)
 
     def node(self, instance: str) -> Node | None:
         """Return the record of an instance; None if there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 import click
 import pytest
@@ -119,6 +120,19 @@ def test_each_manual_call_exists_and_takes_the_payload(document: Page) -> None:
         assert name in {*deployed.app.handler_map, "<name>"}, f"{document.name}: {name}"
         if text := payload(command).replace("<JSON>", ""):
             check_payload(json.loads(text), CALLS[name][0])
+
+
+@every_page
+def test_each_call_without_the_checkout_exists_and_takes_the_payload(document: Page) -> None:
+    for command in document.commands:
+        line = words(command)
+        if line[:3] != ["aws", "lambda", "invoke"]:
+            continue
+        given = dict(pairwise(line))
+        name = given["--function-name"].removeprefix("swarmkeeper-prod-")
+        check_payload(json.loads(given["--payload"]), CALLS[name][0])
+        assert given["--cli-binary-format"] == "raw-in-base64-out"
+        assert line[-1] == "/dev/stdout"
 
 
 @every_page

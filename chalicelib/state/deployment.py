@@ -1,0 +1,49 @@
+"""Which deployment of Swarmkeeper this is, and the commands by which people reach its functions."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+APP = "swarmkeeper"
+INVOKE = "aws lambda invoke --function-name {function}{region} --cli-binary-format raw-in-base64-out"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One stage in one region: ``name`` begins the names of its functions; ``region`` is "" if not known."""
+
+    name: str = f"{APP}-prod"
+    region: str = ""
+
+    @property
+    def stage(self) -> str:
+        """Return the Chalice stage."""
+        return self.name.removeprefix(f"{APP}-")
+
+    def write_call(self, call: str, payload: Mapping[str, Any]) -> str:
+        """Write how to make a manual call: with the AWS CLI alone, and with Chalice where it was deployed."""
+        given = shlex.quote(json.dumps(payload))
+        direct = INVOKE.format(function=f"{self.name}-{call}", region=self._region)
+        return (
+            f"\n  {direct} --payload {given} /dev/stdout"
+            f"\nor, in the checkout that it was deployed from:"
+            f"\n  echo {given} | chalice invoke -n {call} --stage {self.stage}"
+        )
+
+    def write_log(self, function: str) -> str:
+        """Write how to read the last hour of a function's log."""
+        return f"aws logs tail /aws/lambda/{self.name}-{function} --since 1h{self._region}"
+
+    def write_deploy(self) -> str:
+        """Write how to deploy it again."""
+        return f"make deploy STAGE={self.stage}"
+
+    @property
+    def _region(self) -> str:
+        return f" --region {self.region}" if self.region else ""
