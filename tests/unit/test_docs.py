@@ -126,7 +126,7 @@ def test_each_manual_call_exists_and_takes_the_payload(document: Page) -> None:
 def test_each_call_without_the_checkout_exists_and_takes_the_payload(document: Page) -> None:
     for command in document.commands:
         line = words(command)
-        if line[:3] != ["aws", "lambda", "invoke"]:
+        if line[:3] != ["aws", "lambda", "invoke"] or "…" in line:
             continue
         given = dict(pairwise(line))
         name = given["--function-name"].removeprefix("swarmkeeper-prod-")
