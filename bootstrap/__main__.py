@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from bootstrap.balancer import operator
 from bootstrap.clock import Clock
@@ -24,8 +25,9 @@ from bootstrap.tasks import (
     roles,
     rotate_tokens,
 )
-from chalicelib.protocol.codec import ProtocolError, decode_arguments, encode_result
-from chalicelib.protocol.messages import AgentTask, Arguments, Result
+from chalicelib.protocol.codec import decode_arguments, encode_result
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
+from chalicelib.protocol.strict_json import ProtocolError
 
 RUN: dict[AgentTask, Callable[[Engine, Arguments, Clock], Result]] = {
     AgentTask.INIT: init.run,
@@ -92,14 +94,16 @@ def main(words: Sequence[str]) -> int:
         task = _task(options.task)
     except ProtocolError as error:
         return _say(str(error) + UNCHANGED, BAD_INPUT)
+    left_out: list[tuple[str, str]] = []
     try:
-        arguments = _arguments(task, options.arguments)
+        arguments = _arguments(task, options.arguments, left_out)
     except ProtocolError as error:
         return _failed(task, str(error) + UNCHANGED, BAD_INPUT)
     try:
         result = RUN[task](Engine(options.engine), arguments, Clock())
     except AgentError as error:
         return _failed(task, str(error), UNAVAILABLE)
+    result = _with_left_out(result, left_out)
     print(encode_result(result))
     for node in result.nodes:
         print(f"{node.instance}: {node.fate.value} {node.detail}".rstrip(), file=sys.stderr)
@@ -130,13 +134,23 @@ def _task(name: str) -> AgentTask:
         ) from None
 
 
-def _arguments(task: AgentTask, text: str) -> Arguments:
-    arguments = decode_arguments(text)
+def _arguments(task: AgentTask, text: str, left_out: list[tuple[str, str]]) -> Arguments:
+    arguments = decode_arguments(text, left_out)
+    for instance, reason in left_out:
+        print(f"agent: a target {instance or 'without an instance'} is left out: {reason}", file=sys.stderr)
     if task is AgentTask.EVACUATE and not arguments.deadline:
         raise ProtocolError("evacuate needs a deadline, in seconds since the epoch")
     if task not in ALONE and not arguments.targets:
         raise ProtocolError(f"{task.value} needs at least one target")
     return arguments
+
+
+def _with_left_out(result: Result, left_out: list[tuple[str, str]]) -> Result:
+    """Report on targets that were left out: nothing was done about them, and whoever asked has to know."""
+    if not left_out:
+        return result
+    rows = [NodeReport(one, "", Fate.UNFINISHED, f"left out: {why}") for one, why in left_out if one]
+    return replace(result, ok=False, nodes=(*result.nodes, *rows))
 
 
 def _failed(task: AgentTask, error: str, status: int) -> int:

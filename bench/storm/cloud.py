@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chalicelib.protocol.codec import ProtocolError, decode_arguments, encode_result
+from chalicelib.protocol.codec import decode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, ServiceReport, Way
+from chalicelib.protocol.strict_json import ProtocolError
 from tests.lab.aws.events import Event
 from tests.lab.endpoint import instances
 from tests.lab.endpoint.messages import AwsError, Request, Response, json_answer, refusal, xml_answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.protocol.codec import IPV4, WORD
+from chalicelib.protocol.checks import IPV4, WORD
 from chalicelib.state.instance import NAME, DiscoveredInstance, InstanceState, Role
 
 if TYPE_CHECKING:

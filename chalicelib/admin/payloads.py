@@ -31,10 +31,10 @@ def check_payload(payload: object, fields: Mapping[str, Field]) -> dict[str, Any
     """Check that a payload has these fields only; None counts as an empty one. Raises CallError."""
     given = {} if payload is None else payload
     if not isinstance(given, dict):
-        raise CallError(f"the payload must be a JSON object, not {str(payload)[:100]!r}")
+        raise CallError(f"the payload must be a JSON object, not {checks.show(payload)}")
     known = ", ".join(sorted(fields))
     if unknown := sorted(set(map(str, given)) - set(fields)):
-        raise CallError(f"unknown field {unknown[0][:100]!r}; known are {known}")
+        raise CallError(f"unknown field {checks.show(unknown[0])}; known are {known}")
     for field, rule in fields.items():
         if field not in given:
             if rule.required:

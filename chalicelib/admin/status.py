@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.admin.tables import show_result
 from chalicelib.admin.waiting import describe_job
-from chalicelib.protocol.codec import ProtocolError, decode_result
+from chalicelib.protocol.codec import decode_result
+from chalicelib.protocol.strict_json import ProtocolError
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.stored_names import as_stored
 

@@ -22,6 +22,8 @@ FLEET = re.compile(r"(?:sfr|fleet)-[0-9a-f-]{8,40}\Z")
 TOKEN = re.compile(r"[0-9A-Za-z-]{36}")  # Auto Scaling takes no token of another length
 COMMAND = re.compile(r"[A-Za-z0-9-]{1,64}")
 MAX_TEXT = 1024  # characters
+# Neither control characters, nor what cannot be written as UTF-8: names are sent back to AWS as they are.
+LINE = re.compile(rf"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{{1,{MAX_TEXT}}}")
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -85,8 +87,7 @@ def action_token(field: str) -> Reader:
 
 def text(field: str) -> Reader:
     """Read a text that must be there."""
-    any_text = re.compile(rf".{{1,{MAX_TEXT}}}", re.DOTALL)
-    return _checked(field, checks.matching(any_text, f"a text of at most {MAX_TEXT} characters"))
+    return _checked(field, checks.matching(LINE, f"one line of at most {MAX_TEXT} characters"))
 
 
 def optional_text(field: str) -> Reader:
@@ -94,7 +95,7 @@ def optional_text(field: str) -> Reader:
 
     def read(envelope: Envelope) -> str:
         value = envelope.detail.get(field)
-        return value[:MAX_TEXT] if isinstance(value, str) else ""
+        return checks.printable(value, MAX_TEXT) if isinstance(value, str) else ""
 
     return read
 
@@ -114,7 +115,7 @@ def mail_time(field: str) -> Callable[[Envelope], float]:
             return 0.0
         try:
             moment = parsedate_to_datetime(value) if isinstance(value, str) else None
-        except ValueError:
+        except (ValueError, TypeError, IndexError, OverflowError):  # it takes a year of any length
             moment = None
         if moment is None or moment.tzinfo is None:
             raise malformed(f"detail.{field}", "a time such as Sat, 21 Nov 2026 15:00:00 GMT", value)

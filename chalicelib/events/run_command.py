@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from chalicelib.events.parsing import OutsideEvent, Reader, command_id, instance_id
-from chalicelib.protocol.codec import ProtocolError, decode_result
+from chalicelib.protocol.checks import printable
+from chalicelib.protocol.codec import decode_result
 from chalicelib.protocol.messages import AgentTask, Result
+from chalicelib.protocol.strict_json import ProtocolError
 from chalicelib.state.instance import NAME
 
 COMMENT = re.compile(rf"({'|'.join(task.value for task in AgentTask)}) ({NAME.pattern})")
 IN_FLIGHT = frozenset({"Pending", "Delayed", "InProgress", "Cancelling"})
+MAX_FAILURE = 400  # characters of what a host says of its failure
 UNKNOWN = "Unknown"  # Run Command has no such invocation (in the first moment: not yet)
 NOT_STARTED = frozenset({"Pending", "Delayed", UNKNOWN})
 UNFETCHED = frozenset({65, 66})  # exit status of agent.sh before there was an agent to run
@@ -112,7 +115,7 @@ def finish_command(ended: InvocationEnded, task: AgentTask, answer: Answer) -> C
     except ProtocolError as error:
         # The host's last line of stderr is written for people: it says why there is no result.
         said = answer.error.strip().splitlines()
-        failure = f"{answer.status}: {said[-1][:300] if said else error}"
+        failure = printable(f"{answer.status}: {said[-1] if said else error}", MAX_FAILURE)
     unfetched = result is None and answer.code in UNFETCHED
     return CommandFinished(
         ended.time, ended.command, ended.manager, task, answer.status, result, failure, unfetched

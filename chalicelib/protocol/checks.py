@@ -14,6 +14,8 @@ from typing import Any, TypeGuard
 from chalicelib.protocol.messages import INSTANCE
 
 Check = Callable[[Any], str]
+IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
+WORD = re.compile(r"[a-z0-9.-]{0,64}")  # a zone, an instance type, a lifecycle; they become labels
 SHOWN_CHARACTERS = 100  # of a wrong value
 
 
@@ -48,7 +50,28 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 def wrong(field: str, wanted: str, value: Any) -> str:
     """Describe a wrong value in a line that names the field."""
-    return f"{field} must be {wanted}, not {str(value)[:SHOWN_CHARACTERS]!r}"
+    return f"{field} must be {wanted}, not {show(value)}"
 
 
+def show(value: Any) -> str:
+    """Show the beginning of any value in one printable line."""
+    try:
+        shown = str(value)
+    except (RecursionError, ValueError):  # very deep, or a number of very many digits
+        shown = type(value).__name__
+    return repr(shown[:SHOWN_CHARACTERS])
+
+
+def printable(text: str, longest: int) -> str:
+    """Make somebody's text one printable line of so many characters: blanks stand for what is not printable.
+
+    That goes for line breaks, control characters, marks that turn the direction of a line, and surrogates.
+    """
+    return "".join(one if one.isprintable() else " " for one in text[:longest])
+
+
+role = matching(re.compile("manager|worker|"), "manager or worker")
+word = matching(WORD, "at most 64 of a-z, 0-9, dot and hyphen")
+address = matching(IPV4, "a private IPv4 address")
+node_id = matching(re.compile(r"[a-z0-9]{0,64}"), "a Swarm node id")
 instance_id = matching(INSTANCE, "an EC2 instance id such as i-0123456789abcdef0")

@@ -14,38 +14,24 @@ from typing import Any
 
 from chalicelib.protocol import checks
 from chalicelib.protocol.messages import (
-    AgentTask,
     Arguments,
-    Balance,
-    Fate,
-    Listing,
     Mode,
-    NodeReport,
     Rebalance,
     Result,
-    ServiceReport,
     SpreadReport,
     Target,
-    Way,
 )
+from chalicelib.protocol.result_fields import FAR, read_result
+from chalicelib.protocol.strict_json import ProtocolError, read_object
 
 # Arguments that travel, and are stored, under the name that they had in version 0.1; both are read.
 STORED_NAMES = {"targets": "subjects", "inspection": "look"}
 MAX_LINE = 20_000
-FAR = 1e11  # seconds since the epoch; more was meant as milliseconds
-IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
-ADDRESS = checks.matching(IPV4, "a private IPv4 address")
-NODE = checks.matching(re.compile(r"[a-z0-9]{0,64}"), "a Swarm node id")
-ROLE = checks.matching(re.compile("manager|worker|"), "manager or worker")
-WORD = re.compile(r"[a-z0-9.-]{0,64}")  # a zone, an instance type, a lifecycle; they become labels
-PLAIN = checks.matching(WORD, "at most 64 of a-z, 0-9, dot and hyphen")
+MAX_STDOUT = 24_000
+MAX_ARGUMENTS = 64_000  # characters; Run Command takes no more
 PLAIN_FIELDS = ("zone", "kind", "lifecycle")  # of a target
 MODES = [mode.value for mode in Mode]
 MODE = checks.matching(re.compile("|".join([*MODES, ""])), " or ".join(MODES))
-
-
-class ProtocolError(ValueError):
-    """A message that does not have the agreed shape; the text says which field is wrong."""
 
 
 def encode_arguments(arguments: Arguments) -> str:
@@ -59,16 +45,20 @@ def encode_arguments(arguments: Arguments) -> str:
     return json.dumps(given, separators=(",", ":"), sort_keys=True)
 
 
-def decode_arguments(text: str) -> Arguments:
-    """Decode arguments from JSON; raises ProtocolError naming the field that is wrong."""
-    message = _object(text, "arguments")
+def decode_arguments(text: str, left_out: list[tuple[str, str]] | None = None) -> Arguments:
+    """Decode arguments from JSON; raises ProtocolError naming the field that is wrong.
+
+    With a list ``left_out`` a target that is none does not stop the others: its instance, "" where even that
+    is none, and what is wrong with it go into the list. Where all are none that is an error too.
+    """
+    message = read_object(text, "arguments", MAX_ARGUMENTS)
     _known(message, {row.name for row in fields(Arguments)} | set(STORED_NAMES.values()), "arguments")
     message |= {name: message[stored] for name, stored in STORED_NAMES.items() if stored in message}
     deadline = message.get("deadline", 0.0)
     if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 <= deadline < FAR:
-        raise ProtocolError(f"deadline must be seconds since the epoch, not {deadline!r}")
+        raise ProtocolError(checks.wrong("deadline", "seconds since the epoch", deadline))
     return Arguments(
-        tuple(map(_target, _list(message, "targets"))),
+        _targets(_list(message, "targets"), left_out),
         float(deadline),
         tuple(map(_address, _list(message, "managers"))),
         _role(message.get("role", "")),
@@ -148,67 +138,64 @@ def _narrower(spread: SpreadReport) -> SpreadReport:
 
 
 def decode_result(stdout: str) -> Result:
-    """Decode the result on the last line of an agent's stdout; raises ProtocolError if there is none."""
+    """Decode the result on the last line of an agent's stdout; raises ProtocolError if there is none.
+
+    A host can print anything: each field is validated, and each text cut and made printable.
+    """
     lines = stdout.strip().splitlines()
     if not lines:
         raise ProtocolError("the agent printed nothing")
-    message = _object(lines[-1], "result")
-    try:
-        return Result(
-            task=AgentTask(message["task"]),
-            ok=bool(message["ok"]),
-            nodes=tuple(
-                NodeReport(**{**row, "fate": Fate(row["fate"]), "detail": str(row.get("detail", ""))})
-                for row in _list(message, "nodes")
-            ),
-            services=tuple(
-                ServiceReport(**{**row, "way": Way(row["way"])}) for row in _list(message, "services")
-            ),
-            error=str(message.get("error", "")),
-            left_out=int(message.get("left_out", 0)),
-            facts=dict(message.get("facts", {})),
-            spreads=tuple(map(_spread, _list(message, "spreads"))),
-            wait=float(message.get("wait", 0.0)),
-            listing=_listing(message.get("listing")),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"the agent's result does not have the agreed shape: {error!r}") from error
+    result: Result = read_result(read_object(lines[-1], "result", MAX_STDOUT), "result")
+    return result
+
+
+def _targets(rows: list[Any], left_out: list[tuple[str, str]] | None) -> tuple[Target, ...]:
+    found = []
+    for row in rows:
+        try:
+            found.append(_target(row))
+        except ProtocolError as error:
+            if left_out is None or (row is rows[-1] and not found):
+                raise
+            instance = row.get("instance") if isinstance(row, dict) else None
+            left_out.append(("" if checks.instance_id(instance) else str(instance), str(error)))
+    return tuple(found)
 
 
 def _target(row: Any) -> Target:
     if not isinstance(row, dict):
-        raise ProtocolError(f"a target must be an object, not {row!r}")
+        raise ProtocolError(checks.wrong("a target", "an object", row))
     _known(row, {one.name for one in fields(Target)}, "a target")
     instance, address, node = (str(row.get(name, "")) for name in ("instance", "address", "node"))
     plain = {name: str(row.get(name, "")) for name in PLAIN_FIELDS}
     target = Target(instance, address, node, int(_count(row, "version")), _role(row.get("role", "")), **plain)
     _require("instance", checks.instance_id, target.instance)
-    _require("address", ADDRESS, target.address)
-    _require("node", NODE, target.node)
+    _require("address", checks.address, target.address)
+    _require("node", checks.node_id, target.node)
     for name, value in plain.items():
-        _require(name, PLAIN, value)
+        _require(name, checks.word, value)
     return target
 
 
 def _address(value: Any) -> str:
-    _require("a manager's address", ADDRESS, value)
+    _require("a manager's address", checks.address, value)
     return str(value)
 
 
 def _role(value: Any) -> str:
-    _require("role", ROLE, value)
+    _require("role", checks.role, value)
     return str(value)
 
 
 def _labels(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise ProtocolError(f"labels must be an object of strings, not {value!r}")
+        raise ProtocolError(checks.wrong("labels", "an object of strings", value))
     return value
 
 
 def _rebalance(value: Any) -> Rebalance:
     if not isinstance(value, dict):
-        raise ProtocolError(f"rebalance must be an object, not {value!r}")
+        raise ProtocolError(checks.wrong("rebalance", "an object", value))
     _known(value, {row.name for row in fields(Rebalance)}, "rebalance")
     services = tuple(map(str, _list(value, "services")))
     mode, dry_run = value.get("mode", ""), value.get("dry_run", False)
@@ -221,7 +208,7 @@ def _rebalance(value: Any) -> Rebalance:
 def _count(message: dict[str, Any], name: str) -> float:
     value = message.get(name, 0)
     if not checks.is_number(value) or not 0 <= value < FAR:
-        raise ProtocolError(f"{name} must be a number from 0 on, not {value!r}")
+        raise ProtocolError(checks.wrong(name, "a number from 0 on", value))
     return value
 
 
@@ -230,35 +217,14 @@ def _require(field: str, check: checks.Check, value: Any) -> None:
         raise ProtocolError(checks.wrong(field, wanted, value))
 
 
-def _spread(row: Any) -> SpreadReport:
-    chosen = {"balance": Balance(row["balance"]), "mode": Mode(row["mode"])}
-    return SpreadReport(**{**row, **chosen, "warnings": tuple(row.get("warnings", ()))})
-
-
-def _listing(row: Any) -> Listing | None:
-    if row is None:
-        return None
-    found = {"down": tuple(map(_target, row["down"])), "ids": tuple(map(str, row["ids"]))}
-    return Listing(**{**row, **found})
-
-
-def _object(text: str, what: str) -> dict[str, Any]:
-    try:
-        message = json.loads(text)
-    except ValueError as error:
-        raise ProtocolError(f"{what} must be JSON: {error}") from error
-    if not isinstance(message, dict):
-        raise ProtocolError(f"{what} must be a JSON object, not {type(message).__name__}")
-    return message
-
-
 def _list(message: dict[str, Any], field: str) -> list[Any]:
     rows = message.get(field, [])
     if not isinstance(rows, list):
-        raise ProtocolError(f"{field} must be a list, not {rows!r}")
+        raise ProtocolError(checks.wrong(field, "a list", rows))
     return rows
 
 
 def _known(message: dict[str, Any], fields: set[str], what: str) -> None:
     if unknown := sorted(set(message) - fields):
-        raise ProtocolError(f"{what}: unknown field {unknown[0]!r}; known are {', '.join(sorted(fields))}")
+        known = ", ".join(sorted(fields))
+        raise ProtocolError(f"{what}: unknown field {checks.show(unknown[0])}; known are {known}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 IMMEDIATE_ATTEMPTS = 4  # without a back-off between them: each of three managers once, and one more
 FIRST_BACK_OFF_S = 15.0
 LONGEST_BACK_OFF_S = 300.0
+MAX_SAID = 4000  # characters of what a host has said of all its nodes, in a record or message
 MAX_DOUBLINGS = 10  # more would overflow after a long row of failures
 JITTER = 0.3  # the part of a back-off that the jitter may take away
 # Waiting for a swarm to join costs no more attempts than this: the back-off is the longest by then.
@@ -69,7 +70,7 @@ def summarize(event: CommandFinished) -> str:
     rows += [f"{row.service} {row.balance.value}: {row.reason}" for row in event.result.spreads[:20]]
     if event.task is AgentTask.REBALANCE and not rows and "balanced" in event.result.facts:
         rows = [f"nothing to move, {event.result.facts['balanced']} services are balanced already"]
-    said = event.result.error or "; ".join(rows) or str(event.result.facts.get("reason", ""))
+    said = (event.result.error or "; ".join(rows) or str(event.result.facts.get("reason", "")))[:MAX_SAID]
     if event.result.wait > 0:
         return f"put off for {event.result.wait:.0f} s" + (f": {said}" if said else "")
     return said or ("done" if event.result.ok else "not done")

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from chalicelib.actions import Notify, Plan, Register, ReplaceJob, ReplaceRecord, Send
-from chalicelib.protocol.codec import ProtocolError, decode_arguments, decode_result, encode_arguments
+from chalicelib.protocol.codec import decode_arguments, decode_result, encode_arguments
 from chalicelib.protocol.messages import AgentTask, Arguments, Target
+from chalicelib.protocol.strict_json import ProtocolError
 from chalicelib.rules import incidents
 from chalicelib.rules.cluster import jobs
 from chalicelib.state.instance import Role

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from chalicelib.protocol.codec import ProtocolError, decode_result
+from chalicelib.protocol.codec import decode_result
 from chalicelib.protocol.messages import AgentTask, Balance, Result
+from chalicelib.protocol.strict_json import ProtocolError
 from tests.lab import state
 from tests.lab.aws import lab_api
 from tests.lab.demo.observation import Replacement

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chalicelib.protocol.codec import ProtocolError, decode_result
+from chalicelib.protocol.codec import decode_result
 from chalicelib.protocol.messages import AgentTask
+from chalicelib.protocol.strict_json import ProtocolError
 from tests.lab import lifecycle, state
 from tests.lab.aws import lab_api
 from tests.lab.demo import replacement

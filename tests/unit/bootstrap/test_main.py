@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bootstrap import publish
-from bootstrap.__main__ import main
+from bootstrap.__main__ import RUN, main
 from chalicelib.protocol.codec import decode_result
+from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
 
 TARGET = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
 
@@ -47,6 +48,33 @@ def test_bad_input_is_one_clear_line_and_status_64(
     assert (out.count("\n"), err.count("\n")) == (1, 1)
     result = decode_result(out)
     assert (result.task.value, result.ok, f"agent: {result.error}\n") == (words[0], False, err)
+
+
+def test_a_bad_target_is_left_out_and_named_and_the_others_are_served(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Arguments] = []
+
+    def run(_: object, arguments: Arguments, __: object) -> Result:
+        asked.append(arguments)
+        return Result(AgentTask.LEAVE, ok=True, nodes=(NodeReport(TARGET["instance"], "", Fate.ABSENT),))
+
+    monkeypatch.setitem(RUN, AgentTask.LEAVE, run)
+    bad = {"instance": "i-0123456789abcdef1", "address": "172.31.0.15", "node": "A;b"}
+    assert main(["leave", json.dumps({"subjects": [bad, TARGET, {**TARGET, "instance": "i-x"}]})]) == 1
+    assert [target.instance for target in asked[0].targets] == [TARGET["instance"]]
+    out, err = capsys.readouterr()
+    result = decode_result(out)
+    reason = "left out: node must be a Swarm node id, not 'A;b'"
+    assert not result.ok
+    assert result.nodes[1:] == (NodeReport(bad["instance"], "", Fate.UNFINISHED, reason),)
+    assert "agent: a target without an instance is left out: instance must be an EC2 instance id" in err
+
+
+def test_where_all_targets_are_bad_nothing_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = {**TARGET, "node": "A;b"}
+    assert main(["inspect", json.dumps({"subjects": [bad, bad]})]) == 64
+    assert "node must be a Swarm node id" in capsys.readouterr().err
 
 
 def test_a_task_that_does_not_exist_has_no_result(capsys: pytest.CaptureFixture[str]) -> None:

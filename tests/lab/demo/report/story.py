@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.protocol.codec import ProtocolError, decode_result
+from chalicelib.protocol.codec import decode_result
 from chalicelib.protocol.messages import Result
+from chalicelib.protocol.strict_json import ProtocolError
 from tests.lab.aws import lab_api
 from tests.lab.observe import timeline
 from tests.lab.observe.timeline import Line, Source

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from chalicelib.protocol.codec import (
     MAX_LINE,
-    ProtocolError,
     decode_arguments,
     decode_result,
     encode_arguments,
@@ -31,6 +30,7 @@ from chalicelib.protocol.messages import (
     Target,
     Way,
 )
+from chalicelib.protocol.strict_json import ProtocolError
 
 TARGETS = st.builds(
     Target,
@@ -41,11 +41,12 @@ TARGETS = st.builds(
     st.sampled_from(["", "manager", "worker"]),
     *(st.from_regex(r"[a-z0-9.-]{0,64}", fullmatch=True) for _ in range(3)),
 )
-NODES = st.builds(
-    NodeReport, st.text(), st.text(), st.sampled_from(Fate), st.text(), st.floats(0, 100), st.booleans()
-)
+TEXTS = st.text(st.characters(codec="utf-8").filter(str.isprintable), max_size=300)
+IDS = st.from_regex(r"[a-z0-9]{0,25}", fullmatch=True)
+INSTANCES = st.from_regex(r"i-[0-9a-f]{17}", fullmatch=True)
+NODES = st.builds(NodeReport, INSTANCES, IDS, st.sampled_from(Fate), TEXTS, st.floats(0, 100), st.booleans())
 SERVICES = st.builds(
-    ServiceReport, st.text(), st.integers(), st.sampled_from(Way), st.floats(0, 100), st.text()
+    ServiceReport, TEXTS, st.integers(0, 10**9), st.sampled_from(Way), st.floats(0, 100), TEXTS
 )
 
 
@@ -58,25 +59,25 @@ REBALANCES = st.builds(
     st.floats(0, 1e5),
     st.floats(0, 1e5),
 )
-TASKS_BY_HOST = st.dictionaries(st.text(), st.integers(0, 9), max_size=3)
+TASKS_BY_HOST = st.dictionaries(TEXTS, st.integers(0, 9), max_size=3)
 LISTINGS = st.builds(
     Listing,
     st.integers(0, 9),
     st.lists(TARGETS, max_size=3).map(tuple),
     st.integers(0, 9),
     st.integers(1, 9),
-    st.lists(st.text(), max_size=3).map(tuple),
+    st.lists(IDS, max_size=3).map(tuple),
 )
 SPREADS = st.builds(
     SpreadReport,
-    st.text(),
+    TEXTS,
     st.sampled_from(Balance),
     st.sampled_from(Mode),
     st.integers(0, 9),
     st.integers(0, 9),
     st.floats(0, 100),
-    st.text(),
-    st.lists(st.text(), max_size=2).map(tuple),
+    TEXTS,
+    st.lists(TEXTS, max_size=2).map(tuple),
     TASKS_BY_HOST,
     TASKS_BY_HOST,
     TASKS_BY_HOST,
