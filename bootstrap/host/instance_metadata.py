@@ -12,6 +12,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from bootstrap.errors import AgentError
+from chalicelib.protocol import checks
 from chalicelib.protocol.messages import INSTANCE
 
 SERVICE = "http://169.254.169.254"
@@ -59,10 +60,10 @@ class Metadata:
             raise MetadataError(f"{self._service} says that this host is {instance[:30]!r}, no EC2 instance")
         return Identity(
             instance=instance,
-            address=self._get("local-ipv4"),
-            zone=self._get("placement/availability-zone"),
-            kind=self._get("instance-type"),
-            lifecycle=self._get("instance-life-cycle", missing="on-demand"),
+            address=self._get_checked("local-ipv4", checks.address),
+            zone=self._get_checked("placement/availability-zone", checks.word),
+            kind=self._get_checked("instance-type", checks.word),
+            lifecycle=self._get_checked("instance-life-cycle", checks.word, missing="on-demand"),
         )
 
     def region(self) -> str:
@@ -90,6 +91,12 @@ class Metadata:
     def _session(self) -> str:
         wish = {"X-aws-ec2-metadata-token-ttl-seconds": str(SESSION_S)}
         return self._ask("PUT", "/latest/api/token", wish).text
+
+    def _get_checked(self, name: str, check: checks.Check, missing: str | None = None) -> str:
+        value = self._get(name, missing)
+        if wanted := check(value):
+            raise MetadataError(f"{self._service} says that {checks.wrong(name, wanted, value)}")
+        return value
 
     def _get(self, name: str, missing: str | None = None) -> str:
         """Get one value; ``missing`` is the answer where the service has no such value."""

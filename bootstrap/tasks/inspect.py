@@ -11,6 +11,7 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.task import Task
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.specs.exclusion import has_exclusion
+from chalicelib.protocol.checks import IPV4
 from chalicelib.protocol.messages import INSTANCE, SHORT, AgentTask, Arguments, Listing, Result, Target
 
 LISTED_NODES = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer
@@ -47,7 +48,10 @@ def _down(nodes: tuple[Node, ...]) -> tuple[Target, ...]:
     """In a fixed order. What was never activated is nobody's; who is down may have no address."""
     ours = [node for node in nodes if node.is_down and INSTANCE.match(node.instance)]
     ours.sort(key=lambda node: (node.instance, node.id))
-    return tuple(Target(node.instance, node.address or NOWHERE, node.id) for node in ours)
+    return tuple(
+        Target(node.instance, node.address if IPV4.fullmatch(node.address) else NOWHERE, node.id)
+        for node in ours
+    )
 
 
 def _node_row(node: Node, tasks: tuple[Task, ...]) -> dict[str, Any]:

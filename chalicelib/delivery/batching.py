@@ -66,7 +66,7 @@ def next_batch(nodes: Iterable[Node], now: float) -> Batch | None:
 
     Deadlines that are over come after those that can still be kept. None when nothing is to be sent now.
     """
-    ready = [node for node in nodes if node.is_ready(now)]
+    ready = [node for node in nodes if node.is_ready(now) and not node.misfit]
     if evacuating := [node for node in ready if node.task is AgentTask.EVACUATE]:
         return _batch_evacuations(evacuating, now)
     for task in TASK_ORDER:
@@ -82,7 +82,8 @@ def _cluster_labels(task: AgentTask, node: Node) -> dict[str, str]:
 
 def next_joins(nodes: Iterable[Node], now: float, hosts: Sequence[Host]) -> Batch | None:
     """Choose the next instances to join, all of one role: one command tells them all the same."""
-    ready = [node for node in nodes if node.task is AgentTask.JOIN and node.is_ready(now)]
+    waiting = (node for node in nodes if node.task is AgentTask.JOIN and not node.misfit)
+    ready = [node for node in waiting if node.is_ready(now)]
     if not ready:
         return None
     ready.sort(key=lambda node: (node.role, node.instance))  # managers first

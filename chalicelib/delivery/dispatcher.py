@@ -14,7 +14,7 @@ from chalicelib.delivery.circuit_breaker import note_host
 from chalicelib.delivery.hedge import find_late_command
 from chalicelib.delivery.join_command import send_join
 from chalicelib.delivery.manager_choice import choose_manager
-from chalicelib.delivery.postpone import postpone
+from chalicelib.delivery.postpone import leave_out, postpone
 from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.events import NOT_STARTED
 from chalicelib.metrics import Measure, Metric
@@ -116,6 +116,8 @@ def _send_all(cluster: str, state: Round, world: World) -> Outcome:
             return Outcome(detail=f"paused; nodes sent: {state.sent}")
         now = world.clock.now()
         nodes = world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
+        if misfits := [node for node in nodes if node.is_ready(now) and node.misfit]:
+            leave_out(cluster, misfits, world)
         batch = next_batch(nodes, now) or next_joins(nodes, now, world.managers.list_hosts(cluster))
         if batch is None:
             return Outcome(detail=f"nodes sent: {state.sent}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chalicelib.observability import warn
 from chalicelib.rules.retry import back_off
 
 if TYPE_CHECKING:
@@ -19,3 +20,10 @@ def postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
     for node in nodes:
         due = world.clock.now() + back_off(node.attempts + 1, node.instance)
         world.nodes.replace(node, replace(node.reopen(due=due, reason=reason), attempts=node.attempts + 1))
+
+
+def leave_out(cluster: str, misfits: Iterable[Node], world: World) -> None:
+    """Put off work that no agent would take; in the end it is given up, and people are told."""
+    for node in misfits:
+        warn(f"{node.instance} is left out: {node.misfit}", cluster=cluster, instance=node.instance)
+        postpone([node], node.misfit, world)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from chalicelib.errors import TransitionError
+from chalicelib.protocol import checks
 from chalicelib.protocol.messages import AgentTask, Target
 from chalicelib.state.instance import LifecycleAction, Role
 from chalicelib.state.lifecycle import ENTERING, LEGAL_CHANGES, MAX_ATTEMPTS, OUT_OF_SERVICE, WORK, NodeState
@@ -92,6 +93,17 @@ class Node:
     def is_given_up(self) -> bool:
         """Whether the open work rests until a person orders it again or the instance ends."""
         return self.is_exhausted and self.due is None
+
+    @property
+    def misfit(self) -> str:
+        """Explain why no agent would take it as a target; "" where one would.
+
+        Everything that is recorded is validated before; a record may be of an earlier version.
+        """
+        if wanted := checks.node_id(self.node):
+            return checks.wrong("its recorded node id", wanted, self.node)
+        wanted = checks.address(self.address)
+        return checks.wrong("its recorded address", wanted, self.address) if wanted else ""
 
     @property
     def target(self) -> Target:

@@ -17,10 +17,12 @@ Empty values are left out, so that ``due`` makes a sparse index.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import MISSING, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.protocol import checks
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.cluster import Breaker, Discovery, Host
 from chalicelib.state.incident import Incident
@@ -46,6 +48,8 @@ ENUMS = {
     "stage": JobStage,
 }
 PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": ScheduledChange, "earlier": SentCommand}
+LOGGER = logging.getLogger("swarmkeeper")  # that of observability.py, which adapters do not know
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 EMPTY_VALUES = (None, "", (), False)
 INTEGERS = frozenset({"version", "attempts"})
 
@@ -80,6 +84,15 @@ def node_from(item: Item) -> Node:
     return Node(**_values(Node, item))
 
 
+def try_node_from(item: Item | None) -> Node | None:
+    """Read a node, if there is one; one that cannot be read is named in the log, and stops no cluster."""
+    try:
+        return node_from(item) if item else None
+    except UNREADABLE as error:
+        LOGGER.error("%s", _explain(item or {}, error))  # noqa: TRY400 - one line
+        return None
+
+
 def incident_item(cluster: str, incident: Incident) -> Item:
     """Return an incident as an item."""
     attributes = _attributes(incident)
@@ -91,7 +104,7 @@ def incident_from(item: Item) -> Incident:
     """Read an incident; one that cannot be read says so, and stops no cluster."""
     try:
         return Incident(**_values(Incident, {"key": item["name"], **item}))
-    except (KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         name = item["item"]["S"].removeprefix("incident#")
         what = f"this incident cannot be read: {type(error).__name__} {error}"
         return Incident(key=name, at=0.0, what=what, left="-", remedy="delete its item", notified=True)
@@ -105,6 +118,36 @@ def job_item(cluster: str, job: Job) -> Item:
 def job_from(item: Item) -> Job:
     """Read a job."""
     return Job(**_values(Job, item))
+
+
+def try_job_from(item: Item) -> Job | None:
+    """Read a job; one that cannot be read counts as failed, and the next order replaces it.
+
+    None for one of a task that this version does not know.
+    """
+    try:
+        return job_from(item)
+    except UNREADABLE as error:
+        reason = _explain(item, error)
+        LOGGER.error("%s", reason)  # noqa: TRY400 - one line
+        name = item["item"]["S"].removeprefix("errand#")
+        if name not in {task.value for task in AgentTask}:
+            return None
+        version = _version(item)
+        return Job(task=AgentTask(name), since=0.0, stage=JobStage.FAILED, version=version, reason=reason)
+
+
+def _explain(item: Item, error: Exception) -> str:
+    where = f"({item['cluster'].get('S')}, {item['item'].get('S')})"
+    why = checks.show(f"{type(error).__name__} {error}")
+    return f"the item {where} cannot be read: {why}; mend or delete it"
+
+
+def _version(item: Item) -> int:
+    try:
+        return int(item["version"]["N"])
+    except UNREADABLE:
+        return 1
 
 
 def settings_from(item: Item | None) -> ClusterSettings:
@@ -160,7 +203,7 @@ def breaker_from(item: Item | None) -> Breaker:
 
 def host_from(manager: str, record: Item | None, breaker: Item | None) -> Host:
     """Read a manager as a place to run commands; gone if it has no record."""
-    node = node_from(record) if record else None
+    node = try_node_from(record)
     state, address = (node.state, node.address) if node else (NodeState.GONE, "")
     return Host(manager, state, breaker_from(breaker), address)
 

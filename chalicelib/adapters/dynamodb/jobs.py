@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.adapters.dynamodb.items import job_from, job_item, number
+from chalicelib.adapters.dynamodb.items import job_item, number, try_job_from
 from chalicelib.adapters.dynamodb.table import Table
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class DynamoJobs:
 
     def list_all(self, cluster: str) -> tuple[Job, ...]:
         """Answer what was ordered last, one for each task."""
-        return tuple(map(job_from, self.table.query_prefix(cluster, "errand#")))
+        return tuple(filter(None, map(try_job_from, self.table.query_prefix(cluster, "errand#"))))
 
     def replace(self, cluster: str, before: Job | None, after: Job) -> bool:
         """Begin a job (``before`` is None) or replace it; False if it is not the one that was read."""

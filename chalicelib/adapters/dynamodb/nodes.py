@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.adapters.dynamodb.items import key, node_from, node_item, number
+from chalicelib.adapters.dynamodb.items import key, node_item, number, try_node_from
 from chalicelib.adapters.dynamodb.table import Table
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class DynamoNodes:
     def get(self, cluster: str, instance: str) -> Node | None:
         """Answer the record of an instance."""
         item = self.table.get(cluster, f"node#{instance}")
-        return node_from(item) if item else None
+        return try_node_from(item)
 
     def list_all(self, cluster: str) -> tuple[Node, ...]:
         """Answer all records of a cluster."""
-        return tuple(map(node_from, self.table.query_prefix(cluster, "node#")))
+        return tuple(filter(None, map(try_node_from, self.table.query_prefix(cluster, "node#"))))
 
     def list_open(self, cluster: str, until: float) -> tuple[Node, ...]:
         """Answer the records with open work that is due by then, in order of ``due``."""
@@ -48,7 +48,8 @@ class DynamoNodes:
         values = {":cluster": {"S": cluster}, ":until": number(until)}
         names = {"#cluster": "cluster", "#due": "due"}
         found = self.table.query(condition, names, values, IndexName="open")
-        return tuple(node_from(item) for item in found if item["item"]["S"].startswith("node#"))
+        items = (item for item in found if item["item"]["S"].startswith("node#"))
+        return tuple(filter(None, map(try_node_from, items)))
 
     def register(self, nodes: Iterable[Node], *, owned: bool = True) -> None:
         """Begin records, and record this cluster as owner if ``owned``; existing records stay."""

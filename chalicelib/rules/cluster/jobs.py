@@ -49,6 +49,8 @@ def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
     node, before = cluster.node(event.instance), cluster.job(event.task)
     if event.instance and node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
+    if node and node.misfit:
+        return Plan(f"{event.instance} cannot be ordered anything: {node.misfit}", refused=True)
     after = _make_job(event, node, cluster)
     if before and before.is_open and (before.instance, before.arguments) == (after.instance, after.arguments):
         return Plan(f"{before.name} is ordered already: {before.progress(cluster.now)}")

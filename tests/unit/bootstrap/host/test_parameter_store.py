@@ -112,6 +112,23 @@ def test_the_metadata_service_tells_who_the_host_is(aws: type[Aws], metadata: Me
     assert metadata.identity().lifecycle == "on-demand"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("local-ipv4", "fe80::1"),
+        ("placement/availability-zone", "eu central"),
+        ("instance-type", "x" * 65),
+        ("instance-life-cycle", '"'),
+    ],
+)
+def test_metadata_that_is_none_of_ec2_is_refused(
+    aws: type[Aws], metadata: Metadata, name: str, value: str
+) -> None:
+    aws.values[name] = value
+    with pytest.raises(MetadataError, match=f"{name} must be "):
+        metadata.identity()
+
+
 def test_a_host_without_metadata_or_profile_is_told_apart(aws: type[Aws], metadata: Metadata) -> None:
     with pytest.raises(MetadataError, match="does not answer within 2 s"):
         Metadata("http://127.0.0.1:9").identity()

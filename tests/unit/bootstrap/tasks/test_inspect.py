@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from bootstrap.clock import Clock
 from bootstrap.engine.node import Node
 from bootstrap.tasks import inspect
@@ -61,13 +63,14 @@ def test_an_inspection_lists_all_ids_and_who_is_down() -> None:
     assert not listing.lists("n05")
 
 
-def test_a_down_node_without_instance_or_address_does_not_spoil_the_answer() -> None:
+@pytest.mark.parametrize("address", ["", "fe80::1", "a b"])
+def test_a_down_node_without_instance_or_address_does_not_spoil_the_answer(address: str) -> None:
     engine = FakeEngine()
     for name in ("n03", "n04"):
         engine.cut(name)
     label(engine, "n03", "my laptop")
     label(engine, "n04", instance(4))
-    engine.node_rows["n04"]["Status"]["Addr"] = ""
+    engine.node_rows["n04"]["Status"]["Addr"] = address
     assert told(engine, 1).down == (Target(instance(4), "0.0.0.0", "n04"),)  # noqa: S104
 
 

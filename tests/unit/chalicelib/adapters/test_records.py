@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -297,3 +297,38 @@ def test_a_job_that_is_due_is_no_node_with_open_work(world: World) -> None:
 def test_fleets_have_an_owner_too(world: World) -> None:
     world.nodes.record_owners("blue", ["fleet-1", "sfr-2"])
     assert (world.nodes.find_owner("fleet-1"), world.nodes.find_owner("sfr-2")) == ("blue", "blue")
+
+
+def test_items_that_cannot_be_read_stop_no_cluster(
+    table: DynamoDBClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a later version, or changed by hand: they are named in the log, and all others are read."""
+    world = on_table()
+    good = a_node(instance=MANAGERS[0], role=Role.MANAGER, due=START)
+    world.nodes.register([good, *(a_node(instance=name, due=START) for name in (WORKER, *MANAGERS[1:]))])
+    world.managers.record("blue", MANAGERS)
+    broken: list[tuple[str, dict[str, Any]]] = [
+        (f"node#{WORKER}", {"state": {"S": "dancing"}}),
+        (f"node#{MANAGERS[1]}", {"hooks": {"L": [{"M": {"group": {"S": "workers"}}}]}}),
+        (f"node#{MANAGERS[2]}", {"attempts": {"N": "1.5"}, "address": {"M": {}}}),
+        ("errand#inspect", {"stage": {"S": "dancing"}, "version": {"N": "7"}}),
+        ("errand#dance", {"task": {"S": "dance"}}),
+    ]
+    for item, attributes in broken:
+        where = {"cluster": {"S": "blue"}, "item": {"S": item}}
+        known = table.get_item(TableName=TABLE, Key=where).get("Item", where)
+        table.put_item(TableName=TABLE, Item={**known, **attributes})
+    assert world.nodes.list_all("blue") == (good,)
+    assert world.nodes.list_open("blue", START) == (good,)
+    assert world.nodes.get("blue", WORKER) is None
+    assert [host.state for host in world.managers.list_hosts("blue")] == [
+        NodeState.IN_SERVICE,
+        NodeState.GONE,
+        NodeState.GONE,
+    ]
+    (job,) = world.jobs.list_all("blue")
+    assert (job.task, job.stage, job.version) == (AgentTask.INSPECT, JobStage.FAILED, 7)
+    for item, _ in broken:
+        assert f"the item (blue, {item}) cannot be read: " in caplog.text
+    assert world.jobs.replace("blue", job, job.revise(stage=JobStage.OPEN))
+    assert world.jobs.list_all("blue")[0].is_open
