@@ -12,7 +12,16 @@ from bootstrap.engine.task import Task
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.specs.exclusion import has_exclusion
 from chalicelib.protocol.checks import IPV4
-from chalicelib.protocol.messages import INSTANCE, SHORT, AgentTask, Arguments, Listing, Result, Target
+from chalicelib.protocol.messages import (
+    INSTANCE,
+    MAX_LISTED_MANAGERS,
+    SHORT,
+    AgentTask,
+    Arguments,
+    Listing,
+    Result,
+    Target,
+)
 
 LISTED_NODES = 1000  # nodes: their short ids, and some eighty nodes that are down, fit into one answer
 NOWHERE = "0.0.0.0"  # noqa: S104 an address of nobody, where one has to be given
@@ -38,9 +47,13 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: 
 
 
 def _listing(nodes: tuple[Node, ...], inspection: int) -> Listing:
-    """List one part of the nodes' ids: those of 5,000 do not fit into one answer."""
+    """List one part of the nodes' ids: those of 5,000 do not fit into one answer.
+
+    Two inspections in a row are of the same part: it takes two managers to believe that a node is missing.
+    """
     parts = max(-(-len(nodes) // LISTED_NODES), 1)
-    part = Listing(len(nodes), _down(nodes), inspection % parts, parts)
+    managers = sorted(node.id[:SHORT] for node in nodes if node.role == "manager")[:MAX_LISTED_MANAGERS]
+    part = Listing(len(nodes), _down(nodes), inspection // 2 % parts, parts, managers=tuple(managers))
     return replace(part, ids=tuple(node.id[:SHORT] for node in nodes if part.covers(node.id)))
 
 

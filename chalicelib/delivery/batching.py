@@ -123,8 +123,12 @@ def count_in_flight(nodes: Iterable[Node]) -> Counter[str]:
 
 
 def join_addresses(hosts: Sequence[Host]) -> tuple[str, ...]:
-    """Return the managers' addresses to join at, the best first; none of a manager that is leaving."""
+    """Return the managers' addresses to join at, the best first; none of a manager that is leaving.
+
+    Once there are proven managers, only those: who is tagged could have joiners enter a swarm of his own.
+    """
     usable = [host for host in hosts if host.address and host.state in STAYING]
+    usable = [host for host in usable if host.is_proven] or usable
     usable.sort(key=lambda host: (STAYING.index(host.state), host.breaker.failures > 0, host.instance))
     return tuple(host.address for host in usable)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Code, Outcome
 from chalicelib.delivery.circuit_breaker import note_host
-from chalicelib.delivery.manager_choice import choose_manager
+from chalicelib.delivery.manager_choice import choose_manager, members
 from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure
@@ -19,6 +19,7 @@ from chalicelib.state.job import COMMAND_S
 if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
     from chalicelib.protocol.messages import Arguments
+    from chalicelib.state.cluster import Host
     from chalicelib.state.job import Job
 
 CLEANUP_S = 120.0  # before its command is ended, in which an agent puts everything in order
@@ -60,17 +61,27 @@ def _after_refusal(cluster: str, claimed: Job, error: str, refused: frozenset[st
 
 
 def _choose_manager(cluster: str, job: Job, refused: frozenset[str], world: World) -> str:
-    """Choose the best manager that the job is not about; another one than last time, if there is one.
-
-    Inspections go round all managers: what one lists says nothing of a sick one.
-    """
-    others = (host for host in world.managers.list_hosts(cluster) if host.instance != job.instance)
-    hosts = [host for host in others if host.instance not in refused]
-    if job.task is AgentTask.INSPECT and hosts:
-        hosts.sort(key=lambda host: host.instance)
-        return hosts[(decode_arguments(job.arguments).inspection + job.attempts) % len(hosts)].instance
+    """Choose the best manager that the job is not about; another one than last time, if there is one."""
+    known = members(world.managers.list_hosts(cluster))
+    hosts = [host for host in known if host.instance != job.instance and host.instance not in refused]
+    if job.task is AgentTask.INSPECT:
+        return _choose_inspector(job, hosts)
     host = choose_manager(hosts, world.clock.now(), {job.manager} if job.manager else ())
     return host.instance if host else ""
+
+
+def _choose_inspector(job: Job, hosts: list[Host]) -> str:
+    """Choose a manager to list its swarm: proven, and named as manager by the last list, if any still is.
+
+    Inspections go round all of these, one after the other: what one lists says nothing of a sick one, and
+    only two different ones together are believed that a node is missing or down.
+    """
+    proven = sorted((host for host in hosts if host.is_proven), key=lambda host: host.instance)
+    listing = job.listing
+    voters = [host for host in proven if listing and listing.names_manager(host.node)] or proven
+    if not voters:
+        return ""
+    return next((host.instance for host in voters if host.instance > job.manager), voters[0].instance)
 
 
 def _bound_arguments(job: Job, now: float) -> Arguments:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.state.cluster import Host
-from chalicelib.state.lifecycle import STAYING
+from chalicelib.state.lifecycle import ENTERING, STAYING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
 STATE_RANK = {state: rank for rank, state in enumerate(STAYING)}  # the less a node is disturbed, the better
+
+
+def members(hosts: Collection[Host]) -> list[Host]:
+    """Leave out who may never have been in the swarm, once somebody is known to be."""
+    if not any(host.is_proven for host in hosts):
+        return list(hosts)
+    return [host for host in hosts if host.node and host.state not in ENTERING]
 
 
 def choose_manager(
@@ -23,7 +30,11 @@ def choose_manager(
     command, too, and may never end it. Hosts whose breaker is open are left out. Where all are open, it is
     the one that closes first: inside a two-minute notice a doubtful manager is better than none. None without
     managers.
+
+    A tag alone makes no manager: once there is one that is proven, those that may never have been in the
+    swarm (without a node id, or on their way into it) get no command.
     """
+    hosts = members(hosts)
 
     def rank(host: Host) -> tuple[bool, int, bool, float, str]:
         state_rank = STATE_RANK.get(host.state, len(STATE_RANK))

@@ -90,6 +90,8 @@ def _result_row(result: Result) -> dict[str, Any]:
             del report["differs"]
     if result.listing:
         row["listing"]["down"] = [_target_row(target) for target in result.listing.down]
+        if not result.listing.managers:
+            del row["listing"]["managers"]
     return row
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from zlib import crc32
 
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
+MAX_LISTED_MANAGERS = 50  # more than Swarm is made for
 SHORT = 8  # characters that tell node ids apart: two of 5,000 agree in one swarm of 200,000
 
 
@@ -191,7 +192,8 @@ class Listing:
     """What a manager lists of its swarm, in an answer that is not too long for any swarm.
 
     ``nodes`` counts all; ``down`` are those that are down and carry an instance, as far as they fit in.
-    ``ids`` are the beginnings of the ids of all nodes in this ``part`` of ``parts``.
+    ``ids`` are the beginnings of the ids of all nodes in this ``part`` of ``parts``, ``managers`` those of
+    the managers, at most MAX_LISTED_MANAGERS.
     """
 
     nodes: int = 0
@@ -199,6 +201,11 @@ class Listing:
     part: int = 0
     parts: int = 1
     ids: tuple[str, ...] = ()
+    managers: tuple[str, ...] = ()
+
+    def names_manager(self, node: str) -> bool:
+        """Whether the swarm has the node of this id as a manager."""
+        return bool(node) and node[:SHORT] in self.managers
 
     def covers(self, node: str) -> bool:
         """Whether a node of this id would be in the part."""
@@ -207,6 +214,10 @@ class Listing:
     def lists(self, node: str) -> bool:
         """Whether the swarm has the node of this id, which has to be in the part."""
         return node[:SHORT] in self.ids
+
+    def misses(self, node: str) -> bool:
+        """Whether the node of this id is in the part, and the swarm does not have it."""
+        return self.covers(node) and not self.lists(node)
 
 
 @dataclass(frozen=True)

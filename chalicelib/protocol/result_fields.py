@@ -186,6 +186,7 @@ LISTING = {
     "part": count,
     "parts": checked(_from_one_on),
     "ids": good_rows(checked(checks.node_id)),
+    "managers": good_rows(checked(checks.node_id)),
 }
 RESULT = {
     "task": chosen(AgentTask),

@@ -166,6 +166,19 @@ def listing_differs(missing: int, covered: int, manager: str, cluster: Cluster) 
     )
 
 
+def manager_of_another_swarm(manager: str, node: str, cluster: Cluster) -> Incident:
+    """Describe a manager whose swarm does not have it as the manager that its record names."""
+    return Incident(
+        key=f"listing#{manager}",
+        at=cluster.now,
+        what=f"{manager} lists a swarm that does not have its node {node} as a manager",
+        left="everything: no node leaves its swarm because of such a list",
+        remedy="compare docker node ls there and elsewhere; docker swarm leave --force where it is wrong",
+        instance=manager,
+        expires=cluster.now + REPEAT_DAILY_S,
+    )
+
+
 def no_host_takes_commands(waiting: list[Node], cluster: Cluster) -> Incident:
     """Describe work that has waited too long for a host."""
     first = waiting[0]

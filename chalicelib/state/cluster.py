@@ -33,12 +33,18 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A manager as a host for commands: the state of its own node, its circuit breaker, its address."""
+    """A manager as a host for commands: the state of its own node, its circuit breaker, address, node id."""
 
     instance: str
     state: NodeState = NodeState.IN_SERVICE
     breaker: Breaker = field(default_factory=Breaker)
     address: str = ""
+    node: str = ""
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is in service as a node that managers have activated, not only tagged as manager."""
+        return self.state is NodeState.IN_SERVICE and bool(self.node)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from chalicelib.protocol.codec import decode_arguments
-from chalicelib.protocol.messages import AgentTask
+from chalicelib.protocol.codec import decode_arguments, decode_result
+from chalicelib.protocol.messages import AgentTask, Listing
+from chalicelib.protocol.strict_json import ProtocolError
 
 
 class JobStage(StrEnum):
@@ -34,7 +35,7 @@ class Job:
     ``since``: when it was ordered. ``due``, ``command``, ``manager``, ``attempts``: as for a node, but
     ``attempts`` is counted before the command is sent. ``automatic``: not ordered by hand. ``wanted``: to be
     done again after this one, as another node has joined. ``result``: the agent's last answer as JSON, given
-    at ``ended``.
+    at ``ended``. ``source``: of an inspection, the manager that gave ``result``.
     """
 
     task: AgentTask
@@ -52,6 +53,7 @@ class Job:
     wanted: bool = False
     ended: float = 0.0
     result: str = ""
+    source: str = ""
 
     @property
     def name(self) -> str:
@@ -82,6 +84,14 @@ class Job:
     def seconds(self) -> int:
         """How long its command may run, in seconds."""
         return COMMAND_S.get(self.task, DEFAULT_COMMAND_S)
+
+    @property
+    def listing(self) -> Listing | None:
+        """What its last answer lists; None where it lists nothing, or is of another version."""
+        try:
+            return decode_result(self.result).listing if self.result else None
+        except ProtocolError:
+            return None
 
     @property
     def is_unrepeatable(self) -> bool:

@@ -204,8 +204,9 @@ def breaker_from(item: Item | None) -> Breaker:
 def host_from(manager: str, record: Item | None, breaker: Item | None) -> Host:
     """Read a manager as a place to run commands; gone if it has no record."""
     node = try_node_from(record)
-    state, address = (node.state, node.address) if node else (NodeState.GONE, "")
-    return Host(manager, state, breaker_from(breaker), address)
+    if node is None:
+        return Host(manager, NodeState.GONE, breaker_from(breaker))
+    return Host(manager, node.state, breaker_from(breaker), node.address, node.node)
 
 
 def discovery_item(discovery: Discovery) -> Item:

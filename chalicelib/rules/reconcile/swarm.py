@@ -1,8 +1,9 @@
 """The inspection: nodes as a manager lists them against the records; it finds what no event reports.
 
     the manager's list                          record                        plan
-    it has no node of the id                    in service                    joining, with its node id
+    it has no node of the id, twice in a row    in service                    joining, with its node id
     it has none for most nodes                                                notify people, change nothing
+    it does not have the manager itself                                       notify people, change nothing
     the node is down, twice in a row            none, or gone                 leaving
                                                 in service, returning         joining
                                                 leaving, but given up         leaving, from attempt one on
@@ -10,7 +11,9 @@
                                                 any other                     nothing
 
 The tick starts an inspection; its command is a job (rules/cluster/jobs.py). Records that changed since the
-inspection began are left alone.
+inspection began are left alone. Twice in a row is by two different managers; where the swarm has only one, by
+the same one in two inspections. Only managers in service are believed, and only if the swarm has
+their node id as a manager's.
 """
 
 from __future__ import annotations
@@ -20,9 +23,8 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from chalicelib.actions import Notify, Plan, Register, ReplaceJob, ReplaceRecord, Send
-from chalicelib.protocol.codec import decode_arguments, decode_result, encode_arguments
+from chalicelib.protocol.codec import decode_arguments, encode_arguments
 from chalicelib.protocol.messages import AgentTask, Arguments, Target
-from chalicelib.protocol.strict_json import ProtocolError
 from chalicelib.rules import incidents
 from chalicelib.rules.cluster import jobs
 from chalicelib.state.instance import Role
@@ -76,39 +78,91 @@ def _turn(time: float, cluster: Cluster) -> int:
 
 
 def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
-    """Compare the list with the records; without a list the inspection is a job like any other."""
+    """Compare the list with the records; without a list the inspection is a job like any other.
+
+    A list that is not believed is not kept either: the next one is compared with the last that was.
+    """
     before, plan = cluster.job(AgentTask.INSPECT), jobs.on_job_finished(event, cluster)
     if before is None or not plan.actions or event.result is None or event.result.listing is None:
         return plan
-    found = _compare(event.result.listing, before, event, cluster)
-    steps = (_explain(step, found.reason) for step in plan.actions)
+    listing = event.result.listing
+    doubt = _doubt_manager(listing, before, event, cluster) or _doubt_list(listing, before, event, cluster)
+    found = doubt or _compare(listing, before, event, cluster)
+    kept = {"result": before.result, "source": before.source} if doubt else {"source": event.manager}
+    steps = (_explain(step, {"reason": found.reason, **kept}) for step in plan.actions)
     return Plan(f"inspect: {found.reason}", (*found.actions, *steps), plan.measures)
 
 
-def _explain(step: Action, reason: str) -> Action:
+def _explain(step: Action, changes: dict[str, Any]) -> Action:
     """Record in the job what was found, for status."""
-    return replace(step, after=replace(step.after, reason=reason)) if isinstance(step, ReplaceJob) else step
+    return replace(step, after=replace(step.after, **changes)) if isinstance(step, ReplaceJob) else step
+
+
+def _doubt_manager(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Plan | None:
+    """Return why this manager's word does not count; None if it does."""
+    node = cluster.node(event.manager)
+    if node is None or node.state is not NodeState.IN_SERVICE or not node.node:
+        return Plan(f"not believed: {event.manager} is not in service")
+    if not listing.managers:
+        return Plan(f"not believed: {event.manager} names no managers, its agent is of another version")
+    if not listing.names_manager(node.node):
+        incident = incidents.manager_of_another_swarm(event.manager, node.node, cluster)
+        return Plan(f"not believed: {incident.what}", (Notify(incident),))
+    if (last := job.listing) and _voters(last, cluster) and not last.names_manager(node.node):
+        return Plan(f"not believed: {event.manager} was no manager in the last list")
+    return None
+
+
+def _voters(listing: Listing, cluster: Cluster) -> list[Node]:
+    """List the managers in service that a list names as managers."""
+    serving = (node for node in cluster.nodes if node.state is NodeState.IN_SERVICE)
+    return [node for node in serving if node.role is Role.MANAGER and listing.names_manager(node.node)]
+
+
+def _doubt_list(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Plan | None:
+    """Return what to do where a list has none of most nodes; None where it can be believed."""
+    covered, missing = _find_missing(listing, job, cluster)
+    if len(missing) * 2 <= len(covered):
+        return None
+    incident = incidents.listing_differs(len(missing), len(covered), event.manager, cluster)
+    return Plan(f"{_count(listing)}; {incident.what}", (Notify(incident),))
+
+
+def _find_missing(listing: Listing, job: Job, cluster: Cluster) -> tuple[list[Node], dict[str, Node]]:
+    """Find the nodes in service that the list should have, and those among them that it has not."""
+    served = (node for node in _quiet(job, cluster).values() if node.state is NodeState.IN_SERVICE)
+    covered = [node for node in served if node.node and listing.covers(node.node)]
+    return covered, {node.instance: node for node in covered if not listing.lists(node.node)}
+
+
+def _quiet(job: Job, cluster: Cluster) -> dict[str, Node]:
+    return {node.instance: node for node in cluster.nodes if node.since + SETTLED_S < job.since}
+
+
+def _count(listing: Listing) -> str:
+    return f"{listing.nodes} nodes listed, {len(listing.down)} down"
+
+
+def _second_opinion(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Listing | None:
+    """Return the list before, if it bears this one out: another manager's, or that of the only manager."""
+    is_another = bool(job.source) and job.source != event.manager
+    waited = event.time >= job.ended + cluster.timeouts.inspection_period_s / 2
+    is_only = len(_voters(listing, cluster)) == 1 and waited
+    return job.listing if is_another or is_only else None
 
 
 def _compare(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Plan:
-    """Plan for the differences between a list and the records.
-
-    That a node is missing takes one list: it is what the managers agree on. That it is down takes two in a
-    row; the job has the one before.
-    """
-    said = f"{listing.nodes} nodes listed, {len(listing.down)} down"
-    quiet = {node.instance: node for node in cluster.nodes if node.since + SETTLED_S < job.since}
-    served = (node for node in quiet.values() if node.state is NodeState.IN_SERVICE and node.node)
-    covered = [node for node in served if listing.covers(node.node)]
-    missing = {node.instance: node for node in covered if not listing.lists(node.node)}
-    if len(missing) * 2 > len(covered):
-        incident = incidents.listing_differs(len(missing), len(covered), event.manager, cluster)
-        return Plan(f"{said}; {incident.what}", (Notify(incident),))
+    """Plan for the differences between a list and the records, as far as the list before has them too."""
+    said, before = _count(listing), _second_opinion(listing, job, event, cluster)
+    if before is None:
+        return Plan(said)
+    quiet, (_, absent) = _quiet(job, cluster), _find_missing(listing, job, cluster)
+    missing = {name: node for name, node in absent.items() if before.misses(node.node)}
     steps: list[Action] = [
         ReplaceRecord(node, _rejoin_missing(node, event, cluster)) for node in missing.values()
     ]
     busy = {node.instance for node in cluster.nodes if node.instance not in quiet} | set(missing)
-    down = [target for target in _list_down_twice(listing, job) if target.instance not in busy]
+    down = [target for target in _list_down_twice(listing, before) if target.instance not in busy]
     afters = (_act_on_down(target, quiet.get(target.instance), event, cluster) for target in down)
     steps += [step for step in afters if step]
     messages = [step for step in steps if isinstance(step, Notify)]
@@ -116,13 +170,9 @@ def _compare(listing: Listing, job: Job, event: CommandFinished, cluster: Cluste
     return Plan(_describe(said, steps), (*changes, *messages[:MAX_MESSAGES]))
 
 
-def _list_down_twice(listing: Listing, job: Job) -> list[Target]:
+def _list_down_twice(listing: Listing, before: Listing) -> list[Target]:
     """List what is down in this list and the one before, one node for each instance."""
-    try:
-        before = decode_result(job.result).listing if job.result else None
-    except ProtocolError:
-        before = None  # of another version
-    known = frozenset(before.down if before else ())
+    known = frozenset(before.down)
     return list({target.instance: target for target in listing.down if target in known}.values())
 
 

@@ -293,6 +293,8 @@ def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) ->
     node_life.inspect_now(lab)
     engine.wait_until(lambda: ticked_away(lab, client, old), "the dead node is removed", pause=1)
     node_life.inspect_now(lab)
+    assert records(lab)[host.instance]["state"] == "in-service", "one manager's word is not enough"
+    node_life.inspect_now(lab)
     node_life.tick_until(lab, (host,), "in-service")
     new = formation.node_of(lab, host)
     assert new.id != old

@@ -152,7 +152,7 @@ def test_managers_are_hosts_with_their_state_and_breaker(world: World) -> None:
     world.managers.record_breaker("blue", MANAGERS[1], Breaker(2, START + 30, START - 5.5), START)
     assert world.managers.list_ids("blue") == MANAGERS
     assert world.managers.list_hosts("blue") == (
-        Host(MANAGERS[0], NodeState.EVACUATING, address="10.0.0.10"),
+        Host(MANAGERS[0], NodeState.EVACUATING, address="10.0.0.10", node="abc"),
         Host(MANAGERS[1], breaker=Breaker(2, START + 30, START - 5.5), address="10.0.0.10"),
         Host(MANAGERS[2], NodeState.GONE),
     )

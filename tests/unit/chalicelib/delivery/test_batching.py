@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.delivery.batching import MAX_TARGETS, Batch, count_in_flight, hold_s, next_batch
+from chalicelib.delivery.batching import (
+    MAX_TARGETS,
+    Batch,
+    count_in_flight,
+    hold_s,
+    join_addresses,
+    next_batch,
+)
 from chalicelib.protocol.codec import MAX_LINE, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
+from chalicelib.state.cluster import Host
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_node, instance
 
@@ -102,3 +110,10 @@ def test_only_an_activation_carries_what_ec2_says_of_its_nodes() -> None:
     evacuation = next_batch([doomed(1, **shown)], START)  # type: ignore[arg-type, list-item]
     assert evacuation is not None
     assert evacuation.arguments.targets[0].zone == ""
+
+
+def test_joiners_are_sent_to_proven_managers_once_there_are_any() -> None:
+    activating = Host("i-2", NodeState.ACTIVATING, address="10.0.0.2", node="n2")
+    tagged, proven = Host("i-1", address="10.0.0.1"), Host("i-3", address="10.0.0.3", node="n3")
+    assert join_addresses([activating, tagged]) == ("10.0.0.1", "10.0.0.2")
+    assert join_addresses([activating, tagged, proven]) == ("10.0.0.3",)

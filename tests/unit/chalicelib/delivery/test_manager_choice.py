@@ -31,6 +31,17 @@ TABLE = {
         "b",
     ),
     "nobody without managers": ([], (), None),
+    "not one that may never have been in the swarm": (
+        [Host("a"), Host("b", breaker=OPEN, node="n2"), Host("c", NodeState.ACTIVATING, node="n3")],
+        ("b",),
+        "b",
+    ),
+    "one in the swarm that is doomed, while the others fail": (
+        [Host("a", breaker=OPEN, node="n1"), Host("b", DOOMED, node="n2"), Host("c")],
+        (),
+        "b",
+    ),
+    "any, while none is proven": ([Host("a", DOOMED, node="n1"), Host("b", NodeState.JOINING)], (), "b"),
 }
 
 

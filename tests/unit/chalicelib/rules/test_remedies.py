@@ -78,6 +78,7 @@ def samples(cluster: Cluster) -> dict[str, list[Incident]]:
         "host_differs": [incidents.host_differs(node, "it says manager", cluster)],
         "node_stays_down": [incidents.node_stays_down(Target(WORKER, "10.0.0.1"), node, cluster)],
         "listing_differs": [incidents.listing_differs(4, 5, MANAGERS[0], cluster)],
+        "manager_of_another_swarm": [incidents.manager_of_another_swarm(MANAGERS[0], "n1", cluster)],
         "no_host_takes_commands": [
             incidents.no_host_takes_commands([one], cluster) for one in (node, *refused)
         ],

@@ -125,6 +125,7 @@ class FakeHosts:
     lagging: int = 0  # so many of the next answers are not up to date
     fates: dict[str, Fate] = field(default_factory=dict)
     answers: dict[AgentTask, Result] = field(default_factory=dict)  # in place of the usual ones
+    own_answers: dict[tuple[str, AgentTask], Result] = field(default_factory=dict)  # of one host
     sent: list[Sent] = field(default_factory=list)
     count: int = 0
     refusals: int = 0
@@ -178,6 +179,8 @@ class FakeHosts:
         self.cancelled.add(command)
 
     def _result(self, sent: Sent) -> Result:
+        if own := self.own_answers.get((sent.manager, sent.task)):
+            return own
         if sent.task in self.answers:
             return self.answers[sent.task]
         usual = USUAL.get(sent.task, Fate.ACTIVE)

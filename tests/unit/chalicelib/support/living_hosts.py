@@ -86,7 +86,8 @@ class LivingHosts(FakeHosts):
         dead = (name for name in sorted(self.swarm) if name in self.left or not self.alive(name))
         down = tuple(Target(name, "10.0.9.9", node_of(name)) for name in dead)
         ids = tuple(node_of(name)[:SHORT] for name in self.swarm)
-        return Listing(len(self.swarm), down, ids=ids)
+        managers = tuple(node_of(name)[:SHORT] for name in sorted(self.voters.votes))
+        return Listing(len(self.swarm), down, ids=ids, managers=managers)
 
     def _managed(self, sent: Sent) -> bool:
         """Whether the swarm can change anything, and the task is on a manager if it has to be."""

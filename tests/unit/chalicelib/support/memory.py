@@ -80,6 +80,7 @@ class MemoryManagers:
                 node.state if node else NodeState.GONE,
                 self.get_breaker(cluster, manager),
                 node.address if node else "",
+                node.node if node else "",
             )
             for manager, node in nodes
         )

@@ -13,6 +13,7 @@ from chalicelib.protocol.codec import encode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Listing, Result, Target
 from chalicelib.rules import decide
 from chalicelib.state.cluster import Cluster
+from chalicelib.state.instance import Role
 from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
@@ -22,27 +23,39 @@ from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, a_clust
 if TYPE_CHECKING:
     from chalicelib.actions import Action
 
-M1 = MANAGERS[0]
+M1, M2, _ = MANAGERS
 INSPECTION = Job(
     task=AgentTask.INSPECT, since=START, due=START + 30, command="c-1", manager=M1, attempts=1, automatic=True
 )
 DONE = replace(INSPECTION, stage=JobStage.DONE, due=None, arguments=encode_arguments(Arguments(inspection=7)))
 SERVED = a_node(node="n1", since=START - 3600)
-OTHERS = tuple(a_node(instance=instance(100 + n), node=f"m{n}", since=START - 3600) for n in range(4))
+VOTERS = tuple(
+    a_node(instance=MANAGERS[n], role=Role.MANAGER, node=f"m{n}", since=START - 3600) for n in range(2)
+)
+OTHERS = (
+    *VOTERS,
+    *(a_node(instance=instance(100 + n), node=f"m{n}", since=START - 3600) for n in range(2, 4)),
+)
 IDS = tuple(node.node for node in OTHERS)
+LIST = Listing(5, ids=IDS, managers=IDS[:2])
 DEAD = Target(WORKER, "10.0.0.10", "n1")
+
+
+def encoded(listing: Listing) -> str:
+    return encode_result(Result(AgentTask.INSPECT, ok=True, listing=listing))
 
 
 def inspecting(*nodes: Node, before: tuple[Target, ...] = (), **changes: object) -> Cluster:
     """Make a cluster under inspection with these nodes and the OTHERS; ``before``: down in the last list."""
-    last = encode_result(Result(AgentTask.INSPECT, ok=True, listing=Listing(5, before, ids=IDS)))
-    job = replace(INSPECTION, **({"result": last} | changes))  # type: ignore[arg-type]
+    known = {"result": encoded(replace(LIST, down=before)), "source": M2}
+    job = replace(INSPECTION, **(known | changes))  # type: ignore[arg-type]
     return replace(a_cluster(*nodes, *OTHERS, now=START + 5), jobs=(job,))
 
 
 def seen(cluster: Cluster, down: tuple[Target, ...] = (), ids: tuple[str, ...] = IDS, **part: int) -> Plan:
     """Return the plan for the end of the inspection."""
-    result = Result(AgentTask.INSPECT, ok=True, listing=Listing(5, down, ids=ids, **part))
+    listing = Listing(5, down, ids=ids, managers=IDS[:2], **part)
+    result = Result(AgentTask.INSPECT, ok=True, listing=listing)
     return decide(CommandFinished(START + 5, "c-1", M1, AgentTask.INSPECT, "Success", result), cluster)
 
 
@@ -161,13 +174,81 @@ def test_a_manager_that_lists_hardly_any_node_is_an_incident_and_no_change() -> 
 
 
 def test_a_part_of_a_big_swarm_says_nothing_of_the_nodes_in_the_others() -> None:
-    nodes = tuple(a_node(instance=instance(n), node=f"n{n}", since=0) for n in range(90))
+    nodes = tuple(a_node(instance=instance(1000 + n), node=f"n{n}", since=0) for n in range(90))
     for part in range(3):
         listing = Listing(part=part, parts=3)
         mine = [node.node for node in nodes if listing.covers(node.node)]
-        plan = seen(inspecting(*nodes), ids=(*IDS, *mine[1:]), part=part, parts=3)
+        before = encoded(replace(LIST, part=part, parts=3, ids=(*IDS, *mine[2:])))
+        plan = seen(inspecting(*nodes, result=before), ids=(*IDS, *mine[1:]), part=part, parts=3)
         assert [node for _, node in moved(plan)] == mine[:1]
         assert 10 < len(mine) < 50
+
+
+ONCE = {
+    "there was none before": {"result": "", "source": ""},
+    "the same manager gave the last one": {"source": M1},
+    "the last one is of version 0.1, which did not say whose it was": {"source": ""},
+    "the last one has the node, which is up": {"result": encoded(replace(LIST, ids=("n1", *IDS)))},
+    "the last one is of another part": {"result": encoded(replace(LIST, part=1, parts=2, ids=()))},
+}
+
+
+@pytest.mark.parametrize("changes", ONCE.values(), ids=ONCE)
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_on_one_list_alone_nobody_leaves_where(changes: dict[str, object], is_listed: bool) -> None:
+    down, ids = ((DEAD,), ("n1", *IDS)) if is_listed else ((), IDS)
+    covered = Listing(part=1, parts=2).covers("n1")
+    assert not covered, "else the row about parts says nothing"
+    for node in (SERVED, replace(SERVED, state=NodeState.GONE)):
+        plan = seen(inspecting(node, **changes), down, ids)  # type: ignore[arg-type]
+        assert [type(step) for step in plan.actions] == [ReplaceJob]
+        assert job(plan).source == M1
+
+
+@pytest.mark.parametrize(("ended", "after"), [(START - 300, [(NodeState.JOINING, "n1")]), (START - 60, [])])
+def test_the_only_manager_says_it_twice_with_time_between(
+    ended: float, after: list[tuple[NodeState, str]]
+) -> None:
+    """The other one is tagged as manager, but the swarm does not have it as one."""
+    alone = replace(LIST, managers=IDS[:1])
+    cluster = inspecting(SERVED, result=encoded(alone), source=M1, ended=ended)
+    cluster = replace(cluster, timeouts=Timeouts(inspection_period_s=300.0))
+    result = Result(AgentTask.INSPECT, ok=True, listing=alone)
+    plan = decide(CommandFinished(START + 5, "c-1", M1, AgentTask.INSPECT, "Success", result), cluster)
+    assert moved(plan) == after
+
+
+STRANGE = {
+    "its record is not in service": ({"state": NodeState.ACTIVATING, "due": START}, IDS[:2], 0),
+    "its record has no node id": ({"node": ""}, IDS[:2], 0),
+    "its swarm does not have its node as a manager": ({}, ("m1", "x9"), 1),
+    "it names no managers": ({}, (), 0),
+}
+
+
+@pytest.mark.parametrize(("changes", "managers", "messages"), STRANGE.values(), ids=STRANGE)
+def test_a_manager_is_not_believed_where(
+    changes: dict[str, object], managers: tuple[str, ...], messages: int
+) -> None:
+    cluster = inspecting(SERVED, before=(DEAD,))
+    strange = replace(VOTERS[0], **changes)  # type: ignore[arg-type]
+    nodes = tuple(strange if node.instance == M1 else node for node in cluster.nodes)
+    result = Result(AgentTask.INSPECT, ok=True, listing=replace(LIST, down=(DEAD,), managers=managers))
+    event = CommandFinished(START + 5, "c-1", M1, AgentTask.INSPECT, "Success", result)
+    plan = decide(event, replace(cluster, nodes=nodes))
+    kept, before = job(plan), cluster.jobs[0]
+    assert (kept.stage, kept.result, kept.source) == (JobStage.DONE, before.result, M2)
+    assert "not believed" in kept.reason
+    told = [step.incident for step in plan.actions if isinstance(step, Notify)]
+    assert len(plan.actions) == 1 + len(told) == 1 + messages
+    assert not told or (told[0].key, told[0].instance) == (f"listing#{M1}", M1)
+
+
+def test_who_was_no_manager_in_the_last_list_is_not_believed_yet() -> None:
+    last = encoded(replace(LIST, managers=("m1",)))
+    plan = seen(inspecting(SERVED, result=last))
+    assert moved(plan) == []
+    assert "was no manager in the last list" in job(plan).reason
 
 
 def test_an_answer_that_nothing_waits_for_changes_nothing() -> None:
