@@ -16,14 +16,14 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bootstrap.foundation import FoundationError, make_foundation
 
 ROOT = Path(__file__).resolve().parent.parent
 PIN = ROOT / "chalicelib" / "agent.json"
-TEMPLATE = ROOT / ".chalice" / "foundation.yaml"
 PYTHON = "3.10"  # the oldest on a host (Ubuntu 22.04)
 # Which wheels are packed: one agent for all processors.
 PURE = ("--no-deps", "--only-binary", ":all:", "--platform", "any", "--python-version", PYTHON)
@@ -42,7 +42,7 @@ def main() -> int:
             Path(options.build_only).write_bytes(agent)
             return 0
         pin = publish(agent, options.stage)
-    except (BotoCoreError, ClientError, WaiterError, subprocess.CalledProcessError) as error:
+    except (FoundationError, BotoCoreError, ClientError, subprocess.CalledProcessError) as error:
         print(f"publish: {error}; {PIN.name} was left as it was", file=sys.stderr)
         return 1
     where = f"s3://{pin['bucket']}/{pin['key']}"
@@ -55,7 +55,7 @@ def build() -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         tree = Path(directory)
         _install(tree)
-        skip = shutil.ignore_patterns("__pycache__", "publish.py", "policies")
+        skip = shutil.ignore_patterns("__pycache__", "publish.py", "foundation.py", "stages.py", "policies")
         shutil.copytree(ROOT / "bootstrap", tree / "bootstrap", ignore=skip)
         shutil.copytree(ROOT / "chalicelib" / "protocol", tree / "chalicelib" / "protocol", ignore=skip)
         shutil.copy(ROOT / "chalicelib" / "__init__.py", tree / "chalicelib" / "__init__.py")
@@ -83,42 +83,12 @@ def _zipped(tree: Path) -> bytes:
 
 def publish(agent: bytes, stage: str) -> dict[str, str]:
     """Make sure of the stage's bucket and table, upload the agent and pin it; answers the pin."""
-    outputs = _foundation(stage)
+    outputs = make_foundation(stage)
     sha256 = hashlib.sha256(agent).hexdigest()
     pin = {"bucket": outputs["Bucket"], "key": f"agent-{sha256[:16]}.pyz", "sha256": sha256}
     boto3.client("s3").put_object(Bucket=pin["bucket"], Key=pin["key"], Body=agent)
     PIN.write_text(json.dumps(pin, indent=1) + "\n")
     return pin
-
-
-def _foundation(stage: str) -> dict[str, str]:
-    """Create or update the stack of the stage's table and bucket; answers its outputs."""
-    formation: Any = boto3.client("cloudformation")
-    name = f"swarmkeeper-{stage}-foundation"
-    stack = {
-        "StackName": name,
-        "TemplateBody": TEMPLATE.read_text(),
-        "Parameters": [{"ParameterKey": "Stage", "ParameterValue": stage}],
-    }
-    try:
-        formation.create_stack(**stack)
-        formation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 2})
-    except formation.exceptions.AlreadyExistsException:
-        _update(formation, stack)
-    outputs = formation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
-    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
-
-
-def _update(formation: Any, stack: dict[str, Any]) -> None:
-    try:
-        formation.update_stack(**stack)
-    except ClientError as error:
-        if "No updates are to be performed" not in str(error):
-            raise
-        return
-    formation.get_waiter("stack_update_complete").wait(
-        StackName=stack["StackName"], WaiterConfig={"Delay": 2}
-    )
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def node_work_given_up(node: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{node.task.value} was given up after {node.attempts} attempts: {node.reason}",
         left=LEFT_BY_NODE_TASK[node.task],
-        remedy=f"{_mend(node.reason)}, then:{order}",
+        remedy=f"{_find_remedy(node.reason)}, then:{order}",
         instance=node.instance,
         node=node.node,
         record=json.dumps(as_stored(node), sort_keys=True),
@@ -87,7 +87,7 @@ def job_failed(job: Job, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{job.name} failed: {job.reason}",
         left=LEFT_BY_JOB[job.task],
-        remedy=f"{_mend(job.reason)}{automatic}, then:{order}",
+        remedy=f"{_find_remedy(job.reason)}{automatic}, then:{order}",
         instance=job.instance or job.manager,
         record=json.dumps(as_stored(job), sort_keys=True),
         expires=cluster.now + (REPEAT_AFTER_S if job.automatic else KEEP_DEAD_LETTER_S),
@@ -188,7 +188,7 @@ def no_host_takes_commands(waiting: list[Node], cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"no host of {cluster.name} has taken commands for {STUCK_AFTER_S / 60:.0f} min: {first.reason}",
         left=f"{len(waiting)} nodes wait, {first.instance} among them; every tick tries again",
-        remedy=_mend(first.reason, wait),
+        remedy=_find_remedy(first.reason, wait),
         instance=first.instance,
         expires=cluster.now + REPEAT_AFTER_S,
     )
@@ -257,7 +257,7 @@ def explain_host_failure(event: CommandFinished, cluster: Cluster) -> tuple[str,
     return NO_QUORUM
 
 
-def _mend(reason: str, otherwise: str = "fix the cause") -> str:
+def _find_remedy(reason: str, otherwise: str = "fix the cause") -> str:
     """Return what to do about the reason for which something was not done."""
     return next((remedy for words, remedy in REFUSALS.items() if words in reason), otherwise)
 
