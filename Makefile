@@ -61,7 +61,7 @@ UNIT = $(BIN)/python -m pytest tests/unit -n auto --timeout 300
 unit: .venv/done ## all unit tests, with the long searches too
 	$(UNIT)
 
-E2E = $(BIN)/python -m pytest tests/e2e -n 5 --dist loadscope \
+E2E = $(BIN)/python -m pytest tests/e2e -n 4 --dist loadscope \
   --no-loadscope-reorder --durations=5 --timeout 600
 
 e2e: system install ## the tests on real hosts; ENGINE= their engine (root)

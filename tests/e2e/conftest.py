@@ -20,11 +20,14 @@ from tests.lab.swarm.engine import NOT_YET
 # The files that one process of pytest runs one after the other, in this order, on the labs that they share.
 # Those that take longest are begun first: begun last, they would run alone in the end.
 GROUPS = (
-    ("events", "incidents", "roles"),  # one deployed lab
-    ("loop", "calls", "lost_and_found"),  # another
-    ("managers", "lab", "hostile_worker"),  # one of its own, then a bare one
-    ("join", "evacuation", "burst"),  # the same, and one of its own
-    ("rebalance", "operator"),  # another bare one
+    ("events",),  # a deployed lab, as the next ones, too
+    ("loop",),
+    ("managers",),  # deployed labs of its own
+    ("calls", "lost_and_found"),
+    ("incidents", "roles"),
+    ("evacuation", "lab"),  # a bare lab
+    ("join", "burst"),  # one of its own each
+    ("rebalance", "operator", "hostile_worker"),  # another bare one
 )
 
 LINES = 60  # of what happened in a lab are shown of a test that fails

@@ -144,7 +144,7 @@ def test_a_recommendation_is_ignored_noted_or_heeded_as_the_cluster_is_set(lab: 
     assert record(lab, noted)["hinted"]
     node_life.call(lab, "configure", recommendations="evacuate")
     send(
-        lab, sent, genuine_event("rebalance_recommendation", heeded, ago=3520)
+        lab, sent, genuine_event("rebalance_recommendation", heeded, ago=3550)
     )  # of an hour that it stays away
     node_life.wait_for_state(lab, [heeded], "evacuated")
     assert node_life.tasks_on(lab, heeded) == 0
