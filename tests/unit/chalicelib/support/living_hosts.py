@@ -111,7 +111,7 @@ class LivingHosts(FakeHosts):
         if sent.task is AgentTask.LEAVE:
             return self._leaves(sent, name, alive=alive)
         if not alive:
-            return Fate.DOWN if sent.task is AgentTask.EVACUATE else Fate.UNFINISHED
+            return Fate.UNFINISHED if sent.task is AgentTask.ACTIVATE else Fate.DOWN
         if sent.task is AgentTask.ACTIVATE and manages and not self.voters.promote(name):
             return Fate.UNFINISHED
         self.swarm[name] = "drain" if sent.task is AgentTask.EVACUATE else "active"
