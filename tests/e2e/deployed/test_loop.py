@@ -313,7 +313,7 @@ def test_what_happens_to_nodes_by_hand_is_found_by_looks_and_mended(lab: Lab) ->
         if row["task"] == "inspect"
     )
     assert "nodes listed" in shown["reason"]
-    assert "on_command_finished" in handlers.functions_saying(lab, f"the swarm lists no node {old}", began)
+    assert ENDED in handlers.functions_saying(lab, f"the swarm lists no node {old}", began)
 
 
 def state_of(client: DockerClient, node: str) -> str:
