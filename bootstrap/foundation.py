@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,9 @@ def _find_left(stage: str, region: str) -> list[dict[str, Any]]:
             f" python -m bootstrap.stages --copy {stage} --to {stage}-2, then make deploy STAGE={stage}-2"
         )
     dynamodb: Any = boto3.client("dynamodb")
-    try:
+    with suppress(dynamodb.exceptions.ResourceNotFoundException):  # then there is no table to take over
         dynamodb.describe_table(TableName=table)
         left.append(_import_as("Records", "AWS::DynamoDB::Table", "TableName", table))
-    except dynamodb.exceptions.ResourceNotFoundException:
-        pass
     if place is not None:
         left.append(_import_as("Agents", "AWS::S3::Bucket", "BucketName", bucket))
     return left
