@@ -73,6 +73,8 @@ def _ministack_environment(port: int, directory: Path) -> dict[str, str]:
         "PATH": programs.PATH,
         "HOME": str(directory),
         "LANG": "C.UTF-8",
+        # A Lambda function cannot write beside its code either. It would take half of a cold start here.
+        "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": str(directory),
         "STATE_DIR": str(directory / "state"),
         "GATEWAY_PORT": str(port),

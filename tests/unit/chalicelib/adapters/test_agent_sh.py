@@ -33,13 +33,15 @@ class Place:
 
     published: Path
     cache: Path
+    unpacked: Path
     agent: Agent
 
     def run(
         self, agent: Agent | None = None, url: str | None = None, path: str = "/usr/bin:/bin:/usr/local/bin"
     ) -> subprocess.CompletedProcess[str]:
         text = script(agent or self.agent, url or self.published.as_uri(), AgentTask.EVACUATE, ARGUMENTS)
-        environment = {"PATH": path, "SWARMKEEPER_CACHE": str(self.cache)}
+        places = {"SWARMKEEPER_CACHE": str(self.cache), "SWARMKEEPER_RUN": str(self.unpacked)}
+        environment = {"PATH": path, **places}
         return subprocess.run(
             ["/bin/sh", "-c", text], capture_output=True, text=True, check=False, env=environment, timeout=30
         )
@@ -55,7 +57,8 @@ def place(tmp_path: Path) -> Place:
     with zipfile.ZipFile(published, "w") as archive:
         archive.writestr("__main__.py", MAIN)
     digest = hashlib.sha256(published.read_bytes()).hexdigest()
-    return Place(published, tmp_path / "cache", Agent("bucket", f"agent-{digest[:16]}.pyz", digest))
+    agent = Agent("bucket", f"agent-{digest[:16]}.pyz", digest)
+    return Place(published, tmp_path / "cache", tmp_path / "run", agent)
 
 
 def test_the_agent_is_fetched_and_run_with_its_arguments_and_its_own_exit_status(place: Place) -> None:
@@ -75,6 +78,31 @@ def test_an_agent_that_was_tampered_with_is_fetched_again(place: Place) -> None:
     (place.cache / place.agent.key).write_text("print('evil')")
     done = place.run()
     assert (done.returncode, "evil" in done.stdout) == (3, False)
+
+
+def test_it_is_unpacked_once_and_runs_from_there(place: Place) -> None:
+    place.run()
+    tree = place.unpacked / place.agent.key.removesuffix(".pyz")
+    assert [path.name for path in place.unpacked.iterdir()] == [tree.name]
+    (tree / "__main__.py").write_text("print('unpacked')")
+    assert place.run().stdout == "unpacked\n"
+
+
+def test_where_it_cannot_be_unpacked_the_archive_runs(place: Place, tmp_path: Path) -> None:
+    path = programs(tmp_path, python3="3.11")
+    mover = tmp_path / "bin" / "mv"
+    mover.unlink()
+    mover.write_text('#!/bin/sh\n[ "$1" != -T ] && exec /bin/mv "$@"\n')
+    mover.chmod(0o755)
+    done = place.run(path=path)
+    assert (json.loads(done.stdout), done.returncode, done.stderr) == (["evacuate", SENT], 3, "")
+    assert list(place.unpacked.iterdir()) == []
+
+
+def test_a_file_in_the_way_of_unpacking_changes_nothing(place: Place) -> None:
+    place.unpacked.write_text("in the way")
+    done = place.run()
+    assert (json.loads(done.stdout), done.returncode, done.stderr) == (["evacuate", SENT], 3, "")
 
 
 def test_a_wrong_hash_is_not_run_and_leaves_nothing(place: Place) -> None:
