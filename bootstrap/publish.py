@@ -27,6 +27,8 @@ PIN = ROOT / "chalicelib" / "agent.json"
 PYTHON = "3.10"  # the oldest on a host (Ubuntu 22.04)
 # Which wheels are packed: one agent for all processors.
 PURE = ("--no-deps", "--only-binary", ":all:", "--platform", "any", "--python-version", PYTHON)
+WHEEL_INFO, SCRIPTS = ".dist-info", "bin"
+LICENCE_FILES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS")  # of wheels without a folder for them
 EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all files: the same sources give the same hash
 
 
@@ -59,6 +61,7 @@ def build() -> bytes:
         shutil.copytree(ROOT / "bootstrap", tree / "bootstrap", ignore=skip)
         shutil.copytree(ROOT / "chalicelib" / "protocol", tree / "chalicelib" / "protocol", ignore=skip)
         shutil.copy(ROOT / "chalicelib" / "__init__.py", tree / "chalicelib" / "__init__.py")
+        shutil.copy(ROOT / "LICENSE", tree / "LICENSE")
         (tree / "__main__.py").write_text(
             "import sys\n\nfrom bootstrap.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
         )
@@ -74,11 +77,22 @@ def _install(tree: Path) -> None:
 def _zipped(tree: Path) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(path for path in tree.rglob("*.*") if path.is_file()):
-            name = path.relative_to(tree)
-            if not name.parts[0].endswith(".dist-info"):
-                archive.writestr(zipfile.ZipInfo(str(name), EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
+        for path in sorted(path for path in tree.rglob("*") if path.is_file()):
+            if name := _packed_name(path.relative_to(tree)):
+                archive.writestr(zipfile.ZipInfo(name, EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
+
+
+def _packed_name(path: Path) -> str:
+    """Name a file of the tree in the agent; "" for what only pip needs. Licence texts travel along."""
+    top, *below = path.parts
+    if not top.endswith(WHEEL_INFO):
+        return "" if top == SCRIPTS else str(path)
+    if below[0] == "licenses":
+        below = below[1:]
+    elif not below[0].upper().startswith(LICENCE_FILES):
+        return ""
+    return "/".join(("licenses", top.removesuffix(WHEEL_INFO), *below))
 
 
 def publish(agent: bytes, stage: str) -> dict[str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,17 @@ def test_the_zipapp_runs_by_itself_and_equal_sources_give_equal_bytes(tmp_path: 
         [sys.executable, "-I", agent, "evacuate", "{"], capture_output=True, text=True, check=False
     )
     assert (bad.returncode, decode_result(bad.stdout).ok) == (64, False)
+
+
+def test_the_zipapp_holds_the_licence_texts_of_all_that_is_packed_and_its_own() -> None:
+    with zipfile.ZipFile(io.BytesIO(publish.build())) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    required = re.findall(
+        r"^([\w-]+)==([\w.]+)", (publish.ROOT / "requirements-agent.txt").read_text(), re.MULTILINE
+    )
+    for name, version in required:
+        folder = f"licenses/{name.replace('-', '_')}-{version}/"
+        assert [text for path, text in found.items() if path.startswith(folder) and len(text) > 500], folder
+    assert b"Apache License" in found["LICENSE"]
+    assert [name for name in found if name.startswith("licenses/requests-") and name.endswith("/NOTICE")]
+    assert not [name for name in found if ".dist-info" in name or name.startswith("bin/")]
