@@ -17,7 +17,7 @@ from tests.lab.observe import handlers, node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
 
-MARK = b"SWMTKN"  # how every join token begins
+MARKS = (b"SWMTKN-1-", b"SWMTKN-2-")  # how every join token begins
 # AWS's and the engines' own stores, one of which is where tokens belong; and the deployed sources.
 STORES = ("ministack", "app")
 ENGINES = ("docker", "root", "work0")
@@ -42,7 +42,7 @@ def tokens(lab: Lab) -> set[str]:
 
 def search(lab: Lab, secrets: Collection[str]) -> list[Place]:
     """Every place, looked through for these join tokens and any other, plain and in the usual disguises."""
-    needles = {MARK, *(needle for secret in secrets for needle in _disguises(secret))}
+    needles = {*MARKS, *(needle for secret in secrets for needle in _disguises(secret))}
     lab = state.load(lab.name)
     found = (*_files(lab), *_volatile(lab), *_aws(lab), *_swarm(lab))
     return [
