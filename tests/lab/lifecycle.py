@@ -1,4 +1,8 @@
-"""A lab's life: up, a host more, a host less, down. Whatever is broken off, `down` leaves nothing."""
+"""A lab's life: up, a host more, a host less, down. Whatever is broken off, `down` leaves nothing.
+
+Several may work on one lab side by side: a host is chosen and recorded in one step, one at a time works on a
+host (`machine.alone`) and sees what the last one left of it, and a lab that is being taken down gets no more.
+"""
 
 from __future__ import annotations
 
@@ -83,8 +87,8 @@ def down(name: str, say: Say = quiet) -> bool:
 
 def add(name: str, role: str = "worker", say: Say = quiet) -> Host:
     """Boot a fresh host with a running engine, not in the swarm, and deliver the events of its launch."""
-    host = new_host(state.load(name), role)
-    lab = state.change(name, lambda lab: lab.with_host(host))
+    lab = state.change(name, _with_new_host(role))
+    host = lab.hosts[-1]
     say(f"booting {host.name}")
     if lab.endpoint and lab.fleet and role == "worker":
         lab_api.fleet_changed(lab, host, "launched")
@@ -108,15 +112,18 @@ def _switch_on(lab: Lab, host: Host) -> Host:
 def kill(name: str, host: str) -> Host:
     """Cut a host's power, then deliver the events that EC2 sends when an instance is gone.
 
-    A fleet that maintains the number of workers then starts another one.
+    A fleet that maintains the number of workers then starts another one. Of a host that is gone already only
+    what a failed step has left is cleared away.
     """
     lab = state.load(name)
-    dead = replace(machine.power_cut(lab, lab.host(host)), state="shutting-down")
-    for now in ("shutting-down", "terminated"):
-        dead = replace(dead, state=now)
-        changed = state.change(name, lambda lab, dead=dead: lab.with_host(dead))  # type: ignore[misc]
-        if changed.endpoint:
-            lab_api.instance_changed(changed, dead, now)
+    with machine.alone(lab, lab.host(host)):
+        lab = state.load(name)
+        found = lab.host(host)
+        dead = machine.power_cut(lab, found)
+        if found.state == "terminated":
+            return dead
+        for now in ("shutting-down", "terminated"):
+            dead = _change_state(lab, dead, now)
     if lab.fleet and lab.endpoint and dead.role == "worker":
         lab_api.fleet_changed(lab, dead, "terminated")
         add(name, dead.role)
@@ -126,24 +133,33 @@ def kill(name: str, host: str) -> Host:
 def stop(name: str, host: str) -> Host:
     """Stop a host as EC2 stops an instance: it keeps its disks; delivers the events of it."""
     lab = state.load(name)
-    still = lab.host(host)
-    for now in ("stopping", "stopped"):
-        still = replace(still, state=now)
-        if now == "stopped":
-            still = machine.switch_off(lab, still)
-        changed = state.change(name, lambda lab, still=still: lab.with_host(still))  # type: ignore[misc]
-        if changed.endpoint:
-            lab_api.instance_changed(changed, still, now)
-    return still
+    with machine.alone(lab, lab.host(host)):
+        lab = state.load(name)
+        if (still := lab.host(host)).state != "running":
+            raise LabError(f"host {still.name} is {still.state}: only a running one is stopped")
+        _change_state(lab, still, "stopping")
+        return _change_state(lab, machine.switch_off(lab, still), "stopped")
 
 
 def start(name: str, host: str) -> Host:
     """Start a stopped host again, with the disks that it had; delivers the events of it."""
-    lab = state.load(name)
-    if (still := lab.host(host)).state != "stopped":
-        raise LabError(f"host {still.name} is {still.state}: only a stopped one is started")
-    lab = state.change(name, lambda lab: lab.with_host(replace(still, state="pending", launched=time.time())))
+
+    def started(lab: Lab) -> Lab:
+        if (still := lab.host(host)).state != "stopped":
+            raise LabError(f"host {still.name} is {still.state}: only a stopped one is started")
+        return _unless_ending(lab).with_host(replace(still, state="pending", launched=time.time()))
+
+    lab = state.change(name, started)
     return _switch_on(lab, lab.host(host))
+
+
+def _change_state(lab: Lab, host: Host, now: str) -> Host:
+    """Record a host's new state and deliver the event of it."""
+    host = replace(host, state=now)
+    changed = state.change(lab.name, lambda lab: lab.with_host(host))
+    if changed.endpoint:
+        lab_api.instance_changed(changed, host, now)
+    return host
 
 
 def new_host(lab: Lab, role: str, age: float = 0.0) -> Host:
@@ -166,7 +182,7 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
     say("bridging the hosts")
     network.raise_bridge(lab)
     for role in roles:
-        lab = state.change(lab.name, _with_new_host(role))
+        lab = state.change(lab.name, _with_new_host(role, FIRST_HOSTS_AGE_S))
     say(f"booting {len(roles)} hosts and the image registry")
     with ThreadPoolExecutor(max_workers=16) as pool:
         filled = pool.submit(registry.start_registry, name_server.start(lab))
@@ -182,19 +198,30 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
     return local_aws.start(lab)
 
 
-def _with_new_host(role: str) -> Callable[[Lab], Lab]:
-    return lambda lab: lab.with_host(new_host(lab, role, FIRST_HOSTS_AGE_S))
+def _with_new_host(role: str, age: float = 0.0) -> Callable[[Lab], Lab]:
+    """Make the change that adds a host: its address is free as long as nobody else changes the lab."""
+    return lambda lab: _unless_ending(lab).with_host(new_host(lab, role, age))
+
+
+def _unless_ending(lab: Lab) -> Lab:
+    if lab.ending:
+        raise LabError(f"lab {lab.name!r} is being taken down: no host is started in it")
+    return lab
 
 
 def _boot(lab: Lab, host: Host) -> Host:
-    booted = machine.boot(lab, host)
-    state.change(lab.name, lambda lab: lab.with_host(booted))
-    return booted
+    with machine.alone(lab, host):
+        if state.load(lab.name).host(host.instance).state != host.state:
+            raise LabError(f"host {host.name} was ended before it came up")
+        booted = machine.boot(lab, host)
+        state.change(lab.name, lambda lab: lab.with_host(booted))
+        return booted
 
 
 def _dismantle(lab: Lab) -> None:
     """Take everything down, whatever state it is in; what fails is raised after the rest is done."""
     failures: list[Exception] = []
+    lab = state.change(lab.name, lambda lab: replace(lab, ending=True))
 
     def attempt(step: Callable[[], object]) -> None:
         try:
@@ -204,7 +231,7 @@ def _dismantle(lab: Lab) -> None:
 
     attempt(lambda: local_aws.stop(lab))
     with ThreadPoolExecutor(max_workers=16) as pool:
-        list(pool.map(lambda host: attempt(lambda: machine.power_cut(lab, host)), lab.hosts))
+        list(pool.map(lambda host: attempt(lambda: _cut_for_good(lab, host)), lab.hosts))
     attempt(lambda: programs.sweep(lab.name))
     attempt(lambda: network.remove(lab))
     attempt(lambda: cgroups.clear(lab))
@@ -212,6 +239,11 @@ def _dismantle(lab: Lab) -> None:
         raise LabError("; ".join(map(str, failures)))
     state.forget(lab.name)
     kernel.restore()
+
+
+def _cut_for_good(lab: Lab, host: Host) -> None:
+    with machine.alone(lab, host):
+        machine.power_cut(lab, host)
 
 
 def _bury(name: str) -> None:

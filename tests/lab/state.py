@@ -50,6 +50,7 @@ class Lab:
 
     ``unjoined``: the hosts were left bare, for the product to make a swarm of. ``fleet``: a fleet maintains
     the number of workers. ``engine``: which one the hosts run, by its name in machines/engines.py.
+    ``ending``: it is being taken down, and gets no more hosts.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Lab:
     unjoined: bool = False
     fleet: bool = False
     engine: str = "machine"
+    ending: bool = False
 
     @property
     def subnet(self) -> IPv4Network:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,47 @@ def test_an_up_that_is_broken_off_leaves_nothing() -> None:
         starting.kill()
         starting.communicate()
         lifecycle.down(name)
+
+
+def test_hosts_are_added_and_ended_side_by_side_each_with_a_network_of_its_own() -> None:
+    name = named("beside")
+    for lab in running(name, managers=1, workers=0, bare=True):
+        with ThreadPoolExecutor(max_workers=10) as pool:
+            added = list(pool.map(lifecycle.add, [name] * 4))
+            ends = [pool.submit(lifecycle.kill, lab.name, host.instance) for host in added[:2] for _ in "ab"]
+            more = [pool.submit(lifecycle.add, lab.name) for _ in range(3)]
+        assert [end.result().state for end in ends] == ["terminated"] * 4
+        living = [*added[2:], *(one.result() for one in more)]
+        assert len({host.address for host in (*added, *living)}) == 7
+        assert all(engine.answers(host) and machine.has_power(lab, host) for host in living)
+        assert {host for host in state.load(lab.name).hosts if host.pid} == {*lab.hosts, *living}
+    assert not any(remains(lab).values())
+
+
+def test_what_a_failed_step_left_of_a_host_is_cleared_by_the_next() -> None:
+    for lab in running(named("failed"), managers=1, workers=0, bare=True):
+        coming = lifecycle.new_host(lab, "worker")
+        network.plug_in(lab, coming)
+        (lab.directory / "hosts" / f"{coming.name}.part/root").mkdir(parents=True)
+        host = lifecycle.add(lab.name)
+        assert (host.address, engine.answers(host)) == (coming.address, True)
+        lifecycle.kill(lab.name, host.name)
+        network.plug_in(lab, host)  # as if the power cut had stopped before the end
+        assert lifecycle.kill(lab.name, host.name).state == "terminated"
+        assert not any(f"-{host.address.split('.')[3]}" in row for row in in_slot(lab)["namespaces"])
+        with pytest.raises(LabError, match="is terminated: only a running one is stopped"):
+            lifecycle.stop(lab.name, host.name)
+
+
+def test_a_lab_that_is_taken_down_gets_no_more_hosts() -> None:
+    name = named("ending")
+    for lab in running(name, managers=1, workers=0, bare=True):
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            added = [pool.submit(lifecycle.add, lab.name) for _ in range(2)]
+            engine.wait_until(lambda: len(state.load(name).hosts) == 3, "both are recorded")
+            assert lifecycle.down(lab.name)
+        assert all(one.exception() is None or isinstance(one.exception(), LabError) for one in added)
+        assert not any(remains(lab).values())
 
 
 def test_what_a_crashed_run_left_is_cleaned_up_by_the_next() -> None:

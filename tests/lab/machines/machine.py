@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tests.lab.machines import cgroups, engines, network, programs
+from tests.lab.machines import cgroups, engines, locks, network, programs
 from tests.lab.machines.processes import start_time
 from tests.lab.state import ROOT, Host, Lab, LabError
 from tests.lab.swarm import engine
@@ -24,6 +26,15 @@ PRIVATE = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/lib/docker", str(ROOT)
 REAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "squashfs"})
 
 
+@contextmanager
+def alone(lab: Lab, host: Host) -> Iterator[None]:
+    """Be the only one who starts or ends the host, by its lab's commands; wait for who is at it."""
+    folder = lab.directory / "busy"
+    folder.mkdir(exist_ok=True)
+    with locks.held(folder / host.instance):
+        yield
+
+
 def boot(lab: Lab, host: Host) -> Host:
     """Switch the host on and wait for its engine; answers it with its process 1 and state running.
 
@@ -32,7 +43,10 @@ def boot(lab: Lab, host: Host) -> Host:
     network.plug_in(lab, host)
     directory = _home(lab, host)
     if not directory.exists():
-        _furnish(lab, host, directory)
+        part = directory.with_suffix(".part")  # what a failed step has left of it is no host
+        shutil.rmtree(part, ignore_errors=True)
+        _furnish(lab, host, part)
+        part.rename(directory)
     space = f"--net=/run/netns/{network.namespace(lab, host)}"
     apart = ["unshare", "--uts", "--ipc", "--mount", "--pid", "--fork", "--"]
     argv = [
@@ -179,7 +193,8 @@ def _kill(lab: Lab, pid: int) -> None:
     """Kill a host's process 1: the kernel ends all of its process namespace with it, containers too."""
     if not programs.is_ours(lab.name, pid):
         return
-    os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.kill(pid, signal.SIGKILL)
     until = time.monotonic() + 10
     while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
         time.sleep(0.01)

@@ -64,7 +64,8 @@ def raise_bridge(lab: Lab) -> None:
 
 
 def plug_in(lab: Lab, host: Host) -> None:
-    """Make the host's namespace and connect it to the bridge."""
+    """Make the host's namespace and connect it to the bridge; what a failed step has left goes first."""
+    unplug(lab, host)
     space, veth = namespace(lab, host), _veth(lab, host)
     run(["ip", "netns", "add", space])
     run(["ip", "link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", space])
