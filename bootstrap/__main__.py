@@ -1,4 +1,4 @@
-"""The agent's entry: ``agent <task> <arguments JSON>``, whose last line of stdout is the result."""
+"""The agent's entry: ``agent <task> <arguments JSON>``, which prints one line on stdout: the result."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ commands, with options and help of their own:
   stack          deploy, remove or list the stacks that come with the agent: deploy, rm, ls
 
 exit status: 0 done, 1 not (all) done, 64 bad input, 69 something that is needed did not answer or refused
-What is done, and why, is logged on stderr. The last line of stdout is the result as JSON, also where a task
+What is done, and why, is logged on stderr. The line on stdout is the result as JSON, also where a task
 failed or had bad input; a task that does not exist has none.
 """
 

@@ -18,6 +18,7 @@ from chalicelib.state.instance import NAME
 
 COMMENT = re.compile(rf"({'|'.join(task.value for task in AgentTask)}) ({NAME.pattern})")
 IN_FLIGHT = frozenset({"Pending", "Delayed", "InProgress", "Cancelling"})
+OUR_LINES = ("swarmkeeper: ", "agent: ")  # begin what agent.sh and the agent write on stderr for people
 MAX_FAILURE = 400  # characters of what a host says of its failure
 UNKNOWN = "Unknown"  # Run Command has no such invocation (in the first moment: not yet)
 NOT_STARTED = frozenset({"Pending", "Delayed", UNKNOWN})
@@ -113,13 +114,17 @@ def finish_command(ended: InvocationEnded, task: AgentTask, answer: Answer) -> C
     try:
         result = _decode(answer.output, task)
     except ProtocolError as error:
-        # The host's last line of stderr is written for people: it says why there is no result.
-        said = answer.error.strip().splitlines()
-        failure = printable(f"{answer.status}: {said[-1] if said else error}", MAX_FAILURE)
+        failure = printable(f"{answer.status}: {_explain(answer.error) or error}", MAX_FAILURE)
     unfetched = result is None and answer.code in UNFETCHED
     return CommandFinished(
         ended.time, ended.command, ended.manager, task, answer.status, result, failure, unfetched
     )
+
+
+def _explain(stderr: str) -> str:
+    """Find the line that tells people why there is no result: ours before a wrapper's; "" for none."""
+    lines = stderr.strip().splitlines()
+    return next((line for line in reversed(lines) if line.startswith(OUR_LINES)), lines[-1] if lines else "")
 
 
 def _decode(output: str, task: AgentTask) -> Result:

@@ -1,7 +1,7 @@
 """What handlers and hosts say to each other, as one line of JSON.
 
 Standard library only and Python 3.10 syntax: this module travels inside the agent too.
-A handler sends ``<task> <arguments JSON>``; the agent answers with one result line, the last of its stdout.
+A handler sends ``<task> <arguments JSON>``; the agent answers with one result line on stdout.
 Run Command keeps the first 24,000 characters of stdout, so a result never grows past ``MAX_LINE``.
 """
 
@@ -140,15 +140,30 @@ def _narrower(spread: SpreadReport) -> SpreadReport:
 
 
 def decode_result(stdout: str) -> Result:
-    """Decode the result on the last line of an agent's stdout; raises ProtocolError if there is none.
+    """Decode the last result in an agent's stdout, wherever it stands; raises ProtocolError if there is none.
 
-    A host can print anything: each field is validated, and each text cut and made printable.
+    Python, a shell or a wrapper may print warnings before it and after it, also on its own line. A host can
+    print anything: each field is validated, and each text cut and made printable.
     """
     lines = stdout.strip().splitlines()
     if not lines:
         raise ProtocolError("the agent printed nothing")
-    result: Result = read_result(read_object(lines[-1], "result", MAX_STDOUT), "result")
-    return result
+    objects = [row for line in lines if (row := _object_in(line))] or lines[-1:]
+    error = ProtocolError()
+    for number, text in enumerate(reversed(objects)):
+        try:
+            result: Result = read_result(read_object(text, "result", MAX_STDOUT), "result")
+        except ProtocolError as wrong:
+            error = error if number else wrong
+        else:
+            return result
+    raise error
+
+
+def _object_in(line: str) -> str:
+    """Cut out what looks like a JSON object in a line; "" where nothing does."""
+    begin = line.find('{"')
+    return line[begin : (line.rfind("}") + 1) or None] if begin >= 0 else ""
 
 
 def _targets(rows: list[Any], left_out: list[tuple[str, str]] | None) -> tuple[Target, ...]:

@@ -45,6 +45,10 @@ def test_an_answer_with_a_result_is_a_finished_command_with_it() -> None:
     ("answer", "failure"),
     [
         (Answer("Failed", "", "", "a\nswarmkeeper: wrong hash\n"), "Failed: swarmkeeper: wrong hash"),
+        (
+            Answer("Failed", "", "", "agent: no engine\n/usr/bin/wrap: DeprecationWarning: old\n", 69),
+            "Failed: agent: no engine",
+        ),
         (Answer("TimedOut"), "TimedOut: the agent printed nothing"),
         (Answer("Success", "", "hello"), "Success: result must be JSON: "),
         (

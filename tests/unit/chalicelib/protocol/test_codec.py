@@ -112,6 +112,25 @@ def test_a_result_survives_the_way(result: Result) -> None:
     assert decode_result(f"something else first\n{line}\n") == result
 
 
+WARNING = "sys:1: DeprecationWarning: {'ssl': old} [1] is going\n"
+
+
+@pytest.mark.parametrize("before", ["", WARNING, '{"level": "info"}\n', "\n\n", "note: "], ids=repr)
+@pytest.mark.parametrize(
+    "after", ["", "\n" + WARNING * 20, '\n{"level": "info"}\n', "\nbye {", "--output truncated--"], ids=repr
+)
+def test_a_result_is_found_wherever_it_stands(before: str, after: str) -> None:
+    result = Result(AgentTask.EVACUATE, ok=True, nodes=(NodeReport("i-0123456789abcdef0", "n", Fate.SAFE),))
+    assert decode_result(before + encode_result(result) + after) == result
+
+
+def test_of_two_results_the_last_one_counts_and_of_two_bad_ones_its_error() -> None:
+    first, last = (encode_result(Result(AgentTask.EVACUATE, ok=ok)) for ok in (False, True))
+    assert decode_result(f"{first}\n{last}\nbye\n").ok
+    with pytest.raises(ProtocolError, match="left_out"):
+        decode_result('{"task": 1}\n{"task": "evacuate", "ok": true, "left_out": -1}\nbye')
+
+
 def test_a_long_result_fits_into_what_run_command_keeps_and_says_what_was_left_out() -> None:
     services = tuple(ServiceReport(f"service-{n}", 1, Way.START_FIRST, 1.0) for n in range(1000))
     line = encode_result(Result(AgentTask.EVACUATE, ok=True, services=services))
