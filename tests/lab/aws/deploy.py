@@ -17,7 +17,15 @@ from tests.lab.machines import cache, programs
 from tests.lab.state import ROOT, Lab, LabError
 
 STAGE = "lab"
-_PARTS = ("app.py", "chalicelib", "bootstrap", ".chalice", "requirements.txt", "requirements-agent.txt")
+_PARTS = (
+    "app.py",
+    "chalicelib",
+    "bootstrap",
+    ".chalice",
+    "requirements.txt",
+    "requirements-agent.txt",
+    "LICENSE",
+)
 _TIMEOUT_S = 300
 
 
