@@ -263,7 +263,7 @@ def test_an_agent_on_a_worker_and_an_unknown_instance_are_errors_that_change_not
     lab: Lab, zipapp: Path
 ) -> None:
     worker, stranger = workers(lab)[0], Host("x", "worker", "i-0badc0ffee0badc0f", "10.9.9.9", "z")
-    Path(f"/proc/{worker.pid}/root/opt/agent.pyz").write_bytes(zipapp.read_bytes())
+    install(lab, zipapp, worker)
     before = engine.manager(lab).api.nodes()
     said = Agent(worker, AgentTask.EVACUATE, workers(lab)[1]).wait()
     assert said.status == 69

@@ -20,7 +20,7 @@ from tests.lab.machines import machine
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, formation, services
-from tests.lab.swarm.agent import PLACE, Agent, install
+from tests.lab.swarm.agent import ARCHIVE, Agent, install
 from tests.lab.swarm.uneven_services import set_availability
 
 OPERATOR, API = "service-balancer_service-balancer", "control_docker-api"
@@ -66,7 +66,7 @@ def remove_stacks(manager: Host) -> None:
 
 
 def stack(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [*machine.enter(host), "python3", PLACE, "stack", *words]
+    argv = [*machine.enter(host), "python3", ARCHIVE, "stack", *words]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
 
 

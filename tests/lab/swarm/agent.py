@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from chalicelib.protocol.messages import AgentTask, Arguments, Result, Target
 from tests.lab.machines import machine
 from tests.lab.state import Host, Lab
 
-PLACE = "/opt/agent.pyz"
+PLACE = "/opt/agent"  # unpacked, as the hosts of a deployed app run it
+ARCHIVE = "/opt/agent.pyz"
 NOTICE_S = 120.0
 
 
@@ -63,4 +65,5 @@ def install(lab: Lab, zipapp: Path, *hosts: Host) -> None:
     if not zipapp.exists():
         zipapp.write_bytes(publish.build())
     for host in hosts or [host for host in lab.hosts if host.role == "manager"]:
-        Path(f"/proc/{host.pid}/root{PLACE}").write_bytes(zipapp.read_bytes())
+        Path(f"/proc/{host.pid}/root{ARCHIVE}").write_bytes(zipapp.read_bytes())
+        zipfile.ZipFile(zipapp).extractall(f"/proc/{host.pid}/root{PLACE}")
