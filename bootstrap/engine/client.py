@@ -14,8 +14,9 @@ from requests import Response
 from requests.exceptions import RequestException
 
 from bootstrap.engine.config import Config
-from bootstrap.engine.connection import ANSWER_TIMEOUT_S, SOCKET, Connection, check
+from bootstrap.engine.connection import ANSWER_TIMEOUT_S, MALFORMED, SOCKET, Connection, check
 from bootstrap.engine.decode import (
+    checked,
     read_config,
     read_membership,
     read_network,
@@ -58,23 +59,24 @@ class Engine(Connection):
     def info(self) -> Mapping[str, Any]:
         """Read what ``docker info`` shows, as the engine's JSON."""
         with self._translated("say what it is"):
-            info: dict[str, Any] = self._api.info()
-            return info
+            return checked(self._api.info(), dict)
 
     def node_id(self) -> str:
         """Read this host's own node id. Raises NotManagerError where it cannot manage a swarm."""
-        swarm = self.info().get("Swarm") or {}
-        if not swarm.get("ControlAvailable"):
+        own = self.membership()
+        if not own.is_manager:
             raise NotManagerError(
-                f"this host is no swarm manager (its state is {swarm.get('LocalNodeState', 'unknown')}): "
+                f"this host is no swarm manager (its state is {own.state}): "
                 "run the task on a manager that docker node ls shows as reachable"
             )
-        return str(swarm["NodeID"])
+        return own.node
 
     def membership(self) -> Membership:
         """Read how this host stands to a swarm."""
         info = self.info()
-        return read_membership(info, has_raft_state=Path(str(info.get("DockerRootDir")), RAFT).is_dir())
+        with self._translated("say how it stands to a swarm"):
+            has_raft_state = Path(str(info.get("DockerRootDir")), RAFT).is_dir()
+            return read_membership(info, has_raft_state=has_raft_state)
 
     def init(self, address: str, *, force: bool = False) -> None:
         """Start a swarm whose first manager is this host; with force, from this manager's own state."""
@@ -105,26 +107,26 @@ class Engine(Connection):
         """Read the swarm's join tokens by role; never to be shown."""
         with self._translated("tell the join tokens"):
             found = self._api.inspect_swarm()["JoinTokens"]
-        return {"worker": str(found["Worker"]), "manager": str(found["Manager"])}
+            return {role: checked(found[role.title()], str) for role in ("worker", "manager")}
 
     def rotate_tokens(self) -> None:
         """Make both join tokens worthless for whoever has not joined yet, and make new ones."""
         with self._translated("tell its swarm's settings"):
             found = self._api.inspect_swarm()
+            spec, version = checked(found["Spec"], dict), checked(found["Version"]["Index"], int)
         flags = {"rotateWorkerToken": True, "rotateManagerToken": True}
-        version = found["Version"]["Index"]
-        self._order("rotate the join tokens", "/swarm/update", found["Spec"], version=version, **flags)
+        self._order("rotate the join tokens", "/swarm/update", spec, version=version, **flags)
 
     def peers(self, network: str = "ingress") -> frozenset[str] | None:
         """Read the addresses that this engine knows on an overlay network; None where it is not on it."""
         try:
             with self._translated(f"inspect network {network}"):
-                found = self._api.inspect_network(network)
+                found = self._api.inspect_network(network).get("Peers") or ()
+                return frozenset(checked(peer["IP"], str) for peer in found)
         except EngineError as error:
             if "not found" in str(error):
                 return None
             raise
-        return frozenset(str(peer["IP"]) for peer in found.get("Peers") or ())
 
     def nodes(self) -> tuple[Node, ...]:
         return self._rows("list nodes", APIClient.nodes, read_node)
@@ -179,9 +181,8 @@ class Engine(Connection):
     def config(self, name: str) -> Config | None:
         """Find the config of that name; None where there is none."""
         with self._translated(f"look for config {name}"):
-            rows = self._api.configs({"name": name})
-        # The filter takes prefixes.
-        return next((config for config in map(read_config, rows) if config.name == name), None)
+            found = tuple(map(read_config, self._api.configs({"name": name})))
+        return next((config for config in found if config.name == name), None)  # the filter takes prefixes
 
     def create_config(self, name: str, labels: Mapping[str, str]) -> None:
         """Make a config of that name, which only one can; RefusedError for who comes second."""
@@ -239,6 +240,6 @@ class Engine(Connection):
 
 
 def _events(answer: Response) -> Iterator[NodeEvent]:
-    with answer, suppress(RequestException, ValueError):  # it broke, perhaps within a line
+    with answer, suppress(RequestException, *MALFORMED):  # it broke, perhaps within a line
         for line in answer.iter_lines(chunk_size=None):
             yield read_node_event(json.loads(line))

@@ -16,6 +16,8 @@ from bootstrap.errors import EngineError, refusal
 
 SOCKET = "unix:///var/run/docker.sock"
 ANSWER_TIMEOUT_S = 5  # seconds for one engine call
+# What reading an answer raises that is none: no JSON, very deep, a field missing or of another kind.
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 Row = TypeVar("Row")
 
 
@@ -67,6 +69,11 @@ class Connection:
                 self.renew()
                 raise EngineError(f"the engine at {self._socket} did not {what}: {why}; try again") from None
             raise refusal(what, why) from None
+        except MALFORMED as error:
+            raise EngineError(
+                f"the engine at {self._socket} did not {what}: its answer is none of Docker's "
+                f"({type(error).__name__}): check on this host which engine that is (docker version)"
+            ) from None
         except (DockerException, RequestException, OSError) as error:
             name = type(error.__cause__ or error).__name__
             raise EngineError(

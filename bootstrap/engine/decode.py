@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Any, TypeVar
 
 from bootstrap.engine.config import Config
 from bootstrap.engine.network import NAMESPACE_LABEL, Network
@@ -16,7 +16,10 @@ from bootstrap.engine.node import Membership, Node
 from bootstrap.engine.node_event import NodeEvent
 from bootstrap.engine.service import Service, counted
 from bootstrap.engine.task import Task, moment
+from chalicelib.protocol.checks import printable, show
 
+MAX_TEXT = 1000  # characters of a host's word, such as its name or a label
+Value = TypeVar("Value")
 BETWEEN = re.compile(r"[\s,\[]*")  # what stands before a row of a list
 
 
@@ -41,28 +44,39 @@ def rows(chunks: Iterable[bytes]) -> Iterator[Any]:
         raise ConnectionError("the list broke off")
 
 
+def checked(value: Any, kind: type[Value]) -> Value:
+    """Check what an engine or the managers say of their own; raises TypeError where it is no such thing."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{show(value)} is no {kind.__name__}")
+    return value
+
+
 def read_node(row: Mapping[str, Any]) -> Node:
-    """Read a node from one row of ``GET /nodes``."""
-    description = row.get("Description") or {}
-    resources = description.get("Resources") or {}
-    platform = description.get("Platform") or {}
-    engine = description.get("Engine") or {}
-    manager = row.get("ManagerStatus") or {}
+    """Read a node from one row of ``GET /nodes``.
+
+    Its description is the host's own word: whatever that is, the node is listed. A row that no manager
+    would give raises one of ``connection.MALFORMED``, as in all readers here.
+    """
+    description, status = _object(row.get("Description")), _object(row["Status"])
+    resources, platform = _object(description.get("Resources")), _object(description.get("Platform"))
+    engine, manager = _object(description.get("Engine")), _object(row.get("ManagerStatus"))
     return Node(
-        id=row["ID"],
-        version=row["Version"]["Index"],
-        spec=row["Spec"],
-        state=row["Status"].get("State", "unknown"),
-        address=_host(manager.get("Addr") or "") or row["Status"].get("Addr", ""),
-        hostname=description.get("Hostname", ""),
-        engine_labels=engine.get("Labels") or {},
-        platform=(platform.get("OS", ""), platform.get("Architecture", "")),
-        cpus=int(resources.get("NanoCPUs", 0)),
-        memory=int(resources.get("MemoryBytes", 0)),
-        generic=counted(resources.get("GenericResources")),
-        reachability=manager.get("Reachability", "") if manager else "",
+        id=checked(row["ID"], str),
+        version=checked(row["Version"]["Index"], int),
+        spec=checked(row["Spec"], dict),
+        state=_text(status.get("State", "unknown")),
+        address=_host(_text(manager.get("Addr"))) or _text(status.get("Addr")),
+        hostname=_text(description.get("Hostname")),
+        engine_labels=_texts(engine.get("Labels")),
+        platform=(_text(platform.get("OS")), _text(platform.get("Architecture"))),
+        cpus=_number(resources.get("NanoCPUs")),
+        memory=_number(resources.get("MemoryBytes")),
+        generic=_generic(resources.get("GenericResources")),
+        reachability=_text(manager.get("Reachability")),
         is_leader=bool(manager.get("Leader", False)),
-        plugins=_plugins(tuple((one["Type"], one["Name"]) for one in engine.get("Plugins") or ()))
+        plugins=_plugins(
+            tuple((_text(one.get("Type")), _text(one.get("Name"))) for one in _objects(engine.get("Plugins")))
+        )
         if engine
         else None,
     )
@@ -70,13 +84,13 @@ def read_node(row: Mapping[str, Any]) -> Node:
 
 def read_membership(info: Mapping[str, Any], *, has_raft_state: bool = False) -> Membership:
     """Read a membership from ``GET /info``, and from whether a manager's state is on the disk."""
-    swarm = info.get("Swarm") or {}
+    swarm = checked(info.get("Swarm") or {}, dict)
     return Membership(
-        state=str(swarm.get("LocalNodeState") or "inactive"),
-        node=str(swarm.get("NodeID") or ""),
+        state=checked(swarm.get("LocalNodeState") or "inactive", str),
+        node=checked(swarm.get("NodeID") or "", str),
         is_manager=bool(swarm.get("ControlAvailable")),
         managers=frozenset(_host(row["Addr"]) for row in swarm.get("RemoteManagers") or ()),
-        error=str(swarm.get("Error") or ""),
+        error=checked(swarm.get("Error") or "", str),
         has_raft_state=has_raft_state,
         engine_labels=dict(_pair(row) for row in info.get("Labels") or ()),
     )
@@ -84,8 +98,10 @@ def read_membership(info: Mapping[str, Any], *, has_raft_state: bool = False) ->
 
 def read_service(row: Mapping[str, Any]) -> Service:
     """Read a service from one row of ``GET /services``."""
-    status = row.get("UpdateStatus") or {}
-    return Service(row["ID"], row["Version"]["Index"], row["Spec"], status.get("State", ""))
+    state = _text(_object(row.get("UpdateStatus")).get("State"))
+    return Service(
+        checked(row["ID"], str), checked(row["Version"]["Index"], int), checked(row["Spec"], dict), state
+    )
 
 
 def read_task(row: Mapping[str, Any]) -> Task:
@@ -93,17 +109,18 @@ def read_task(row: Mapping[str, Any]) -> Task:
 
     Its state's time is the worker's own; the managers have noted it no earlier than it was, by their clock.
     """
-    since, noted = row["Status"].get("Timestamp", ""), row.get("UpdatedAt", "")
+    status, noted = row["Status"], checked(row.get("UpdatedAt", ""), str)
+    since = _text(status.get("Timestamp"))
     return Task(
-        id=row["ID"],
+        id=checked(row["ID"], str),
         service=intern(row.get("ServiceID", "")),
         node=intern(row.get("NodeID", "")),
-        slot=row.get("Slot", 0),
-        state=intern(row["Status"]["State"]),
+        slot=checked(row.get("Slot", 0), int),
+        state=intern(status["State"]),
         desired=intern(row["DesiredState"]),
-        created=row.get("CreatedAt", ""),
+        created=checked(row.get("CreatedAt", ""), str),
         since=min(since, noted, key=moment) if noted else since,
-        drivers=tuple({name for one in row.get("NetworksAttachments") or () if (name := _driver(one))}),
+        drivers=tuple({name for one in _objects(row.get("NetworksAttachments")) if (name := _driver(one))}),
     )
 
 
@@ -114,7 +131,7 @@ def _plugins(rows: tuple[tuple[str, str], ...]) -> frozenset[tuple[str, str]]:
 
 
 def _driver(attachment: Mapping[str, Any]) -> str:
-    return str(((attachment.get("Network") or {}).get("DriverState") or {}).get("Name", ""))
+    return _text(_object(_object(attachment.get("Network")).get("DriverState")).get("Name"))
 
 
 def _host(address: str) -> str:
@@ -128,20 +145,52 @@ def _pair(label: str) -> tuple[str, str]:
 
 def read_config(row: Mapping[str, Any]) -> Config:
     """Read a config from one row of ``GET /configs``."""
-    return Config(row["ID"], row["Version"]["Index"], row["Spec"])
+    spec = checked(row["Spec"], dict)
+    checked(spec["Name"], str)
+    return Config(checked(row["ID"], str), checked(row["Version"]["Index"], int), spec)
 
 
 def read_network(row: Mapping[str, Any]) -> Network:
     """Read a network from one row of ``GET /networks``."""
-    ranges = (row.get("IPAM") or {}).get("Config") or ()
-    subnets = tuple(str(one["Subnet"]) for one in ranges if one.get("Subnet"))
-    return Network(row["Name"], subnets, (row.get("Labels") or {}).get(NAMESPACE_LABEL, ""))
+    ranges = _objects(_object(row.get("IPAM")).get("Config"))
+    subnets = tuple(checked(one["Subnet"], str) for one in ranges if one.get("Subnet"))
+    return Network(checked(row["Name"], str), subnets, _text(_object(row.get("Labels")).get(NAMESPACE_LABEL)))
 
 
 def read_node_event(row: Mapping[str, Any]) -> NodeEvent:
     """Read an event from one row of ``GET /events``."""
-    actor = row.get("Actor") or {}
-    said: Mapping[str, str] = actor.get("Attributes") or {}
+    actor = _object(row.get("Actor"))
+    said = _texts(actor.get("Attributes"))
     fields = sorted(key[: -len(".new")] for key in said if key.endswith(".new"))
     changes = {name: (said.get(f"{name}.old", ""), said[f"{name}.new"]) for name in fields}
-    return NodeEvent(str(row.get("Action", "")), str(actor.get("ID", "")), said.get("name", ""), changes)
+    return NodeEvent(_text(row.get("Action")), _text(actor.get("ID")), said.get("name", ""), changes)
+
+
+def _text(value: Any) -> str:
+    """Take a host's word as one printable line, and as nothing where it is no text."""
+    return printable(value, MAX_TEXT) if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {_text(name): _text(one) for name, one in _object(value).items()}
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _generic(value: Any) -> dict[str, int]:
+    return counted(
+        {kind: {**spec, "Kind": _text(spec.get("Kind")), "Value": _number(spec.get("Value"))}}
+        for row in _objects(value)
+        for kind, spec in row.items()
+        if isinstance(spec, dict)
+    )

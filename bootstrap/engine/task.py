@@ -42,8 +42,12 @@ class Task:
 
 
 def moment(text: str) -> float:
-    """Tell the seconds since the epoch of an RFC 3339 time in UTC with up to nine decimals; 0 for none."""
-    if not text:
-        return 0.0
+    """Tell the seconds since the epoch of an RFC 3339 time in UTC with up to nine decimals; 0 for none.
+
+    None is also one before the year 1: a worker may tell its managers any time.
+    """
     whole, _, part = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{part or 0}")
+    try:
+        return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{part or 0}")
+    except ValueError:
+        return 0.0
