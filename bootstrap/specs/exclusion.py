@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from bootstrap.engine.service import EXCLUSION_LABEL, Service, Spec
@@ -24,10 +25,17 @@ def exclusion_of(service: Service) -> Mapping[str, Any] | None:
     A label of that name that no evacuation wrote counts for nothing: it must not stop the others.
     """
     mark = read_mark(service, EXCLUSION_LABEL)
-    try:
-        return mark if isinstance(mark["nodes"], list) and isinstance(mark["ours"], dict) else None
-    except (TypeError, KeyError):
-        return None
+    return mark if isinstance(mark, dict) and _is_exclusion(mark) else None
+
+
+def _is_exclusion(mark: Mapping[str, Any]) -> bool:
+    nodes, ours, update = mark.get("nodes"), mark.get("ours"), mark.get("update", {})
+    return (
+        isinstance(nodes, list)
+        and all(isinstance(node, str) for node in nodes)
+        and isinstance(ours, dict)
+        and isinstance(update, (dict, NoneType))
+    )
 
 
 def has_exclusion(service: Service) -> bool:

@@ -18,7 +18,7 @@ def read_mark(service: Service, label: str) -> Any:
     text = service.labels.get(label, "")
     try:
         return json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

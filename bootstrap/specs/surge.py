@@ -24,6 +24,7 @@ DEFAULT_MONITOR_S = (
     2.0  # seconds that a task must have run: one that ends at once shows as running for a moment
 )
 MAX_FAILURES_PER_TASK = 3  # failures for each task that was added: Swarm retries for ever
+FAR_S = 1e11  # seconds since the epoch: later is no time
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,15 @@ def surge_of(service: Service) -> Surge | None:
         mark = Surge(**read_mark(service, SURGE_LABEL))
         # JSON knows lists only.
         mark = replace(mark, waves=tuple(mark.waves), preferences=tuple(map(dict, mark.preferences)))
-        numbers = (mark.replicas, mark.raised, mark.begun, mark.until, *mark.waves)
-        return mark if all(isinstance(number, (int, float)) for number in numbers) else None
     except (ValueError, TypeError):
         return None
+    counts, times = (mark.replicas, mark.raised, *mark.waves), (mark.begun, mark.until)
+    is_ours = all(type(count) is int and count >= 0 for count in counts) and all(map(_is_time, times))
+    return mark if is_ours else None
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value < FAR_S
 
 
 def newest_task_time(service: Service, snapshot: Snapshot) -> float:
