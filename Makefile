@@ -1,9 +1,13 @@
 # Everything that is needed is installed by the targets themselves; `make help` lists them.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Asked for once, and only where it is needed.
+ifndef PYTHON
+PYTHON = $(eval PYTHON := $(shell sh .ci/choose-python))$(PYTHON)
+endif
 BIN := .venv/bin
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120
 PIP := pip install -q --disable-pip-version-check --retries 10
 NOTICE ?= 120
+MINUTES ?= 10
 STAGE ?= dev
 # What the lab's hosts run: newest (the default), debian13, debian12 or machine.
 ifdef ENGINE
@@ -11,7 +15,7 @@ export LAB_ENGINE := $(ENGINE)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system python demo test check static unit format e2e e2e-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
+.PHONY: help install system python demo test check static unit lock fuzz format e2e e2e-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -28,19 +32,32 @@ python:
 	  $(APT) install -y --no-install-recommends $(VENV) >/dev/null; } || \
 	  { echo "error: $(VENV) is missing; as root: apt-get install $(VENV)" >&2; exit 1; }
 
-.venv/done: requirements.txt requirements-agent.txt requirements-dev.txt | python
+LOCKS = requirements.txt requirements-agent.txt requirements-dev.txt
+.venv/done: $(LOCKS) | python
+	@sh .ci/choose-python $(PYTHON)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(sys.argv[1] + sys.version.split()[0])' \
 	  "error: Python 3.11 or later is needed (make PYTHON=...); $(PYTHON) is "
+	@$(call DROP_OTHER,.venv)
 	$(PYTHON) -m venv .venv
-	$(BIN)/$(PIP) -r requirements.txt -r requirements-agent.txt
-	$(BIN)/$(PIP) -r requirements-dev.txt
+	$(BIN)/$(PIP) --require-hashes $(addprefix -r ,$(LOCKS))
 	touch $@
+
+# What another version has left in an environment would stay there.
+DROP_OTHER = [ "$$($(1)/bin/python -V 2>&1)" = "$$($(PYTHON) -V 2>&1)" ] || rm -rf $(1)
 
 # On its own, because the handlers run by ministack see its packages: a fault in ours would be hidden.
 .venv-ministack/done: requirements-ministack.txt | python
+	@$(call DROP_OTHER,.venv-ministack)
 	$(PYTHON) -m venv .venv-ministack
-	.venv-ministack/bin/$(PIP) -r requirements-ministack.txt
+	.venv-ministack/bin/$(PIP) --require-hashes -r requirements-ministack.txt
 	touch $@
+
+LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command "make lock"
+lock: .venv/done ## write the lock files of the tools anew, from requirements-*.in
+	$(BIN)/$(PIP) uv==0.13.9
+	$(LOCK) -c requirements.txt -c requirements-agent.txt requirements-dev.in -o requirements-dev.txt
+	$(LOCK) requirements-ministack.in -o requirements-ministack.txt
 
 demo: system install ## a Spot interruption survived on a real swarm, on this machine; NOTICE=120 ENGINE=newest (root)
 	$(BIN)/python -m tests.lab.demo --notice $(NOTICE)
@@ -50,16 +67,22 @@ test: system static unit e2e ## everything: static checks, all unit tests and th
 check: static ## static checks and unit tests, about a minute; `make test` searches longer
 	$(UNIT) --hypothesis-profile quick -m "not exhaustive"
 
-static: .venv/done ## ruff, mypy and the import contracts
+static: .venv/done ## ruff, mypy, the import contracts and cfn-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy app.py chalicelib tests bench
 	$(BIN)/mypy --python-version 3.10 bootstrap chalicelib/protocol
 	$(BIN)/lint-imports
+	$(BIN)/cfn-lint .chalice/*.yaml
 
 UNIT = $(BIN)/python -m pytest tests/unit -n auto --timeout 300
 unit: .venv/done ## all unit tests, with the long searches too
 	$(UNIT)
+
+# Round by round, each with other input, until the time is over.
+fuzz: .venv/done ## all parsers of what comes from outside, with any input for MINUTES=10
+	until=$$(($$(date +%s) + $(MINUTES) * 60)); while [ $$(date +%s) -lt $$until ]; do \
+	  $(BIN)/python -m pytest tests/unit -n auto -m fuzz --hypothesis-profile long --timeout 900 || exit 1; done
 
 E2E = $(BIN)/python -m pytest tests/e2e -n 4 --dist loadscope \
   --no-loadscope-reorder --durations=5 --timeout 600
@@ -91,6 +114,7 @@ bench-rebalance: system install ## ours (surge, rolling) against a forced update
 	$(BIN)/python -m bench.rebalance.__main__
 
 deploy: .venv/done ## publish the agent of STAGE and deploy the handlers that are pinned to it
+	@echo "deploy: the handlers of stage $(STAGE) get Lambda's $$($(BIN)/python -V), that of .venv"
 	$(BIN)/python -m bootstrap.publish --stage $(STAGE)
 	$(BIN)/chalice deploy --stage $(STAGE)
 

@@ -1,4 +1,4 @@
-"""Two profiles of hypothesis, `full` and, for `make check`, `quick`; models of AWS that are read once.
+"""Profiles of hypothesis: `full`, `quick` for `make check`, `long` for `make fuzz`; models of AWS, read once.
 
 Hypothesis judges what is decided and never how fast; in CI it takes the same examples on each run.
 """
@@ -16,6 +16,7 @@ if settings.get_current_profile_name() == "ci":  # its own, which it loads there
 else:
     settings.register_profile("full", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", settings.get_profile("full"), max_examples=10)
+settings.register_profile("long", settings.get_profile("full"), max_examples=5000, derandomize=False)
 settings.load_profile("full")
 
 # Each test has an AWS and clients of its own. Without this, botocore would read megabytes of JSON for each of

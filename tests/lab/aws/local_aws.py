@@ -6,6 +6,7 @@ import http.client
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
@@ -63,8 +64,20 @@ def ministack() -> list[str]:
     place = Path(os.environ.get("SWARMKEEPER_MINISTACK", programs.PROJECT / ".venv-ministack/bin/ministack"))
     if not place.exists():
         raise LabError(f"{place} is missing; run: make install")
+    python = place.with_name("python")
+    # It runs handlers with its own interpreter, whatever runtime they were deployed for.
+    version, ours = _version(python), "{}.{}".format(*sys.version_info)
+    if version != ours:
+        raise LabError(
+            f"{python} is Python {version}, but the handlers are deployed for {ours}; run: make clean install"
+        )
     # -P: what lies beside the file is the lab's own, not ministack's to import.
-    return [str(place.with_name("python")), "-P", str(Path(__file__).with_name("ministack_start.py"))]
+    return [str(python), "-P", str(Path(__file__).with_name("ministack_start.py"))]
+
+
+def _version(python: Path) -> str:
+    ask = "import sys; print('{}.{}'.format(*sys.version_info))"
+    return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _ministack_environment(port: int, directory: Path) -> dict[str, str]:

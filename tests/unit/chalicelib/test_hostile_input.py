@@ -15,6 +15,7 @@ from tests.unit.chalicelib.events.test_parsing import KINDS
 from tests.unit.chalicelib.support.samples import sample
 from tests.unit.support.hostile import CHANGES, JSON, mutate, nest
 
+pytestmark = pytest.mark.fuzz
 DEEP: list[Any] = [nest(100_000), {"detail": nest(100_000)}, 10**6000, {"source": 10**6000}]
 CALL = {"cluster": "blue", "instance": "i-0123456789abcdef0", "seconds": 60, "services": ["web"]}
 

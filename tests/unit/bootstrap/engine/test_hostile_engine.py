@@ -19,6 +19,7 @@ from bootstrap.engine.node import Node
 from bootstrap.engine.task import Task, moment
 from tests.unit.support.hostile import CHANGES, JSON, mutate
 
+pytestmark = pytest.mark.fuzz
 DESCRIPTION: dict[str, Any] = {
     "Hostname": "ip-10-0-0-1",
     "Platform": {"Architecture": "x86_64", "OS": "linux"},

@@ -23,6 +23,7 @@ from bootstrap.specs.surge import (
 )
 from tests.unit.support.hostile import CHANGES, JSON, mutate
 
+pytestmark = pytest.mark.fuzz
 NOW = 1.8e9
 PLACEMENT = {"Constraints": ["node.role==worker"], "Preferences": [{"Spread": {"SpreadDescriptor": "x"}}]}
 SPEC: dict[str, Any] = {

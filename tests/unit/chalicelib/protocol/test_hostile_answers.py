@@ -34,6 +34,7 @@ from chalicelib.protocol.messages import (
 from chalicelib.protocol.strict_json import ProtocolError
 from tests.unit.support.hostile import CHANGES, JSON, mutate
 
+pytestmark = pytest.mark.fuzz
 WORKER, OTHER = "i-0123456789abcdef0", "i-0123456789abcdef1"
 GENUINE: dict[str, Any] = json.loads(
     encode_result(
@@ -63,6 +64,17 @@ ARGUMENTS: dict[str, Any] = json.loads(
         )
     )
 )
+LISTING: dict[str, Any] = {
+    "nodes": 40,
+    "down": [
+        {"instance": WORKER, "address": "10.0.0.1", "node": "abc", "version": 0},
+        {"instance": OTHER, "address": "10.0.0.2", "node": "abd", "version": 0},
+    ],
+    "part": 1,
+    "parts": 2,
+    "ids": ["abc", "abd"],
+    "managers": ["abe"],
+}
 HUGE = "9" * 5000
 WRONG: list[dict[str, Any]] = [
     {"ok": 1},
@@ -169,6 +181,21 @@ def test_in_a_listing_only_rows_that_are_none_are_left_out() -> None:
         dump({**GENUINE, "listing": {"nodes": 4, "down": down, "ids": ["abc", "A b", 7]}})
     ).listing
     assert listing == Listing(4, (Target(WORKER, "10.0.0.1", "abc"),), ids=("abc",))
+
+
+@given(CHANGES)
+def test_a_listing_with_changes_is_read_but_for_its_bad_rows(
+    changes: list[tuple[list[int], object]],
+) -> None:
+    listing = mutate(LISTING, changes)
+    line = dump({**GENUINE, "listing": listing})
+    check(line)
+    try:
+        found = decode_result(line).listing
+    except ProtocolError:
+        return
+    good = [row for row in LISTING["down"] if isinstance(listing, dict) and row in listing.get("down", [])]
+    assert {row["instance"] for row in good} <= {target.instance for target in (found.down if found else ())}
 
 
 @given(JSON)
