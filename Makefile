@@ -8,7 +8,6 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=5 -o DPkg:
 PIP := pip install -q --disable-pip-version-check --retries 10
 NOTICE ?= 120
 MINUTES ?= 10
-STAGE ?= dev
 # What the lab's hosts run: newest (the default), debian13, debian12 or machine.
 ifdef ENGINE
 export LAB_ENGINE := $(ENGINE)
@@ -113,7 +112,8 @@ bench-plan: .venv/done ## a rebalance of up to 5,000 nodes and 50,000 tasks plan
 bench-rebalance: system install ## ours (surge, rolling) against a forced update, in three situations (root)
 	$(BIN)/python -m bench.rebalance.__main__
 
-deploy: .venv/done ## publish the agent of STAGE and deploy the handlers that are pinned to it
+deploy: .venv/done ## publish the agent of STAGE and deploy the handlers that are pinned to it; STAGE=prod
+	@[ -n "$(STAGE)" ] || { echo "error: say which stage: make deploy STAGE=prod (docs/install.md, 4)" >&2; exit 1; }
 	@echo "deploy: the handlers of stage $(STAGE) get Lambda's $$($(BIN)/python -V), that of .venv"
 	$(BIN)/python -m bootstrap.publish --stage $(STAGE)
 	$(BIN)/chalice deploy --stage $(STAGE)

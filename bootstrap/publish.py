@@ -21,6 +21,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bootstrap.foundation import FoundationError, make_foundation
+from bootstrap.stages import name_instances
 
 ROOT = Path(__file__).resolve().parent.parent
 PIN = ROOT / "chalicelib" / "agent.json"
@@ -49,6 +50,7 @@ def main() -> int:
         return 1
     where = f"s3://{pin['bucket']}/{pin['key']}"
     print(f"published {where} ({len(agent):,} bytes); now: chalice deploy --stage {options.stage}")
+    print(f"stage {options.stage}: {name_instances(options.stage)}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """Make another stage: its entry in ``.chalice/config.json`` and its policies, copied from one that is there.
 
 A second region of an account needs a stage of its own: the names of roles are the account's, those of buckets
-the world's.
+the world's. Stages do not see one another: the instances and groups of each name it in a tag.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 CHALICE = Path(__file__).resolve().parent.parent / ".chalice"
 NAME = re.compile(
     r"[a-z0-9][a-z0-9-]{0,18}[a-z0-9]|[a-z0-9]"
 )  # as the stack's parameter, and in a bucket's name
+DEFAULT_STAGE = "prod"  # to which belongs what no tag says the stage of
+STAGE_KEY = "esourceTag/swarmkeeper:stage"  # ends the condition keys of all services: ssm:r…, autoscaling:R…
+STRICT, LENIENT = "StringEquals", "StringEqualsIfExists"
 
 
 class StageError(Exception):
@@ -34,7 +38,14 @@ def main() -> int:
         print(f"stages: {error}", file=sys.stderr)
         return 1
     print(f"stage {options.to} is made; with its region in the environment: make deploy STAGE={options.to}")
+    print(name_instances(options.to))
     return 0
+
+
+def name_instances(stage: str) -> str:
+    """Say which instances are a stage's."""
+    without = ", or that lack this tag" if stage == DEFAULT_STAGE else ""
+    return f"its instances and groups are those tagged swarmkeeper:stage={stage}{without}"
 
 
 def copy_stage(source: str, target: str, folder: Path = CHALICE) -> None:
@@ -54,9 +65,22 @@ def copy_stage(source: str, target: str, folder: Path = CHALICE) -> None:
         for function in stages[source]["lambda_functions"].values()
         if "iam_policy_file" in function
     }
-    for policy in policies:
-        (folder / word.sub(target, policy)).write_text(word.sub(target, (folder / policy).read_text()))
+    for name in policies:
+        policy = _set_conditions(json.loads(word.sub(target, (folder / name).read_text())), target)
+        (folder / word.sub(target, name)).write_text(json.dumps(policy, indent=2) + "\n")
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def _set_conditions(policy: dict[str, Any], stage: str) -> dict[str, Any]:
+    """Return the policy with its conditions on the stage: only the default one does without the tag."""
+    wanted = LENIENT if stage == DEFAULT_STAGE else STRICT
+    for statement in policy["Statement"]:
+        conditions = statement.get("Condition", {})
+        keys = conditions.pop(STRICT, {}) | conditions.pop(LENIENT, {})
+        for key, value in keys.items():
+            operator = wanted if key.endswith(STAGE_KEY) else STRICT
+            conditions.setdefault(operator, {})[key] = value
+    return policy
 
 
 if __name__ == "__main__":

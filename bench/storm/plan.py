@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 
+from tests.lab.aws.deploy import STAGE
 from tests.lab.aws.events import Event, interruption_warning
 from tests.lab.endpoint.instances import Instance
 from tests.lab.state import Host
@@ -97,4 +98,5 @@ def _host(index: int, now: float, *, manager: bool) -> Host:
 
 
 def _tags(host: Host) -> dict[str, str]:
-    return {"Name": host.name, "swarmkeeper:cluster": CLUSTER, "swarmkeeper:role": host.role}
+    own = {"Name": host.name, "swarmkeeper:cluster": CLUSTER, "swarmkeeper:role": host.role}
+    return own | {"swarmkeeper:stage": STAGE}

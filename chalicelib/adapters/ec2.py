@@ -1,4 +1,4 @@
-"""EC2: every instance that carries the cluster tag, of all clusters, in one call."""
+"""EC2: every instance of this stage that carries the cluster tag, of all clusters, in one call."""
 
 from __future__ import annotations
 
@@ -6,39 +6,43 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.protocol.checks import IPV4, WORD
+from chalicelib.state.deployment import DEFAULT_STAGE
 from chalicelib.state.instance import NAME, DiscoveredInstance, InstanceState, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
 
 CLUSTER_TAG = "swarmkeeper:cluster"
 ROLE_TAG = "swarmkeeper:role"
+STAGE_TAG = "swarmkeeper:stage"
 GROUP_TAG = "aws:autoscaling:groupName"
 PAGE_INSTANCES = 1000  # EC2's maximum
 
 
 @dataclass(frozen=True, slots=True)
 class AwsEc2:
-    """ports.Ec2 through a client, which is made when it is first needed: most events never ask."""
+    """ports.Ec2 for one stage, through a client, which is made when first needed: most events never ask."""
 
     connect: Callable[[], EC2Client]
+    stage: str
 
     def discover(self) -> tuple[DiscoveredInstance, ...]:
-        """Answer all tagged instances of all clusters, ended ones too while EC2 lists them.
+        """Answer all tagged instances of the stage, of all clusters; ended ones too while EC2 lists them.
 
         An instance with an invalid cluster name, or without a private address, is left out.
         """
-        return tuple(filter(None, map(_parse_instance, self._list_instances())))
+        own = (instance for instance in self._list_instances() if _stage(instance) == self.stage)
+        return tuple(filter(None, map(_parse_instance, own)))
 
     def _list_instances(self) -> Iterator[InstanceTypeDef]:
         pages = (
             self.connect()
             .get_paginator("describe_instances")
             .paginate(
-                Filters=[{"Name": "tag-key", "Values": [CLUSTER_TAG]}],
+                Filters=self._filters(),
                 PaginationConfig={"PageSize": PAGE_INSTANCES},
             )
         )
@@ -46,9 +50,24 @@ class AwsEc2:
             for reservation in page["Reservations"]:
                 yield from reservation["Instances"]
 
+    def _filters(self) -> list[FilterTypeDef]:
+        """Write EC2's filters: none selects what lacks a tag, as instances of the default stage may."""
+        filters: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [CLUSTER_TAG]}]
+        if self.stage != DEFAULT_STAGE:
+            filters.append({"Name": f"tag:{STAGE_TAG}", "Values": [self.stage]})
+        return filters
+
+
+def _tags(instance: InstanceTypeDef) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+
+
+def _stage(instance: InstanceTypeDef) -> str:
+    return _tags(instance).get(STAGE_TAG, DEFAULT_STAGE)
+
 
 def _parse_instance(instance: InstanceTypeDef) -> DiscoveredInstance | None:
-    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+    tags = _tags(instance)
     state = InstanceState(instance["State"]["Name"])
     cluster, address = tags.get(CLUSTER_TAG, ""), instance.get("PrivateIpAddress", "")
     if not NAME.fullmatch(cluster) or not (IPV4.fullmatch(address) or state is InstanceState.TERMINATED):

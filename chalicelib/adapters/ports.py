@@ -171,7 +171,7 @@ class Ec2(Protocol):
     """EC2."""
 
     def discover(self) -> tuple[DiscoveredInstance, ...]:
-        """Answer all tagged instances of all clusters, without their lifecycle actions."""
+        """Answer all tagged instances of the stage, of all clusters, without their lifecycle actions."""
 
 
 class AutoScaling(Protocol):

@@ -43,13 +43,13 @@ CLIENT_CONFIG = Config(
 def connected() -> World:
     """Answer the real world, for one invocation. Raises SettingError."""
     environment = from_environment(os.environ)
-    world = _world(environment.table, environment.topic)
+    world = _world(environment.table, environment.topic, environment.deployment.stage)
     timeouts = Timeouts(notice_s=environment.notice)
     return replace(world, timeouts=timeouts, deployment=environment.deployment, holder=uuid4().hex)
 
 
 @cache
-def _world(table: str, topic: str) -> World:
+def _world(table: str, topic: str, stage: str) -> World:
     """Connect at the first event, as deploying imports the app too; kept while the container lives."""
     # Older signatures are refused in newer regions, and so is an address that does not name the region.
     signed = CLIENT_CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
@@ -64,7 +64,7 @@ def _world(table: str, topic: str) -> World:
         lease=DynamoLease(records),
         discoveries=DynamoDiscoveries(records),
         hosts=SsmHosts(boto3.client("ssm", config=CLIENT_CONFIG), boto3.client("s3", config=signed)),
-        ec2=AwsEc2(_ec2),
+        ec2=AwsEc2(_ec2, stage),
         autoscaling=AwsAutoScaling(_autoscaling),
         messages=SnsTopic(_sns, topic),
     )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 APP = "swarmkeeper"
+DEFAULT_STAGE = "prod"  # to which instances belong that name no stage in their tags
 INVOKE = "aws lambda invoke --function-name {function}{region} --cli-binary-format raw-in-base64-out"
 
 
@@ -18,7 +19,7 @@ INVOKE = "aws lambda invoke --function-name {function}{region} --cli-binary-form
 class Deployment:
     """One stage in one region: ``name`` begins the names of its functions; ``region`` is "" if not known."""
 
-    name: str = f"{APP}-prod"
+    name: str = f"{APP}-{DEFAULT_STAGE}"
     region: str = ""
 
     @property

@@ -98,6 +98,7 @@ def run_manager() -> str:
     tags: list[TagTypeDef] = [
         {"Key": "swarmkeeper:cluster", "Value": "blue"},
         {"Key": "swarmkeeper:role", "Value": "manager"},
+        {"Key": "swarmkeeper:stage", "Value": "dev"},
     ]
     answer = boto3.client("ec2").run_instances(
         ImageId="ami-12c6146b",

@@ -14,6 +14,7 @@ from tests.e2e.support import reset
 from tests.e2e.support.managers import living
 from tests.lab import lifecycle
 from tests.lab.aws import events, lab_api, mailbox
+from tests.lab.aws.deploy import STAGE
 from tests.lab.aws.event_samples import (
     deliver,
     drill_event,
@@ -126,7 +127,8 @@ def test_what_a_fleet_says_is_noted_and_people_are_told_once_of_what_it_cannot_d
     assert foreign == ["on_fleet_noted"] * 6
     for number, tag in enumerate(("aws:ec2:fleet-id", "aws:ec2spot:fleet-request-id")):
         fleet = "sfr" if "spot" in tag else "fleet"
-        tags = {"swarmkeeper:cluster": lab.cluster, tag: f"{fleet}-598fb973-87b7-422d-be4d-6b0809bfff0a"}
+        tags = {"swarmkeeper:cluster": lab.cluster, "swarmkeeper:stage": STAGE}
+        tags[tag] = f"{fleet}-598fb973-87b7-422d-be4d-6b0809bfff0a"
         over = replace(lab.hosts[-1], instance=f"i-0c0ffee0c0ffee0c{number}", state="terminated")
         put_unmanaged(lab, over, tags)
     engine.wait_until(lambda: ticked_until_known(lab), "the fleets are known", pause=2)

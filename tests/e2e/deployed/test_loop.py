@@ -255,7 +255,8 @@ def shown(lab: Lab, *words: str) -> Any:
 
 def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab) -> None:
     other = replace(lab.hosts[0], name="x", instance="i-0c0ffee0c0ffee0c0", address="10.8.8.8", role="worker")
-    put_unmanaged(lab, other, {"swarmkeeper:cluster": "other", "swarmkeeper:role": "worker"})
+    tags = {"swarmkeeper:cluster": "other", "swarmkeeper:role": "worker", "swarmkeeper:stage": STAGE}
+    put_unmanaged(lab, other, tags)
     sent = len(lab_api.commands(lab, "evacuate"))
     lab_api.warn(lab, other)
     found = engine.wait_until(lambda: records(lab, "other"), "the warning brings a census forward")
@@ -266,6 +267,20 @@ def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab
     assert evacuating
     assert other.instance not in records(lab)
     assert len(lab_api.commands(lab, "evacuate")) == sent
+
+
+@pytest.mark.parametrize("tags", [{}, {"swarmkeeper:stage": "prod"}, {"swarmkeeper:stage": f"{STAGE}-us"}])
+def test_an_instance_of_another_stage_is_not_enrolled(lab: Lab, tags: dict[str, str]) -> None:
+    name = f"i-0c0ffee0c0ffee1{len(''.join(tags.values())):02}"
+    other = replace(lab.hosts[0], name="y", instance=name, address="10.8.8.9", role="worker")
+    put_unmanaged(lab, other, {"swarmkeeper:cluster": lab.cluster, "swarmkeeper:role": "manager", **tags})
+    seen = handlers.runs(lab, functions=[WARNED])
+    lab_api.warn(lab, other)
+    engine.wait_until(
+        lambda: len(handlers.runs(lab, functions=[WARNED])) > len(seen), "the warning was handled"
+    )
+    tick(lab)
+    assert name not in records(lab)
 
 
 def test_an_agent_that_was_tampered_with_does_not_run_and_the_error_says_so(lab: Lab) -> None:

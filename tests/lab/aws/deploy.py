@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bootstrap import publish
+from bootstrap import publish, stages
 from tests.lab.aws import account
 from tests.lab.machines import cache, programs
 from tests.lab.state import ROOT, Lab, LabError
@@ -99,20 +99,11 @@ def copy(lab: Lab, project: Path) -> Path:
 
 
 def _add_stage(folder: Path, lab: Lab) -> None:
-    """Add the lab's stage: ``dev`` under another name, its handlers pointed at the lab's endpoint."""
-    config = json.loads((folder / "config.json").read_text())
-    stage: dict[str, Any] = json.loads(_renamed(json.dumps(config["stages"]["dev"])))
-    stage.setdefault("environment_variables", {})["AWS_ENDPOINT_URL"] = lab.endpoint
-    for policy in folder.glob("policy-dev*.json"):
-        (folder / _renamed(policy.name)).write_text(_renamed(policy.read_text()))
-    config["stages"][STAGE] = stage
+    """Add the lab's stage: a copy of ``dev``, its handlers pointed at the lab's endpoint."""
+    stages.copy_stage("dev", STAGE, folder)
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    config["stages"][STAGE].setdefault("environment_variables", {})["AWS_ENDPOINT_URL"] = lab.endpoint
     (folder / "config.json").write_text(json.dumps(config, indent=1))
-
-
-def _renamed(text: str) -> str:
-    for kind in ("swarmkeeper", "policy"):
-        text = text.replace(f"{kind}-dev", f"{kind}-{STAGE}")
-    return text
 
 
 def _offline(requirements: Path, *which: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from tests.lab.aws.deploy import STAGE
 from tests.lab.aws.events import ACCOUNT, stamp_ms
 from tests.lab.endpoint.messages import AwsError
 from tests.lab.state import Host, Lab
@@ -95,6 +96,7 @@ def terminate(found: list[Instance], form: Mapping[str, str], cut: Callable[[Hos
 
 def _tags(cluster: str, host: Host, group: str | None) -> dict[str, str]:
     own = {"Name": host.name, "swarmkeeper:cluster": cluster, "swarmkeeper:role": host.role}
+    own |= {"swarmkeeper:stage": STAGE}
     return own | ({"aws:autoscaling:groupName": group} if group else {})
 
 

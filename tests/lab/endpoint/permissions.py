@@ -20,10 +20,13 @@ from tests.lab.endpoint.messages import AwsError, Request
 _DOCUMENT = f"arn:aws:ssm:{REGION}::document/"
 _INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/"
 _GROUP = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:{uuid.UUID(int=0)}:autoScalingGroupName/"
-_TAG_KEYS = ("ssm:resourceTag/", "ec2:ResourceTag/", "aws:ResourceTag/")
+_TAG_KEYS = ("ssm:resourceTag/", "ec2:ResourceTag/", "aws:ResourceTag/", "autoscaling:ResourceTag/")
+_IN_GROUP = "aws:autoscaling:groupName"
+_MET_WITHOUT = frozenset({"StringNotEquals", "StringEqualsIfExists"})  # the tag
 _ROOT = frozenset({ACCOUNT, "test"})
 _COMPARE: Mapping[str, Callable[[str, str], bool]] = {
     "StringEquals": lambda value, wanted: value == wanted,
+    "StringEqualsIfExists": lambda value, wanted: value == wanted,
     "StringNotEquals": lambda value, wanted: value != wanted,
     "StringLike": fnmatch.fnmatchcase,
 }
@@ -130,7 +133,7 @@ def _resolved(statement: Policy, tags: Mapping[str, str]) -> Policy | None:
 def _meets(operator: str, value: str | None, wanted: str | list[str]) -> bool:
     allowed = wanted if isinstance(wanted, list) else [wanted]
     if value is None:
-        return operator == "StringNotEquals"
+        return operator in _MET_WITHOUT
     results = [_COMPARE[operator](value, one) for one in allowed]
     return all(results) if operator == "StringNotEquals" else any(results)
 
@@ -146,8 +149,15 @@ def _targets(request: Request, found: list[Instance]) -> list[Target]:
     if request.action == "ec2:TerminateInstances":
         return [_target(by_id, value) for key, value in request.form.items() if key.startswith("InstanceId.")]
     if request.service == "autoscaling" and request.operation not in DESCRIBES:
-        return [Target(_GROUP + request.form.get("AutoScalingGroupName", ""))]
+        return [_group(found, request.form.get("AutoScalingGroupName", ""))]
     return [Target("*")]
+
+
+def _group(found: list[Instance], name: str) -> Target:
+    """Return a group with its tags: those that it gives to its instances."""
+    tags = next((one.tags for one in found if one.tags.get(_IN_GROUP) == name), {})
+    own = tuple((key, value) for key, value in tags.items() if key.startswith("swarmkeeper:"))
+    return Target(_GROUP + name, own)
 
 
 def _target(by_id: Mapping[str, Target], instance: str) -> Target:

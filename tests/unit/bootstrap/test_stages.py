@@ -5,10 +5,38 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bootstrap.stages import CHALICE, StageError, copy_stage
+from bootstrap.stages import CHALICE, DEFAULT_STAGE, StageError, copy_stage
+from chalicelib.state import deployment
+
+
+def without_stage(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the statements of a policy without their conditions on the stage's tag."""
+    for statement in policy["Statement"]:
+        for keys in statement.get("Condition", {}).values():
+            keys.pop("ssm:resourceTag/swarmkeeper:stage", None)
+            keys.pop("autoscaling:ResourceTag/swarmkeeper:stage", None)
+        statement["Condition"] = {
+            operator: keys for operator, keys in statement.get("Condition", {}).items() if keys
+        }
+    statements: list[dict[str, Any]] = policy["Statement"]
+    return statements
+
+
+def stage_conditions(folder: Path, stage: str) -> set[tuple[str, str]]:
+    """Answer with which operator the policies of a stage ask for which stage."""
+    return {
+        (operator, value)
+        for policy in folder.glob(f"policy-{stage}*.json")
+        if json.loads(policy.read_text())["Statement"]
+        for statement in json.loads(policy.read_text())["Statement"]
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, value in keys.items()
+        if key.endswith("/swarmkeeper:stage")
+    }
 
 
 @pytest.fixture
@@ -24,14 +52,28 @@ def test_a_copy_has_its_own_table_topic_bucket_and_policies(folder: Path) -> Non
     assert stages["prod-us"]["environment_variables"]["TABLE"] == "swarmkeeper-prod-us"
     assert stages["prod-us"]["tags"]["stage"] == "prod-us"
     for policy in folder.glob("policy-prod-us*.json"):
-        text = policy.read_text()
-        json.loads(text)
-        assert (
-            text.replace("prod-us", "prod") == (folder / policy.name.replace("prod-us", "prod")).read_text()
-        )
+        own = json.loads(policy.read_text().replace("prod-us", "prod"))
+        original = json.loads((folder / policy.name.replace("prod-us", "prod")).read_text())
+        assert without_stage(own) == without_stage(original)
     functions = stages["prod-us"]["lambda_functions"].values()
     used = {function["iam_policy_file"] for function in functions if "iam_policy_file" in function}
     assert all((folder / name).exists() for name in used | {stages["prod-us"]["iam_policy_file"]})
+
+
+def test_only_prod_has_what_names_no_stage_whatever_was_copied(folder: Path) -> None:
+    copy_stage("prod", "us", folder)
+    copy_stage("dev", "eu", folder)
+    assert stage_conditions(folder, "us") == {("StringEquals", "us")}
+    assert stage_conditions(folder, "eu") == {("StringEquals", "eu")}
+    config = json.loads((folder / "config.json").read_text())
+    del config["stages"]["prod"]
+    (folder / "config.json").write_text(json.dumps(config))
+    copy_stage("us", "prod", folder)
+    assert stage_conditions(folder, "prod") == {("StringEqualsIfExists", "prod")}
+
+
+def test_agent_side_and_handlers_have_the_same_default_stage() -> None:
+    assert DEFAULT_STAGE == deployment.DEFAULT_STAGE
 
 
 @pytest.mark.parametrize(

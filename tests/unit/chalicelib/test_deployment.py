@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from app import app
+from bootstrap.stages import copy_stage
 
 CHALICE = Path(__file__).parent.parent.parent.parent / ".chalice"
 CONFIG = json.loads((CHALICE / "config.json").read_text())
@@ -31,11 +34,43 @@ def actions(name: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", [f"policy-{{}}{group}.json" for group in GROUPS])
-def test_the_stages_differ_only_in_their_name(name: str) -> None:
-    dev, prod = ((CHALICE / name.format(stage)).read_text() for stage in ("dev", "prod"))
-    assert dev.replace("-dev", "-prod") == prod
-    assert json.loads(json.dumps(CONFIG["stages"]["dev"]).replace("dev", "prod")) == CONFIG["stages"]["prod"]
+def test_dev_is_prod_under_another_name_and_needs_the_tag_of_its_stage(tmp_path: Path) -> None:
+    skip = shutil.ignore_patterns("deploy*", "*-dev*")
+    folder = Path(shutil.copytree(CHALICE, tmp_path / ".chalice", ignore=skip))
+    (folder / "config.json").write_text(json.dumps({"stages": {"prod": CONFIG["stages"]["prod"]}}))
+    copy_stage("prod", "dev", folder)
+    made = json.loads((folder / "config.json").read_text())["stages"]["dev"]
+    assert made == CONFIG["stages"]["dev"]
+    for policy in folder.glob("policy-dev*.json"):
+        assert policy.read_text() == (CHALICE / policy.name).read_text()
+
+
+RESOURCES = {
+    "logs": "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/{}-tick:log-stream:1",
+    "dynamodb": "arn:aws:dynamodb:eu-west-1:123456789012:table/{}",
+    "s3": "arn:aws:s3:::{}-123456789012/agent-0123456789abcdef.pyz",
+    "sns": "arn:aws:sns:eu-west-1:123456789012:{}",
+}
+
+
+@pytest.mark.parametrize("service", RESOURCES)
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_prod_may_do_to_its_own_it_may_not_do_to_that_of_stages_with_longer_names(
+    service: str, group: str
+) -> None:
+    patterns = [
+        pattern
+        for statement in statements(f"policy-prod{group}.json")
+        for pattern in (
+            [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
+        )
+        if pattern.split(":")[2:3] == [service]
+    ]
+    for other in ("prod-us", "prod-tick", "prod-1", "prod-123456789012"):
+        arn = RESOURCES[service].format(f"swarmkeeper-{other}")
+        assert not any(fnmatchcase(arn, pattern) for pattern in patterns), arn
+    own = RESOURCES[service].format("swarmkeeper-prod")
+    assert group or any(fnmatchcase(own, pattern) for pattern in patterns)
 
 
 @pytest.mark.parametrize("name", [f"policy-dev{group}.json" for group in GROUPS])
@@ -51,7 +86,10 @@ def test_commands_go_to_the_shell_document_on_instances_of_a_cluster_only() -> N
         item for item in statements("policy-dev.json") if item["Action"] == "ssm:SendCommand"
     )
     assert document["Resource"].endswith("document/AWS-RunShellScript")
-    assert instances["Condition"] == {"StringLike": {"ssm:resourceTag/swarmkeeper:cluster": "*"}}
+    assert instances["Condition"] == {
+        "StringLike": {"ssm:resourceTag/swarmkeeper:cluster": "*"},
+        "StringEquals": {"ssm:resourceTag/swarmkeeper:stage": "dev"},
+    }
 
 
 READING = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
@@ -79,7 +117,25 @@ def test_orders_to_managers_reach_managers_only() -> None:
     _, managers = (
         item for item in statements("policy-dev-managers.json") if item["Action"] == "ssm:SendCommand"
     )
-    assert managers["Condition"] == {"StringEquals": {"ssm:resourceTag/swarmkeeper:role": "manager"}}
+    assert managers["Condition"] == {
+        "StringLike": {"ssm:resourceTag/swarmkeeper:cluster": "*"},
+        "StringEquals": {
+            "ssm:resourceTag/swarmkeeper:role": "manager",
+            "ssm:resourceTag/swarmkeeper:stage": "dev",
+        },
+    }
+
+
+def test_groups_go_on_only_where_they_are_tagged_for_a_cluster_and_the_stage() -> None:
+    (groups,) = (
+        item
+        for item in statements("policy-dev.json")
+        if "autoscaling:CompleteLifecycleAction" in item["Action"]
+    )
+    assert groups["Condition"] == {
+        "StringLike": {"autoscaling:ResourceTag/swarmkeeper:cluster": "*"},
+        "StringEquals": {"autoscaling:ResourceTag/swarmkeeper:stage": "dev"},
+    }
 
 
 def test_every_function_with_its_own_setting_is_deployed_and_every_policy_is_used() -> None:

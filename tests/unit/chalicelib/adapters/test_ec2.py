@@ -8,10 +8,11 @@ import pytest
 from chalicelib.adapters.ec2 import AwsEc2, _parse_instance
 from chalicelib.state.instance import InstanceState, Role
 
+STAGES = (None, "", "prod", "dev", "prod-us")
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-EC2 = AwsEc2(lambda: boto3.client("ec2"))
+EC2 = AwsEc2(lambda: boto3.client("ec2"), "prod")
 
 
 def run(**tags: str) -> str:
@@ -41,6 +42,27 @@ def test_tagged_instances_of_all_clusters_are_seen() -> None:
     assert seen[manager].state is InstanceState.RUNNING
     assert seen[manager].address.startswith("10.")
     assert seen[manager].launched > 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "seen"),
+    [("prod", {None, "prod"}), ("dev", {"dev"}), ("prod-us", {"prod-us"}), ("prod-eu", set())],
+)
+def test_a_stage_sees_its_own_instances_only_and_prod_those_without_a_stage(
+    stage: str, seen: set[str | None]
+) -> None:
+    tagged = {tag: run(cluster="blue", **({} if tag is None else {"stage": tag})) for tag in STAGES}
+    found = AwsEc2(lambda: boto3.client("ec2"), stage).discover()
+    assert {discovered.instance for discovered in found} == {tagged[tag] for tag in seen}
+
+
+def test_ec2_is_not_asked_for_instances_of_other_stages_where_it_can_leave_them_out() -> None:
+    client = boto3.client("ec2")
+    asked: list[list[dict[str, object]]] = []
+    event = "provide-client-params.ec2.DescribeInstances"
+    client.meta.events.register(event, lambda params, **_: asked.append(params["Filters"]))
+    AwsEc2(lambda: client, "dev").discover()
+    assert {"Name": "tag:swarmkeeper:stage", "Values": ["dev"]} in asked[0]
 
 
 def test_ended_instances_are_seen_as_such() -> None:

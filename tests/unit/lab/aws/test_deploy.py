@@ -11,6 +11,8 @@ import pytest
 from tests.lab import state
 from tests.lab.aws import deploy
 
+STAGE_KEY = "ssm:resourceTag/swarmkeeper:stage"
+
 
 def test_the_labs_stage_is_dev_with_its_own_names_policies_and_endpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -21,16 +23,26 @@ def test_the_labs_stage_is_dev_with_its_own_names_policies_and_endpoint(
     chalice = tmp_path / "project" / ".chalice"
     chalice.mkdir(parents=True)
     functions = {"status": {"iam_policy_file": "policy-dev-status.json"}}
-    dev = {"environment_variables": {"TABLE": "swarmkeeper-dev"}, "lambda_functions": functions}
+    dev = {
+        "iam_policy_file": "policy-dev.json",
+        "environment_variables": {"TABLE": "swarmkeeper-dev"},
+        "lambda_functions": functions,
+    }
     (chalice / "config.json").write_text(json.dumps({"stages": {"dev": dev}}))
-    (chalice / "policy-dev-status.json").write_text('{"Resource": "table/swarmkeeper-dev"}')
+    statement = {"Resource": "table/swarmkeeper-dev", "Condition": {"StringEquals": {STAGE_KEY: "dev"}}}
+    for name in ("policy-dev.json", "policy-dev-status.json"):
+        (chalice / name).write_text(json.dumps({"Statement": [statement]}))
     copied = deploy.copy(lab, chalice.parent) / ".chalice"
     stage = json.loads((copied / "config.json").read_text())["stages"]["lab"]
     assert stage == {
+        "iam_policy_file": "policy-lab.json",
         "environment_variables": {"TABLE": "swarmkeeper-lab", "AWS_ENDPOINT_URL": lab.endpoint},
         "lambda_functions": {"status": {"iam_policy_file": "policy-lab-status.json"}},
     }
-    assert (copied / "policy-lab-status.json").read_text() == '{"Resource": "table/swarmkeeper-lab"}'
+    for name in ("policy-lab.json", "policy-lab-status.json"):
+        (found,) = json.loads((copied / name).read_text())["Statement"]
+        own = {"StringEquals": {STAGE_KEY: "lab"}}
+        assert found == {"Resource": "table/swarmkeeper-lab", "Condition": own}
 
 
 @pytest.fixture

@@ -22,6 +22,9 @@ def statement(condition: dict[str, Any] | None = None) -> dict[str, Any]:
         ({"StringEquals": {"aws:ResourceTag/swarmkeeper:role": "worker"}}, False),
         ({"StringEquals": {"ec2:ResourceTag/absent": "x"}}, False),
         ({"StringNotEquals": {"ssm:resourceTag/absent": "x"}}, True),
+        ({"StringEqualsIfExists": {"ssm:resourceTag/absent": "x"}}, True),
+        ({"StringEqualsIfExists": {"ssm:resourceTag/swarmkeeper:role": "worker"}}, False),
+        ({"StringEqualsIfExists": {"autoscaling:ResourceTag/swarmkeeper:role": "manager"}}, True),
         ({"StringNotEquals": {"ssm:resourceTag/swarmkeeper:cluster": ["blue", "green"]}}, False),
         ({"StringLike": {"ssm:resourceTag/swarmkeeper:cluster": "bl*"}}, True),
         (
