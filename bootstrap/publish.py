@@ -20,6 +20,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bootstrap.concurrency import ConcurrencyError, check_concurrency
 from bootstrap.foundation import FoundationError, make_foundation
 from bootstrap.stages import name_instances
 
@@ -30,6 +31,9 @@ PYTHON = "3.10"  # the oldest on a host (Ubuntu 22.04)
 PURE = ("--no-deps", "--only-binary", ":all:", "--platform", "any", "--python-version", PYTHON)
 WHEEL_INFO, SCRIPTS = ".dist-info", "bin"
 LICENCE_FILES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS")  # of wheels without a folder for them
+FAILURES = (ConcurrencyError, FoundationError, BotoCoreError, ClientError, subprocess.CalledProcessError)
+# Runs where one deploys, never on a host.
+DEPLOYS = ("publish.py", "concurrency.py", "foundation.py", "stages.py", "policies")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all files: the same sources give the same hash
 
 
@@ -45,7 +49,7 @@ def main() -> int:
             Path(options.build_only).write_bytes(agent)
             return 0
         pin = publish(agent, options.stage)
-    except (FoundationError, BotoCoreError, ClientError, subprocess.CalledProcessError) as error:
+    except FAILURES as error:
         print(f"publish: {error}; {PIN.name} was left as it was", file=sys.stderr)
         return 1
     where = f"s3://{pin['bucket']}/{pin['key']}"
@@ -59,7 +63,7 @@ def build() -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         tree = Path(directory)
         _install(tree)
-        skip = shutil.ignore_patterns("__pycache__", "publish.py", "foundation.py", "stages.py", "policies")
+        skip = shutil.ignore_patterns("__pycache__", *DEPLOYS)
         shutil.copytree(ROOT / "bootstrap", tree / "bootstrap", ignore=skip)
         shutil.copytree(ROOT / "chalicelib" / "protocol", tree / "chalicelib" / "protocol", ignore=skip)
         shutil.copy(ROOT / "chalicelib" / "__init__.py", tree / "chalicelib" / "__init__.py")
@@ -99,6 +103,7 @@ def _packed_name(path: Path) -> str:
 
 def publish(agent: bytes, stage: str) -> dict[str, str]:
     """Make sure of the stage's bucket and table, upload the agent and pin it; answers the pin."""
+    check_concurrency(stage)
     outputs = make_foundation(stage)
     sha256 = hashlib.sha256(agent).hexdigest()
     pin = {"bucket": outputs["Bucket"], "key": f"agent-{sha256[:16]}.pyz", "sha256": sha256}

@@ -39,18 +39,21 @@ class OwnerSearch:
     """The search for the cluster of an instance that has no recorded owner.
 
     ``since``: a discovery that was taken from then on counts. ``until``: then the search is given up.
+    ``waits``: whether it waits for the discovery of another handler, or leaves the instance to the tick.
     """
 
     instance: str
     since: float
     until: float
+    waits: bool = True
     owner: str | None = None
     polls: int = 0
 
     def needs_discovery(self, world: World) -> bool:
         """Wait for a discovery that counts; True if this handler has claimed it and has to take it.
 
-        After False, ``owner`` is the answer: an instance that such a discovery does not show is unmanaged.
+        After False, ``owner`` is the answer: an instance that such a discovery does not show is unmanaged,
+        or the tick's, where the search does not wait.
         Raises DiscoveryLateError if it takes too long.
         """
         while True:
@@ -70,6 +73,8 @@ class OwnerSearch:
             is_free = discovery.busy_until <= now and discovery.taken + MIN_INTERVAL_S <= now
             if is_free and world.discoveries.begin(discovery, now, CLAIM_S):
                 return True
+            if not self.waits:
+                return False
             world.clock.sleep(min(self._poll_s(), self.until - now))
             self.polls += 1
 
@@ -78,9 +83,9 @@ class OwnerSearch:
         return random.uniform(0.5, 1.0) * exponential_s(0.5, self.polls, MAX_POLL_S)  # noqa: S311 - jitter
 
 
-def begin_search(instance: str, time: float, now: float) -> OwnerSearch:
+def begin_search(instance: str, time: float, now: float, *, waits: bool) -> OwnerSearch:
     """Begin the search for the owner of an instance that an event of ``time`` names."""
-    return OwnerSearch(instance, min(time, now), now + MAX_WAIT_S)
+    return OwnerSearch(instance, min(time, now), now + MAX_WAIT_S, waits)
 
 
 def take_snapshot(world: World, *, hurried: bool) -> Snapshot:

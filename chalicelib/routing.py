@@ -24,6 +24,7 @@ from chalicelib.events import (
     HealthNotice,
     InstanceStateChanged,
     InvocationEnded,
+    LaunchLifecycleAction,
     RebalanceRecommended,
     SpotRequestFulfilled,
     Tick,
@@ -67,7 +68,7 @@ def handle(kind: type[Incoming], payload: object, world: World | None = None) ->
 def _handle_instance(event: InstanceEvent, world: World) -> list[str]:
     cluster = world.nodes.find_owner(event.instance)
     if cluster is None and _is_urgent(event):
-        cluster = search_owner(event.instance, event.time, world)
+        cluster = search_owner(event.instance, event.time, world, waits=not _is_launch(event))
     if cluster is None:
         observability.unmanaged(Metric.UNMANAGED_INSTANCES, event.instance)
         return []
@@ -89,12 +90,27 @@ def _is_urgent(event: InstanceEvent) -> bool:
             return True
 
 
-def search_owner(instance: str, time: float, world: World) -> str | None:
+def _is_launch(event: InstanceEvent) -> bool:
+    """Whether an event tells that an instance begins: a Batch job has a thousand, and none of them is ours.
+
+    Where a discovery is under way, or was taken a moment ago, the next tick joins what is.
+    """
+    match event:
+        case InstanceStateChanged():
+            return event.state is InstanceState.RUNNING
+        case FleetInstanceChanged():
+            return event.change is FleetChange.LAUNCHED
+        case _:
+            return isinstance(event, LaunchLifecycleAction)
+
+
+def search_owner(instance: str, time: float, world: World, *, waits: bool = True) -> str | None:
     """Find the cluster of an instance without a recorded owner; None if it belongs to none.
 
-    Takes a discovery or waits for the handler that does. Raises DiscoveryLateError if that takes too long.
+    Takes a discovery. If another handler does: ``waits`` for it, or answers None. Raises DiscoveryLateError
+    if it takes too long.
     """
-    search = begin_search(instance, time, world.clock.now())
+    search = begin_search(instance, time, world.clock.now(), waits=waits)
     while search.needs_discovery(world):
         try:
             _discover(world, hurried=True)

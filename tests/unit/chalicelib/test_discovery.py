@@ -8,8 +8,9 @@ import pytest
 
 from chalicelib.actions import LifecycleResult
 from chalicelib.adapters.ports import World
+from chalicelib.discovery import MIN_INTERVAL_S
 from chalicelib.errors import DiscoveryLateError
-from chalicelib.events import HealthNotice, LaunchLifecycleAction
+from chalicelib.events import FleetInstanceChanged, HealthNotice, InstanceStateChanged, LaunchLifecycleAction
 from chalicelib.routing import handle, search_owner
 from chalicelib.state.cluster import Discovery
 from chalicelib.state.instance import DiscoveredInstance, InstanceState, LifecycleAction, Transition
@@ -206,6 +207,50 @@ def test_a_group_that_cannot_be_asked_notifies_people_and_costs_no_discovery() -
     lab.ec2.instances[WORKER] = a_discovered_instance()
     tick(lab)
     assert lab.discoveries.latest().taken == START + 120
+
+
+LAUNCHES = {
+    "instance_running": (InstanceStateChanged, "instance_id"),
+    "ec2_fleet_instance_launched": (FleetInstanceChanged, "instance_id"),
+    "asg_launch_lifecycle": (LaunchLifecycleAction, "EC2InstanceId"),
+}
+
+
+def launch(name: str, payload: str, time: float, world: World) -> list[str]:
+    kind, detail = LAUNCHES[payload]
+    return handle(kind, sample(payload, time, **{detail: name}), world)
+
+
+@pytest.mark.parametrize("payload", LAUNCHES)
+def test_a_thousand_foreign_launches_cost_few_calls_and_no_handler_waits(payload: str) -> None:
+    lab = Lab()
+    lab.discoveries.finish(START - 30, ["blue"])
+    lab.clock.sleep = None  # type: ignore[method-assign, assignment]
+    for number in range(1000):
+        lab.clock.time = START + number * 0.06
+        assert launch(instance(1000 + number), payload, lab.clock.time, lab.world()) == []
+    assert lab.ec2.asked <= 1 + 60 / MIN_INTERVAL_S
+
+
+@pytest.mark.parametrize("payload", LAUNCHES)
+def test_a_launch_while_another_handler_asks_ec2_is_left_to_the_tick_which_joins_it(payload: str) -> None:
+    lab, fresh = Lab(), instance(900)
+    lab.discoveries.begin(lab.discoveries.latest(), START - 1, 3.0)
+    lab.ec2.instances[fresh] = a_discovered_instance(fresh, launched=START, group="workers")
+    assert launch(fresh, payload, START, lab.world()) == []
+    assert (lab.clock.time, lab.ec2.asked) == (START, 0)
+    for _ in range(3):
+        tick(lab)
+    assert lab.node(fresh).state is NodeState.IN_SERVICE
+
+
+@pytest.mark.parametrize("payload", LAUNCHES)
+def test_a_launch_alone_brings_a_discovery_and_is_followed_at_once(payload: str) -> None:
+    lab, fresh = Lab(), instance(900)
+    lab.ec2.instances[fresh] = a_discovered_instance(fresh, launched=START)
+    assert launch(fresh, payload, START, lab.world()) != []
+    assert lab.ec2.asked == 1
+    assert [sent.manager for sent in lab.hosts.sent] == [fresh]
 
 
 def test_a_storm_of_unmanaged_instances_brings_few_calls() -> None:
