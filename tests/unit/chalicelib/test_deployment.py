@@ -73,6 +73,21 @@ def test_what_prod_may_do_to_its_own_it_may_not_do_to_that_of_stages_with_longer
     assert group or any(fnmatchcase(own, pattern) for pattern in patterns)
 
 
+PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
+
+
+@pytest.mark.parametrize("name", [f"policy-dev{group}.json" for group in GROUPS])
+def test_a_policy_is_good_in_every_partition(name: str) -> None:
+    for statement in statements(name):
+        patterns = (
+            [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
+        )
+        for pattern in set(patterns) - {"*"}:
+            for partition in PARTITIONS:
+                assert fnmatchcase(pattern.replace("arn:*:", f"arn:{partition}:"), pattern), pattern
+                assert pattern.startswith("arn:*:")
+
+
 @pytest.mark.parametrize("name", [f"policy-dev{group}.json" for group in GROUPS])
 def test_every_statement_says_why_and_no_action_is_a_pattern(name: str) -> None:
     for statement in statements(name):

@@ -160,10 +160,17 @@ def stubbed() -> tuple[SNSClient, Stubber]:
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_topic_is_found_by_its_name_in_the_own_account() -> None:
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_a_topic_is_found_by_its_name_in_the_own_account_region_and_partition(
+    monkeypatch: pytest.MonkeyPatch, region: str, partition: str
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     client, stub = stubbed()
     message: dict[str, Any] = {
-        "TopicArn": "arn:aws:sns:us-east-1:123456789012:swarmkeeper-dev",
+        "TopicArn": f"arn:{partition}:sns:{region}:123456789012:swarmkeeper-dev",
         "Subject": "s" * 100,
         "Message": "text",
     }

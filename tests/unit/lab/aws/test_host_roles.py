@@ -75,6 +75,20 @@ def test_a_host_may_use_the_tokens_that_its_role_needs(
     assert decided(role, "kms:Decrypt", KEY, encrypted=own, customary=customary) != "Deny"
 
 
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_the_policies_say_the_same_in_every_partition(partition: str) -> None:
+    own, managers, other = (
+        token(*which).replace("arn:aws:", f"arn:{partition}:")
+        for which in (("blue", "worker"), ("blue", "manager"), ("green", "worker"))
+    )
+    key = KEY.replace("arn:aws:", f"arn:{partition}:")
+    assert decided("worker", "ssm:GetParameter", own) == "Allow"
+    assert decided("manager", "ssm:PutParameter", managers) == "Allow"
+    assert decided("worker", "ssm:GetParameter", managers) == "Deny"
+    assert decided("worker", "kms:Decrypt", key, encrypted=own) != "Deny"
+    assert decided("manager", "kms:Decrypt", key, encrypted=other) == "Deny"
+
+
 @pytest.mark.parametrize("cluster", ["blue", "green"])
 @pytest.mark.parametrize("action", READS)
 def test_a_worker_reads_no_managers_token_whatever_else_is_attached(action: str, cluster: str) -> None:
