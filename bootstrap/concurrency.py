@@ -32,15 +32,22 @@ def check_concurrency(stage: str, config: Path = CONFIG) -> None:
     needed = sum(wanted.values()) + LEFT_TO_ALL
     if (free := limit["UnreservedConcurrentExecutions"] + own) >= needed:
         return
-    region = functions.meta.region_name
-    short = needed - free
+    quota, region = limit["ConcurrentExecutions"], functions.meta.region_name
+    problem = (
+        f"stage {stage} reserves {needed - LEFT_TO_ALL} concurrent runs for {', '.join(wanted)}, and AWS"
+        f" keeps {LEFT_TO_ALL} for all others, but of {quota} in {region} only {free} are free"
+    )
     raise ConcurrencyError(
-        f"stage {stage} reserves {sum(wanted.values())} concurrent runs for {', '.join(wanted)}, and AWS"
-        f" keeps {LEFT_TO_ALL} for all other functions, but of {limit['ConcurrentExecutions']} in {region}"
-        f" only {free} are free: run aws service-quotas request-service-quota-increase --service-code lambda"
-        f" --quota-code {QUOTA} --desired-value {max(USUAL_QUOTA, limit['ConcurrentExecutions'] + short)}"
-        f" --region {region}, or set a smaller reserved_concurrency in .chalice/config.json;"
-        f" then make deploy STAGE={stage} again"
+        f"{problem}: run {_ask_for_more(quota + needed - free, region)}, or set a smaller"
+        f" reserved_concurrency in .chalice/config.json; then make deploy STAGE={stage} again"
+    )
+
+
+def _ask_for_more(quota: int, region: str) -> str:
+    """Write the command that asks AWS for a larger quota, at least for the usual one."""
+    return (
+        "aws service-quotas request-service-quota-increase --service-code lambda"
+        f" --quota-code {QUOTA} --desired-value {max(USUAL_QUOTA, quota)} --region {region}"
     )
 
 

@@ -270,7 +270,7 @@ def test_an_instance_of_another_cluster_is_that_clusters_and_never_ours(lab: Lab
 
 
 @pytest.mark.parametrize("tags", [{}, {"swarmkeeper:stage": "prod"}, {"swarmkeeper:stage": f"{STAGE}-us"}])
-def test_an_instance_of_another_stage_is_not_enrolled(lab: Lab, tags: dict[str, str]) -> None:
+def test_an_instance_of_another_stage_is_not_registered(lab: Lab, tags: dict[str, str]) -> None:
     name = f"i-0c0ffee0c0ffee1{len(''.join(tags.values())):02}"
     other = replace(lab.hosts[0], name="y", instance=name, address="10.8.8.9", role="worker")
     put_unmanaged(lab, other, {"swarmkeeper:cluster": lab.cluster, "swarmkeeper:role": "manager", **tags})

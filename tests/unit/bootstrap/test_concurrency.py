@@ -36,7 +36,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, quota: int, unreserved: int, own: i
         found = {"ReservedConcurrentExecutions": own} if own else {}
         stub.add_response("get_function_concurrency", found, {"FunctionName": NAME})
     stub.activate()
-    monkeypatch.setattr(concurrency.boto3, "client", lambda _: client)
+    monkeypatch.setattr(boto3, "client", lambda _: client)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_quota_that_is_too_small_is_one_line_with_the_command_that_raises_it(
 
 
 def test_a_stage_that_reserves_nothing_asks_nothing(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concurrency.boto3, "client", None)
+    monkeypatch.setattr(boto3, "client", None)
     check_concurrency("small", config)
 
 

@@ -1,0 +1,1 @@
+"""What handlers may do, against what they call."""
