@@ -216,7 +216,9 @@ def lifecycle_action_open(group: str, node: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"lifecycle actions of {group} could not be completed for {STUCK_AFTER_S / 60:.0f} min",
         left=f"{node.instance} is {node.state}, its group still waits for it; every tick tries again",
-        remedy=f"see its error, and the permissions: {cluster.deployment.write_log('tick')}",
+        remedy=f"see its error: {cluster.deployment.write_log('tick')}"
+        "\nwhere it is AccessDenied, tag the group:"
+        f"\n  {cluster.deployment.write_tag_group(group, cluster.name)}",
         instance=node.instance,
         expires=cluster.now + REPEAT_AFTER_S,
     )

@@ -41,6 +41,13 @@ class Deployment:
         """Write how to read the last hour of a function's log."""
         return f"aws logs tail /aws/lambda/{self.name}-{function} --since 1h{self._region}"
 
+    def write_tag_group(self, group: str, cluster: str) -> str:
+        """Write how to tag an Auto Scaling group so that this deployment may let it go on."""
+        tags = {"swarmkeeper:cluster": cluster, "swarmkeeper:stage": self.stage}
+        fields = "ResourceId={},ResourceType=auto-scaling-group,Key={},Value={},PropagateAtLaunch=true"
+        given = " ".join(shlex.quote(fields.format(group, key, value)) for key, value in tags.items())
+        return f"aws autoscaling create-or-update-tags{self._region} --tags {given}"
+
     def write_deploy(self) -> str:
         """Write how to deploy it again."""
         return f"make deploy STAGE={self.stage}"

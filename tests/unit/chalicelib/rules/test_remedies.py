@@ -34,6 +34,7 @@ STAGES = json.loads((ROOT / ".chalice" / "config.json").read_text())["stages"]
 PROGRAMS = re.compile(r"\b(?:aws|chalice|make|docker|systemctl)\b [a-z]")
 COMMANDS = re.compile(
     r"(?P<invoke>aws lambda invoke [^\n]*)|(?P<chalice>echo [^\n]*)|(?P<logs>aws logs tail [^\n;,]*)"
+    r"|(?P<tags>aws autoscaling create-or-update-tags [^\n]*)"
     r"|(?P<make>make deploy STAGE=[^ ;,]*)|docker (?:info|node ls|swarm leave --force)"
     r"|systemctl status docker|make the swarm"
 )
@@ -118,6 +119,11 @@ def resolve(command: re.Match[str], stage: str) -> None:
         case "logs":
             name = words[3].removeprefix(f"/aws/lambda/swarmkeeper-{stage}-")
             assert name in deployed.app.handler_map
+        case "tags":
+            tags = [dict(pair.split("=", 1) for pair in word.split(",")) for word in words[6:]]
+            asked = {one["Key"]: one["Value"] for one in tags}
+            assert asked == {"swarmkeeper:cluster": "blue", "swarmkeeper:stage": stage}
+            assert {one["ResourceType"] for one in tags} == {"auto-scaling-group"}
         case "make":
             assert f"STAGE={stage}" in words
             assert re.search(r"^deploy:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -150,7 +156,7 @@ def test_every_command_in_every_remedy_works_as_written(stage: str) -> None:
                 name, _, anchor = page.partition("#")
                 assert anchor in Page(ROOT / name).anchors
             assert "…" not in remedy, "nothing is left for the reader to fill in"
-    assert {"invoke", "chalice", "logs", "make"} <= set(seen)
+    assert {"invoke", "chalice", "logs", "make", "tags"} <= set(seen)
 
 
 def test_each_call_is_shown_without_the_checkout_and_with_it() -> None:
