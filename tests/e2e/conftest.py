@@ -18,16 +18,17 @@ from tests.lab.state import Lab, LabError
 from tests.lab.swarm.engine import NOT_YET
 
 # The files that one process of pytest runs one after the other, in this order, on the labs that they share.
-# Those that take longest are begun first: begun last, they would run alone in the end.
+# Those that take longest are begun first: begun last, they would run alone in the end. Of the four that begin
+# together two have bare labs: deployments side by side take the whole processor, and all else waits for them.
 GROUPS = (
-    ("events",),  # a deployed lab, as the next ones, too
-    ("loop",),
-    ("managers",),  # deployed labs of its own
-    ("calls", "lost_and_found"),
-    ("incidents", "roles"),
+    ("loop",),  # a deployed lab
     ("evacuation", "lab"),  # a bare lab
-    ("join", "burst"),  # one of its own each
     ("rebalance", "operator", "hostile_worker"),  # another bare one
+    ("managers",),  # deployed labs of its own
+    ("incidents", "roles"),  # deployed labs, as the next ones
+    ("events",),
+    ("calls", "lost_and_found"),
+    ("join", "burst"),  # one of its own each
 )
 
 LINES = 60  # of what happened in a lab are shown of a test that fails

@@ -22,6 +22,7 @@ SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: a rebalance's sur
 UNREACHABLE = (DockerException, RequestException)
 NOT_YET = (LabError, BotoCoreError, ClientError, *UNREACHABLE)  # what may be right a moment later
 TIMEOUT_S = 120.0  # seconds; many times what anything takes here, as a loaded machine is slow but not wrong
+SLOWER, LONGEST_PAUSE_S = 1.15, 0.3
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,11 @@ def wait_until(
 ) -> T:
     """Wait for the predicate's first true answer; LabError naming what did not happen in time.
 
-    An engine or AWS that does not answer meanwhile counts as "not yet": leaders change, hosts die.
+    It asks ever more slowly, as each question takes processor from what is waited for. An engine or AWS that
+    does not answer meanwhile counts as "not yet": leaders change, hosts die.
     """
     until, reason = time.monotonic() + seconds, ""
+    longest = max(pause, LONGEST_PAUSE_S)
     while True:
         try:
             if answer := predicate():
@@ -166,6 +169,7 @@ def wait_until(
         if time.monotonic() > until:
             raise LabError(f"did not happen within {seconds:g} s: {what}{reason}")
         time.sleep(pause)
+        pause = min(longest, pause * SLOWER)
 
 
 def _node(row: dict[str, Any]) -> Node:
