@@ -96,6 +96,7 @@ def _ministack_environment(port: int, directory: Path) -> dict[str, str]:
         "AUTH": "true",
         "MINISTACK_ACCOUNT_ID": events.ACCOUNT,
         "MINISTACK_REGION": events.REGION,
+        "LAMBDA_ACCOUNT_CONCURRENCY": "1000",  # AWS's usual quota; its own goes by this machine's memory
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": str(RETRY_PAUSE_S),
         "LAMBDA_ASYNC_RETRY_MAX_SECONDS": "300",
     }
