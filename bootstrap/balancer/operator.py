@@ -18,14 +18,13 @@ from typing import NoReturn, Protocol
 from bootstrap import log
 from bootstrap.balancer.decisions import Decision, backoff_seconds, on_connection, on_events, summary
 from bootstrap.clock import Clock
-from bootstrap.engine.client import Engine
+from bootstrap.engine.client import SOCKET, Engine
 from bootstrap.engine.node import Node
 from bootstrap.engine.node_event import NodeEvent
 from bootstrap.errors import NOT_DONE, UNAVAILABLE, AgentError
 from bootstrap.tasks import rebalance
 from chalicelib.protocol.messages import Arguments, Rebalance, Result
 
-ENGINE = "tcp://docker-api:2375"
 SILENCE_TIMEOUT_S = 60.0  # without an event after which the connection is made anew
 MAX_OPTION_S = 1e6  # that an option may name
 GATHER_S = 1.0  # for which more events are waited for once one has come
@@ -187,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("agent operator", description=__doc__)
     parser.add_argument(
         "--engine",
-        default=os.environ.get("DOCKER_HOST", ENGINE),
+        default=os.environ.get("DOCKER_HOST", SOCKET),
         help="the engine API (default: %(default)s)",
     )
     parser.add_argument(

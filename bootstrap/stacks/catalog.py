@@ -15,7 +15,7 @@ from bootstrap.errors import AgentError
 
 CONFIG_BYTES = 500_000  # bytes; engines up to 23.0 take configs of 500 KiB at most
 WEAVE = ipaddress.IPv4Network("10.32.0.0/12")  # networks of any driver but overlay lie inside
-NETWORK, DRIVER, SUBNET = "control", "CONTROL_DRIVER", "CONTROL_SUBNET"
+NETWORK, DRIVER, SUBNET, POST = "control", "CONTROL_DRIVER", "CONTROL_SUBNET", "DOCKER_API_POST"
 _SETTING = re.compile(r"(?<!\$)\$\{([A-Z_]+):-([^}]*)\}")
 _COMPUTED = re.compile(r"(?<!\$)\$\{([A-Z_]+)\}")
 _VALUE = re.compile(r"[\w./:@+-]*\Z", re.ASCII)
@@ -23,11 +23,10 @@ _VALUE = re.compile(r"[\w./:@+-]*\Z", re.ASCII)
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack: what it is for, its compose file, and the stack that must be there before it ("" for none)."""
+    """A stack: what it is for, and its compose file."""
 
     name: str
     purpose: str
-    needs: str = ""
     agent: bool = False  # it runs the agent, which comes along as configs
 
     @property
@@ -42,8 +41,8 @@ class Stack:
 
 
 STACKS = (
-    Stack("control", "network control, and docker-api on it: the managers' engine API for operators"),
-    Stack("service-balancer", "the operator that rebalances when a node joins", "control", agent=True),
+    Stack("control", "network control, and docker-api on it: a part of the engine's API for your operators"),
+    Stack("service-balancer", "the operator that rebalances when a node joins", agent=True),
 )
 
 
@@ -68,18 +67,18 @@ def choose_settings(stack: Stack, given: Mapping[str, str], environment: Mapping
         settings["REGISTRY"] += "/"
     for name in {"SETTLE", "COOLDOWN"} & set(settings):
         _check_seconds(name, settings[name])
+    if settings.get(POST, "0") not in ("0", "1"):
+        raise AgentError(f"setting {POST} must be 0 (read only) or 1 (write, too), not {settings[POST]!r}")
     if SUBNET in settings:
         _check_subnet(settings[DRIVER], settings[SUBNET])
     return settings
 
 
-def check_known(given: Mapping[str, str], stacks: tuple[Stack, ...]) -> None:
-    """AgentError for a given setting that none of the stacks has."""
-    known = {name for stack in stacks for name in stack.defaults}
-    for name in set(given) - known:
-        raise AgentError(
-            f"stack {stacks[-1].name} has no setting {name!r}; its settings are {', '.join(sorted(known))}"
-        )
+def check_known(given: Iterable[str], stack: Stack) -> None:
+    """AgentError for a given setting that the stack does not have."""
+    for name in set(given) - set(stack.defaults):
+        known = ", ".join(sorted(stack.defaults))
+        raise AgentError(f"stack {stack.name} has no setting {name!r}; its settings are {known}")
 
 
 def check_free(subnet: str, networks: Iterable[Network]) -> None:

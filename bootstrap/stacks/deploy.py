@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from zipimport import zipimporter
 
@@ -39,11 +39,10 @@ def command(words: Sequence[str]) -> int:
         return _list()
     try:
         stack, given = named(options.stack), _pairs(options.set)
-        stacks = (*([named(stack.needs)] if stack.needs else ()), stack)
-        check_known(given, stacks)
-        settings = {one.name: choose_settings(one, given, options.environment) for one in stacks}
+        check_known(given, stack)
+        settings = choose_settings(stack, given, options.environment)
         if options.dry_run:
-            print(rendered(stack, settings[stack.name], _configs(stack)), end="")
+            print(rendered(stack, settings, _configs(stack)), end="")
             return 0
     except AgentError as error:
         return _fail(error, BAD_INPUT)
@@ -52,50 +51,15 @@ def command(words: Sequence[str]) -> int:
         if options.what == "rm":
             remove(engine, stack, docker)
         else:
-            deploy(engine, stacks, settings, docker, given)
+            deploy(engine, stack, settings, docker)
     except AgentError as error:
         return _fail(error, UNAVAILABLE)
     return 0
 
 
-def deploy(
-    engine: Engine,
-    stacks: Sequence[Stack],
-    settings: Mapping[str, Mapping[str, str]],
-    docker: Docker,
-    given: Collection[str] = (),
-) -> None:
-    """Deploy the last of the stacks, and those before it that are missing; again, it changes nothing.
-
-    ``given`` are the names of settings that somebody asked for: none may be left aside silently.
-    """
+def deploy(engine: Engine, stack: Stack, settings: Mapping[str, str], docker: Docker) -> None:
+    """Deploy a stack; again, it changes nothing."""
     engine.node_id()
-    deployed = {service.labels.get(NAMESPACE_LABEL) for service in engine.services()}
-    *needed, wanted = stacks
-    for stack in needed:
-        if stack.name not in deployed:
-            _deploy(engine, stack, settings[stack.name], docker)
-        elif aside := set(given) & set(stack.defaults) - set(wanted.defaults):
-            raise AgentError(
-                f"{', '.join(sorted(aside))} belongs to stack {stack.name}, which is there already: "
-                f"change it by stack deploy {stack.name}; nothing was done"
-            )
-    _deploy(engine, wanted, settings[wanted.name], docker)
-
-
-def remove(engine: Engine, stack: Stack, docker: Docker) -> None:
-    """Remove a stack that no other one needs; AgentError where it is not there."""
-    engine.node_id()
-    deployed = {service.labels.get(NAMESPACE_LABEL) for service in engine.services()}
-    if stack.name not in deployed:
-        raise AgentError(f"stack {stack.name} is not deployed; nothing was removed")
-    for other in STACKS:
-        if other.needs == stack.name and other.name in deployed:
-            raise AgentError(f"stack {other.name} needs {stack.name}: remove it first; nothing was removed")
-    print(docker(("stack", "rm", stack.name), "", Path.cwd()), end="")
-
-
-def _deploy(engine: Engine, stack: Stack, settings: Mapping[str, str], docker: Docker) -> None:
     if SUBNET in settings:
         check_free(settings[SUBNET], engine.networks())
     configs = _configs(stack)
@@ -105,6 +69,14 @@ def _deploy(engine: Engine, stack: Stack, settings: Mapping[str, str], docker: D
             Path(directory, name).write_bytes(content)
         words = ("stack", "deploy", "--compose-file", "-", stack.name)
         print(docker(words, rendered(stack, settings, configs), Path(directory)), end="")
+
+
+def remove(engine: Engine, stack: Stack, docker: Docker) -> None:
+    """Remove a stack; AgentError where it is not there."""
+    engine.node_id()
+    if stack.name not in {service.labels.get(NAMESPACE_LABEL) for service in engine.services()}:
+        raise AgentError(f"stack {stack.name} is not deployed; nothing was removed")
+    print(docker(("stack", "rm", stack.name), "", Path.cwd()), end="")
 
 
 def _forget_old(engine: Engine, stack: Stack, wanted: Mapping[str, bytes]) -> None:
@@ -186,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("agent stack", description=__doc__)
     whats = parser.add_subparsers(dest="what", required=True, metavar="deploy|rm|ls")
     whats.add_parser("ls", help="the stacks, and their settings with the defaults")
-    up = whats.add_parser("deploy", help="deploy a stack, and those that it needs where they are missing")
+    up = whats.add_parser("deploy", help="deploy a stack")
     _add_deploy_options(up)
     down = whats.add_parser("rm", help="remove a stack")
     down.set_defaults(set=(), flags=(), dry_run=False, environment={})

@@ -24,6 +24,7 @@ from tests.lab.swarm.agent import ARCHIVE, Agent, install
 from tests.lab.swarm.uneven_services import set_availability
 
 OPERATOR, API = "service-balancer_service-balancer", "control_docker-api"
+OPEN_SOCKET = "rancher/socat-docker:latest"  # the whole engine API, as people may still choose to have it
 SETTLE, COOLDOWN = 2, 3  # seconds
 MOVED = "web moved (1 moves, 1 restarted"
 EVEN = [1, 1, 2]  # the four tasks of web on three workers
@@ -47,7 +48,7 @@ def lab(bare: Lab, zipapp: Path) -> Lab:
 @pytest.fixture
 def operating(lab: Lab) -> None:
     """Have the operator run, and what it balances be even."""
-    if not stacks(lab):
+    if OPERATOR not in stacks(lab):
         deploy(lab, hosts(lab, "manager")[0])
     wait_told(lab, "result: done")
     engine.wait_until(lambda: spread(lab, "web") == EVEN, "web is spread over three nodes")
@@ -59,9 +60,9 @@ def stacks(lab: Lab) -> list[str]:
     return [service.name for service in found if service.name in (OPERATOR, API)]
 
 
-def remove_stacks(manager: Host) -> None:
-    for name in ("service-balancer", "control"):
-        done = stack(manager, "rm", name)
+def remove_stacks(lab: Lab) -> None:
+    for service in stacks(lab):
+        done = stack(hosts(lab, "manager")[0], "rm", service.partition("_")[0])
         assert done.returncode == 0, done.stderr
 
 
@@ -70,15 +71,11 @@ def stack(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
 
 
-def deploy(lab: Lab, host: Host) -> str:
-    settings = {
-        "REGISTRY": registry.reference(lab, ""),
-        "PYTHON_IMAGE": "python:3",
-        "SETTLE": str(SETTLE),
-        "COOLDOWN": str(COOLDOWN),
-    }
-    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    done = stack(host, "deploy", "service-balancer", *words)
+def deploy(lab: Lab, host: Host, name: str = "service-balancer", **settings: str) -> str:
+    given = {"PYTHON_IMAGE": "python:3", "SETTLE": str(SETTLE), "COOLDOWN": str(COOLDOWN)}
+    given = {"REGISTRY": registry.reference(lab, ""), **(settings or given)}
+    words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    done = stack(host, "deploy", name, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -117,25 +114,32 @@ def inside(lab: Lab, host: Host, network: str, script: str) -> str:
     return str(client.containers.run(image, ["sh", "-c", script], network=network, remove=True), "utf-8")
 
 
-def test_the_agent_deploys_the_operator_with_control_and_again_changes_nothing(lab: Lab) -> None:
+def test_the_agent_deploys_the_operator_alone_and_again_changes_nothing(lab: Lab) -> None:
     manager, other, _ = hosts(lab, "manager")
-    if stacks(lab):
-        remove_stacks(manager)
-    assert "network control" in deploy(lab, manager)
+    remove_stacks(lab)
+    deploy(lab, manager)
     wait_told(lab, "result: done")
+    assert stacks(lab) == [OPERATOR]
     client = engine.connect(manager)
-    control = client.api.inspect_network("control")
-    assert (control["Attachable"], control["IPAM"]["Config"][0]["Subnet"]) == (True, "10.32.100.0/24")
-    api = next(service for service in engine.services(client) if service.name == API)
-    assert (api.wanted, api.spec["EndpointSpec"]["Mode"]) == (None, "dnsrr")
-    engine.wait_until(lambda: len(ids(lab, API)) == 3, "docker-api runs on every manager", seconds=180)
-    before = ids(lab, API) | ids(lab, OPERATOR)
-    assert len(before) == 4
+    before = ids(lab, OPERATOR)
+    assert len(before) == 1
     configs = {row["Spec"]["Name"] for row in client.api.configs() if "agent-" in row["Spec"]["Name"]}
 
     deploy(lab, other)
-    assert ids(lab, API) | ids(lab, OPERATOR) == before
+    assert ids(lab, OPERATOR) == before
     assert configs == {row["Spec"]["Name"] for row in client.api.configs() if "agent-" in row["Spec"]["Name"]}
+
+
+@pytest.mark.usefixtures("operating")
+def test_root_on_a_worker_finds_no_engine_api_on_any_network_of_the_operator(lab: Lab) -> None:
+    """He may attach containers to every attachable network, and reaches the managers' addresses."""
+    worker, managers = hosts(lab, "worker")[0], hosts(lab, "manager")
+    networks = engine.connect(managers[0]).api.networks(filters={"driver": "overlay"})
+    open_to_him = [row["Name"] for row in networks if row["Attachable"]]
+    assert open_to_him == [services.NETWORK]
+    ask = "; ".join(ASK.replace("$address", host.address) for host in managers)
+    assert inside(lab, worker, services.NETWORK, ask).split() == ["silence"] * 3
+    assert inside(lab, worker, services.NETWORK, f"{RESOLVE}; echo found $address").split() == ["found"]
 
 
 def asked(lab: Lab, host: Host) -> str:
@@ -144,9 +148,13 @@ def asked(lab: Lab, host: Host) -> str:
     return answer if '"ApiVersion"' in answer else ""
 
 
-@pytest.mark.usefixtures("operating")
-def test_docker_api_answers_on_control_and_nowhere_else(lab: Lab) -> None:
-    worker = hosts(lab, "worker")[0]
+@pytest.mark.thorough
+def test_where_control_is_asked_for_docker_api_answers_there_and_nowhere_else(lab: Lab) -> None:
+    manager, worker = hosts(lab, "manager")[0], hosts(lab, "worker")[0]
+    said = deploy(lab, manager, "control", DOCKER_API_IMAGE=OPEN_SOCKET)
+    assert "network control" in said
+    control = engine.connect(manager).api.inspect_network("control")
+    assert (control["Attachable"], control["IPAM"]["Config"][0]["Subnet"]) == (True, "10.32.100.0/24")
     answer = engine.wait_until(lambda: asked(lab, worker), "docker-api answers")
     address = answer.split()[-1]
     assert address.startswith("10.32.100.")
@@ -228,12 +236,8 @@ def test_when_its_manager_dies_the_operator_goes_on_elsewhere(lab: Lab, zipapp: 
 
 
 @pytest.mark.usefixtures("operating")
-def test_the_stacks_go_one_after_the_other_and_leave_nothing(lab: Lab) -> None:
-    manager = hosts(lab, "manager")[0]
-    refused = stack(manager, "rm", "control")
-    assert (refused.returncode, refused.stdout) == (69, "")
-    assert "service-balancer needs control: remove it first" in refused.stderr
-    remove_stacks(manager)
-    client = engine.connect(manager)
+def test_the_stacks_go_and_leave_nothing(lab: Lab) -> None:
+    remove_stacks(lab)
+    client = engine.connect(hosts(lab, "manager")[0])
     assert [service.name for service in engine.services(client)] == ["other", "web"]
     assert not [row for row in client.api.configs() if row["Spec"]["Name"].startswith("agent-")]

@@ -17,7 +17,15 @@ from bootstrap import publish
 from bootstrap.__main__ import main
 from bootstrap.engine.decode import read_network
 from bootstrap.engine.network import Network
-from bootstrap.stacks.catalog import CONFIG_BYTES, check_free, choose_settings, named, parts, rendered
+from bootstrap.stacks.catalog import (
+    CONFIG_BYTES,
+    STACKS,
+    check_free,
+    choose_settings,
+    named,
+    parts,
+    rendered,
+)
 
 CONTROL, BALANCER = named("control"), named("service-balancer")
 OURS = Network("control", ("10.32.100.0/24",), "control")
@@ -46,7 +54,7 @@ def test_the_parts_are_mounted_so_that_the_shell_puts_them_together_in_order() -
 def test_the_contracts_values_are_the_defaults() -> None:
     text = rendered(CONTROL, choose_settings(CONTROL, {}, {}), {})
     for line in (
-        'image: "rancher/socat-docker"',
+        'image: "tecnativa/docker-socket-proxy:v0.4.2@sha256:',
         "mode: global",
         "endpoint_mode: dnsrr",
         'constraints: ["node.role==manager"]',
@@ -68,12 +76,32 @@ def test_settings_come_from_flags_then_the_environment_and_a_registry_comes_firs
     assert 'SETTLE: "30"' in text
 
 
-def test_the_limited_proxy_gets_the_sections_that_operators_need_and_no_others() -> None:
-    image = "tecnativa/docker-socket-proxy:0.4.2"
-    text = rendered(CONTROL, choose_settings(CONTROL, {"DOCKER_API_IMAGE": image}, {}), {})
-    assert f'image: "{image}"' in text
-    allowed = re.findall(r"^      ([A-Z]+): \"1\"", text, re.MULTILINE)
-    assert allowed == ["VERSION", "EVENTS", "INFO", "NODES", "SERVICES", "TASKS", "CONFIGS", "POST"]
+def test_operators_of_others_may_read_what_they_need_and_write_only_where_asked() -> None:
+    for given, post in (({}, "0"), ({"DOCKER_API_POST": "1"}, "1")):
+        text = rendered(CONTROL, choose_settings(CONTROL, given, {}), {})
+        allowed = dict(re.findall(r"^      ([A-Z]+): \"([01])\"", text, re.MULTILINE))
+        reads = ("VERSION", "EVENTS", "INFO", "NODES", "SERVICES", "TASKS")
+        assert allowed == {**dict.fromkeys(reads, "1"), "POST": post}
+
+
+def test_the_operator_has_its_managers_socket_and_no_network_to_attach_to() -> None:
+    text = rendered(BALANCER, choose_settings(BALANCER, {}, {}), {})
+    for line in (
+        "source: /var/run/docker.sock",
+        'cap_drop: ["ALL"]',
+        'constraints: ["node.role==manager"]',
+        "networks:\n      - bridge",
+    ):
+        assert line in text
+    assert "ports:" not in text
+    assert "attachable" not in text
+
+
+def test_each_image_has_a_version_and_a_digest() -> None:
+    images = {name: value for stack in STACKS for name, value in stack.defaults.items() if "IMAGE" in name}
+    assert set(images) == {"DOCKER_API_IMAGE", "PYTHON_IMAGE"}
+    for image in images.values():
+        assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+[\w-]*@sha256:[0-9a-f]{64}", image)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +120,10 @@ def test_the_limited_proxy_gets_the_sections_that_operators_need_and_no_others()
         (
             ["deploy", "control", "--set", "CONTROL_DRIVER=weave:1", "--set", "CONTROL_SUBNET=10.0.0.0/24"],
             "a network of driver weave:1 must lie inside 10.32.0.0/12, unlike CONTROL_SUBNET=10.0.0.0/24",
+        ),
+        (
+            ["deploy", "control", "--set", "DOCKER_API_POST=yes"],
+            "must be 0 (read only) or 1",
         ),
         (["deploy", "service-balancer", "--set", "SETTLE=soon"], "SETTLE must be a number of seconds"),
         (["deploy", "service-balancer", "--dry-run"], "this is no zipapp"),
@@ -125,7 +157,7 @@ def test_a_network_is_read_from_what_the_engine_lists() -> None:
 def test_the_list_shows_every_stack_with_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stack", "ls"]) == 0
     out = capsys.readouterr().out
-    for line in ("  CONTROL_SUBNET=10.32.100.0/24", "  PYTHON_IMAGE=python:3.12-slim", "  REGISTRY="):
+    for line in ("  CONTROL_SUBNET=10.32.100.0/24", "  DOCKER_API_POST=0", "  REGISTRY="):
         assert f"{line}\n" in out
 
 

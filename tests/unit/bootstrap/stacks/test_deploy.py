@@ -13,7 +13,7 @@ from bootstrap.engine.config import Config
 from bootstrap.engine.network import Network
 from bootstrap.errors import AgentError
 from bootstrap.stacks import deploy
-from bootstrap.stacks.catalog import STACKS, choose_settings, named
+from bootstrap.stacks.catalog import STACKS, Stack, choose_settings, named
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
 CONTROL, BALANCER = named("control"), named("service-balancer")
@@ -73,8 +73,8 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> bytes:
     return content
 
 
-def defaults(*stacks: str) -> dict[str, dict[str, str]]:
-    return {name: choose_settings(named(name), {}, {}) for name in stacks}
+def defaults(stack: Stack) -> dict[str, str]:
+    return choose_settings(stack, {}, {})
 
 
 def test_a_host_without_docker_cli_gets_a_clear_error(
@@ -111,30 +111,20 @@ def test_a_login_of_the_registry_goes_along_where_that_is_asked_for(
     assert said == "--host unix:///x stack deploy --with-registry-auth control\n"
 
 
-def test_service_balancer_brings_control_along_only_where_it_is_missing(agent: bytes) -> None:
+def test_service_balancer_comes_alone_with_the_agent_as_configs(agent: bytes) -> None:
     engine = Manager()
     docker = Docker(engine)
-    settings = defaults("control", "service-balancer")
-    deploy.deploy(engine, (CONTROL, BALANCER), settings, docker)
-    assert [words[-1] for words in docker.asked] == ["control", "service-balancer"]
+    deploy.deploy(engine, BALANCER, defaults(BALANCER), docker)
+    assert [words[-1] for words in docker.asked] == ["service-balancer"]
     files = docker.files["service-balancer"]
     assert b"".join(files[name] for name in sorted(files)) == agent
-    assert docker.files["control"] == {}
-    deploy.deploy(engine, (CONTROL, BALANCER), settings, docker)
-    assert [words[-1] for words in docker.asked[2:]] == ["service-balancer"]
 
 
-@pytest.mark.usefixtures("agent")
-def test_a_setting_of_a_stack_that_is_there_already_is_not_left_aside_silently() -> None:
+def test_control_comes_without_the_agent() -> None:
     engine = Manager()
     docker = Docker(engine)
-    stacks, settings = (CONTROL, BALANCER), defaults("control", "service-balancer")
-    deploy.deploy(engine, stacks, settings, docker, ["CONTROL_SUBNET", "REGISTRY"])
-    with pytest.raises(AgentError, match="CONTROL_SUBNET belongs to stack control, which is there already"):
-        deploy.deploy(engine, stacks, settings, docker, ["CONTROL_SUBNET", "REGISTRY"])
-    assert len(docker.asked) == 2
-    deploy.deploy(engine, stacks, settings, docker, ["REGISTRY", "SETTLE"])
-    assert len(docker.asked) == 3
+    deploy.deploy(engine, CONTROL, defaults(CONTROL), docker)
+    assert docker.files == {"control": {}}
 
 
 @pytest.mark.usefixtures("agent")
@@ -142,7 +132,7 @@ def test_old_agents_go_with_the_next_deployment_unless_they_are_used() -> None:
     engine = Manager()
     engine.stored = {"agent-old-1", "agent-last-1", "agent-last-2"}
     engine.in_use = {"agent-last-1", "agent-last-2"}
-    deploy.deploy(engine, (CONTROL, BALANCER), defaults("control", "service-balancer"), Docker(engine))
+    deploy.deploy(engine, BALANCER, defaults(BALANCER), Docker(engine))
     assert engine.stored == engine.in_use
 
 
@@ -165,7 +155,7 @@ def test_a_range_that_is_taken_is_refused_before_anything_is_done(network: Netwo
     engine.found.append(network)
     docker = Docker(engine)
     with pytest.raises(AgentError, match=said):
-        deploy.deploy(engine, (CONTROL,), defaults("control"), docker)
+        deploy.deploy(engine, CONTROL, defaults(CONTROL), docker)
     assert docker.asked == []
 
 
@@ -174,20 +164,17 @@ def test_on_a_worker_nothing_is_deployed_or_removed() -> None:
     engine.is_manager = False
     docker = Docker(engine)
     with pytest.raises(NotManagerError):
-        deploy.deploy(engine, (CONTROL,), defaults("control"), docker)
+        deploy.deploy(engine, CONTROL, defaults(CONTROL), docker)
     with pytest.raises(NotManagerError):
         deploy.remove(engine, CONTROL, docker)
     assert docker.asked == []
 
 
-@pytest.mark.usefixtures("agent")
-def test_control_is_not_removed_under_an_operator_nor_what_is_not_there() -> None:
+def test_a_stack_that_is_there_is_removed_and_one_that_is_not_is_refused() -> None:
     engine = Manager()
     docker = Docker(engine)
     with pytest.raises(AgentError, match="control is not deployed"):
         deploy.remove(engine, CONTROL, docker)
-    deploy.deploy(engine, (CONTROL, BALANCER), defaults("control", "service-balancer"), docker)
-    with pytest.raises(AgentError, match="service-balancer needs control"):
-        deploy.remove(engine, CONTROL, docker)
-    deploy.remove(engine, BALANCER, docker)
-    assert docker.asked[-1] == ("stack", "rm", "service-balancer")
+    deploy.deploy(engine, CONTROL, defaults(CONTROL), docker)
+    deploy.remove(engine, CONTROL, docker)
+    assert docker.asked[-1] == ("stack", "rm", "control")
