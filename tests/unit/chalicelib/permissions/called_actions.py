@@ -25,6 +25,7 @@ from chalicelib.adapters.ports import World
 APP = Path(__file__).parents[4] / "app.py"
 SERVICES = ("autoscaling", "dynamodb", "ec2", "s3", "sns", "ssm")
 # A transaction needs the right to each kind of write in it.
+INDEX = "/index/open"  # of the table: a resource of its own, which a query of it needs
 ALLOWED_BY = {"dynamodb:TransactWriteItems": ("dynamodb:PutItem",)}
 
 
@@ -41,12 +42,10 @@ def boto3_calls() -> dict[str, str]:
 
 
 def needed_actions(adapter: type, method: str) -> frozenset[str]:
-    """Derive the IAM actions that one method of an adapter needs."""
-    return frozenset(
-        allowed
-        for name in _words(getattr(adapter, method))
-        for allowed in _allowed_by(boto3_calls().get(name))
-    )
+    """Derive the IAM actions that one method of an adapter needs; those on an index end with its name."""
+    words = _words(getattr(adapter, method))
+    place = INDEX if "IndexName" in words else ""
+    return frozenset(allowed + place for name in words for allowed in _allowed_by(boto3_calls().get(name)))
 
 
 def _allowed_by(action: str | None) -> tuple[str, ...]:
@@ -66,6 +65,8 @@ def _own_words(function: FunctionType) -> frozenset[str]:
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
         match node:
             case ast.Attribute(attr=word) | ast.Name(id=word) | ast.Constant(value=str(word)):
+                words.add(word)
+            case ast.keyword(arg=str(word)):
                 words.add(word)
     return frozenset(words)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.adapters import wiring
-from tests.unit.chalicelib.permissions.called_actions import handlers, needed_actions
+from tests.unit.chalicelib.permissions.called_actions import INDEX, handlers, needed_actions
 from tests.unit.chalicelib.permissions.recorded_life import record_histories
 
 if TYPE_CHECKING:
@@ -26,8 +26,17 @@ def policy_of(handler: str) -> str:
 
 
 def allowed(policy: str) -> set[str]:
-    listed = [one["Action"] for one in json.loads((CHALICE / policy).read_text())["Statement"]]
-    return {action for one in listed for action in ([one] if isinstance(one, str) else one)}
+    """List the actions that a policy allows, those on the table's index apart."""
+    return {
+        action + (INDEX if resource.endswith(INDEX) else "")
+        for one in json.loads((CHALICE / policy).read_text())["Statement"]
+        for resource in listed(one["Resource"])
+        for action in listed(one["Action"])
+    }
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 POLICIES: dict[str, list[str]] = {}
