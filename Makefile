@@ -102,6 +102,7 @@ format: .venv/done ## let ruff lay out the code
 
 bench-evacuate: system install ## ours against a plain drain and against doing nothing (root)
 	$(BIN)/python -m bench.evacuate.__main__
+	$(BIN)/python -m bench.evacuate.disturbed
 
 bench-storm: system install ## six of twelve workers warned at once, then up to a thousand of 5,000 (root)
 	$(BIN)/python -m bench.storm.__main__

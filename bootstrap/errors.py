@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 NOT_DONE, BAD_INPUT, UNAVAILABLE = 1, 64, 69  # exit status after sysexits.h: EX_USAGE, EX_UNAVAILABLE
+_TAG = re.compile(r"<[^<>]*>")
 _TOKEN = re.compile(r"SWMTKN-[0-9A-Za-z-]*")
 
 
 class AgentError(Exception):
-    """A task cannot do its work; the text is one line that says why and what to do."""
+    """A task cannot do its work; the text is one line that says why and what to do, whatever was answered."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(redacted(text))
+        super().__init__(redacted(" ".join(text.split())))
 
 
 def redacted(text: str) -> str:
@@ -37,7 +38,11 @@ class ConflictError(RefusedError):
 
 
 def refusal(what: str, why: str) -> EngineError:
-    """Choose the error for an engine that would not do ``what``, from its own words ``why``."""
+    """Choose the error for an engine that would not do ``what``, from its own words ``why``.
+
+    A proxy before its socket may answer with a page of HTML.
+    """
+    why = _TAG.sub(" ", why) if "<html" in why.lower() else why
     if "out of sequence" in why:
         return ConflictError(f"could not {what}: it was changed meanwhile")
     if "not a swarm manager" in why:

@@ -29,7 +29,7 @@ from bootstrap.engine.decode import (
 from bootstrap.engine.network import NAMESPACE_LABEL, Network
 from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Membership, Node
 from bootstrap.engine.node_event import NodeEvent
-from bootstrap.engine.service import EXCLUSION_LABEL, Service, Spec
+from bootstrap.engine.service import EXCLUSION_LABEL, SURGE_LABEL, Service, Spec
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
 from bootstrap.errors import ConflictError, EngineError, NotManagerError, RefusedError
@@ -160,7 +160,8 @@ class Engine(Connection):
         leaving = sorted({node.id for node in nodes if EVACUATION_DEADLINE_LABEL in node.labels} | set(on))
         there = self.tasks(node=leaving) if leaving else ()
         near = {task.service for task in there if task.is_present} | set(of)
-        chosen = [service for service in services if service.id in near or EXCLUSION_LABEL in service.labels]
+        marked = {service.id for service in services if {EXCLUSION_LABEL, SURGE_LABEL} & set(service.labels)}
+        chosen = [service for service in services if service.id in near | marked]
         ids = [service.id for service in chosen]
         tasks = {task.id: task for task in (*there, *(self.tasks(service=ids) if ids else ()))}
         if any(service.has_reservations for service in chosen):

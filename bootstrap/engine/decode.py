@@ -99,9 +99,8 @@ def read_membership(info: Mapping[str, Any], *, has_raft_state: bool = False) ->
 def read_service(row: Mapping[str, Any]) -> Service:
     """Read a service from one row of ``GET /services``."""
     state = _text(_object(row.get("UpdateStatus")).get("State"))
-    return Service(
-        checked(row["ID"], str), checked(row["Version"]["Index"], int), checked(row["Spec"], dict), state
-    )
+    spec, version = checked(row["Spec"], dict), checked(row["Version"]["Index"], int)
+    return Service(checked(row["ID"], str), version, spec, state, is_repeated=row.get("PreviousSpec") == spec)
 
 
 def read_task(row: Mapping[str, Any]) -> Task:
@@ -121,6 +120,7 @@ def read_task(row: Mapping[str, Any]) -> Task:
         created=checked(row.get("CreatedAt", ""), str),
         since=min(since, noted, key=moment) if noted else since,
         drivers=tuple({name for one in _objects(row.get("NetworksAttachments")) if (name := _driver(one))}),
+        error=intern(_text(status.get("Err"))),
     )
 
 

@@ -13,6 +13,7 @@ TYPE_LABEL = "swarmkeeper.type"  # its instance type
 LIFECYCLE_LABEL = "swarmkeeper.lifecycle"  # spot or on-demand
 ROLE_LABEL = "swarmkeeper.role"  # what it shall be: manager or worker
 CLUSTER_LABEL = "swarmkeeper.cluster"
+KEPT = "kept"  # the end of that label, where no end of the instance is announced
 EVACUATION_DEADLINE_LABEL = (
     "swarmkeeper.evacuate"  # node label: the second since the epoch at which the node is gone
 )
@@ -66,6 +67,11 @@ class Node:
             return float(self.labels[EVACUATION_DEADLINE_LABEL].split(" ")[0])
         except (KeyError, ValueError):
             return None
+
+    @property
+    def is_kept(self) -> bool:
+        """Nobody has announced its end: what cannot start elsewhere is not stopped."""
+        return self.labels.get(EVACUATION_DEADLINE_LABEL, "").endswith(f" {KEPT}")
 
     @property
     def is_evacuating(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXCLUSION_LABEL = "swarmkeeper.evacuate.before"  # service label: what an evacuation replaced, as JSON
+SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: the surge that is under way, as JSON
 EVACUATION_ORDER_LABEL = "swarmkeeper.evacuate"  # service label set by users: "stop-first"
 
 
@@ -18,6 +19,7 @@ class Service:
     version: int
     spec: Mapping[str, Any]
     update: str  # UpdateStatus.State: "", updating, paused, completed, rollback_started, …
+    is_repeated: bool = False  # its last update changed nothing: somebody asked for what stood already
 
     @property
     def name(self) -> str:

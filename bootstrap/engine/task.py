@@ -24,6 +24,7 @@ class Task:
     created: str = ""  # RFC 3339, as the engine gives it; see ``moment``
     since: str = ""  # when it entered its state
     drivers: tuple[str, ...] = ()  # of the networks that it is attached to
+    error: str = ""  # why it failed, was rejected or has no node yet, in Swarm's own words
 
     @property
     def is_wanted(self) -> bool:

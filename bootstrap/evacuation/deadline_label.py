@@ -5,21 +5,22 @@ An order with an older version than the label's comes too late, whatever it want
 
 from __future__ import annotations
 
-from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, KEPT, Node
 
 EARLIER_BY_S = 1.0  # seconds by which another notice has to be shorter, to hurry a job that runs
 
 
-def text(deadline: float, order: int, node: Node) -> str:
-    """Write the label's text: the deadline, and the newest version known unless it is 0."""
+def text(deadline: float, order: int, node: Node, *, kept: bool = False) -> str:
+    """Write the label's text: the deadline, the newest version unless it is 0, and whether it is kept."""
     newest = max(order, version(node))
-    return f"{deadline:.0f} {newest}" if newest else f"{deadline:.0f}"
+    words = [f"{deadline:.0f}", *([str(newest)] if newest else []), *([KEPT] if kept else [])]
+    return " ".join(words)
 
 
 def version(node: Node) -> int:
     """Read the version of the order that set the label; 0 where it tells none."""
-    _, _, number = node.labels.get(EVACUATION_DEADLINE_LABEL, "").partition(" ")
-    return int(number) if number.isdecimal() else 0
+    words = node.labels.get(EVACUATION_DEADLINE_LABEL, "").split(" ")
+    return int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
 
 
 def is_outdated(order: int, node: Node) -> bool:
@@ -27,7 +28,7 @@ def is_outdated(order: int, node: Node) -> bool:
     return 0 < order < version(node)
 
 
-def new_deadline(order: int, deadline: float, node: Node, now: float) -> float | None:
+def new_deadline(order: int, deadline: float, node: Node, now: float, *, kept: bool = False) -> float | None:
     """Choose the deadline that an order to evacuate sets; None where the label says as much.
 
     A deadline that is ahead is brought forward only; one that is over is replaced by what is ordered anew.
@@ -36,7 +37,7 @@ def new_deadline(order: int, deadline: float, node: Node, now: float) -> float |
         return deadline
     if is_outdated(order, node):
         return None
-    if order > version(node):
+    if order > version(node) or (node.is_kept and not kept):
         return min(deadline, node.evacuation_deadline) if node.evacuation_deadline > now else deadline
     over = not order and node.evacuation_deadline <= now < deadline
     return deadline if over or deadline < node.evacuation_deadline - EARLIER_BY_S else None

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
-from bootstrap.evacuation.plan import choose_way
+from bootstrap.evacuation.scene import Scene
+from bootstrap.evacuation.ways import choose_way, explain
 from bootstrap.specs.exclusion import has_exclusion
+from bootstrap.specs.surge import wanted_replicas
 from chalicelib.protocol.messages import ServiceReport, Way
+
+NAMED = 10  # services that a line names
 
 
 @dataclass(frozen=True)
 class TaskReport:
-    """One task that was to leave a node: what was last said about it, and how and when it left (seconds)."""
+    """One task that was to leave a node: what was last said about it, and how and when it left (seconds).
+
+    ``served``: when last seen there, its service was served elsewhere.
+    """
 
     task: Task
     why: str = ""
+    served: bool = False
     way: Way | None = None
     after: float = 0.0
 
@@ -31,13 +39,14 @@ class EvacuationReport:
     tasks: Mapping[str, TaskReport] = field(default_factory=dict)
     empty_after: Mapping[str, float] = field(default_factory=dict)
 
-    def with_poll(self, snapshot: Snapshot, nodes: Collection[Node], after: float) -> EvacuationReport:
-        """Add one more snapshot, taken ``after`` so many seconds."""
+    def with_poll(self, scene: Scene, nodes: Collection[Node], after: float) -> EvacuationReport:
+        """Add one more poll, ``after`` so many seconds."""
+        snapshot = scene.snapshot
         ids = {node.id for node in nodes}
         new = {task.id: TaskReport(task) for task in snapshot.tasks if task.is_wanted and task.node in ids}
         known = {task.id: task for task in snapshot.tasks}
         tasks = {
-            key: row if row.way else _follow_task(row, known.get(key), snapshot, after)
+            key: row if row.way else _follow_task(row, known.get(key), scene, after)
             for key, row in {**new, **self.tasks}.items()
         }
         busy = {task.node for task in snapshot.tasks if task.is_present}
@@ -53,45 +62,75 @@ class EvacuationReport:
         """Tell the seconds until the node had no task left, 0 where it was not seen to be empty."""
         return round(self.empty_after.get(node, 0.0), 2)
 
-    def broken_tasks(self, node: str) -> str:
-        """Count the tasks of a node that were stopped before they were replaced, "" if there were none."""
-        count = sum(row.task.node == node and row.way is Way.DRAIN for row in self.tasks.values())
-        return f"{count} tasks" if count else ""
+    def broken_tasks(self, node: str, snapshot: Snapshot) -> str:
+        """Name the services of a node whose tasks were stopped before they were replaced, each with why."""
+        broken = (row for row in self.tasks.values() if row.task.node == node and row.way is Way.DRAIN)
+        return _named(broken, snapshot)
+
+    def kept_tasks(self, node: str, snapshot: Snapshot) -> str:
+        """Name the services whose tasks are still on a node, each with why."""
+        kept = (row for row in self.tasks.values() if row.task.node == node and row.way is None)
+        return _named(kept, snapshot)
 
     def service_reports(self, snapshot: Snapshot) -> tuple[ServiceReport, ...]:
         """Make one report per service and way, in the order of their names."""
         groups: dict[tuple[str, Way], list[TaskReport]] = {}
         for row in self.tasks.values():
-            service = snapshot.service_by_id.get(row.task.service)
-            name = service.name if service else row.task.service
-            groups.setdefault((name, row.way or Way.DRAIN), []).append(row)
+            groups.setdefault((_name(row, snapshot), row.way or Way.DRAIN), []).append(row)
         return tuple(
             ServiceReport(name, len(rows), way, round(max(row.after for row in rows), 2), rows[-1].why)
             for (name, way), rows in sorted(groups.items())
         )
 
 
-def _follow_task(row: TaskReport, task: Task | None, snapshot: Snapshot, after: float) -> TaskReport:
-    service = snapshot.service_by_id.get(row.task.service)
+def _follow_task(row: TaskReport, task: Task | None, scene: Scene, after: float) -> TaskReport:
+    service = scene.snapshot.service_by_id.get(row.task.service)
     if task and task.is_wanted:
-        if service and not has_exclusion(service):
-            return replace(row, why=choose_way(service, snapshot)[1])
-        return row
+        if service is None or task not in scene.leaving(service) or scene.is_given_up(service):
+            return row  # the last word on it stays
+        return replace(
+            row, why=explain(service, scene), served=service.is_replicated and scene.is_served(service)
+        )
     is_completed = task is not None and task.state == "complete"
-    return replace(row, way=_observed_way(row, service, snapshot, is_completed=is_completed), after=after)
+    way = _observed_way(row, service, scene, is_completed=is_completed)
+    why = row.why
+    if way is Way.START_FIRST and not (service and choose_way(service, scene)[1]):
+        why = ""
+    elif way is Way.STOP_FIRST and not (service and _stops_first_by_us(service)):
+        why = "its owner changed the service meanwhile"
+    return replace(row, way=way, after=after, why=why)
 
 
-def _observed_way(row: TaskReport, service: Service | None, snapshot: Snapshot, *, is_completed: bool) -> Way:
-    """Find how a task left; it is replaced if another one of its slot runs, or as many as are wanted."""
+def _observed_way(row: TaskReport, service: Service | None, scene: Scene, *, is_completed: bool) -> Way:
+    """Find how a task left; it is replaced if one of its slot runs elsewhere, or as many as are wanted."""
     if service is None or service.is_global or is_completed:
         return Way.GLOBAL
     if not service.is_replicated:
         return Way.DRAIN
-    running = [task for task in snapshot.tasks_of(service) if task.is_running]
-    if any(task.slot == row.task.slot for task in running) or len(running) >= service.replicas:
+    running = [task for task in scene.elsewhere(service) if task.is_running]
+    is_enough = row.served or len(running) >= wanted_replicas(service)
+    if is_enough or any(task.slot == row.task.slot for task in running):
         return Way.START_FIRST
-    return Way.STOP_FIRST if _stops_first_by_us(service) else Way.DRAIN
+    is_drained = scene.snapshot.node_by_id[row.task.node].availability == "drain"
+    return Way.DRAIN if is_drained and not _stops_first_by_us(service) else Way.STOP_FIRST
 
 
 def _stops_first_by_us(service: Service) -> bool:
     return has_exclusion(service) and service.update_config.get("Order") == "stop-first"
+
+
+def _name(row: TaskReport, snapshot: Snapshot) -> str:
+    service = snapshot.service_by_id.get(row.task.service)
+    return service.name if service else row.task.service
+
+
+def _named(rows: Iterable[TaskReport], snapshot: Snapshot) -> str:
+    found: dict[str, list[TaskReport]] = {}
+    for row in rows:
+        found.setdefault(_name(row, snapshot), []).append(row)
+    texts = [
+        f"{name} ({len(group)}: {group[-1].why or 'no reason was seen'})"
+        for name, group in sorted(found.items())
+    ]
+    more = f"; and {len(texts) - NAMED} more services" if len(texts) > NAMED else ""
+    return "; ".join(texts[:NAMED]) + more

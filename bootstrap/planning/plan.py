@@ -16,6 +16,7 @@ from bootstrap.planning.candidates import CandidateFinder, Candidates
 from bootstrap.planning.moves import apply_moves, count_moves, fullest_count, move_gains
 from bootstrap.planning.swarmkit import plan_waves
 from bootstrap.specs.exclusion import has_exclusion
+from bootstrap.specs.lifetime import why_ended
 from bootstrap.specs.own_update import why_busy
 
 OPT_IN_LABEL = "rebalance.on.node.create"  # service label set by users: "true"
@@ -66,7 +67,11 @@ def why_left_alone(service: Service, snapshot: Snapshot) -> str:
         return "it is global: it has a task on every node" if service.is_global else "it is a job"
     if has_exclusion(service):
         return "it is being evacuated"
-    return why_busy(service) or _why_unsettled(service, snapshot)
+    return (
+        why_busy(service)
+        or why_ended(service, snapshot.tasks_of(service))
+        or _why_unsettled(service, snapshot)
+    )
 
 
 def _why_unsettled(service: Service, snapshot: Snapshot) -> str:

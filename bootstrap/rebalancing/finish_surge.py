@@ -25,6 +25,7 @@ from bootstrap.specs.own_update import why_busy
 from bootstrap.specs.surge import (
     Surge,
     count_survivors,
+    is_rescaled,
     lower_replicas,
     move_off_failing_nodes,
     raise_next_wave,
@@ -39,9 +40,9 @@ LAST_CHANCE_S = 60.0  # after giving up in which a safe way down may still appea
 def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float) -> NextStep:
     """Down again when all run; where they do not come to run, down in the way that stops no task in need."""
     mine = replace(run, changed_at=now)
-    if obstacle := _obstacle(service, snapshot):
+    if obstacle := _obstacle(service, surge, snapshot):
         return _obstructed(service, surge, run, obstacle)
-    if service.replicas != surge.raised:
+    if is_rescaled(service, surge):
         again = mine.with_wave(service.id, Wave(Mode.SURGE, math.inf))
         why = f"somebody scaled it to {service.replicas}, which stays; the surge's mark goes"
         return NextStep(again, UpdateService(service, lower_replicas(service, surge), why))
@@ -67,13 +68,18 @@ def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, n
     return _undo(service, surge, snapshot, failing, sure)
 
 
-def _obstacle(service: Service, snapshot: Snapshot) -> str:
+def _obstacle(service: Service, surge: Surge, snapshot: Snapshot) -> str:
     """Any change of a spec, if only of a label, makes Swarm begin an update that is under way anew."""
-    if excluded_nodes(service) & {node.id for node in snapshot.evacuating_nodes}:
+    undrained = {node.id for node in snapshot.evacuating_nodes if not snapshot.is_drained(node)}
+    if (excluded_nodes(service) | set(surge.nodes) | _nodes_of(service, snapshot)) & undrained:
         return "it is being evacuated, which comes first"
     if has_exclusion(service) or not why_busy(service):
         return ""
     return f"its own update is {service.update}"
+
+
+def _nodes_of(service: Service, snapshot: Snapshot) -> frozenset[str]:
+    return frozenset(task.node for task in snapshot.tasks_of(service) if task.is_wanted)
 
 
 def _obstructed(service: Service, surge: Surge, run: Run, obstacle: str) -> NextStep:

@@ -12,6 +12,7 @@ from bootstrap.engine.snapshot import Snapshot
 from bootstrap.planning.plan import ServicePlan
 from bootstrap.rebalancing import rolling
 from bootstrap.rebalancing.run import RETRY_S, NextStep, Run, Wave
+from bootstrap.specs.lifetime import why_one_for_one
 from bootstrap.specs.surge import monitor_seconds, newest_task_time, raise_replicas
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
 
@@ -37,6 +38,8 @@ def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -
         return f"an evacuation is under way, of {', '.join(going)}", RETRY_S
     if mode is None:
         return f"label {MODE_LABEL}={service.labels[MODE_LABEL]} is neither surge nor rolling", 0.0
+    if mode is Mode.SURGE and (named := why_one_for_one(service)):
+        return f"{named}: a surge would not leave it as it is", 0.0
     if wave and wave.mode is Mode.ROLLING:
         return "Swarm itself chose where the restarted tasks run", 0.0
     return "", 0.0

@@ -49,14 +49,16 @@ def excluded_nodes(service: Service) -> frozenset[str]:
     return frozenset(before["nodes"]) if before else frozenset()
 
 
-def exclude_nodes(service: Service, nodes: Collection[str], order: str, pace: Pace) -> Spec:
+def exclude_nodes(
+    service: Service, nodes: Collection[str], order: str, pace: Pace, failure_action: str = "continue"
+) -> Spec:
     """Make the spec with which Swarm replaces just the tasks on these nodes (measured: no others)."""
-    before = exclusion_of(service) or _replaced_fields(service.spec)
+    before = exclusion_of(service) or {**_replaced_fields(service.spec), "spaced": True}
     ours = {
         "Parallelism": pace.parallelism,
         "Delay": pace.delay,
         "Order": order,
-        "FailureAction": "continue",  # a paused evacuation would outlive its node
+        "FailureAction": failure_action,
     }
     mark = {**before, "nodes": sorted(nodes), "ours": ours}
     kept = _drop_last(service.placement.get("Constraints") or [], _constraints(before))
@@ -93,7 +95,11 @@ def _replaced_fields(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _constraints(mark: Mapping[str, Any]) -> list[str]:
-    return [f"node.id!={node}" for node in mark["nodes"]]
+    """Write our constraints; with blanks, so that a user's own for the same node is another one.
+
+    Without, as version 0.1 wrote them, the ``docker`` command line would take both for one.
+    """
+    return [f"node.id != {node}" if mark.get("spaced") else f"node.id!={node}" for node in mark["nodes"]]
 
 
 def _drop_last(constraints: Sequence[str], ours: Collection[str]) -> list[str]:

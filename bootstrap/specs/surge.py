@@ -13,16 +13,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bootstrap.engine.service import Service, Spec
+from bootstrap.engine.service import SURGE_LABEL, Service, Spec
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import WANTED, Task, moment
 from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes
 from bootstrap.specs.mark import read_mark, with_mark, without_mark
 
-SURGE_LABEL = "swarmkeeper.rebalance.before"  # service label: the surge that is under way, as JSON
 DEFAULT_MONITOR_S = (
     2.0  # seconds that a task must have run: one that ends at once shows as running for a moment
 )
+UPDATE_DEFAULTS = {"Parallelism": 1, "FailureAction": "pause"}  # Swarm's, of a service without UpdateConfig
 MAX_FAILURES_PER_TASK = 3  # failures for each task that was added: Swarm retries for ever
 FAR_S = 1e11  # seconds since the epoch: later is no time
 
@@ -41,6 +41,10 @@ class Surge:
     labels: bool  # the spec had labels, if empty ones: it must end as it was
     waves: tuple[int, ...] = ()  # by how many to raise it further, each time once all tasks have a node
     preferences: tuple[Mapping[str, Any], ...] = ()  # for its placement, set aside until it is lowered
+    nodes: tuple[str, ...] = ()  # whose evacuation needs it (ids); () for a rebalance
+    update: Sequence[Mapping[str, Any]] | None = (
+        None  # the UpdateConfig that was replaced, [] for none at all
+    )
 
     @property
     def moves(self) -> int:
@@ -52,16 +56,33 @@ def surge_of(service: Service) -> Surge | None:
     try:
         mark = Surge(**read_mark(service, SURGE_LABEL))
         # JSON knows lists only.
-        mark = replace(mark, waves=tuple(mark.waves), preferences=tuple(map(dict, mark.preferences)))
+        mark = replace(
+            mark,
+            waves=tuple(mark.waves),
+            preferences=tuple(map(dict, mark.preferences)),
+            nodes=tuple(mark.nodes),
+            update=None if mark.update is None else tuple(map(dict, mark.update)),
+        )
     except (ValueError, TypeError):
         return None
     counts, times = (mark.replicas, mark.raised, *mark.waves), (mark.begun, mark.until)
     is_ours = all(type(count) is int and count >= 0 for count in counts) and all(map(_is_time, times))
-    return mark if is_ours else None
+    return mark if is_ours and all(isinstance(node, str) for node in mark.nodes) else None
 
 
 def _is_time(value: Any) -> bool:
     return isinstance(value, (int, float)) and 0 <= value < FAR_S
+
+
+def wanted_replicas(service: Service) -> int:
+    """Tell how many replicas its owner wants: those from before the surge, unless he has scaled it since."""
+    surge = surge_of(service)
+    return surge.replicas if surge and not is_rescaled(service, surge) else service.replicas
+
+
+def is_rescaled(service: Service, surge: Surge) -> bool:
+    """Tell whether somebody has scaled it since: to another number, or to just that of the surge."""
+    return service.replicas != surge.raised or service.is_repeated
 
 
 def newest_task_time(service: Service, snapshot: Snapshot) -> float:
@@ -84,6 +105,43 @@ def raise_replicas(
     return _marked(bare, replace(mark, preferences=tuple(service.placement["Preferences"])))
 
 
+def add_tasks(service: Service, by: int, nodes: Collection[str], begun: float, until: float) -> Spec:
+    """Make the spec with so many tasks more, and the mark that an evacuation of these nodes needs them."""
+    before = surge_of(service)
+    configs = [service.spec["UpdateConfig"]] if "UpdateConfig" in service.spec else []
+    mark = Surge(
+        wanted_replicas(service),
+        service.replicas + by,
+        begun,
+        round(until, 1),
+        before.labels if before else "Labels" in service.spec,
+        preferences=before.preferences if before else (),
+        nodes=tuple(sorted(nodes)),
+        update=before.update if before and before.update is not None else configs,
+    )
+    spec = {**_scaled(service.spec, mark.raised), "UpdateConfig": _starting_first(configs)}
+    return with_mark(spec, SURGE_LABEL, asdict(mark))
+
+
+def _starting_first(before: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Make the UpdateConfig under which somebody else's update stops no task before another one runs."""
+    return {**(before[0] if before else UPDATE_DEFAULTS), "Order": "start-first"}
+
+
+def _with_update_before(spec: Spec, surge: Surge) -> Spec:
+    """Put the UpdateConfig back; what its owner has changed in it since stays."""
+    config = spec.get("UpdateConfig") or {}
+    if surge.update is None or config.get("Order") != "start-first":
+        return spec
+    ours = _starting_first(surge.update)
+    if any((config.get(key) or 0) != (ours.get(key) or 0) for key in {*config, *ours}):
+        order = surge.update[0].get("Order") if surge.update else ""
+        return {**spec, "UpdateConfig": {**config, "Order": order or "stop-first"}}
+    if surge.update:
+        return {**spec, "UpdateConfig": dict(surge.update[0])}
+    return {key: value for key, value in spec.items() if key != "UpdateConfig"}
+
+
 def raise_next_wave(service: Service, surge: Surge, snapshot: Snapshot) -> Spec | None:
     """Make the spec with the next wave; None where there is none, or some task has no node yet."""
     placed = sum(task.desired in WANTED and bool(task.node) for task in snapshot.tasks_of(service))
@@ -97,12 +155,11 @@ def _marked(service: Service, surge: Surge) -> Spec:
 
 def lower_replicas(service: Service, surge: Surge) -> Spec:
     """Make the spec as it was before; what somebody has changed or added since stays."""
-    ours = service.replicas == surge.raised
-    spec = _scaled(service.spec, surge.replicas) if ours else dict(service.spec)
+    spec = _scaled(service.spec, wanted_replicas(service))
     if surge.preferences:  # and those that somebody has added since
         added = (one for one in service.placement.get("Preferences") or () if one not in surge.preferences)
         spec = _preferring(spec, (*surge.preferences, *added))
-    return without_mark(spec, SURGE_LABEL, had_labels=surge.labels)
+    return without_mark(_with_update_before(spec, surge), SURGE_LABEL, had_labels=surge.labels)
 
 
 def serving_tasks(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> frozenset[str]:

@@ -14,6 +14,8 @@ from bootstrap.engine.task_cache import TaskCache
 from bootstrap.evacuation import deadline_label
 from bootstrap.evacuation.plan import next_actions
 from bootstrap.evacuation.report import EvacuationReport
+from bootstrap.evacuation.scene import Scene, Steadiness
+from bootstrap.evacuation.take_away import has_leftovers
 from bootstrap.membership.node_lookup import explain_absence, nodes_of
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
@@ -42,6 +44,7 @@ class Evacuation:
     clock: Clock
     self_id: str
     report: EvacuationReport = field(default_factory=EvacuationReport)
+    steadiness: Steadiness = field(default_factory=Steadiness)
 
     def __post_init__(self) -> None:
         self.started = self.answered = self.clock.now()
@@ -53,9 +56,11 @@ class Evacuation:
             snapshot = self._snapshot()
             self.answered = now = self.clock.now()
             mine = living_nodes(self.arguments.targets, snapshot)
-            self.report = self.report.with_poll(snapshot, mine, now - self.started)
-            actions = (*_pauses(self.arguments, snapshot, now), *next_actions(snapshot, now, self.self_id))
-            is_done = not actions and all(snapshot.is_drained(node) for node in mine)
+            self.steadiness = self.steadiness.with_poll(snapshot, now)
+            scene = Scene(snapshot, now, self.steadiness.sure_tasks(snapshot, now))
+            self.report = self.report.with_poll(scene, mine, now - self.started)
+            actions = (*_pauses(self.arguments, snapshot, now), *next_actions(scene, self.self_id))
+            is_done = not actions and all(_is_over(node, scene) for node in mine) and not has_leftovers(scene)
             if is_done or now > self.arguments.deadline + OVERTIME_S:
                 return _result(self.arguments.targets, snapshot, self.report)
             done = [try_action(self.engine, action) for action in actions]
@@ -79,6 +84,12 @@ class Evacuation:
         return self.engine.snapshot(mine, self.report.service_ids, self.task_cache.tasks)
 
 
+def _is_over(node: Node, scene: Scene) -> bool:
+    """Tell whether a node is empty, or keeps what is on it since no end of its instance is announced."""
+    is_late = scene.now > (node.evacuation_deadline or 0.0)
+    return scene.snapshot.is_drained(node) or (node.is_kept and is_late and node.availability != "drain")
+
+
 def living_nodes(targets: Collection[Target], snapshot: Snapshot) -> tuple[Node, ...]:
     """Find the living nodes of the targets."""
     found = (node for target in targets for node in nodes_of(target, snapshot.nodes)[:1])
@@ -87,10 +98,18 @@ def living_nodes(targets: Collection[Target], snapshot: Snapshot) -> tuple[Node,
 
 def _pauses(arguments: Arguments, snapshot: Snapshot, now: float) -> tuple[Action, ...]:
     return tuple(
-        PauseNode(node, deadline_label.text(deadline, target.version, node), "its instance is going")
+        PauseNode(
+            node,
+            deadline_label.text(deadline, target.version, node, kept=target.kept),
+            "its instance is going",
+        )
         for target in arguments.targets
         for node in living_nodes([target], snapshot)
-        if (deadline := deadline_label.new_deadline(target.version, arguments.deadline, node, now))
+        if (
+            deadline := deadline_label.new_deadline(
+                target.version, arguments.deadline, node, now, kept=target.kept
+            )
+        )
         is not None
     )
 
@@ -111,7 +130,9 @@ def _node_report(target: Target, snapshot: Snapshot, report: EvacuationReport) -
         return replace(row, fate=Fate.DOWN, detail="it was down: Swarm itself replaces its tasks")
     if not snapshot.is_drained(node):
         left = sum(task.is_present for task in snapshot.tasks_on([node.id]))
-        return replace(row, fate=Fate.UNFINISHED, detail=f"{left} tasks are left on it")
-    if broken := report.broken_tasks(node.id):
+        why = report.kept_tasks(node.id, snapshot)
+        text = f"{left} tasks are left on it" + (f", of {why}" if why else "")
+        return replace(row, fate=Fate.UNFINISHED, detail=text)
+    if broken := report.broken_tasks(node.id, snapshot):
         return replace(row, fate=Fate.DRAINED, detail=f"stopped before they were replaced: {broken}")
     return row

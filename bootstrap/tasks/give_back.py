@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from bootstrap.actions import ChangeNode, perform
+from bootstrap.actions import ChangeNode, perform, try_action
 from bootstrap.clock import Clock
 from bootstrap.engine.client import ConflictError, Engine
 from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
 from bootstrap.evacuation import deadline_label
+from bootstrap.evacuation.scene import Scene
+from bootstrap.evacuation.take_away import endings, has_leftovers
 from bootstrap.log import say
 from bootstrap.membership.node_lookup import explain_absence, nodes_of
 from bootstrap.tasks.polling import until_deadline
@@ -19,6 +21,7 @@ TIMEOUT_S = 30.0
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     """Take the evacuation deadline off the targets' living nodes and make them active; twice is once.
 
+    What the evacuation has changed in services, and could not end, ends as it was.
     A node whose label a newer order has set stays as it is, and is reported as unfinished.
     Raises EngineError where the engine does not answer at the start, or not until the deadline (0: after
     30 s).
@@ -26,13 +29,17 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     engine.node_id()
     deadline = arguments.deadline or clock.now() + TIMEOUT_S
 
-    def poll() -> Result:
+    def poll() -> Result | None:
         while True:
             nodes = engine.nodes()
+            scene = Scene(engine.snapshot(), clock.now())
             kept = [node for target in arguments.targets for node in _returning_nodes(target, nodes)]
-            if not kept or clock.now() > deadline:
+            ended = [try_action(engine, action) for action in endings(scene)] if not kept else []
+            if not (kept or has_leftovers(scene)) or clock.now() > deadline:
                 reports = tuple(_node_report(target, nodes) for target in arguments.targets)
                 return Result(AgentTask.GIVE_BACK, all(row.fate is Fate.ACTIVE for row in reports), reports)
+            if not (kept or any(ended)):
+                return None
             for node in kept:
                 _give_back(engine, node)
 

@@ -9,8 +9,8 @@ from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.engine.node import Node
 from bootstrap.engine.task import Task
+from bootstrap.evacuation.take_away import is_marked
 from bootstrap.membership.node_lookup import nodes_of
-from bootstrap.specs.exclusion import has_exclusion
 from chalicelib.protocol.checks import IPV4
 from chalicelib.protocol.messages import (
     INSTANCE,
@@ -41,7 +41,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: 
         "self": self_id,
         "engine": engine.info().get("ServerVersion", ""),
         "nodes": [_node_row(node, tasks) for node in nodes if not arguments.targets or node.id in wanted],
-        "moving": [service.name for service in engine.services() if has_exclusion(service)],
+        "moving": [service.name for service in engine.services() if is_marked(service)],
     }
     return Result(AgentTask.INSPECT, ok=True, facts=facts)
 

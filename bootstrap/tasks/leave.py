@@ -8,12 +8,12 @@ from bootstrap.actions import DemoteNode, RemoveNode, perform, try_action
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.engine.node import Node
-from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task_cache import TaskCache
-from bootstrap.evacuation.plan import leaving_tasks, next_actions
+from bootstrap.evacuation.plan import next_actions
+from bootstrap.evacuation.scene import Scene, Steadiness
+from bootstrap.evacuation.take_away import has_leftovers
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.membership.quorum import next_demotion
-from bootstrap.specs.exclusion import has_exclusion
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 
@@ -29,28 +29,23 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     or not until the deadline (0: after 60 s).
     """
     self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + TIMEOUT_S
-    started, kept, task_cache = clock.now(), "", TaskCache(engine, clock)
+    started, kept, task_cache, steadiness = clock.now(), "", TaskCache(engine, clock), Steadiness()
 
     def poll() -> Result | None:
-        nonlocal kept
+        nonlocal kept, steadiness
         nodes = engine.nodes()
         mine = [node for target in arguments.targets for node in _departed_nodes(target, nodes)]
         snapshot = engine.snapshot(other_tasks=task_cache.tasks)
-        if not (mine or _has_leftover(snapshot)) or clock.now() > deadline:
+        steadiness = steadiness.with_poll(snapshot, clock.now())
+        scene = Scene(snapshot, clock.now(), steadiness.sure_tasks(snapshot, clock.now()))
+        if not (mine or has_leftovers(scene)) or clock.now() > deadline:
             return _result(arguments.targets, nodes, kept, clock.now() - started)
         kept = _remove_nodes(engine, [node for node in mine if node.is_down], nodes)
-        for action in next_actions(snapshot, clock.now(), self_id):
+        for action in next_actions(scene, self_id):
             try_action(engine, action)
         return None
 
     return until_deadline(poll, clock, deadline, POLL_S)
-
-
-def _has_leftover(snapshot: Snapshot) -> bool:
-    """Tell whether some service is still as an evacuation made it that has nothing more to move."""
-    return any(
-        has_exclusion(service) and not leaving_tasks(service, snapshot) for service in snapshot.services
-    )
 
 
 def _departed_nodes(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]:

@@ -97,7 +97,7 @@ def _result_row(result: Result) -> dict[str, Any]:
 
 def _target_row(target: Target) -> dict[str, Any]:
     """Return a target as JSON knows it; what EC2 says of it is left out where it is empty."""
-    optional = {"role", *PLAIN_FIELDS}
+    optional = {"role", "kept", *PLAIN_FIELDS}
     return {name: value for name, value in asdict(target).items() if value or name not in optional}
 
 
@@ -184,8 +184,10 @@ def _target(row: Any) -> Target:
         raise ProtocolError(checks.wrong("a target", "an object", row))
     _known(row, {one.name for one in fields(Target)}, "a target")
     instance, address, node = (str(row.get(name, "")) for name in ("instance", "address", "node"))
-    plain = {name: str(row.get(name, "")) for name in PLAIN_FIELDS}
-    target = Target(instance, address, node, int(_count(row, "version")), _role(row.get("role", "")), **plain)
+    plain, kept = {name: str(row.get(name, "")) for name in PLAIN_FIELDS}, row.get("kept", False)
+    _require("kept", checks.flag, kept)
+    version, role = int(_count(row, "version")), _role(row.get("role", ""))
+    target = Target(instance, address, node, version, role, kept=kept, **plain)
     _require("instance", checks.instance_id, target.instance)
     _require("address", checks.address, target.address)
     _require("node", checks.node_id, target.node)

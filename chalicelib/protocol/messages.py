@@ -90,7 +90,8 @@ class Target:
 
     ``version``: of the record that the order is from, which grows with each order; 0 for none.
     ``role`` (manager or worker), ``zone``, ``kind`` (instance type) and ``lifecycle`` are EC2's word, or ""
-    where it is not known.
+    where it is not known. ``kept``: nobody has announced its end, so that an evacuation stops nothing that
+    cannot start elsewhere.
     """
 
     instance: str
@@ -101,6 +102,7 @@ class Target:
     zone: str = ""
     kind: str = ""
     lifecycle: str = ""
+    kept: bool = False
 
 
 @dataclass(frozen=True)

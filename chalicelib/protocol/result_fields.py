@@ -157,6 +157,7 @@ TARGET = {
     "zone": checked(checks.word),
     "kind": checked(checks.word),
     "lifecycle": checked(checks.word),
+    "kept": flag,
 }
 NODE = {
     "instance": checked(checks.instance_id),

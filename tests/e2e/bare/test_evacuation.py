@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker.types import EndpointSpec, Resources, UpdateConfig
+from docker.types import EndpointSpec, Healthcheck, Resources, RestartPolicy, UpdateConfig
 
 from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
 from bootstrap.engine.service import EXCLUSION_LABEL
@@ -21,8 +22,10 @@ from chalicelib.protocol.messages import AgentTask, Fate, Way
 from tests.lab import state
 from tests.lab.observe.watch import Watch
 from tests.lab.state import Host, Lab
-from tests.lab.swarm import engine, formation, services
+from tests.lab.swarm import disturbances, engine, formation, services
 from tests.lab.swarm.agent import Agent, Said, install
+from tests.lab.swarm.disturbances import Change
+from tests.lab.swarm.services import SECOND
 
 Specs = dict[str, str]
 NOTICE = 22.0  # seconds, where it is to be used up: 9 of them go to the plain drain at its end
@@ -234,6 +237,48 @@ def test_a_paused_update_is_not_resumed(lab: Lab) -> None:
     assert _specs(lab)["halted"] == before
 
 
+def test_what_cannot_run_elsewhere_serves_until_the_notice_ends_and_is_named(lab: Lab) -> None:
+    doomed = workers(lab)[0]
+    others = [f"node.hostname!={host.name}" for host in lab.hosts if host is not doomed]
+    Path(f"/proc/{doomed.pid}/root/srv/here").mkdir(parents=True)
+    sick = ["CMD", "sh", "-c", f"hostname > /h && test $(cat /h) = sick-{doomed.name}"]
+    services.create(lab, "bound", "client:1", 1, mounts=["/srv/here:/here:rw"], constraints=others)
+    check = Healthcheck(test=sick, interval=SECOND)
+    services.create(lab, "sick", "client:1", 1, healthcheck=check, constraints=others)
+    services.create(lab, "slots", "client:1", 1, env=["ID={{.Task.Slot}}"], constraints=others)
+    services.wait_running(lab)
+    done = ["/bin/sh", "-c", "exit 0"]
+    once = RestartPolicy("on-failure")
+    services.create(lab, "batch", "client:1", 2, command=done, restart_policy=once, constraints=others)
+    engine.wait_until(lambda: _states(lab, "batch") == ["complete"] * 2, "the batch is complete")
+    for name in ("bound", "sick", "slots", "batch"):
+        services.change_spec(lab, name, _free)
+    with watching(lab) as seen:
+        agent = Agent(managers(lab)[0], AgentTask.EVACUATE, doomed, notice=NOTICE)
+        time.sleep(NOTICE - 12)
+        assert {"bound", "sick"} <= set(tasks_on(lab, doomed))
+        said = agent.wait()
+    assert said.result.nodes[0].fate is Fate.DRAINED
+    assert row(said, "bound").reason.startswith("its new tasks do not serve: invalid mount config")
+    assert row(said, "sick").reason.startswith("its new tasks do not serve")
+    assert "bound (1: its new tasks do not serve: invalid mount config" in said.result.nodes[0].detail
+    assert set(seen.dips) == {"bound", "sick"}
+    assert row(said, "slots").reason.startswith("moved slot for slot")
+    assert _states(lab, "batch") == ["complete"] * 2
+    assert seen.after == seen.before
+
+
+@pytest.mark.thorough
+def test_changes_by_somebody_else_at_random_moments_cost_no_task_and_stay(lab: Lab) -> None:
+    seed = time.time_ns() % 10**6
+    rng = random.Random(seed)  # noqa: S311 - the seed is told
+    first, second, third = rng.sample(workers(lab), 3)
+    cases = disturbances.draw_cases(rng, disturbances.SHAPES, tuple(Change))
+    disturbances.deploy(lab, cases, (first, second, third), rng)
+    costs = disturbances.play(lab, cases, first, lambda: evacuate(lab, first))
+    assert [cost for cost in costs if cost.missing or not cost.is_as_wanted] == [], f"seed {seed}"
+
+
 def test_a_doomed_manager_is_emptied_then_demoted_and_the_quorum_holds(lab: Lab) -> None:
     doomed = managers(lab)[2]
     with watching(lab) as seen:
@@ -252,9 +297,7 @@ def test_a_service_made_without_a_placement_is_moved_and_no_manager_crashes(lab:
     assert "Placement" not in spec["TaskTemplate"]
     evacuate(lab, holder(lab, "bare"))
     time.sleep(2)
-    after = json.loads(_specs(lab)["bare"])
-    assert after["TaskTemplate"].pop("Placement") == {}
-    assert after == spec
+    assert json.loads(_specs(lab)["bare"]) == spec
     logs = [Path(f"/proc/{host.pid}/root/var/log/docker.log").read_text() for host in managers(lab)]
     assert not any("panic:" in log for log in logs)
 
@@ -278,16 +321,20 @@ def test_an_agent_on_a_worker_and_an_unknown_instance_are_errors_that_change_not
 
 
 def _change_image(lab: Lab, name: str, image: str) -> None:
-    client = engine.manager(lab)
-    service = next(found for found in client.services.list() if found.name == name)
-    spec = service.attrs["Spec"]
-    old = spec["TaskTemplate"]["ContainerSpec"]["Image"]
-    spec["TaskTemplate"]["ContainerSpec"]["Image"] = old.rsplit("/", 1)[0] + f"/{image}"
-    client.api._post_json(  # noqa: SLF001 the SDK's own update rebuilds the spec
-        client.api._url("/services/{0}/update", service.id),  # noqa: SLF001
-        data=spec,
-        params={"version": service.version},
-    )
+    def change(spec: dict[str, Any]) -> None:
+        old = spec["TaskTemplate"]["ContainerSpec"]["Image"]
+        spec["TaskTemplate"]["ContainerSpec"]["Image"] = old.rsplit("/", 1)[0] + f"/{image}"
+
+    services.change_spec(lab, name, change)
+
+
+def _free(spec: dict[str, Any]) -> None:
+    """Let a service run on all nodes; its tasks stay where they are."""
+    spec["TaskTemplate"]["Placement"]["Constraints"] = []
+
+
+def _states(lab: Lab, name: str) -> list[str]:
+    return [task.state for task in engine.tasks(engine.manager(lab), name)]
 
 
 def _update_state(lab: Lab, name: str) -> str:

@@ -16,9 +16,8 @@ from docker.errors import NotFound
 from docker.types import UpdateConfig
 
 from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
-from bootstrap.engine.service import EXCLUSION_LABEL
+from bootstrap.engine.service import EXCLUSION_LABEL, SURGE_LABEL
 from bootstrap.rebalancing.lease import LEASE_NAME as LEASE
-from bootstrap.specs.surge import SURGE_LABEL
 from chalicelib.protocol.messages import AgentTask, Balance, Fate, Rebalance, SpreadReport
 from tests.lab.observe.load import start_load
 from tests.lab.observe.watch import Verdict, Watch

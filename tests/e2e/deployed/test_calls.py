@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from docker.types import UpdateConfig
 
-from bootstrap.specs.surge import SURGE_LABEL
+from bootstrap.engine.service import SURGE_LABEL
 from tests.e2e.support import reset
 from tests.e2e.support.managers import reachable
 from tests.lab import lifecycle, state

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.lab.demo.observation import Observation
 from tests.lab.observe.watch import Listing
 from tests.lab.swarm.engine import Task
+
+TRIED = frozenset({"running", "complete", "failed", "rejected"})  # states of a task that was started
 
 
 @dataclass(frozen=True)
@@ -34,27 +36,50 @@ class _Ran:
     task: Task
     since: float
 
-    def of(self, old: Task) -> bool:
-        """Whether it stands in the place of another."""
-        return (self.task.service, self.task.slot) == (old.service, old.slot)
-
 
 def moves(seen: Observation) -> tuple[Move, ...]:
-    """Every task that ran at the event and was replaced, with the first task that ran in its place."""
+    """Every task that ran at the event and has left, with the first task that ran in its place.
+
+    That is the one of its slot or, where a service was scaled up and down, any other new one.
+    """
     ids = {task.id for task in new_tasks(seen)}
-    ran = [one for one in _first_running(seen).values() if one.task.id in ids]
+    ran = sorted(
+        (one for one in _first_running(seen).values() if one.task.id in ids), key=lambda one: one.since
+    )
     names = {node.id: node.name for listing in seen.listings for node in listing.nodes}
-    places = [(old, [one for one in ran if one.of(old)]) for old in seen.before.tasks if old.running]
-    found = [_move(seen, old, min(mine, key=lambda one: one.since), names) for old, mine in places if mine]
+    gone = [old for old in seen.before.tasks if old.running and _has_left(seen, old)]
+    pairs = [*_paired(gone, ran, by_slot=True)]
+    pairs += _paired([old for old in gone if old not in dict(pairs)], ran, by_slot=False)
+    found = [_move(seen, old, new, names) for old, new in pairs]
     return tuple(sorted(found, key=lambda move: (move.seconds, move.service, move.slot)))
 
 
-def new_tasks(seen: Observation) -> tuple[Task, ...]:
-    """List the tasks of replicated services that came after the event, whether they ever ran or not.
+def _paired(gone: list[Task], ran: list[_Ran], *, by_slot: bool) -> Iterator[tuple[Task, _Ran]]:
+    """Pair tasks that left with new ones, which are taken from the list."""
+    for old in gone:
+        fits = (one for one in ran if one.task.service == old.service)
+        if new := next((one for one in fits if not by_slot or one.task.slot == old.slot), None):
+            ran.remove(new)
+            yield old, new
 
-    Those that came once a replacement was in service are the rebalance's (``balance.py``).
+
+def _has_left(seen: Observation, task: Task) -> bool:
+    """Tell whether it was no longer meant to run before the replacement of the host was in service."""
+    is_there = (
+        any(one.id == task.id and one.running for one in seen.vacant[-1].tasks) if seen.vacant else True
+    )
+    return not is_there or task.node == seen.doomed.node
+
+
+def new_tasks(seen: Observation) -> tuple[Task, ...]:
+    """List the tasks of replicated services that came after the event and ran, or failed to.
+
+    One that was called off before it ran has cost nothing. Those that came once a replacement was in service
+    are the rebalance's (``balance.py``).
     """
-    return unknown_tasks(seen.before.tasks, seen.vacant, seen.replicated)
+    tried = {task.id for listing in seen.vacant for task in listing.tasks if task.state in TRIED}
+    found = unknown_tasks(seen.before.tasks, seen.vacant, seen.replicated)
+    return tuple(task for task in found if task.id in tried)
 
 
 def unknown_tasks(

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bootstrap.specs.surge import SURGE_LABEL
+from bootstrap.engine.service import SURGE_LABEL
 from chalicelib.protocol.messages import Balance
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 from tests.unit.bootstrap.support.rebalances import OPTED_IN, kill, marked, meanwhile, only, run, uneven

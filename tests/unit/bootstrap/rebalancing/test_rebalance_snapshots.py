@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL
+from bootstrap.engine.service import SURGE_LABEL
 from bootstrap.engine.task import Task
-from bootstrap.specs.surge import SURGE_LABEL, raise_replicas
+from bootstrap.specs.surge import raise_replicas
 from chalicelib.protocol.messages import Balance, Result
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 from tests.unit.bootstrap.support.rebalances import OPTED_IN, marked, meanwhile, run, uneven

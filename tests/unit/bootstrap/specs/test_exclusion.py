@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.engine.service import Service
+from bootstrap.engine.service import EXCLUSION_LABEL, Service
 from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes, restore_spec
 
 NODES = ["node-a", "node-b"]
@@ -56,7 +56,7 @@ def test_a_placement_is_never_taken_away_since_that_crashes_managers(spec: dict[
 
 def test_a_shifted_spec_keeps_away_from_the_nodes_and_starts_first() -> None:
     moving = service(exclude_nodes(service({"Name": "web"}), NODES, "start-first", Pace(2, 7)))
-    assert moving.placement == {"Constraints": ["node.id!=node-a", "node.id!=node-b"]}
+    assert moving.placement == {"Constraints": ["node.id != node-a", "node.id != node-b"]}
     assert moving.update_config == {
         "Parallelism": 2,
         "Delay": 7,
@@ -77,3 +77,15 @@ def test_an_update_config_that_a_user_changed_meanwhile_is_the_users() -> None:
 def test_a_service_that_was_not_shifted_is_left_alone() -> None:
     assert restore_spec(service({"Name": "web"})) == {"Name": "web"}
     assert excluded_nodes(service({"Name": "web"})) == frozenset()
+
+
+def test_a_users_own_constraint_equal_to_ours_stays() -> None:
+    spec = {"Name": "web", "TaskTemplate": {"Placement": {"Constraints": ["node.id!=node-a"]}}}
+    assert restore_spec(service(exclude_nodes(service(spec), NODES, "start-first", Pace()))) == spec
+
+
+def test_constraints_as_version_0_1_wrote_them_are_taken_away() -> None:
+    mark = '{"nodes":["a"],"ours":{"Order":"start-first"},"labels":true,"constraints":true}'
+    rules = ["node.role==worker", "node.id!=a"]
+    spec = {"Labels": {EXCLUSION_LABEL: mark}, "TaskTemplate": {"Placement": {"Constraints": rules}}}
+    assert restore_spec(service(spec))["TaskTemplate"]["Placement"] == {"Constraints": rules[:1]}

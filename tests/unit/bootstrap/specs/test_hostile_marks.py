@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.engine.service import EXCLUSION_LABEL, Service
+from bootstrap.engine.service import EXCLUSION_LABEL, SURGE_LABEL, Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes, exclusion_of, restore_spec
 from bootstrap.specs.surge import (
-    SURGE_LABEL,
     lower_replicas,
     raise_next_wave,
     raise_replicas,

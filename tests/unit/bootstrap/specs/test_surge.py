@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
 from bootstrap.specs.surge import (
     Surge,
+    add_tasks,
     count_survivors,
     lower_replicas,
     raise_next_wave,
     raise_replicas,
     surge_of,
+    wanted_replicas,
 )
 from tests.unit.bootstrap.specs.test_exclusion import PLACEMENTS, SPECS
 
@@ -126,3 +129,36 @@ def test_a_slot_with_two_tasks_is_the_first_to_go() -> None:
     found = tasks(("a", RUN), ("a", RUN), ("c", "starting"))
     twin = Task("t9", "s1", "a", 3, "starting", "running")
     assert count_survivors((*found, twin), 2, {"t1", "t2"}) == 2
+
+
+@given(SPECS, st.integers(1, 4), st.booleans())
+def test_a_spec_surged_for_an_evacuation_starts_first_and_ends_as_it_was(
+    spec: dict[str, Any], by: int, again: bool
+) -> None:
+    now = service(add_tasks(service(spec), by, ["a"], 1.0, 2.0))
+    assert (now.replicas, now.update_config["Order"]) == (3 + by, "start-first")
+    if again:
+        now = service(add_tasks(now, 1, ["a", "b"], 1.0, 2.0))
+    surge = surge_of(now)
+    assert surge
+    assert (surge.replicas, surge.nodes) == (3, ("a", "b") if again else ("a",))
+    assert lower_replicas(now, surge) == spec
+
+
+def test_an_owner_who_scales_to_the_number_of_the_surge_keeps_it() -> None:
+    spec = {"Mode": {"Replicated": {"Replicas": 1}}}
+    now = replace(service(add_tasks(service(spec), 1, ["a"], 1.0, 2.0)), is_repeated=True)
+    surge = surge_of(now)
+    assert surge
+    assert wanted_replicas(now) == 2
+    assert lower_replicas(now, surge) == {"Mode": {"Replicated": {"Replicas": 2}}}
+
+
+def test_an_update_config_changed_during_a_surge_stays_but_for_our_order() -> None:
+    spec = {"Mode": {"Replicated": {"Replicas": 1}}, "UpdateConfig": {"Parallelism": 1}}
+    moved = add_tasks(service(spec), 1, ["a"], 1.0, 2.0)
+    moved["UpdateConfig"] = {**moved["UpdateConfig"], "Parallelism": 4}
+    surge = surge_of(service(moved))
+    assert surge
+    after = lower_replicas(service(moved), surge)["UpdateConfig"]
+    assert after == {"Parallelism": 4, "Order": "stop-first"}

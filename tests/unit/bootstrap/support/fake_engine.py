@@ -72,6 +72,7 @@ class FakeEngine(Engine):
     def scale(self, service: str, replicas: int) -> None:
         """Do what ``docker service scale`` does."""
         row = self.service_rows[service]
+        row["PreviousSpec"] = copied(row["Spec"])
         row["Spec"]["Mode"]["Replicated"]["Replicas"] = replicas
         row["Version"]["Index"] += 1
 
@@ -151,7 +152,7 @@ class FakeEngine(Engine):
     def _change(self, row: dict[str, Any], version: int, spec: dict[str, Any]) -> None:
         if row["Version"]["Index"] != version:
             raise ConflictError("update out of sequence")
-        row["Spec"] = spec
+        row["PreviousSpec"], row["Spec"] = row["Spec"], spec
         row["Version"] = {"Index": version + 1}
 
 

@@ -45,6 +45,7 @@ class FakeSwarm(FakeEngine):
         self.clock = Clock(now=lambda: self.time, sleep=self.sleep)
         self.sick: set[str] = set()  # nodes on which tasks start, but never come to run
         self.crashing: set[str] = set()  # nodes on which tasks run for a moment, again and again
+        self.done: set[str] = set()  # tasks that have ended and are not to run again
         self.ahead = 0.0  # seconds by which the leader's clock is before all others
         self.refusals = 0  # updates of services that the engine refuses, as without a leader
         self.updates: list[str] = []
@@ -111,8 +112,10 @@ class FakeSwarm(FakeEngine):
         for slot in self._surplus(slots, service.replicas):
             for task in slots.pop(slot):
                 self._stop(task)
-        unused = (slot for slot in itertools.count(1) if slot not in slots)
-        slots |= {slot: [] for slot in itertools.islice(unused, max(0, service.replicas - len(slots)))}
+        done = {task.slot for task in self.of(service.id) if task.id in self.done} - set(slots)
+        unused = (slot for slot in itertools.count(1) if slot not in {*slots, *done})
+        more = max(0, service.replicas - len(slots) - len(done))
+        slots |= {slot: [] for slot in itertools.islice(unused, more)}
         free = self._parallelism(service) - sum(not self._at_rest(tasks) for tasks in slots.values())
         for slot, tasks in sorted(slots.items()):
             dirty = self._at_rest(tasks) and not self._fits(tasks[0])
@@ -216,6 +219,8 @@ class FakeSwarm(FakeEngine):
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _age(self, row: dict[str, Any]) -> None:
+        if row["ID"] in self.done:
+            return
         row["age"] += 1
         if self.node_rows.get(row["NodeID"], {}).get("Status", {}).get("State") == "down":
             return
@@ -232,6 +237,8 @@ class FakeSwarm(FakeEngine):
     def _enter(self, row: dict[str, Any], state: str) -> None:
         if row["Status"]["State"] != state:
             row["Status"] = {"State": state, "Timestamp": self.stamp(self.time)}
+            if state == "failed":
+                row["Status"]["Err"] = "task: non-zero exit (1)"
 
     def _stop(self, task: Task) -> None:
         row = self.task_rows[task.id]
@@ -247,7 +254,8 @@ class FakeSwarm(FakeEngine):
 
     def _fits(self, task: Task) -> bool:
         service = read_service(self.service_rows[task.service])
-        excluded = f"node.id!={task.node}" in (service.placement.get("Constraints") or [])
+        rules = {rule.replace(" ", "") for rule in service.placement.get("Constraints") or []}
+        excluded = f"node.id!={task.node}" in rules
         return not excluded and self.task_rows[task.id]["template"] == _template(service)
 
     def _stopped_by_node(self, task: Task) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bootstrap.clock import Clock
-from bootstrap.specs.surge import SURGE_LABEL
+from bootstrap.engine.service import SURGE_LABEL
 from bootstrap.tasks import rebalance
 from chalicelib.protocol.messages import Arguments, Rebalance, Result, SpreadReport
 from tests.unit.bootstrap.support.fake_host import Killed

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import EngineError
-from bootstrap.engine.service import EXCLUSION_LABEL
+from bootstrap.engine.service import SURGE_LABEL
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, Result
 from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services
@@ -53,7 +53,7 @@ def test_a_second_warning_joins_the_running_job_without_a_dip(swarm: FakeSwarm) 
 
     def second(seconds: float) -> None:
         sleep(seconds)
-        if not started and EXCLUSION_LABEL in swarm.spec("web")["Labels"]:
+        if not started and SURGE_LABEL in swarm.spec("web")["Labels"]:
             started.append(True)
             results["n03"] = run(swarm, "n03")
 

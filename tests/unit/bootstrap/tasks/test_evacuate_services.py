@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bootstrap.engine.client import RefusedError
-from bootstrap.engine.service import EXCLUSION_LABEL, Service
+from bootstrap.engine.service import EXCLUSION_LABEL, SURGE_LABEL, Service
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, Fate, Way
 from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services, way
@@ -74,11 +74,11 @@ def test_a_users_change_during_the_evacuation_stays(swarm: FakeSwarm) -> None:
 
     def user(seconds: float) -> None:
         row = swarm.service_rows["single"]
-        if not changed and EXCLUSION_LABEL in row["Spec"]["Labels"]:
+        if not changed and SURGE_LABEL in row["Spec"]["Labels"]:
             changed.append(True)
             row["Spec"]["Labels"]["owner"] = "ada"
-            row["Spec"]["Mode"]["Replicated"]["Replicas"] = 2
-            row["Spec"]["TaskTemplate"]["Placement"]["Constraints"].append("node.role==worker")
+            row["Spec"]["Mode"]["Replicated"]["Replicas"] = 3
+            row["Spec"]["TaskTemplate"]["Placement"] = {"Constraints": ["node.role==worker"]}
             row["Version"]["Index"] += 1
         sleep(seconds)
 
@@ -88,7 +88,7 @@ def test_a_users_change_during_the_evacuation_stays(swarm: FakeSwarm) -> None:
     spec = swarm.spec("single")
     assert changed
     assert spec["Labels"] == {"owner": "ada"}
-    assert spec["Mode"] == {"Replicated": {"Replicas": 2}}
+    assert spec["Mode"] == {"Replicated": {"Replicas": 3}}
     assert spec["TaskTemplate"]["Placement"] == {"Constraints": ["node.role==worker"]}
     assert "UpdateConfig" not in spec
 

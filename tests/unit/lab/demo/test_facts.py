@@ -78,6 +78,18 @@ def test_a_replacement_that_never_ran_is_counted() -> None:
     assert facts.facts(observation(listing(99.0, BEFORE), listing(104.0, failed))).replaced == 3
 
 
+def test_a_replacement_that_was_called_off_before_it_ran_is_not_counted() -> None:
+    begun = (*BOTH, task("web.1c", "x", state="preparing", desired="remove"))
+    seen = observation(listing(99.0, BEFORE), listing(104.0, begun), listing(105.0, BOTH))
+    assert facts.facts(seen).replaced == 2
+
+
+def test_a_task_that_moved_by_scaling_up_and_down_is_told_though_its_slot_is_another() -> None:
+    tasks = (*BOTH[1:], task("single.2", "x"))
+    found = moves.moves(observation(listing(99.0, BEFORE), listing(104.0, tasks)))
+    assert ("single", "doomed", "ten") in {(move.service, move.origin, move.target) for move in found}
+
+
 def test_a_move_of_a_task_from_another_node_is_told() -> None:
     tasks = (*BOTH[:4], task("web.2b", "y"), task("web.2", "x", state="shutdown", desired="shutdown"))
     found = moves.moves(observation(listing(99.0, BEFORE), listing(104.0, tasks)))

@@ -1,0 +1,99 @@
+"""More tasks elsewhere, before any is taken away: for which services, and how many at a time; pure.
+
+A scale-up stops nothing, whatever somebody else changes meanwhile; but Swarm's updater stops the old task of
+a slot as soon as any update meets a replacement in it (measured). So tasks are added first, and only what is
+served elsewhere is taken away (take_away.py).
+
+| bound                  | why                                                                         |
+| ---------------------- | --------------------------------------------------------------------------- |
+| the room elsewhere     | the rest serves until the drain, or until room appears                      |
+| starts in the swarm    | more would only queue; what would lose the largest part comes first         |
+| the service's own pace | its owner's wish, where it fits into half of the time                       |
+| waves, where it stands | a scale-down by somebody else keeps starting tasks on empty nodes, and      |
+| unevenly               | stops serving ones on full nodes: at most one wave of them                  |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from bootstrap.actions import UpdateService
+from bootstrap.engine.service import Service
+from bootstrap.evacuation.scene import Scene
+from bootstrap.evacuation.ways import Leave, count_room
+from bootstrap.specs.surge import add_tasks, newest_task_time, surge_of, wanted_replicas
+
+START_S = 10.0  # that a task may take to serve, for judging how many waves fit
+STARTS_PER_NODE = 10  # tasks that start at a time for each node that may get any: more only queue there
+MAX_STARTS = 200  # tasks that start at a time in the whole swarm
+
+Ways = Mapping[str, tuple[Leave, str]]  # by service id
+
+
+def additions(scene: Scene, ways: Ways) -> Iterator[UpdateService]:
+    """Add tasks for the services that need them, those first that would lose the largest part."""
+    found = [service for service in scene.leaving_services if ways[service.id][0] is Leave.ADD_FIRST]
+    usable = sum(node.is_usable for node in scene.snapshot.nodes)
+    left = min(STARTS_PER_NODE * usable, MAX_STARTS) - sum(_starting(service, scene) for service in found)
+    for service in sorted(found, key=lambda service: _rank(service, scene)):
+        wished = min(_missing(service, scene), left, _at_once(service, scene))
+        by = int(min(wished, count_room(service, scene))) if wished > 0 else 0
+        if by > 0 or (surge_of(service) and not _nodes(service, scene) <= _known(service)):
+            left -= by
+            yield _addition(service, scene, by)
+
+
+def _addition(service: Service, scene: Scene, by: int) -> UpdateService:
+    nodes = _nodes(service, scene) | _known(service)
+    begun = newest_task_time(service, scene.snapshot)
+    until = max(node.evacuation_deadline or 0.0 for node in scene.snapshot.evacuating_nodes)
+    spec = add_tasks(service, by, nodes, begun, until)
+    return UpdateService(service, spec, f"{by} more tasks, before those on nodes that are going stop")
+
+
+def _nodes(service: Service, scene: Scene) -> frozenset[str]:
+    return frozenset(task.node for task in scene.leaving(service))
+
+
+def _known(service: Service) -> frozenset[str]:
+    surge = surge_of(service)
+    return frozenset(surge.nodes) if surge else frozenset()
+
+
+def _rank(service: Service, scene: Scene) -> tuple[float, int, str]:
+    """Order services: those that would lose the largest part come first, of these the cheapest."""
+    going = len(scene.leaving(service))
+    return -going / max(1, wanted_replicas(service)), going, service.name
+
+
+def _missing(service: Service, scene: Scene) -> int:
+    """Count the tasks to be added: by the spec, as Swarm may not have made yet what it asks for."""
+    stays = service.replicas - len({task.slot for task in scene.leaving(service)})
+    return wanted_replicas(service) - stays
+
+
+def _starting(service: Service, scene: Scene) -> int:
+    """Count the tasks that were added and do not serve yet; those that fail hold up nobody else."""
+    unsure = [task for task in scene.elsewhere(service) if task.node and task.id not in scene.sure]
+    return len(unsure) if surge_of(service) and not scene.failures(service) else 0
+
+
+def _at_once(service: Service, scene: Scene) -> int:
+    """Choose how many more tasks of one service may start now."""
+    going, config = scene.leaving(service), service.update_config
+    left = min(scene.drain_at(scene.snapshot.node_by_id[task.node]) for task in going) - scene.now
+    delay = float(config.get("Delay") or 0) / 1e9
+    waves = max(1, int(left / 2 // (START_S + delay)))
+    least = math.ceil(len(going) / waves)
+    wave = least if _unevenness(service, scene) > 1 else len(going)
+    if delay and int(config.get("Parallelism", 1)) >= least:
+        wave = int(config.get("Parallelism", 1))
+    return wave - (_starting(service, scene))
+
+
+def _unevenness(service: Service, scene: Scene) -> int:
+    """Count by how many tasks the nodes that may get some stand too low for the next one to be the last."""
+    counts = scene.capacity.counts.get(service.id, {})
+    top = max(counts.values(), default=0)
+    return sum(max(0, top - 1 - counts.get(node.id, 0)) for node in scene.snapshot.nodes if node.is_usable)
