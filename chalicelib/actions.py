@@ -50,6 +50,12 @@ class ReplaceRecord:
         """Whether the node enters service by it."""
         return self.after.state is NodeState.IN_SERVICE and self.before.state is not NodeState.IN_SERVICE
 
+    def describe(self, *, done: bool) -> Outcome:
+        """Return the outcome: done, or a lost race for the record."""
+        if done:
+            return Outcome(detail=f"{self.before.instance}: {self.before.state} -> {self.after.state}")
+        return Outcome(Code.LOST_RACE, f"{self.before.instance} was changed meanwhile")
+
 
 @dataclass(frozen=True, slots=True)
 class RecordManagers:
@@ -190,6 +196,21 @@ class Plan:
     actions: tuple[Action, ...] = ()
     measures: tuple[Measure, ...] = ()
     refused: bool = False
+
+    @property
+    def groups(self) -> list[list[Action]]:
+        """Return the actions in order; successive changes of different records are one group."""
+        groups: list[list[Action]] = []
+        changed: set[str] = set()  # whose records the last group changes
+        for action in self.actions:
+            name = action.after.instance if isinstance(action, ReplaceRecord) else ""
+            if name and changed and name not in changed:
+                groups[-1].append(action)
+            else:
+                groups.append([action])
+                changed = set()
+            changed |= {name} - {""}
+        return groups
 
     @property
     def entering(self) -> tuple[ReplaceRecord, ...]:

@@ -5,14 +5,13 @@ A snapshot is answered as (cluster, event) pairs, which the pipeline follows.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from chalicelib.adapters.patience import jittered_s
 from chalicelib.errors import DiscoveryLateError, RefusedError, ThrottledError
 from chalicelib.events import DiscoveryFailed, InstancesDiscovered
 from chalicelib.observability import warn
-from chalicelib.rules.retry import exponential_s
 
 if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
@@ -22,6 +21,7 @@ NO_CLUSTER = "*"  # in place of a cluster, where none can be named
 MIN_INTERVAL_S = 2.0  # between the starts of two discoveries, however many events ask for one
 CLAIM_S = 30.0  # for one discovery; then another handler takes it over. In a storm it takes long
 MAX_WAIT_S = 40.0  # that an event waits for a discovery: what is sent then is still inside a Spot notice
+FIRST_POLL_S = 1.0  # about as long as a discovery takes at least
 MAX_POLL_S = 10.0  # between two polls of a handler that waits
 
 
@@ -57,13 +57,12 @@ class OwnerSearch:
         Raises DiscoveryLateError if it takes too long.
         """
         while True:
-            # The discovery is read before the owner: an owner that is missing after it was missing in it.
-            discovery = world.discoveries.latest()
-            counts = discovery.taken >= self.since
-            # An owner is recorded before its discovery ends, but unmanaged ones need not ask each time.
-            if counts or self.polls % 2:
+            discovery, self.owner = world.discoveries.look_up(self.instance)
+            if self.owner:
+                return False
+            if discovery.taken >= self.since:
+                # Read once more, after the discovery: an owner that is missing then was missing in it.
                 self.owner = world.nodes.find_owner(self.instance)
-            if counts or self.owner:
                 return False
             now = world.clock.now()
             if now >= self.until:
@@ -80,7 +79,7 @@ class OwnerSearch:
 
     def _poll_s(self) -> float:
         """Answer ever longer pauses: in a storm hundreds wait, and keep the table from who takes it."""
-        return random.uniform(0.5, 1.0) * exponential_s(0.5, self.polls, MAX_POLL_S)  # noqa: S311 - jitter
+        return jittered_s(FIRST_POLL_S, self.polls, MAX_POLL_S)
 
 
 def begin_search(instance: str, time: float, now: float, *, waits: bool) -> OwnerSearch:

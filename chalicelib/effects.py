@@ -40,25 +40,43 @@ def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], 
     """Perform all actions in order, up to the first lost race: the rest was decided on a past state.
 
     An action that raises stops only those about the same instance, or one record would stop every tick of its
-    cluster; what was raised is answered.
+    cluster; what was raised is answered. Records that change one after the other are replaced in one call.
     """
     outcomes: list[Outcome] = []
     failures: list[Exception] = []
     failed: set[str] = set()
-    for action in plan.actions:
-        if failed and find_instance(action) in failed:
-            continue
-        try:
-            outcome = PERFORM[type(action)](cluster, action, world)
-        except Exception as error:  # noqa: BLE001 - the caller raises it
-            failures.append(error)
-            failed |= {find_instance(action)} - {""}
-            continue
-        observability.done(cluster, action, outcome)
-        outcomes.append(outcome)
-        if outcome.code is Code.LOST_RACE:
+    for group in plan.groups:
+        ready = [action for action in group if not failed or find_instance(action) not in failed]
+        for action, result in zip(ready, _perform_group(cluster, ready, world), strict=True):
+            if isinstance(result, Exception):
+                failures += [] if result in failures else [result]
+                failed |= {find_instance(action)} - {""}
+                continue
+            observability.done(cluster, action, result)
+            outcomes.append(result)
+        if any(outcome.code is Code.LOST_RACE for outcome in outcomes):
             break
     return outcomes, failures
+
+
+def _perform_group(cluster: str, group: list[Action], world: World) -> list[Outcome | Exception]:
+    """Perform a group; answers for each action its outcome or what it raised."""
+    changes = [action for action in group if isinstance(action, ReplaceRecord)]
+    if len(changes) > 1:
+        try:
+            done = world.nodes.replace_all([(change.before, change.after) for change in changes])
+            return [change.describe(done=one) for change, one in zip(changes, done, strict=True)]
+        except ThrottledError as error:
+            return [error] * len(changes)
+        except Exception:  # noqa: BLE001, S110 - a single record is at fault: each goes by itself, and that one raises
+            pass
+    results: list[Outcome | Exception] = []
+    for action in group:
+        try:
+            results.append(PERFORM[type(action)](cluster, action, world))
+        except Exception as error:  # noqa: BLE001 - the caller raises it
+            results.append(error)
+    return results
 
 
 def find_instance(action: Action) -> str:
@@ -82,10 +100,7 @@ def _do_register(_: str, action: Register, world: World) -> Outcome:
 
 
 def _do_replace_record(_: str, action: ReplaceRecord, world: World) -> Outcome:
-    before, after = action.before, action.after
-    if world.nodes.replace(before, after):
-        return Outcome(detail=f"{before.instance}: {before.state} -> {after.state}")
-    return Outcome(Code.LOST_RACE, f"{before.instance} was changed meanwhile")
+    return action.describe(done=world.nodes.replace(action.before, action.after))
 
 
 def _do_record_managers(cluster: str, action: RecordManagers, world: World) -> Outcome:

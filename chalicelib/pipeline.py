@@ -92,33 +92,32 @@ def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
 def load(event: Event, cluster: str, world: World) -> Cluster:
     """Read what is known of the cluster now, as far as the event concerns it."""
     now = world.clock.now()
-    managers = world.managers.list_ids(cluster)
-    settings = world.settings.get(cluster)
+    known = world.clusters.read(cluster, getattr(event, "instance", ""))
     unnotified: tuple[Incident, ...] = ()
     if isinstance(event, Tick):
         unnotified = tuple(
             incident for incident in world.incidents.list_all(cluster) if not incident.notified
         )
-    nodes = _load_nodes(event, cluster, world, now)
+    nodes = _load_nodes(event, cluster, known.node, world, now)
     jobs: tuple[Job, ...] = ()
     if isinstance(event, (Tick, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)):
         jobs = world.jobs.list_all(cluster)
-    known = (world.timeouts, settings, unnotified, jobs, world.deployment)
-    return Cluster(cluster, now, nodes, managers, *known)
+    rest = (world.timeouts, known.settings, unnotified, jobs, world.deployment)
+    return Cluster(cluster, now, nodes, known.managers, *rest)
 
 
-def _load_nodes(event: Event, cluster: str, world: World, now: float) -> tuple[Node, ...]:
+def _load_nodes(event: Event, cluster: str, node: Node | None, world: World, now: float) -> tuple[Node, ...]:
+    """Read the nodes that the event is about; ``node`` is its own, as far as that was read already."""
     match event:
         case InstancesDiscovered() | RedriveOrdered() | CommandFinished(task=AgentTask.INSPECT):
             return world.nodes.list_all(cluster)
         case CommandFinished() | CommandRunning() | Tick():
             # A tick heartbeats for what is not due, too.
             return world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
-        case FleetNoted() | FleetFailed() | SettingsOrdered() | DiscoveryFailed():
+        case FleetNoted() | FleetFailed() | SettingsOrdered() | DiscoveryFailed() | TaskOrdered(instance=""):
             return ()
         case _:
-            node = world.nodes.get(cluster, event.instance)
-            if node is None:  # or not yet: a discovery writes the owner first
+            if node is None:  # or not yet: version 0.1 writes the owner first
                 world.clock.sleep(REGISTRATION_WAIT_S)
                 node = world.nodes.get(cluster, event.instance)
             return (node,) if node else ()

@@ -9,6 +9,7 @@ import random
 from typing import TYPE_CHECKING
 
 from chalicelib import observability
+from chalicelib.adapters.patience import jittered_s
 from chalicelib.adapters.ports import World
 from chalicelib.adapters.wiring import connected
 from chalicelib.discovery import NO_CLUSTER, begin_search, report_failure, take_snapshot
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from chalicelib.events import FleetEvent, Incoming, InstanceEvent
 
 RUN_COMMAND_LAG_S = 3.0  # that Run Command may need to show what its event said
+THROTTLE_WAIT_S = 45.0  # that an answer is asked for while Run Command throttles
 ANSWER_POLL_S = 0.5
+LONGEST_POLL_S = 4.0
 NOT_ENDED = IN_FLIGHT | {UNKNOWN}
 
 
@@ -183,17 +186,20 @@ def _handle_invocation(event: InvocationEnded, world: World) -> list[str]:
 
 
 def _fetch_final_answer(event: InvocationEnded, world: World) -> Answer:
-    until = world.clock.now() + RUN_COMMAND_LAG_S
-    while (answer := _fetch_answer(event, world)).status in NOT_ENDED and world.clock.now() < until:
-        world.clock.sleep(ANSWER_POLL_S)
-    return answer
-
-
-def _fetch_answer(event: InvocationEnded, world: World) -> Answer:
-    try:
-        return world.hosts.fetch_answer(event.command, event.manager)
-    except ThrottledError as error:
-        return Answer(UNKNOWN, error=str(error))
+    """Ask until the answer is as final as the event; throttled calls are repeated for longer."""
+    began, throttles = world.clock.now(), 0
+    while True:
+        try:
+            answer = world.hosts.fetch_answer(event.command, event.manager)
+            poll_s, until = ANSWER_POLL_S, began + RUN_COMMAND_LAG_S
+        except ThrottledError as error:
+            answer = Answer(UNKNOWN, error=str(error))
+            poll_s = jittered_s(ANSWER_POLL_S, throttles, LONGEST_POLL_S)
+            until = began + THROTTLE_WAIT_S
+            throttles += 1
+        if answer.status not in NOT_ENDED or world.clock.now() >= until:
+            return answer
+        world.clock.sleep(poll_s)
 
 
 def _handle_tick(world: World) -> list[str]:

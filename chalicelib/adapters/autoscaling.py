@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from chalicelib.adapters.aws_errors import AWS_ERRORS, error_code, translate
 from chalicelib.state.instance import LifecycleAction, Transition
 
@@ -36,14 +34,14 @@ class AwsAutoScaling:
             self.connect().complete_lifecycle_action(
                 LifecycleActionResult=result.value, **_action_arguments(instance, hook)
             )
-        except ClientError as error:
+        except AWS_ERRORS as error:
             _raise_unless_over(error)
 
     def record_heartbeat(self, instance: str, hook: LifecycleAction) -> None:
         """Have a lifecycle action wait longer."""
         try:
             self.connect().record_lifecycle_action_heartbeat(**_action_arguments(instance, hook))
-        except ClientError as error:
+        except AWS_ERRORS as error:
             _raise_unless_over(error)
 
     def list_open(self, groups: Iterable[str], now: float) -> dict[str, tuple[LifecycleAction, ...]]:
@@ -91,7 +89,7 @@ def _action_arguments(instance: str, hook: LifecycleAction) -> Any:
     return names | ({"LifecycleActionToken": hook.token} if hook.token else {})
 
 
-def _raise_unless_over(error: ClientError) -> None:
+def _raise_unless_over(error: Exception) -> None:
     """Pass over that the action is over, or its group or hook is no more; raise any other error."""
     if error_code(error) != "ValidationError":
         raise translate(error, SERVICE) from error

@@ -11,12 +11,12 @@ from chalicelib.state.deployment import Deployment
 from chalicelib.state.settings import Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from chalicelib.actions import LifecycleResult
     from chalicelib.events import Answer
     from chalicelib.protocol.messages import AgentTask, Arguments
-    from chalicelib.state.cluster import Breaker, Discovery, Host
+    from chalicelib.state.cluster import Breaker, Discovery, Host, Overview
     from chalicelib.state.incident import Incident
     from chalicelib.state.instance import DiscoveredInstance, LifecycleAction
     from chalicelib.state.job import Job
@@ -53,6 +53,19 @@ class NodeRecords(Protocol):
 
     def replace(self, before: Node, after: Node) -> bool:
         """Replace a record; False if it is no longer the one that was read."""
+
+    def replace_all(self, pairs: Sequence[tuple[Node, Node]]) -> list[bool]:
+        """Replace many records of a cluster; answers which ones were still those that were read.
+
+        Raises ThrottledError where the table refuses it for too long.
+        """
+
+
+class ClusterRecords(Protocol):
+    """What most events need to know of a cluster."""
+
+    def read(self, cluster: str, instance: str = "") -> Overview:
+        """Answer managers, settings, and the record of the instance if one is named."""
 
 
 class ManagerRecords(Protocol):
@@ -135,6 +148,9 @@ class DiscoveryRecords(Protocol):
     def latest(self) -> Discovery:
         """Answer when the last discovery was taken, and which clusters there are."""
 
+    def look_up(self, instance: str) -> tuple[Discovery, str | None]:
+        """Answer the last discovery and the cluster of an instance, read at once but in any order."""
+
     def begin(self, seen: Discovery, now: float, seconds: float) -> bool:
         """Claim the next discovery for some seconds; False if somebody else was faster."""
 
@@ -214,6 +230,7 @@ class World:
     """Everything outside; ``holder`` names this invocation wherever only one may act."""
 
     nodes: NodeRecords
+    clusters: ClusterRecords
     managers: ManagerRecords
     settings: SettingsRecords
     incidents: IncidentRecords

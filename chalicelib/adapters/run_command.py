@@ -9,8 +9,6 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from chalicelib.adapters.aws_errors import AWS_ERRORS, error_code, error_message, is_passing, translate
 from chalicelib.errors import AgentMissingError, RefusedError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
@@ -53,7 +51,7 @@ class SsmHosts:
         pages = self.ssm.get_paginator("describe_instance_information").paginate(Filters=[wanted])
         try:
             rows = [row for page in pages for row in page["InstanceInformationList"]]
-        except ClientError as error:
+        except AWS_ERRORS as error:
             raise _translate(error, "the instances") from error
         return frozenset(row["InstanceId"] for row in rows if row["PingStatus"] == "Online")
 

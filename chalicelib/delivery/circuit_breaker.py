@@ -30,8 +30,10 @@ def after_success(now: float) -> Breaker:
 def note_host(cluster: str, manager: str, world: World, *, healthy: bool) -> None:
     """Record in the manager's breaker how the host behaved."""
     now = world.clock.now()
-    before = world.managers.get_breaker(cluster, manager)
-    after = after_success(now) if healthy else after_failure(before, now)
+    if healthy:
+        after = after_success(now)
+    else:
+        after = after_failure(world.managers.get_breaker(cluster, manager), now)
     world.managers.record_breaker(cluster, manager, after, now)
     if after.open_until > now:
         measure(cluster, [Measure(Metric.BREAKERS_OPENED, instance=manager)])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Code, Outcome
+from chalicelib.adapters.patience import jittered_s
 from chalicelib.adapters.ports import OPEN_WORK_AHEAD_S
 from chalicelib.delivery.batching import MAX_MANAGER_COMMANDS, count_in_flight, hold_s, next_batch, next_joins
 from chalicelib.delivery.circuit_breaker import note_host
@@ -20,10 +19,11 @@ from chalicelib.events import NOT_STARTED
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure, warn
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.rules.retry import exponential_s
 from chalicelib.state.lifecycle import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chalicelib.actions import Dispatch
     from chalicelib.adapters.ports import World
     from chalicelib.delivery.batching import Batch
@@ -33,8 +33,9 @@ LEASE_S = 15.0  # longer than one try of one manager takes, and renewed before e
 LEASE_POLL_S = 3.0
 START_TIMEOUT_S = 5.0  # for a host to start a command; measured on healthy ones: under one
 START_POLL_S = 0.3
+FIRST_BACK_OFF_S = 1.0  # after all managers have failed, or a call was throttled
+LONGEST_BACK_OFF_S = 10.0
 MAX_COMMANDS = 100  # of one handler, however much there is to send
-PARALLEL_WRITES = 10  # so many records or more are written at once: 100 in a row could outlast the lease
 
 
 @dataclass(slots=True)
@@ -62,13 +63,15 @@ def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
     nobody has to wait, however many come; only the first one stands by, and is quicker than the tick.
     A handler that has sent an urgent evacuation watches it (hedge.py), but lets the lease go first.
     """
-    until, stands_by = world.clock.now() + action.seconds, False
+    until, stands_by, rechecks = world.clock.now() + action.seconds, False, None
     state = Round(until)
-    while (rechecks := world.lease.acquire(cluster, world.holder, world.clock.now(), LEASE_S)) is None:
+    while rechecks is None:
+        # A recheck is requested first: in a storm somebody has the lease, and that is then the only call.
         requested = 0 if stands_by else world.lease.request_recheck(cluster, world.clock.now())
         stands_by = stands_by or requested == 1
         if requested > 1 or (stands_by and not _stand_by(cluster, action.instance, until, world)):
             return Outcome(detail="another handler sends what is open")
+        rechecks = world.lease.acquire(cluster, world.holder, world.clock.now(), LEASE_S)
     try:
         outcome = _send_until_no_recheck(cluster, rechecks, state, world)
     except Exception:
@@ -118,7 +121,7 @@ def _send_all(cluster: str, state: Round, world: World) -> Outcome:
         nodes = world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
         if misfits := [node for node in nodes if node.is_ready(now) and node.misfit]:
             leave_out(cluster, misfits, world)
-        batch = next_batch(nodes, now) or next_joins(nodes, now, world.managers.list_hosts(cluster))
+        batch = next_batch(nodes, now) or _next_joins(cluster, nodes, now, world)
         if batch is None:
             return Outcome(detail=f"nodes sent: {state.sent}")
         in_flight = count_in_flight(nodes)
@@ -137,11 +140,24 @@ def _send_all(cluster: str, state: Round, world: World) -> Outcome:
     return Outcome(Code.LEFT_OPEN, f"more to send after {MAX_COMMANDS} commands, the tick goes on")
 
 
+def _next_joins(cluster: str, nodes: Iterable[Node], now: float, world: World) -> Batch | None:
+    """Choose the next instances to join; the managers are read only where some are ready."""
+    ready = [node for node in nodes if node.task is AgentTask.JOIN and node.is_ready(now)]
+    return next_joins(ready, now, world.managers.list_hosts(cluster)) if ready else None
+
+
 def _send_to_instances(cluster: str, batch: Batch, state: Round, world: World) -> Outcome | None:
     """Have the instances themselves join. An outcome ends the sending, None goes on."""
     sent, problem = send_join(cluster, batch, world)
     state.sent += sent
-    return Outcome(Code.LEFT_OPEN, _describe_unsent(batch, problem)) if problem else None
+    if not problem:
+        return None
+    state.throttled = True
+    return (
+        None
+        if _can_go_on(cluster, state, world)
+        else Outcome(Code.LEFT_OPEN, _describe_unsent(batch, problem))
+    )
 
 
 def _send_to_a_manager(cluster: str, batch: Batch, state: Round, world: World) -> Outcome | None:
@@ -172,7 +188,7 @@ def _can_go_on(cluster: str, state: Round, world: World) -> bool:
     host = choose_manager(world.managers.list_hosts(cluster), now, state.failed)
     if not state.throttled and host and host.instance not in state.failed and host.breaker.open_until <= now:
         return True
-    back_off = back_off_s(state.back_offs)
+    back_off = jittered_s(FIRST_BACK_OFF_S, state.back_offs, LONGEST_BACK_OFF_S)
     if now + back_off >= state.until:
         return False
     world.clock.sleep(back_off)
@@ -180,11 +196,6 @@ def _can_go_on(cluster: str, state: Round, world: World) -> bool:
     state.throttled = False
     state.back_offs += 1
     return True
-
-
-def back_off_s(back_offs: int) -> float:
-    """Return the seconds of the next back-off: exponential, with jitter."""
-    return random.uniform(0.5, 1.0) * exponential_s(1.0, back_offs, 10.0)  # noqa: S311
 
 
 def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: World) -> str:
@@ -202,15 +213,13 @@ def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: 
         return _fail(cluster, manager, str(error), state, world)
     due = now + world.timeouts.answer_s
     pairs = [(node, node.mark_sent(command, manager, due=due)) for node in batch.nodes]
-    done = _record_sent(pairs, world)
+    done = world.nodes.replace_all(pairs)
     marked = [after for (_, after), is_done in zip(pairs, done, strict=True) if is_done]
     if not _has_started(command, manager, world):
         state.may_pass = True
         _cancel(command, manager, world)
         problem = f"{manager} did not start {command} within {START_TIMEOUT_S:.0f} s"
-        for node in marked:  # as if it had not been sent: only what ran counts as an attempt
-            open_again = node.reopen(due=world.clock.now(), reason=problem)
-            world.nodes.replace(node, replace(open_again, attempts=node.attempts - 1))
+        world.nodes.replace_all([(node, _take_back(node, problem, world)) for node in marked])
         return _fail(cluster, manager, problem, state, world)
     note_host(cluster, manager, world, healthy=True)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
@@ -222,12 +231,9 @@ def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: 
     return ""
 
 
-def _record_sent(pairs: list[tuple[Node, Node]], world: World) -> list[bool]:
-    """Record the command in each node; answers which records were still the ones that were read."""
-    if len(pairs) < PARALLEL_WRITES:
-        return [world.nodes.replace(before, after) for before, after in pairs]
-    with ThreadPoolExecutor(PARALLEL_WRITES) as pool:
-        return list(pool.map(lambda pair: world.nodes.replace(*pair), pairs))
+def _take_back(node: Node, problem: str, world: World) -> Node:
+    """Return the node as if it had not been sent: only what ran counts as an attempt."""
+    return replace(node.reopen(due=world.clock.now(), reason=problem), attempts=node.attempts - 1)
 
 
 def _fail(cluster: str, manager: str, problem: str, state: Round, world: World) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Code, Outcome
+from chalicelib.adapters.patience import jittered_s
 from chalicelib.delivery.circuit_breaker import note_host
 from chalicelib.delivery.manager_choice import choose_manager, members
 from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from chalicelib.state.cluster import Host
     from chalicelib.state.job import Job
 
+FIRST_BACK_OFF_S = 1.0
+LONGEST_BACK_OFF_S = 8.0
+SEND_PATIENCE_S = 25.0  # for calls that are throttled: less than a claim lasts, and than a caller listens
 CLEANUP_S = 120.0  # before its command is ended, in which an agent puts everything in order
 
 
@@ -40,7 +44,7 @@ def send_job(cluster: str, job: Job, world: World, refused: frozenset[str] = fro
     if not world.jobs.replace(cluster, job, claimed):
         return Outcome(detail=f"another handler is at {job.task.value}")
     try:
-        command = world.hosts.send((manager,), cluster, job.task, _bound_arguments(job, now), job.seconds)
+        command = _send_patiently(cluster, claimed, now, world)
     except ThrottledError as error:
         return _put_off(cluster, claimed, f"not sent: {error}", world)
     except (UnreachableError, RefusedError) as error:
@@ -49,6 +53,22 @@ def send_job(cluster: str, job: Job, world: World, refused: frozenset[str] = fro
     world.jobs.replace(cluster, claimed, known)
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     return Outcome(detail=f"{job.task.value} is sent to {manager} as {command}")
+
+
+def _send_patiently(cluster: str, job: Job, now: float, world: World) -> str:
+    """Start the job's command; calls that are throttled are repeated for a while. Raises what Hosts does."""
+    until, back_offs = now + SEND_PATIENCE_S, 0
+    while True:
+        try:
+            return world.hosts.send(
+                (job.manager,), cluster, job.task, _bound_arguments(job, now), job.seconds
+            )
+        except ThrottledError:
+            pause_s = jittered_s(FIRST_BACK_OFF_S, back_offs, LONGEST_BACK_OFF_S)
+            if world.clock.now() + pause_s > until:
+                raise
+            world.clock.sleep(pause_s)
+            back_offs += 1
 
 
 def _after_refusal(cluster: str, claimed: Job, error: str, refused: frozenset[str], world: World) -> Outcome:

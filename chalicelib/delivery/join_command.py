@@ -80,7 +80,8 @@ def _send(cluster: str, batch: Batch, world: World) -> int:
 
 def _record_sent(nodes: Iterable[Node], command: str, due: float, world: World) -> int:
     """Record the command in each node; answers how many records were still the ones that were read."""
-    return sum(world.nodes.replace(node, node.mark_sent(command, node.instance, due=due)) for node in nodes)
+    pairs = [(node, node.mark_sent(command, node.instance, due=due)) for node in nodes]
+    return sum(world.nodes.replace_all(pairs))
 
 
 def _keep_attempts(node: Node) -> Node:

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 def postpone(nodes: Iterable[Node], reason: str, world: World) -> None:
     """Count an attempt for each node, and have the next one made after a back-off."""
-    for node in nodes:
-        due = world.clock.now() + back_off(node.attempts + 1, node.instance)
-        world.nodes.replace(node, replace(node.reopen(due=due, reason=reason), attempts=node.attempts + 1))
+    now = world.clock.now()
+    world.nodes.replace_all([(node, _put_off(node, reason, now)) for node in nodes])
+
+
+def _put_off(node: Node, reason: str, now: float) -> Node:
+    due = now + back_off(node.attempts + 1, node.instance)
+    return replace(node.reopen(due=due, reason=reason), attempts=node.attempts + 1)
 
 
 def leave_out(cluster: str, misfits: Iterable[Node], world: World) -> None:

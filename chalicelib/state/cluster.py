@@ -48,6 +48,15 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Overview:
+    """What most events need to know of a cluster: managers, settings, and one node if there is one."""
+
+    managers: tuple[str, ...] = ()
+    settings: ClusterSettings = field(default_factory=ClusterSettings)
+    node: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """What is known of a cluster at ``now``: those of its nodes that the event is about, and its managers.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.adapters.dynamodb.items import discovery_from, discovery_item, number
+from chalicelib.adapters.dynamodb.items import discovery_from, discovery_item, key, number, owner_from
 from chalicelib.adapters.dynamodb.table import Table
 from chalicelib.state.cluster import Discovery
 
@@ -22,6 +22,12 @@ class DynamoDiscoveries:
     def latest(self) -> Discovery:
         """Answer when the last discovery was taken, and which clusters there are."""
         return discovery_from(self.table.get("*", "census"))
+
+    def look_up(self, instance: str) -> tuple[Discovery, str | None]:
+        """Answer the last discovery and the cluster of an instance."""
+        found = self.table.get_batch([key("*", "census"), key(instance, "home")])
+        items = {item["item"]["S"]: item for item in found}
+        return discovery_from(items.get("census")), owner_from(items.get("home"))
 
     def begin(self, seen: Discovery, now: float, seconds: float) -> bool:
         """Claim the next discovery for some seconds; False if somebody else was faster."""

@@ -74,6 +74,16 @@ def texts(attribute: Item) -> tuple[str, ...]:
     return tuple(value["S"] for value in attribute["L"])
 
 
+def owner_item(name: str, cluster: str) -> Item:
+    """Return which cluster owns an instance or a fleet as an item."""
+    return key(name, "home") | {"name": {"S": cluster}}
+
+
+def owner_from(item: Item | None) -> str | None:
+    """Read an owner; None if nothing is recorded."""
+    return item["name"]["S"] if item else None
+
+
 def node_item(node: Node) -> Item:
     """Return a node's record as an item."""
     return key(node.cluster, f"node#{node.instance}") | _attributes(node)

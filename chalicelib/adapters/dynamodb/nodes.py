@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.adapters.dynamodb.items import key, node_item, number, try_node_from
-from chalicelib.adapters.dynamodb.table import Table
+from chalicelib.adapters.dynamodb.items import node_item, number, owner_from, owner_item, try_node_from
+from chalicelib.adapters.dynamodb.table import BATCH_ITEMS, Table, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from chalicelib.state.node import Node
 
-WRITERS = 16  # records written at the same time, when a discovery registers a whole cluster
+REGISTERED_TOGETHER = BATCH_ITEMS // 2  # each with its owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +24,12 @@ class DynamoNodes:
 
     def find_owner(self, instance: str) -> str | None:
         """Answer the cluster of an instance or a fleet."""
-        item = self.table.get(instance, "home")
-        return item["name"]["S"] if item else None
+        return owner_from(self.table.get(instance, "home"))
 
     def record_owners(self, cluster: str, fleets: Iterable[str]) -> None:
         """Record which cluster fleets work for: their own events name no instance."""
         for fleet in fleets:
-            self.table.put(key(fleet, "home") | {"name": {"S": cluster}})
+            self.table.put(owner_item(fleet, cluster))
 
     def get(self, cluster: str, instance: str) -> Node | None:
         """Answer the record of an instance."""
@@ -52,18 +50,33 @@ class DynamoNodes:
         return tuple(filter(None, map(try_node_from, items)))
 
     def register(self, nodes: Iterable[Node], *, owned: bool = True) -> None:
-        """Begin records, and record this cluster as owner if ``owned``; existing records stay."""
-        with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(lambda node: self._register(node, owned=owned), nodes))
+        """Begin records, and record this cluster as owner if ``owned``; existing records stay.
+
+        Owner and record go in one write: neither is ever there without the other.
+        """
+        fresh = list(nodes)
+        for first in range(0, len(fresh), REGISTERED_TOGETHER):
+            some = fresh[first : first + REGISTERED_TOGETHER]
+            owners = {node.instance: owner_item(node.instance, node.cluster) for node in some if owned}
+            self.table.write_where_met([*map(Write, owners.values()), *map(_first_record, some)])
 
     def replace(self, before: Node, after: Node) -> bool:
         """Replace a record; False if it is no longer the one that was read."""
-        values = {":version": number(before.version), ":state": {"S": before.state.value}}
-        names = {"#version": "version", "#state": "state"}
-        return self.table.put(node_item(after), "#version = :version AND #state = :state", names, values)
+        write = _replacement(before, after)
+        return self.table.put(write.item, write.condition, write.names, write.values)
 
-    def _register(self, node: Node, *, owned: bool) -> None:
-        # Owner first: the next discovery adds a record that is missing, but never an owner.
-        if owned:
-            self.table.put(key(node.instance, "home") | {"name": {"S": node.cluster}})
-        self.table.put(node_item(node), "attribute_not_exists(#item)", {"#item": "item"})
+    def replace_all(self, pairs: Sequence[tuple[Node, Node]]) -> list[bool]:
+        """Replace many records, a hundred in one call; answers which ones were still those that were read."""
+        if len(pairs) == 1:
+            return [self.replace(*pairs[0])]  # half as dear
+        return self.table.write_where_met([_replacement(before, after) for before, after in pairs])
+
+
+def _first_record(node: Node) -> Write:
+    return Write(node_item(node), "attribute_not_exists(#item)", {"#item": "item"})
+
+
+def _replacement(before: Node, after: Node) -> Write:
+    values = {":version": number(before.version), ":state": {"S": before.state.value}}
+    names = {"#version": "version", "#state": "state"}
+    return Write(node_item(after), "#version = :version AND #state = :state", names, values)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from chalicelib.adapters import wiring
 from chalicelib.adapters.ports import World
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.state.cluster import Breaker, Discovery, Host
+from chalicelib.state.cluster import Breaker, Discovery, Host, Overview
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import LifecycleAction, Role, Transition
 from chalicelib.state.job import Job, JobStage
@@ -128,6 +128,38 @@ def test_a_move_of_anything_else_is_refused(world: World, stale: object) -> None
     assert world.nodes.list_all("blue") == (a_node(),)
 
 
+def test_given_many_moves_expected_all_but_those_of_records_that_were_not_read(world: World) -> None:
+    """More than one call takes, with one lost race in each part."""
+    nodes = [a_node(instance=instance(number)) for number in range(150)]
+    world.nodes.register(nodes)
+    stale = {3, 120}
+    before = [replace(node, version=7) if number in stale else node for number, node in enumerate(nodes)]
+    pairs = [(node, node.enter(NodeState.LEAVING, since=START, reason="x", due=START)) for node in before]
+    assert world.nodes.replace_all(pairs) == [number not in stale for number in range(150)]
+    found = world.nodes.list_all("blue")
+    assert [node.state is NodeState.IN_SERVICE for node in found] == [n in stale for n in range(150)]
+    assert world.nodes.replace_all(pairs[3:4]) == [False]
+    assert world.nodes.replace_all([]) == []
+
+
+def test_given_a_record_that_exists_expected_the_owner_and_the_others_registered(world: World) -> None:
+    world.nodes.register([FULL], owned=False)
+    world.nodes.register([a_node(), *(a_node(instance=instance(100 + number)) for number in range(60))])
+    assert (world.nodes.get("blue", WORKER), world.nodes.find_owner(WORKER)) == (FULL, "blue")
+    assert len(world.nodes.list_all("blue")) == 61
+
+
+def test_given_one_read_expected_managers_settings_and_the_node(world: World) -> None:
+    assert world.clusters.read("blue", WORKER) == Overview()
+    world.nodes.register([FULL, a_node(cluster="green")])
+    world.managers.record("blue", MANAGERS)
+    world.settings.update("blue", {"paused": True})
+    settings = ClusterSettings(paused=True)
+    assert world.clusters.read("blue", WORKER) == Overview(MANAGERS, settings, FULL)
+    assert world.clusters.read("blue") == Overview(MANAGERS, settings)
+    assert world.clusters.read("green", WORKER) == Overview(node=a_node(cluster="green"))
+
+
 def test_open_work_is_what_has_a_due_time_in_its_order(world: World) -> None:
     late = replace(FULL, instance=instance(1), due=START + 50)
     soon = replace(FULL, instance=instance(2), due=START - 1.5)
@@ -205,6 +237,9 @@ def test_one_handler_takes_the_discovery(world: World) -> None:
     assert not world.discoveries.begin(never, START + 1, 30)
     assert world.discoveries.begin(world.discoveries.latest(), START + 30, 30)
     world.discoveries.finish(START + 30, ["blue", "green"])
+    assert world.discoveries.look_up(WORKER) == (world.discoveries.latest(), None)
+    world.nodes.register([a_node()])
+    assert world.discoveries.look_up(WORKER) == (world.discoveries.latest(), "blue")
     assert world.discoveries.latest() == Discovery(START + 30, 0.0, ("blue", "green"))
     assert not world.discoveries.begin(never, START + 40, 30)
     assert world.discoveries.begin(world.discoveries.latest(), START + 40, 30)

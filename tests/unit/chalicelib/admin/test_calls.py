@@ -122,7 +122,7 @@ def test_a_bad_call_has_no_traceback_and_a_failure_of_ours_has_one() -> None:
     lab.settings.get = None  # type: ignore[method-assign, assignment]
     with pytest.raises(TypeError) as ours:
         call("pause", BLUE, lab.world())
-    assert extract_tb(ours.tb)[-1].name == "load"
+    assert extract_tb(ours.tb)[-1].name == "read"
 
 
 DRY: list[tuple[str, dict[str, Any], list[str]]] = [

@@ -121,9 +121,17 @@ def test_an_instance_not_reached_yet_is_tried_later_and_delays_no_other(lab: Lab
     assert lab.managers.breakers == {}
 
 
-def test_joins_that_are_throttled_stay_open(lab: Lab) -> None:
+def test_joins_that_are_throttled_for_a_while_are_sent_after_back_offs(lab: Lab) -> None:
     open_work(lab, WORKER, state=NodeState.JOINING)
-    lab.hosts.throttled = 1
+    lab.hosts.throttled = 4
+    dispatch("blue", Dispatch(WORKER), lab.world())
+    assert [sent.manager for sent in lab.hosts.sent] == [WORKER]
+    assert START + 5 < lab.clock.time < START + 30
+
+
+def test_joins_that_are_throttled_for_long_stay_open(lab: Lab) -> None:
+    open_work(lab, WORKER, state=NodeState.JOINING)
+    lab.hosts.throttled = 1000
     outcome = dispatch("blue", Dispatch(WORKER), lab.world())
     assert (outcome.code, outcome.detail.partition(":")[0]) == (Code.LEFT_OPEN, "join is not sent, nodes")
     assert (lab.node().is_unsent, lab.node().attempts) == (True, 0)

@@ -52,7 +52,7 @@ def called() -> Iterator[dict[str, frozenset[str]]]:
             patch.setenv(name, "testing")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         wiring._world.cache_clear()  # noqa: SLF001
-        world = wiring._world("swarmkeeper-prod", "swarmkeeper-prod", "prod")  # noqa: SLF001
+        _, world = wiring._world("swarmkeeper-prod", "swarmkeeper-prod", "prod")  # noqa: SLF001
         methods = record_histories().methods
         yield {
             handler: frozenset().union(

@@ -16,6 +16,7 @@ from chalicelib.state.instance import DiscoveredInstance, InstanceState, Lifecyc
 from chalicelib.state.node import Node
 from chalicelib.state.settings import ClusterSettings, Timeouts
 from tests.unit.chalicelib.support.memory import (
+    MemoryClusters,
     MemoryDiscoveries,
     MemoryIncidents,
     MemoryJobs,
@@ -286,7 +287,7 @@ class Lab:
     incidents: MemoryIncidents = field(default_factory=MemoryIncidents)
     jobs: MemoryJobs = field(default_factory=MemoryJobs)
     lease: MemoryLease = field(default_factory=MemoryLease)
-    discoveries: MemoryDiscoveries = field(default_factory=MemoryDiscoveries)
+    discoveries: MemoryDiscoveries = field(init=False)
     ec2: FakeEc2 = field(default_factory=FakeEc2)
     autoscaling: FakeAutoScaling = field(default_factory=FakeAutoScaling)
     messages: FakeMessages = field(default_factory=FakeMessages)
@@ -294,6 +295,7 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.managers = MemoryManagers(self.nodes)
+        self.discoveries = MemoryDiscoveries(self.nodes)
         self.hosts = FakeHosts(self.clock)
         self.settings.records["blue"] = ClusterSettings(rebalance=self.rebalance)
         for number, name in enumerate(MANAGERS):
@@ -317,6 +319,7 @@ class Lab:
         )
         world = World(
             nodes=self.nodes,
+            clusters=MemoryClusters(self.nodes, self.managers, self.settings),
             managers=self.managers,
             settings=self.settings,
             incidents=self.incidents,

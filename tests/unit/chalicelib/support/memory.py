@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from chalicelib.state.cluster import Breaker, Discovery, Host
+from chalicelib.state.cluster import Breaker, Discovery, Host, Overview
 from chalicelib.state.incident import Incident
 from chalicelib.state.job import Job
 from chalicelib.state.lifecycle import NodeState
@@ -14,7 +14,7 @@ from chalicelib.state.node import Node
 from chalicelib.state.settings import ClusterSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclass
@@ -56,6 +56,9 @@ class MemoryNodes:
                 return False
             self.records[before.cluster, before.instance] = after
             return True
+
+    def replace_all(self, pairs: Sequence[tuple[Node, Node]]) -> list[bool]:
+        return [self.replace(before, after) for before, after in pairs]
 
 
 @dataclass
@@ -103,6 +106,19 @@ class MemorySettings:
 
     def update(self, cluster: str, changes: Mapping[str, str | bool | float]) -> None:
         self.records[cluster] = replace(self.get(cluster), **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class MemoryClusters:
+    """ports.ClusterRecords over what the others have."""
+
+    nodes: MemoryNodes
+    managers: MemoryManagers
+    settings: MemorySettings
+
+    def read(self, cluster: str, instance: str = "") -> Overview:
+        node = self.nodes.get(cluster, instance) if instance else None
+        return Overview(self.managers.list_ids(cluster), self.settings.get(cluster), node)
 
 
 @dataclass
@@ -187,13 +203,17 @@ class MemoryLease:
 
 @dataclass
 class MemoryDiscoveries:
-    """ports.DiscoveryRecords: the last discovery, behind a lock."""
+    """ports.DiscoveryRecords: the last discovery, behind a lock, beside the owners of instances."""
 
+    nodes: MemoryNodes
     last: Discovery = field(default_factory=Discovery)
     lock: RLock = field(default_factory=RLock)
 
     def latest(self) -> Discovery:
         return self.last
+
+    def look_up(self, instance: str) -> tuple[Discovery, str | None]:
+        return self.last, self.nodes.find_owner(instance)
 
     def begin(self, seen: Discovery, now: float, seconds: float) -> bool:
         with self.lock:

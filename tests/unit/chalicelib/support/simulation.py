@@ -69,7 +69,9 @@ class Life:
         self, copies: Iterator[int], delays: Iterator[float], fails: Iterator[bool], lag: float = 0.0
     ) -> None:
         self.lab = Lab(workers=0)
-        self.lab.nodes = self.lab.managers.nodes = StrictNodes(**vars(self.lab.nodes))
+        self.lab.nodes = self.lab.managers.nodes = self.lab.discoveries.nodes = StrictNodes(
+            **vars(self.lab.nodes)
+        )
         self.lab.jobs = StrictJobs(**vars(self.lab.jobs))
         self.copies, self.delays = copies, delays
         self.timeouts = Timeouts()
