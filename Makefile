@@ -14,7 +14,7 @@ export LAB_ENGINE := $(ENGINE)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system python demo test check static unit lock fuzz format e2e e2e-thorough bench-evacuate bench-storm bench-plan bench-rebalance deploy clean
+.PHONY: help install system python demo test check static unit lock fuzz format e2e e2e-thorough bench-evacuate bench-storm bench-storm-virtual bench-plan bench-rebalance deploy clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -106,6 +106,9 @@ bench-evacuate: system install ## ours against a plain drain and against doing n
 
 bench-storm: system install ## six of twelve workers warned at once, then up to a thousand of 5,000 (root)
 	$(BIN)/python -m bench.storm.__main__
+
+bench-storm-virtual: .venv/done ## a thousand of 5,000 nodes warned at once, then 5,000 of 20,000, in virtual time
+	$(BIN)/python -m bench.storm.__main__ --part c
 
 bench-plan: .venv/done ## a rebalance of up to 5,000 nodes and 50,000 tasks planned in one process
 	$(BIN)/python -m bench.plan.__main__

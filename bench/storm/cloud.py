@@ -1,4 +1,7 @@
-"""Run Command and EC2 for thousands of hosts that are only simulated: the lab's own API, without machines."""
+"""Run Command and EC2 for thousands of hosts that are only simulated: the lab's own API, without machines.
+
+DynamoDB is ministack's, throttled as a partition is.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.storm.throttle import ThrottledTable
 from chalicelib.protocol.codec import decode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, ServiceReport, Way
 from chalicelib.protocol.strict_json import ProtocolError
 from tests.lab.aws.events import Event
 from tests.lab.endpoint import instances
+from tests.lab.endpoint.callers import Caller
 from tests.lab.endpoint.messages import AwsError, Request, Response, json_answer, refusal, xml_answer
 from tests.lab.endpoint.run_command.api import RunCommand
 from tests.lab.endpoint.run_command.commands import Commands
@@ -95,9 +100,12 @@ def read(script: str) -> tuple[AgentTask, Arguments]:
 
 
 class Cloud:
-    """The API of SSM and EC2 at ``address``; what it is asked, and what was done, is noted with its time."""
+    """The API of SSM, EC2 and DynamoDB at ``address``; calls and work are noted with their time."""
 
-    def __init__(self, shown: list[instances.Instance], emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, shown: list[instances.Instance], emit: Callable[[Event], None], database: ThrottledTable
+    ) -> None:
+        self.database = database
         self.calls: list[tuple[float, str]] = []
         self.work: list[Work] = []
         self._shown = shown
@@ -118,8 +126,10 @@ class Cloud:
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def answer(self, request: Request, _peer: tuple[str, int], _own: tuple[str, int]) -> Response:
-        """Answer one call; anything but Run Command and DescribeInstances is refused."""
+    def answer(self, request: Request, _find_caller: Callable[[], Caller]) -> Response:
+        """Answer one call; anything but DynamoDB, Run Command and DescribeInstances is refused."""
+        if request.service == "dynamodb":
+            return self.database.answer(request)
         self.calls.append((time.time(), request.action))
         try:
             if request.service == "ssm" and request.operation in self._api.operations:

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.evacuate.targets import Target
+from bench.storm import plan
 from bench.storm.scale import Storm
 
-WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
+WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"})
 NOTICE = 120.0
-SENT_WITHIN = 60.0  # seconds to the last command: half of the notice
+SENT_WITHIN = plan.WINDOW + 30.0  # seconds to the last command, beyond what the emulator itself needs
+CALLS_AN_EVENT = 5.0  # of DynamoDB
 SSM_A_SECOND, EC2_A_SECOND = 20, 10  # calls of one cluster
 TARGETS = 100  # nodes that one command can carry
 FIRST = 12  # commands that may go out while a storm is still gathering, and for second attempts
@@ -32,7 +34,8 @@ class Facts:
 
     ``lost``: nodes that were warned and are not evacuated. ``late``: those that were told after their notice.
     ``strangers``: targets of commands that nobody was warned of. ``wait`` is the mean of a handler's wait
-    for a free worker of this machine, in seconds: none on real Lambda.
+    for a free worker of this machine, in seconds: none on real Lambda. ``emulator``: seconds that the table
+    was at work until the last command, beyond the storm's own. ``refused``: calls that it throttled.
     """
 
     size: int
@@ -58,6 +61,13 @@ class Facts:
     errors: dict[str, int]
     slowest: float
     wait: float
+    refused: int = 0
+    emulator: float = 0.0
+
+    @property
+    def calls_an_event(self) -> float:
+        """Return how many calls of DynamoDB an event cost."""
+        return round(self.database.total / max(self.events, 1), 1)
 
 
 def facts(storm: Storm) -> Facts:
@@ -93,7 +103,16 @@ def facts(storm: Storm) -> Facts:
         errors=dict(Counter(one.error.partition(":")[0] for one in storm.invocations if one.error)),
         slowest=round(max((one.ended - one.began for one in storm.invocations), default=0.0), 1),
         wait=_mean([one.began - one.sent for one in storm.invocations]),
+        refused=storm.refused,
+        emulator=_busy(storm, max(began, default=0.0)),
     )
+
+
+def _busy(storm: Storm, seconds: float) -> float:
+    """Return for how long the emulated table was at work, until the last command, beyond the storm itself."""
+    until = storm.began + seconds
+    parts = [min(end, until) - max(begin, storm.began) for begin, end in storm.busy]
+    return round(max(sum(part for part in parts if part > 0.0) - plan.WINDOW, 0.0), 1)
 
 
 def rate(calls: Iterable[tuple[int, int]], span: float) -> Rate:
@@ -125,7 +144,8 @@ def targets(found: Sequence[Facts]) -> tuple[Target, ...]:
         _most("SSM calls in a second", SSM_A_SECOND, last.ssm.most),
         _most("EC2 calls in a second", EC2_A_SECOND, last.ec2.most),
         _most("commands", commands, last.sends),
-        _most("seconds to the last command", SENT_WITHIN, last.last_command),
+        _most("DynamoDB calls for an event", CALLS_AN_EVENT, last.calls_an_event),
+        _most("seconds to the last command", SENT_WITHIN + last.emulator, last.last_command),
         _most("seconds to the last record evacuated", NOTICE, last.last_evacuated),
     )
 

@@ -2,7 +2,8 @@
 
 Ministack starts a process for each event that it hands to a Lambda, which two cores cannot do a thousand
 times in ten seconds. So the same handlers (the deployable copy of app.py) run in a few processes with many
-threads, against ministack's real DynamoDB and the lab's own Run Command and EC2.
+threads, against ministack's real DynamoDB, throttled as one partition of AWS's is, and the lab's own Run
+Command and EC2.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import boto3
 
 from bench.storm import plan
 from bench.storm.cloud import Cloud, Work
 from bench.storm.lambdas import Calls, Invocation, Lambdas
+from bench.storm.throttle import ThrottledTable
 from chalicelib.adapters.dynamodb.discoveries import DynamoDiscoveries
 from chalicelib.adapters.dynamodb.items import key, node_item
 from chalicelib.adapters.dynamodb.managers import DynamoManagers
@@ -33,6 +36,7 @@ from tests.lab import lifecycle, state
 from tests.lab.aws import account, deploy, events, lab_api, local_aws
 from tests.lab.aws.events import Event
 from tests.lab.cli.commands_aws import TABLE
+from tests.lab.endpoint.passthrough import Passthrough
 from tests.lab.lifecycle import Say
 from tests.lab.machines import network, processes, programs
 from tests.lab.state import Host, Lab, LabError
@@ -58,6 +62,8 @@ class Storm:
     api: tuple[tuple[float, str], ...]
     invocations: tuple[Invocation, ...]
     database: tuple[Calls, ...] = ()
+    refused: int = 0
+    busy: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass
@@ -154,11 +160,16 @@ def _record_of(host: Host) -> dict[str, Any]:
 @contextmanager
 def _ground(lab: Lab, nodes: DynamoNodes, own: tuple[Host, ...], now: float) -> Iterator[Ground]:
     lambdas: list[Lambdas] = []
-    simulated = Cloud(plan.instances(own, plan.foreigners(500, now)), lambda event: _heard(lambdas[0], event))
+    port = urlparse(_ministack(lab)).port or 0
+    simulated = Cloud(
+        plan.instances(own, plan.foreigners(500, now)),
+        lambda event: _heard(lambdas[0], event),
+        ThrottledTable(Passthrough(port)),
+    )
     try:
         environment = {
             **account.environment(lab),
-            "AWS_ENDPOINT_URL_DYNAMODB": _ministack(lab),
+            "AWS_ENDPOINT_URL_DYNAMODB": simulated.address,
             "AWS_ENDPOINT_URL_SSM": simulated.address,
             "AWS_ENDPOINT_URL_EC2": simulated.address,
             "PYTHONPATH": str(lab.directory / "app"),
@@ -201,6 +212,8 @@ def _tick(ground: Ground) -> None:
 def _storm(ground: Ground, size: int, doomed: tuple[Host, ...]) -> Storm:
     events_to_come = plan.warnings(doomed, plan.foreigners(500, time.time()), seed=size)
     lambdas, first = ground.lambdas, len(ground.lambdas.invocations)
+    table = ground.cloud.database
+    refused = table.refused
     began, warned = time.time(), []
     for one in events_to_come:
         time.sleep(max(0.0, began + one.after - time.time()))
@@ -214,7 +227,8 @@ def _storm(ground: Ground, size: int, doomed: tuple[Host, ...]) -> Storm:
     calls = [one for one in list(ground.cloud.calls) if one[0] >= began]
     states = {instance: nodes.get(instance, "") for instance in mine}
     ran = tuple(lambdas.invocations[first:])
-    return Storm(size, began, over, tuple(warned), states, tuple(work), tuple(calls), ran)
+    seen = (tuple(warned), states, tuple(work), tuple(calls), ran)
+    return Storm(size, began, over, *seen, refused=table.refused - refused, busy=tuple(table.busy))
 
 
 def _await_end(ground: Ground, began: float) -> float:

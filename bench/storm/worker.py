@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.httpsession import URLLib3Session
 
 from chalicelib.adapters import wiring
@@ -37,7 +38,9 @@ class Worker:
         boto3.setup_default_session()
         events: Any = boto3.DEFAULT_SESSION
         events.events.register("before-send.dynamodb", self._count)
-        wiring.__dict__["WRITERS"] = threads  # a connection for each thread, as every Lambda has its own
+        # A connection for each thread, as every Lambda has its own.
+        many = Config(max_pool_connections=threads)
+        wiring.__dict__["PATIENT_CONFIG"] = wiring.PATIENT_CONFIG.merge(many)
         self._app: Any = import_module("app")
         self._pool = ThreadPoolExecutor(threads)
 
