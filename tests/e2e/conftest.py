@@ -25,7 +25,7 @@ GROUPS = (
     ("evacuation", "lab"),  # a bare lab
     ("rebalance", "operator", "hostile_worker"),  # another bare one
     ("managers",),  # deployed labs of its own
-    ("incidents", "roles"),  # deployed labs, as the next ones
+    ("incidents", "roles", "hostile_host"),  # deployed labs, as the next ones
     ("events",),
     ("calls", "lost_and_found"),
     ("join", "burst"),  # one of its own each

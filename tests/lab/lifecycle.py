@@ -85,9 +85,12 @@ def down(name: str, say: Say = quiet) -> bool:
         return True
 
 
-def add(name: str, role: str = "worker", say: Say = quiet) -> Host:
-    """Boot a fresh host with a running engine, not in the swarm, and deliver the events of its launch."""
-    lab = state.change(name, _with_new_host(role))
+def add(name: str, role: str = "worker", say: Say = quiet, profile: str = "") -> Host:
+    """Boot a fresh host with a running engine, not in the swarm, and deliver the events of its launch.
+
+    ``profile``: the IAM role of an instance that somebody has only tagged into the cluster.
+    """
+    lab = state.change(name, _with_new_host(role, profile=profile))
     host = lab.hosts[-1]
     say(f"booting {host.name}")
     if lab.endpoint and lab.fleet and role == "worker":
@@ -198,9 +201,9 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
     return local_aws.start(lab)
 
 
-def _with_new_host(role: str, age: float = 0.0) -> Callable[[Lab], Lab]:
+def _with_new_host(role: str, age: float = 0.0, profile: str = "") -> Callable[[Lab], Lab]:
     """Make the change that adds a host: its address is free as long as nobody else changes the lab."""
-    return lambda lab: _unless_ending(lab).with_host(new_host(lab, role, age))
+    return lambda lab: _unless_ending(lab).with_host(replace(new_host(lab, role, age), profile=profile))
 
 
 def _unless_ending(lab: Lab) -> Lab:

@@ -25,7 +25,10 @@ class LabError(Exception):
 
 @dataclass(frozen=True)
 class Host:
-    """One machine of the lab, which is one EC2 instance. ``pid`` is its process 1, 0 without power."""
+    """One machine of the lab, which is one EC2 instance. ``pid`` is its process 1, 0 without power.
+
+    ``profile`` is the IAM role of an instance that has not the cluster's for its role, such as a stranger's.
+    """
 
     name: str
     role: str
@@ -37,6 +40,7 @@ class Host:
     pid: int = 0
     state: str = "pending"
     launched: float = 0.0
+    profile: str = ""
 
     @property
     def socket(self) -> str:

@@ -226,3 +226,14 @@ def _text(node: ast.AST) -> str:
             return "".join(_text(part) or "…" for part in values)
         case _:
             return ""
+
+
+def test_each_row_of_what_somebody_can_do_names_the_tests_that_show_it() -> None:
+    table = list(rows(page("docs/security.md").section("What somebody can do at worst")))
+    assert len(table) > 15
+    for row in table:
+        named = re.findall(r"`(tests/[\w/]+/test_\w+\.py)`(?: \(`(test_\w+)`\))?", row[-1])
+        assert named, f"{row[0]}, who tries {row[1]}"
+        for file, test in named:
+            assert f"def {test or 'test_'}" in (ROOT / file).read_text(), f"{file}: {test}"
+        assert not row[-1].startswith("the same")

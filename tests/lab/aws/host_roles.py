@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tests.lab.aws.events import ACCOUNT
 from tests.lab.machines import programs
+from tests.lab.state import Host, Lab
 
 POLICIES = programs.PROJECT / "bootstrap" / "policies"
 TRUST = {
@@ -30,9 +32,14 @@ def name(cluster: str, role: str) -> str:
     return f"{cluster}-{role}"
 
 
-def arn(cluster: str, role: str) -> str:
-    """Return the ARN of that role."""
-    return f"arn:aws:iam::{ACCOUNT}:role/{name(cluster, role)}"
+def role_of(lab: Lab, host: Host) -> str:
+    """Name the IAM role that a host has."""
+    return host.profile or name(lab.cluster, host.role)
+
+
+def arn(role: str) -> str:
+    """Return the ARN of a role."""
+    return f"arn:aws:iam::{ACCOUNT}:role/{role}"
 
 
 def policies(cluster: str, role: str) -> dict[str, Any]:
@@ -45,7 +52,11 @@ def policies(cluster: str, role: str) -> dict[str, Any]:
 def create(iam: Any, cluster: str) -> None:
     """Create both roles with a boto3 client."""
     for role in ("manager", "worker"):
-        who = name(cluster, role)
-        iam.create_role(RoleName=who, AssumeRolePolicyDocument=json.dumps(TRUST))
-        for policy, document in policies(cluster, role).items():
-            iam.put_role_policy(RoleName=who, PolicyName=policy, PolicyDocument=json.dumps(document))
+        create_role(iam, name(cluster, role), policies(cluster, role))
+
+
+def create_role(iam: Any, who: str, documents: Mapping[str, Any]) -> None:
+    """Create one role with these policies, by name."""
+    iam.create_role(RoleName=who, AssumeRolePolicyDocument=json.dumps(TRUST))
+    for policy, document in documents.items():
+        iam.put_role_policy(RoleName=who, PolicyName=policy, PolicyDocument=json.dumps(document))

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import state
+from tests.lab.aws import host_roles
 from tests.lab.machines import processes
 
 
 @dataclass(frozen=True)
 class Caller:
-    """``name`` is the function's, the host's, or "lab"; ``worker`` is the handler's process id, else 0."""
+    """``name`` is the function's, the host's, or "lab"; ``worker`` is the handler's process id, else 0.
+
+    ``role`` is the IAM role of a host.
+    """
 
     name: str
     worker: int = 0
+    role: str = ""
 
     @property
     def memory(self) -> int:
@@ -26,7 +31,7 @@ class Caller:
 def caller(lab: state.Lab, peer: tuple[str, int], own: tuple[str, int]) -> Caller:
     """Who opened the connection from ``peer`` to the endpoint's ``own`` address."""
     if host := next((host for host in lab.hosts if host.address == peer[0]), None):
-        return Caller(host.name)
+        return Caller(host.name, role=host_roles.role_of(lab, host))
     inode = _inode(peer, own)
     for pid in processes.children(lab.processes.get("ministack", 0)) if inode else ():
         if _holds(pid, inode):

@@ -59,7 +59,7 @@ class InstanceMetadata:
         return (404, "") if value is None else (200, value)
 
     def _value(self, lab: Lab, host: Host, name: str) -> str | None:
-        role = host_roles.name(lab.cluster, host.role)
+        role = host_roles.role_of(lab, host)
         if name == _KEYS + role:
             return json.dumps(self._credentials(lab, host))
         known = {
@@ -87,7 +87,7 @@ class InstanceMetadata:
             return kept
 
     def _assume(self, lab: Lab, host: Host) -> dict[str, Any]:
-        arn = host_roles.arn(lab.cluster, host.role)
+        arn = host_roles.arn(host_roles.role_of(lab, host))
         keys = self.sts.assume_role(RoleArn=arn, RoleSessionName=host.instance)["Credentials"]
         return {
             "Code": "Success",

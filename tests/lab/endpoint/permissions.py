@@ -18,6 +18,7 @@ from tests.lab.endpoint.instances import Instance
 from tests.lab.endpoint.messages import AwsError, Request
 
 _DOCUMENT = f"arn:aws:ssm:{REGION}::document/"
+_PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter"
 _INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/"
 _GROUP = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:{uuid.UUID(int=0)}:autoScalingGroupName/"
 _TAG_KEYS = ("ssm:resourceTag/", "ec2:ResourceTag/", "aws:ResourceTag/", "autoscaling:ResourceTag/")
@@ -43,7 +44,7 @@ class Target:
 
 @dataclass
 class Permissions:
-    """Asks ministack's IAM (boto3 clients) what the role of a function may do."""
+    """Asks ministack's IAM (boto3 clients) what the role of a function, or of a host, may do."""
 
     iam: Any
     functions: Any
@@ -59,19 +60,19 @@ class Permissions:
 
     def check(self, request: Request, who: Caller, found: list[Instance]) -> None:
         """Refuse, in AWS's words, what the caller may not do; the root user may do all."""
-        if not who.worker:
+        if not who.worker and not who.role:
             if request.access_key not in _ROOT:
                 raise AwsError("UnrecognizedClientException", "The security token in the request is invalid.")
             return
         for target in _targets(request, found):
             with self._lock:
-                if not self._may(who.name, request.action, target):
-                    raise _denied(request, self._role(who.name)[0], who.name, target)
+                if not self._may(who, request.action, target):
+                    raise _denied(request, self._role(who)[0], who.name, target)
 
-    def _may(self, function: str, action: str, target: Target) -> bool:
-        key = (function, action, target)
+    def _may(self, who: Caller, action: str, target: Target) -> bool:
+        key = (who.name, action, target)
         if key not in self._allowed:
-            policies = [resolve(policy, dict(target.tags)) for policy in self._role(function)[1]]
+            policies = [resolve(policy, dict(target.tags)) for policy in self._role(who)[1]]
             self._allowed[key] = bool(policies) and self._simulated(policies, action, target)
         return self._allowed[key]
 
@@ -82,12 +83,15 @@ class Permissions:
         )
         return bool(answer["EvaluationResults"][0]["EvalDecision"] == "allowed")
 
-    def _role(self, function: str) -> tuple[str, list[Policy]]:
-        if function not in self._roles:
-            arn = self.functions.get_function_configuration(FunctionName=function)["Role"]
-            role = arn.rpartition("/")[2]
-            self._roles[function] = role, [*self._inline(role), *self._attached(role)]
-        return self._roles[function]
+    def _role(self, who: Caller) -> tuple[str, list[Policy]]:
+        if who.name not in self._roles:
+            role = who.role or self._role_of_function(who.name)
+            self._roles[who.name] = role, [*self._inline(role), *self._attached(role)]
+        return self._roles[who.name]
+
+    def _role_of_function(self, function: str) -> str:
+        arn: str = self.functions.get_function_configuration(FunctionName=function)["Role"]
+        return arn.rpartition("/")[2]
 
     def _inline(self, role: str) -> list[Policy]:
         names = self.iam.list_role_policies(RoleName=role)["PolicyNames"]
@@ -146,6 +150,8 @@ def _targets(request: Request, found: list[Instance]) -> list[Target]:
         message = json.loads(request.body)
         ids = message.get("InstanceIds", [])
         return [Target(_DOCUMENT + message.get("DocumentName", ""))] + [_target(by_id, one) for one in ids]
+    if request.action == "ssm:GetParameters":
+        return [Target(_PARAMETER + name) for name in json.loads(request.body).get("Names", [])]
     if request.action == "ec2:TerminateInstances":
         return [_target(by_id, value) for key, value in request.form.items() if key.startswith("InstanceId.")]
     if request.service == "autoscaling" and request.operation not in DESCRIBES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +51,14 @@ def test_a_host_learns_of_itself(service: InstanceMetadata) -> None:
     assert get(service, "iam/security-credentials/") == (200, "blue-worker")
     assert get(service, "no-such-thing") == (404, "")
     assert get(service, "instance-id", peer="172.31.0.99") == (404, "")
+
+
+def test_an_instance_that_is_only_tagged_has_the_role_that_it_was_launched_with() -> None:
+    host = replace(HOSTS[0], profile="stranger")
+    service = InstanceMetadata(lambda: Lab("blue", 0, "blue", (host,)), Sts())
+    assert get(service, "iam/security-credentials/", host.address) == (200, "stranger")
+    keys = json.loads(get(service, "iam/security-credentials/stranger", host.address)[1])
+    assert keys["AccessKeyId"].endswith(":role/stranger")
 
 
 def test_without_a_session_of_its_own_nobody_learns_anything(service: InstanceMetadata) -> None:
