@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bootstrap.balancer import operator
-from bootstrap.clock import Clock
+from bootstrap.clock import Clock, go_on_from
 from bootstrap.engine.client import SOCKET, Engine
 from bootstrap.errors import BAD_INPUT, NOT_DONE, UNAVAILABLE, AgentError
 from bootstrap.stacks import deploy
@@ -65,6 +65,8 @@ arguments, as JSON:
   {"targets": [{"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}], "deadline": 1764237600}
   targets  EC2 instance id and private IPv4 address; "node" with the Swarm node id where it is known
   deadline  the evacuation deadline, in seconds since the epoch; of other tasks, when to stop trying
+  sent      the sender's clock when it sent this, likewise: how much time is left is counted from it, as this
+            host's clock may be wrong; without it this host's clock counts
   managers  addresses to join at
   role      what joins: manager or worker
   labels    of the engines that join; swarmkeeper.cluster names the cluster: for init, join, rotate-tokens
@@ -100,7 +102,7 @@ def main(words: Sequence[str]) -> int:
     except ProtocolError as error:
         return _failed(task, str(error) + UNCHANGED, BAD_INPUT)
     try:
-        result = RUN[task](Engine(options.engine), arguments, Clock())
+        result = RUN[task](Engine(options.engine), arguments, go_on_from(arguments.sent))
     except AgentError as error:
         return _failed(task, str(error), UNAVAILABLE)
     result = _with_left_out(result, left_out)

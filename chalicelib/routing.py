@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib import observability
 from chalicelib.adapters.patience import jittered_s
-from chalicelib.adapters.ports import World
+from chalicelib.adapters.ports import WallClock, World
 from chalicelib.adapters.wiring import connected
 from chalicelib.discovery import NO_CLUSTER, begin_search, report_failure, take_snapshot
 from chalicelib.errors import MalformedError, ThrottledError
@@ -49,8 +49,9 @@ NOT_ENDED = IN_FLIGHT | {UNKNOWN}
 
 def handle(kind: type[Incoming], payload: object, world: World | None = None) -> list[str]:
     """Do everything that one event from outside leads to; answers the reasons of all plans made."""
+    clock = world.clock if world else WallClock()
     try:
-        event = kind.parse(payload)
+        event = kind.parse(payload, clock.now())
     except MalformedError as error:
         observability.malformed(error)
         return []

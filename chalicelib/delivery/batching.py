@@ -49,12 +49,11 @@ class Batch:
         """Return where it runs: on the targets themselves, or on a manager."""
         return PLACES[self.task]
 
-    @property
-    def arguments(self) -> Arguments:
-        """Return the arguments for the agent."""
+    def arguments(self, now: float) -> Arguments:
+        """Return the arguments for the agent, if they are sent now."""
         described = self.task is AgentTask.ACTIVATE
         targets = tuple(node.described_target if described else node.target for node in self.nodes)
-        return Arguments(targets, self.deadline, self.managers, self.role, self.labels)
+        return Arguments(targets, self.deadline, self.managers, self.role, self.labels, sent=now)
 
     def seconds(self, now: float) -> int:
         """Return how long the command may run."""

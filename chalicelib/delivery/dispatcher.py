@@ -202,7 +202,7 @@ def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: 
     """Have one manager run the batch; answers "" or why it does not."""
     now = world.clock.now()
     try:
-        command = world.hosts.send((manager,), cluster, batch.task, batch.arguments, batch.seconds(now))
+        command = world.hosts.send((manager,), cluster, batch.task, batch.arguments(now), batch.seconds(now))
     except ThrottledError as error:
         state.throttled = state.may_pass = True
         return str(error)  # not the manager's fault: the same one again, after a pause

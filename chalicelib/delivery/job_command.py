@@ -105,7 +105,7 @@ def _choose_inspector(job: Job, hosts: list[Host]) -> str:
 
 
 def _bound_arguments(job: Job, now: float) -> Arguments:
-    arguments = decode_arguments(job.arguments)
+    arguments = replace(decode_arguments(job.arguments), sent=now)
     return replace(arguments, deadline=now + job.seconds - CLEANUP_S) if job.task in COMMAND_S else arguments
 
 

@@ -73,7 +73,7 @@ def _send_in_parts(cluster: str, batch: Batch, world: World) -> int:
 
 def _send(cluster: str, batch: Batch, world: World) -> int:
     now, names = world.clock.now(), tuple(node.instance for node in batch.nodes)
-    command = world.hosts.send(names, cluster, batch.task, batch.arguments, batch.seconds(now))
+    command = world.hosts.send(names, cluster, batch.task, batch.arguments(now), batch.seconds(now))
     measure(cluster, [Measure(Metric.COMMANDS_SENT)])
     return _record_sent(batch.nodes, command, now + world.timeouts.answer_s, world)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -40,9 +41,9 @@ class HealthNotice:
     changes: tuple[ChangeScheduled, ...]
 
     @classmethod
-    def parse(cls, payload: object) -> Self:
-        """Parse the JSON of an EventBridge event; entities that are no instances are left out."""
-        envelope = open_envelope(payload, cls.PATTERN)
+    def parse(cls, payload: object, now: float = math.inf) -> Self:
+        """Parse the JSON of an event that came at ``now``; entities that are no instances are left out."""
+        envelope = open_envelope(payload, cls.PATTERN, now)
         start = mail_time("startTime")(envelope) or envelope.time
         end = mail_time("endTime")(envelope)
         code = optional_text("eventTypeCode")(envelope)

@@ -5,6 +5,7 @@ An error is one line that names the field.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,15 +50,18 @@ class OutsideEvent:
     time: float
 
     @classmethod
-    def parse(cls, payload: object) -> Self:
-        """Parse the JSON of an EventBridge event; raises MalformedError."""
-        envelope = open_envelope(payload, cls.PATTERN)
+    def parse(cls, payload: object, now: float = math.inf) -> Self:
+        """Parse the JSON of an EventBridge event that came at ``now``; raises MalformedError."""
+        envelope = open_envelope(payload, cls.PATTERN, now)
         fields: dict[str, Any] = {name: read(envelope) for name, read in cls.FIELDS.items()}
         return cls(time=envelope.time, **fields)
 
 
-def open_envelope(payload: object, pattern: dict[str, Any]) -> Envelope:
-    """Check that the payload is an EventBridge event of the pattern's kind."""
+def open_envelope(payload: object, pattern: dict[str, Any], now: float) -> Envelope:
+    """Check that the payload is an EventBridge event of the pattern's kind.
+
+    What has happened does not lie ahead: a time that does is of a clock that is wrong, and counts as ``now``.
+    """
     if not isinstance(payload, dict):
         raise malformed("the event", "an object", payload)
     for field in ("source", "detail-type"):
@@ -67,7 +71,8 @@ def open_envelope(payload: object, pattern: dict[str, Any]) -> Envelope:
     if not isinstance(detail, dict):
         raise malformed("detail", "an object", detail)
     drill = payload.get("source") == DRILL
-    return Envelope(_parse_time(payload.get("time")), detail, payload.get("resources"), drill)
+    time = min(_parse_time(payload.get("time")), now)
+    return Envelope(time, detail, payload.get("resources"), drill)
 
 
 def instance_id(field: str = "instance-id") -> Reader:

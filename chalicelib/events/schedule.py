@@ -13,7 +13,7 @@ class Tick:
     """A minute has passed, or a person wants overdue work to be done now."""
 
     @classmethod
-    def parse(cls, _: object) -> Self:
+    def parse(cls, _: object, __: float = 0.0) -> Self:
         """Accept whatever starts it: nothing in it matters."""
         return cls()
 

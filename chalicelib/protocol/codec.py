@@ -36,7 +36,7 @@ MODE = checks.matching(re.compile("|".join([*MODES, ""])), " or ".join(MODES))
 
 def encode_arguments(arguments: Arguments) -> str:
     """Encode arguments as one line of JSON; what only some tasks have is left out where it is empty."""
-    optional = {"managers", "role", "labels", "rebalance", "inspection"}
+    optional = {"managers", "role", "labels", "rebalance", "inspection", "sent"}
     given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
     if arguments.rebalance == Rebalance():
         del given["rebalance"]
@@ -54,17 +54,15 @@ def decode_arguments(text: str, left_out: list[tuple[str, str]] | None = None) -
     message = read_object(text, "arguments", MAX_ARGUMENTS)
     _known(message, {row.name for row in fields(Arguments)} | set(STORED_NAMES.values()), "arguments")
     message |= {name: message[stored] for name, stored in STORED_NAMES.items() if stored in message}
-    deadline = message.get("deadline", 0.0)
-    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 <= deadline < FAR:
-        raise ProtocolError(checks.wrong("deadline", "seconds since the epoch", deadline))
     return Arguments(
         _targets(_list(message, "targets"), left_out),
-        float(deadline),
+        _moment(message, "deadline"),
         tuple(map(_address, _list(message, "managers"))),
         _role(message.get("role", "")),
         _labels(message.get("labels", {})),
         _rebalance(message.get("rebalance", {})),
         int(_count(message, "inspection")),
+        _moment(message, "sent"),
     )
 
 
@@ -229,6 +227,13 @@ def _count(message: dict[str, Any], name: str) -> float:
     if not checks.is_number(value) or not 0 <= value < FAR:
         raise ProtocolError(checks.wrong(name, "a number from 0 on", value))
     return value
+
+
+def _moment(message: dict[str, Any], name: str) -> float:
+    value = message.get(name, 0.0)
+    if not checks.is_number(value) or not 0 <= value < FAR:
+        raise ProtocolError(checks.wrong(name, "seconds since the epoch", value))
+    return float(value)
 
 
 def _require(field: str, check: checks.Check, value: Any) -> None:

@@ -127,6 +127,8 @@ class Rebalance:
 class Arguments:
     """What a task works on. ``deadline`` is in seconds since the epoch; 0 where the task has none.
 
+    ``sent``: the sender's clock when it sent this, 0 where it is not told. So ``deadline - sent`` seconds are
+    left, which the host counts on its own, whatever time it believes it is.
     ``managers`` are the addresses to join at, the best first; ``role`` is what the targets shall be
     ("manager", "worker"); ``labels`` are the node labels they shall have. Never a token: arguments travel in
     clear. ``inspection`` numbers those of the tick, each of another part of a swarm; 0 where a person asks.
@@ -139,6 +141,7 @@ class Arguments:
     labels: dict[str, str] = field(default_factory=dict)
     rebalance: Rebalance = Rebalance()
     inspection: int = 0
+    sent: float = 0.0
 
 
 @dataclass(frozen=True)

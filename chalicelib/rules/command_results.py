@@ -11,7 +11,8 @@
     any         another one, or none          the same state, open again (rules/retry.py)
 
 A report counts only for a command that the record names, from the host that it was sent to: the last one, or
-an earlier one for the same work, whose good end is as good. One that is not recorded changes nothing.
+an earlier one for the same work, whose good end is as good. One that is not recorded changes nothing. The
+time of a result tells nothing: clocks differ.
 
 The tasks of jobs are in rules/cluster/jobs.py, an inspection in rules/reconcile/swarm.py.
 """
@@ -21,7 +22,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceRecord
-from chalicelib.events.parsing import EVENT_TIME_RESOLUTION_S
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate
 from chalicelib.rules import incidents
@@ -128,7 +128,7 @@ def _has_vanished(change: ReplaceRecord) -> bool:
 
 def _concerns(event: CommandFinished, node: Node, report: NodeReport | None) -> bool:
     """Whether the node waits for this command, or its work was done by an earlier one of its own."""
-    if node.task is not event.task or event.time + EVENT_TIME_RESOLUTION_S < node.since:
+    if node.task is not event.task:
         return False
     if PLACES[event.task] is Place.INSTANCE and event.manager != node.instance:
         return False  # one join command runs on many hosts: each end speaks for its own host only

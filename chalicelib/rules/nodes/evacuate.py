@@ -80,12 +80,12 @@ def plan_for_warning(node: Node, cluster: Cluster, time: float, action: Interrup
 
 
 def deadline(time: float, seconds: float, now: float) -> float:
-    """Return the time by which a node has to be empty that has so many seconds from ``time`` on.
+    """Return the time by which a node has to be empty that has so many seconds from ``time`` on, or from now.
 
     A node that has outlived them gets as many again: it may survive, and a hasty evacuation would cost
     replicas for nothing. If it ends after all, tasks that can start elsewhere first were begun at once.
     """
-    return time + seconds if now <= time + seconds else now + seconds
+    return min(time, now) + seconds if now <= time + seconds else now + seconds
 
 
 def on_rebalance_recommended(event: RebalanceRecommended, node: Node, cluster: Cluster) -> Plan:

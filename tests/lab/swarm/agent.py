@@ -43,7 +43,7 @@ class Agent:
         self, host: Host, task: AgentTask, *about: Host, notice: float = NOTICE_S, **arguments: Any
     ) -> None:
         targets = tuple(Target(other.instance, other.address) for other in about)
-        given = Arguments(targets, time.time() + notice)
+        given = Arguments(targets, time.time() + notice, sent=time.time())
         arguments_json = encode_arguments(replace(given, **arguments))
         words = [*machine.enter(host), "python3", PLACE, task.value, arguments_json]
         pipe = subprocess.PIPE

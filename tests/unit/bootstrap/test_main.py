@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from bootstrap import publish
 from bootstrap.__main__ import RUN, main
+from bootstrap.clock import Clock
 from chalicelib.protocol.codec import decode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
 
@@ -29,6 +31,7 @@ TARGET = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
         (["evacuate", '{"subjects": {}}'], "targets must be a list"),
         (["evacuate", json.dumps({"subjects": [TARGET]})], "evacuate needs a deadline"),
         (["evacuate", json.dumps({"deadline": 1e13})], "deadline must be seconds since the epoch"),
+        (["evacuate", json.dumps({"sent": -1})], "sent must be seconds since the epoch"),
         (["rebalance", '{"rebalance": {"mode": "fast"}}'], "mode must be surge or rolling, not 'fast'"),
         (["rebalance", '{"rebalance": {"max_moves": -1}}'], "max_moves must be a number from 0 on"),
         (["leave", "{}"], "leave needs at least one target"),
@@ -51,6 +54,31 @@ def test_bad_input_is_one_clear_line_and_status_64(
     assert (out.count("\n"), err.count("\n")) == (1, 1)
     result = decode_result(out)
     assert (result.task.value, result.ok, f"agent: {result.error}\n") == (words[0], False, err)
+
+
+@pytest.mark.parametrize("ahead", [-600.0, 0.0, 112.0, 130.0])
+def test_an_agent_counts_what_is_left_whatever_time_its_host_believes_it_is(
+    ahead: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def run(_: object, arguments: Arguments, clock: Clock) -> Result:
+        left.append(arguments.deadline - clock.now())
+        return Result(AgentTask.EVACUATE, ok=True)
+
+    monkeypatch.setitem(RUN, AgentTask.EVACUATE, run)
+    monkeypatch.setattr("bootstrap.clock._process_age_s", lambda: 3.0)  # its shell had to fetch the agent
+    sent = time.time() - ahead
+    assert main(["evacuate", json.dumps({"subjects": [TARGET], "deadline": sent + 60, "sent": sent})]) == 0
+    assert left[0] == pytest.approx(57, abs=1)
+    main(["evacuate", json.dumps({"subjects": [TARGET], "deadline": sent + 60})])
+    assert left[1] == pytest.approx(60 - ahead, abs=1), "as agents before, where nothing is told"
+
+
+def test_the_age_of_a_process_is_read() -> None:
+    code = "import time; time.sleep(0.5); from bootstrap.clock import _process_age_s as age; print(age())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.4 < float(done.stdout) < 30
 
 
 def test_a_bad_target_is_left_out_and_named_and_the_others_are_served(

@@ -86,7 +86,9 @@ def test_an_urgent_batch_is_not_held_for_more(left: float, *, waits: bool) -> No
 
 def test_the_arguments_are_the_targets_and_the_deadline() -> None:
     node = a_node()
-    assert Batch(AgentTask.EVACUATE, (node,), 5.0).arguments == Arguments((node.target,), 5.0)
+    assert Batch(AgentTask.EVACUATE, (node,), 5.0).arguments(START) == Arguments(
+        (node.target,), 5.0, sent=START
+    )
 
 
 @given(lefts=st.lists(st.floats(-300, 300), max_size=250))
@@ -104,12 +106,12 @@ def test_only_an_activation_carries_what_ec2_says_of_its_nodes() -> None:
     shown = {"zone": "us-east-1b", "kind": "c5.large", "lifecycle": "spot"}
     batch = next_batch([a_node(state=NodeState.ACTIVATING, due=START, **shown)], START)
     assert batch is not None
-    (target,) = batch.arguments.targets
+    (target,) = batch.arguments(START).targets
     assert target == Target(WORKER, "10.0.0.10", "", 1, "worker", "us-east-1b", "c5.large", "spot")
-    assert batch.arguments.labels == {"swarmkeeper.cluster": "blue"}
+    assert batch.arguments(START).labels == {"swarmkeeper.cluster": "blue"}
     evacuation = next_batch([doomed(1, **shown)], START)  # type: ignore[arg-type, list-item]
     assert evacuation is not None
-    assert evacuation.arguments.targets[0].zone == ""
+    assert evacuation.arguments(START).targets[0].zone == ""
 
 
 def test_joiners_are_sent_to_proven_managers_once_there_are_any() -> None:

@@ -148,6 +148,16 @@ def test_the_genuine_state_changes_are_parsed(name: str) -> None:
     assert InstanceStateChanged.parse(sample(name)) == expected
 
 
+@pytest.mark.parametrize("ahead", [-5.0, 0.0, 600.0])
+def test_no_event_lies_ahead_of_the_time_at_which_it_comes(ahead: float) -> None:
+    warning = SpotInterruptionWarning.parse(sample("spot_interruption_warning"), TIME - ahead)
+    assert warning.time == min(TIME, TIME - ahead)
+    held = TerminateLifecycleAction.parse(sample("asg_terminate_lifecycle", TIME), TIME - ahead)
+    assert held.hook.opened == min(TIME, TIME - ahead)
+    (change, *_) = HealthNotice.parse(sample("health_scheduled_change", TIME), TIME - ahead).changes
+    assert (change.time, change.start > TIME) == (min(TIME, TIME - ahead), True)
+
+
 @pytest.mark.parametrize("name", ["ssm_invocation_success", "ssm_invocation_failed"])
 def test_the_genuine_ends_of_commands_are_parsed(name: str) -> None:
     assert InvocationEnded.parse(sample(name)) == ENDED

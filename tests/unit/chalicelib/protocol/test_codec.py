@@ -86,11 +86,11 @@ SPREADS = st.builds(
 )
 
 
-@given(st.lists(TARGETS), st.floats(0, 1e10), REBALANCES, st.integers(0, 10**9))
+@given(st.lists(TARGETS), st.floats(0, 1e10), REBALANCES, st.integers(0, 10**9), st.floats(0, 1e10))
 def test_arguments_survive_the_way(
-    targets: list[Target], deadline: float, rebalance: Rebalance, inspection: int
+    targets: list[Target], deadline: float, rebalance: Rebalance, inspection: int, sent: float
 ) -> None:
-    arguments = Arguments(tuple(targets), deadline, rebalance=rebalance, inspection=inspection)
+    arguments = Arguments(tuple(targets), deadline, rebalance=rebalance, inspection=inspection, sent=sent)
     assert decode_arguments(encode_arguments(arguments)) == arguments
 
 

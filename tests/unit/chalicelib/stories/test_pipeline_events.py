@@ -43,6 +43,31 @@ def test_the_end_of_somebody_elses_command_is_dropped_and_counted(capsys: pytest
     assert '"ForeignCommands":[1.0]' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("ahead", [-20.0, 0.0, 30.0, 600.0, 1e6])
+def test_a_warning_of_a_clock_that_is_ahead_has_at_most_its_whole_notice(ahead: float) -> None:
+    lab = Lab()
+    warn(lab, time=START + ahead)
+    assert lab.node(WORKER).deadline == START + 120 + min(ahead, 0)
+    assert lab.hosts.sent[0].arguments.deadline - lab.hosts.sent[0].arguments.sent <= 120
+    end(lab, lab.hosts.sent[0])
+    assert state(lab) is NodeState.EVACUATED
+    lab.clock.sleep(60)
+    change(lab, "stopping")
+    change(lab, "terminated")
+    assert state(lab) is NodeState.LEAVING
+
+
+def test_an_instance_that_a_wrong_clock_has_started_is_still_warned_of() -> None:
+    lab = Lab()
+    for now, seconds in (("stopping", 60), ("stopped", 60), ("running", 700)):
+        lab.clock.sleep(seconds)
+        change(lab, now, time=lab.clock.time + (600 if now == "running" else 0))
+    assert (state(lab), lab.node(WORKER).launched) == (NodeState.JOINING, lab.clock.time)
+    lab.clock.sleep(5)
+    warn(lab, time=lab.clock.time)
+    assert state(lab) is NodeState.EVACUATING
+
+
 @pytest.mark.parametrize(("lagging", "after"), [(4, NodeState.EVACUATED), (40, NodeState.EVACUATING)])
 def test_an_answer_that_lags_behind_its_event_is_waited_for_or_left_to_the_tick(
     lagging: int, after: NodeState
