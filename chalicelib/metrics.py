@@ -24,6 +24,7 @@ class Metric(StrEnum):
     NODES_DRAINED = "NodesDrained"
     NODES_DOWN = "NodesDown"
     NODES_ABSENT = "NodesAbsent"
+    NODES_UNFINISHED = "NodesUnfinished"
     SECONDS_TO_SAFE = "SecondsToSafe"
     NODES_GONE = "NodesGone"
     OVERDUE_INTENTS = "OverdueIntents"

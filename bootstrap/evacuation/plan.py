@@ -8,6 +8,7 @@
 | all that is left on a node is served elsewhere, or global       | drain the node                          |
 | its announced end is near                                       | drain the node, and name what is left   |
 | a node is drained and empty, it is a manager, quorum stays safe | demote it                               |
+| a node is drained, and its time ends with tasks still on it     | the same                                |
 
 Nothing is remembered between two polls but for how long tasks have run: the deadline is a node label, and
 what was changed in a service is marked in its spec. So a run that was killed, a second run for more nodes and
@@ -21,7 +22,7 @@ from bootstrap.actions import Action, DemoteNode, DrainNode
 from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.evacuation.add_first import additions
-from bootstrap.evacuation.scene import Scene
+from bootstrap.evacuation.scene import DRAIN_MARGIN_S, Scene
 from bootstrap.evacuation.take_away import departures, endings, is_marked
 from bootstrap.evacuation.ways import Leave, choose_way
 from bootstrap.membership.quorum import next_demotion
@@ -71,7 +72,13 @@ def _demotions(scene: Scene, self_id: str) -> list[Action]:
     snapshot = scene.snapshot
     is_moving = any(is_marked(service) for service in snapshot.services)
     drained = (node for node in snapshot.evacuating_nodes if snapshot.is_drained(node))
-    going = [node.id for node in drained if not (node.is_leader and is_moving) and node.id != self_id]
+    going = {node.id for node in drained if not (node.is_leader and is_moving)}
+    going |= {node.id for node in snapshot.evacuating_nodes if _ends_now(node, scene.now)}
     managers = [node for node in snapshot.nodes if node.role == "manager"]
-    manager, reason = next_demotion(managers, going)
+    manager, reason = next_demotion(managers, going - {self_id})
     return [DemoteNode(manager, reason)] if manager else []
+
+
+def _ends_now(node: Node, now: float) -> bool:
+    """Tell whether a drained node's time is over: its vote goes before it dies, whatever is left on it."""
+    return node.availability == "drain" and now >= (node.evacuation_deadline or 0.0) - DRAIN_MARGIN_S

@@ -76,7 +76,7 @@ class EvacuationReport:
         """Make one report per service and way, in the order of their names."""
         groups: dict[tuple[str, Way], list[TaskReport]] = {}
         for row in self.tasks.values():
-            groups.setdefault((_name(row, snapshot), row.way or Way.DRAIN), []).append(row)
+            groups.setdefault((_name(row, snapshot), row.way or Way.STAYED), []).append(row)
         return tuple(
             ServiceReport(name, len(rows), way, round(max(row.after for row in rows), 2), rows[-1].why)
             for (name, way), rows in sorted(groups.items())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chalicelib.protocol.messages import AgentTask, Arguments
+from chalicelib.rules.nodes.evacuate import CUT_DOWN_S
 from chalicelib.state.lifecycle import IN_SWARM, PLACES, STAYING, Place
 from chalicelib.state.node import make_labels
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 MAX_TARGETS = 100  # reports of more would not fit into protocol.codec.MAX_LINE
 MAX_COMMAND_INSTANCES = 50  # instances of one command, Run Command's maximum
-DEADLINE_WINDOW_S = 15.0  # deadlines that are later by more are not cut down to the most urgent one
 MAX_MANAGER_COMMANDS = 4  # at once: Run Command lets five run on a host, and keeps a sixth waiting
 HOLD_PER_COMMAND_S = 0.5  # that a batch is held for more, for each command in flight
 MAX_HOLD_S = 3.0
@@ -136,6 +136,6 @@ def _batch_evacuations(nodes: list[Node], now: float) -> Batch:
     """Put the nearest deadline that can be kept into one command, with those that are not much later."""
     are_late = all(node.deadline < now for node in nodes)
     first = min(node.deadline for node in nodes if are_late or node.deadline >= now)
-    mine = [node for node in nodes if are_late or first <= node.deadline <= first + DEADLINE_WINDOW_S]
+    mine = [node for node in nodes if are_late or first <= node.deadline <= first + CUT_DOWN_S]
     mine.sort(key=lambda node: (node.deadline, node.instance))
     return Batch(AgentTask.EVACUATE, tuple(mine[:MAX_TARGETS]), max(first, now + MIN_EVACUATION_S))

@@ -65,6 +65,7 @@ class Way(str, Enum):
     STOP_FIRST = "stop-first"
     DRAIN = "drain"
     GLOBAL = "global"
+    STAYED = "stayed"  # they have not left: Swarm does not stop a job's tasks
 
 
 class Mode(str, Enum):

@@ -5,6 +5,7 @@
     activate    active                        in service
                 absent                        joining
     evacuate    safe, drained, down, absent   evacuated
+    evacuate    unfinished, at the deadline   evacuated, with what is left on it
     give-back   active                        in service; a manager: activating
                 absent                        joining
     leave       removed, absent               gone
@@ -61,6 +62,7 @@ METRIC_OF_FATE = {  # what an evacuation that has ended counts as
     Fate.DRAINED.value: Metric.NODES_DRAINED,
     Fate.DOWN.value: Metric.NODES_DOWN,
     Fate.ABSENT.value: Metric.NODES_ABSENT,
+    Fate.UNFINISHED.value: Metric.NODES_UNFINISHED,
 }
 WAIT_FOR_LEADER = frozenset({AgentTask.EVACUATE, AgentTask.LEAVE})  # their agents wait out an election
 NO_LEADER = "does not have a leader"  # in the engine's error

@@ -30,13 +30,14 @@ _EVACUATING, _EVACUATED, _RETURNING = NodeState.EVACUATING, NodeState.EVACUATED,
 _LEAVING, _GONE = NodeState.LEAVING, NodeState.GONE
 
 # Every legal change. Any state may lead back to joining: the instance was started again, or is found alive.
-# Only a node that is evacuated for a while returns. A gone node leaves once more where its swarm lists it.
+# A node returns that is evacuated, or whose evacuation has come to no end. One that was not empty at its end
+# is evacuated anew for the next disruption. A gone node leaves once more where its swarm lists it.
 LEGAL_CHANGES: dict[NodeState, frozenset[NodeState]] = {
     _JOINING: frozenset({_JOINING, _ACTIVATING, _EVACUATING, _LEAVING}),
     _ACTIVATING: frozenset({_IN_SERVICE, _JOINING, _EVACUATING, _LEAVING}),
     _IN_SERVICE: frozenset({_JOINING, _EVACUATING, _LEAVING}),
-    _EVACUATING: frozenset({_EVACUATED, _LEAVING, _JOINING}),
-    _EVACUATED: frozenset({_RETURNING, _LEAVING, _JOINING}),
+    _EVACUATING: frozenset({_EVACUATED, _RETURNING, _LEAVING, _JOINING}),
+    _EVACUATED: frozenset({_EVACUATING, _RETURNING, _LEAVING, _JOINING}),
     _RETURNING: frozenset({_IN_SERVICE, _ACTIVATING, _EVACUATING, _LEAVING, _JOINING}),
     _LEAVING: frozenset({_GONE, _JOINING}),
     _GONE: frozenset({_JOINING, _LEAVING}),

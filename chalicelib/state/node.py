@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from chalicelib.errors import TransitionError
 from chalicelib.protocol import checks
-from chalicelib.protocol.messages import AgentTask, Target
+from chalicelib.protocol.messages import AgentTask, Fate, Target
 from chalicelib.state.instance import LifecycleAction, Role
 from chalicelib.state.lifecycle import ENTERING, LEGAL_CHANGES, MAX_ATTEMPTS, OUT_OF_SERVICE, WORK, NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
@@ -93,6 +93,11 @@ class Node:
     def is_given_up(self) -> bool:
         """Whether the open work rests until a person orders it again or the instance ends."""
         return self.is_exhausted and self.due is None
+
+    @property
+    def is_left_unfinished(self) -> bool:
+        """Whether its evacuation ended at its deadline, with tasks still on it."""
+        return self.state is NodeState.EVACUATED and self.fate == Fate.UNFINISHED.value
 
     @property
     def misfit(self) -> str:

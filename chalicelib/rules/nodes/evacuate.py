@@ -6,10 +6,12 @@ Node, event -> plan:
     evacuating                the work was given up, or came late       begun again
     evacuating                a lasting reason after a passing one      not given back any more
     evacuated for a while     a lasting reason                          stays evacuated
+    evacuated, but not empty  any of these, later                       begun again
     any other                 any of these                              a duplicate: send what is unsent
     in service                rebalance recommendation                  as configured: ignored, noted, or
                                                                         evacuated for a while
     evacuating                its command ended, and it is empty        evacuated
+    evacuating                its command ended at the deadline         evacuated, with what is left on it
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from chalicelib.state.settings import Timeouts
 
 EMPTIED = frozenset({Fate.SAFE, Fate.DRAINED, Fate.DOWN, Fate.ABSENT})
+CUT_DOWN_S = 15.0  # by which the deadline of one batch may be before a node's own
 SAME_TIME_S = 1.0  # disruptions and deadlines that differ by less are the same
 # From so long after its notice on a warning is ignored: Lambda has made its retries, and at least four
 # discoveries have shown the instance running, or its record would not say so.
@@ -138,6 +141,8 @@ def apply(node: Node, now: float, disruption: Disruption) -> Node | None:
     if node.state in STAYING:
         return begin(node, now, disruption)
     lasting = _make_lasting(node, disruption)
+    if node.is_left_unfinished and disruption.since > node.since + SAME_TIME_S:
+        return begin(node, now, disruption)
     if node.state is NodeState.EVACUATED and lasting:
         return node.revise(due=None, reason=disruption.reason, **lasting)
     if node.state is not NodeState.EVACUATING:
@@ -189,8 +194,12 @@ def begin(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0
 
 
 def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
-    """Return the node after an evacuate command: evacuated if it is empty, else open again."""
-    if report is None or report.fate not in EMPTIED:
+    """Return the node after an evacuate command: evacuated if it is empty, else open again.
+
+    At its deadline an evacuation ends, whatever is left: a job that runs for hours would keep it open for
+    ever, and each repetition would find the same.
+    """
+    if report is None or not (report.fate in EMPTIED or _is_over(node, report, now)):
         return retry.after_failure(node, report, event, now)
     return node.enter(
         NodeState.EVACUATED,
@@ -202,6 +211,10 @@ def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now:
         manager=event.manager,
         due=node.back or None,
     )
+
+
+def _is_over(node: Node, report: NodeReport, now: float) -> bool:
+    return report.fate is Fate.UNFINISHED and node.deadline <= now + CUT_DOWN_S
 
 
 def _ignore(reason: str, node: Node, actions: tuple[Action, ...] = ()) -> Plan:

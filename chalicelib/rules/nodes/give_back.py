@@ -2,6 +2,7 @@
 
 Node, event -> plan:
     evacuated, no end announced or near   ordered by hand              returning
+    evacuating, given up or out of time   ordered by hand              returning
     returning                             ordered by hand              send what is unsent
     any other                             ordered by hand              refused, with the reason
     returning, a worker                   command ended: active        in service
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from chalicelib.state.node import Node
 
 
+OVERTIME_S = 10.0  # past the deadline, in which an agent may still work and answer
+
+
 def on_give_back_ordered(event: GiveBackOrdered, node: Node, cluster: Cluster) -> Plan:
     """Let an evacuated node have tasks again; refuse it where the instance is about to end."""
     if node.state is NodeState.RETURNING:
@@ -40,14 +44,20 @@ def on_give_back_ordered(event: GiveBackOrdered, node: Node, cluster: Cluster) -
 
 def _refusal(node: Node, cluster: Cluster) -> str:
     """Explain why a node stays as it is; "" if it may be given back."""
-    if node.state is not NodeState.EVACUATED:
-        return f"it is {node.state}, not evacuated"
+    if node.state is not NodeState.EVACUATED and not _has_no_end(node, cluster.now):
+        left = node.deadline - cluster.now if node.state is NodeState.EVACUATING else 0.0
+        return f"it is {node.state}, not evacuated" + (f": it has {left:.0f} s more" if left > 0 else "")
     if node.hooks:
         return f"{node.hooks[0].group} ends it"
     if node.announced:
         return "EC2 has announced its end; if it survives, it joins again automatically"
     near = scheduled_change.postpone_return(node, cluster)
     return f"{near.reason} is near; it comes back when that is over" if near else ""
+
+
+def _has_no_end(node: Node, now: float) -> bool:
+    """Whether its evacuation was given up, or should have ended and nobody has said how."""
+    return node.state is NodeState.EVACUATING and (node.is_given_up or 0.0 < node.deadline < now - OVERTIME_S)
 
 
 def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:

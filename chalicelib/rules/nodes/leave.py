@@ -68,7 +68,8 @@ def follow(node: Node, state: InstanceState | None, time: float, cluster: Cluste
     """Return the node of an instance found in a state (None: EC2 does not list it); None for no change."""
     if state in ENDING:
         reason = f"the instance is {state} without a warning"
-        since = time if node.state in STAYING else node.since  # an evacuation that has begun is only hurried
+        anew = node.state in STAYING or (node.is_left_unfinished and not node.announced)
+        since = time if anew else node.since  # an evacuation that has begun is only hurried
         deadline = time + cluster.timeouts.shutdown_s
         disruption = evacuate.Disruption(since, deadline, reason, announced=True)
         return evacuate.apply(node, cluster.now, disruption)
