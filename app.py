@@ -19,7 +19,7 @@ from chalicelib.events import (
     TerminateLifecycleAction,
     Tick,
 )
-from chalicelib.routing import handle
+from chalicelib.routing import guard, handle
 
 app = Chalice(app_name="swarmkeeper")
 
@@ -28,6 +28,12 @@ app = Chalice(app_name="swarmkeeper")
 def on_spot_interruption_warning(event: CloudWatchEvent) -> list[str]:
     """Evacuate the node of a Spot instance that EC2 takes back."""
     return handle(SpotInterruptionWarning, event.to_dict())
+
+
+@app.on_cw_event(SpotInterruptionWarning.PATTERN)
+def guard_spot_interruption_warning(event: CloudWatchEvent) -> list[str]:
+    """Take over the evacuation of a warned node, should the handler of the warning die."""
+    return guard(event.to_dict())
 
 
 @app.on_cw_event(RebalanceRecommended.PATTERN)

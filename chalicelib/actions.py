@@ -230,9 +230,22 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Nodes whose urgent evacuation was sent ``since``: whoever has sent it stays with it ``until`` then."""
+
+    instances: frozenset[str]
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an action came out; ``event``: what was learnt by it, to be decided on next."""
+    """How an action came out.
+
+    ``event``: what was learnt by it, to be decided on next. ``watch``: what to stay with after that.
+    """
 
     code: Code = Code.DONE
     detail: str = ""
     event: Event | None = None
+    watch: Watch | None = None

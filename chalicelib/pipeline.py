@@ -15,6 +15,7 @@
    replaced, if it is still the one that was read, before a command is sent for it. A handler that loses the
    race loads and decides again; a duplicate then finds the work begun.
 6. Follow. What an action learns, such as the answer of a command, is an event again, and begins at 3.
+7. Stay. Who has sent an urgent evacuation stays with it (delivery/watch.py); what it sees begins at 3.
 
 Manual calls (admin/) are events of the same kind and begin at 3. What they order of a cluster as a whole is a
 job (state/job.py): a record that is sent, asked for and concluded in the same way.
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING
 from chalicelib import observability
 from chalicelib.actions import Code
 from chalicelib.adapters.ports import OPEN_WORK_AHEAD_S, World
+from chalicelib.delivery.watch import stay_with
 from chalicelib.effects import perform_all
 from chalicelib.errors import CallError
 from chalicelib.events import (
@@ -50,6 +52,7 @@ from chalicelib.state.cluster import Cluster
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chalicelib.actions import Outcome
     from chalicelib.events import Event
     from chalicelib.state.incident import Incident
     from chalicelib.state.job import Job
@@ -78,7 +81,7 @@ def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
         observability.warn("lost every race for the records; the tick goes on", cluster=cluster)
         return
     observability.measure(cluster, plan.measures)
-    for learnt in [outcome.event for outcome in outcomes if outcome.event]:
+    for learnt in _list_learnt(outcomes, cluster, world):
         try:
             yield from follow(learnt, cluster, world)
         except Exception as error:  # noqa: BLE001 - raised below, after what else was learnt was followed
@@ -87,6 +90,13 @@ def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
         raise failures[0]
     if failures:
         raise ExceptionGroup(f"{len(failures)} actions failed in {cluster}, the others were done", failures)
+
+
+def _list_learnt(outcomes: list[Outcome], cluster: str, world: World) -> Iterator[Event]:
+    """List what was learnt by actions; then what is seen while urgent evacuations are watched."""
+    yield from [outcome.event for outcome in outcomes if outcome.event]
+    for watch in [outcome.watch for outcome in outcomes if outcome.watch]:
+        yield from stay_with(cluster, watch, world)
 
 
 def load(event: Event, cluster: str, world: World) -> Cluster:

@@ -9,9 +9,11 @@ import random
 from typing import TYPE_CHECKING
 
 from chalicelib import observability
+from chalicelib.actions import Watch
 from chalicelib.adapters.patience import jittered_s
-from chalicelib.adapters.ports import WallClock, World
+from chalicelib.adapters.ports import World
 from chalicelib.adapters.wiring import connected
+from chalicelib.delivery.watch import hedge_after_s, stay_with
 from chalicelib.discovery import NO_CLUSTER, begin_search, report_failure, take_snapshot
 from chalicelib.errors import MalformedError, ThrottledError
 from chalicelib.events import (
@@ -27,6 +29,7 @@ from chalicelib.events import (
     InvocationEnded,
     LaunchLifecycleAction,
     RebalanceRecommended,
+    SpotInterruptionWarning,
     SpotRequestFulfilled,
     Tick,
     finish_command,
@@ -35,6 +38,7 @@ from chalicelib.events import (
 from chalicelib.metrics import Metric
 from chalicelib.pipeline import follow
 from chalicelib.state.instance import InstanceState
+from chalicelib.state.lifecycle import STAYING, NodeState
 
 if TYPE_CHECKING:
     from chalicelib.discovery import Snapshot
@@ -44,18 +48,23 @@ RUN_COMMAND_LAG_S = 3.0  # that Run Command may need to show what its event said
 THROTTLE_WAIT_S = 45.0  # that an answer is asked for while Run Command throttles
 ANSWER_POLL_S = 0.5
 LONGEST_POLL_S = 4.0
+GUARD_AFTER_S = 10.0  # by then the handler of a warning has recorded and sent its evacuation
+GUARD_JITTER_S = 5.0
+GUARD_POLL_S = 5.0
+GUARD_LATE_S = 6.0  # after its sender should have hedged a command; by then the sender is dead
+GUARD_S = 110.0  # that it guards, at most
+GUARD_FRESH_S = 60.0  # after a warning; from then on the tick is as quick
 NOT_ENDED = IN_FLIGHT | {UNKNOWN}
 
 
 def handle(kind: type[Incoming], payload: object, world: World | None = None) -> list[str]:
     """Do everything that one event from outside leads to; answers the reasons of all plans made."""
-    clock = world.clock if world else WallClock()
+    world = world or connected()
     try:
-        event = kind.parse(payload, clock.now())
+        event = kind.parse(payload, world.clock.now())
     except MalformedError as error:
         observability.malformed(error)
         return []
-    world = world or connected()
     match event:
         case InvocationEnded():
             return _handle_invocation(event, world)
@@ -77,6 +86,40 @@ def _handle_instance(event: InstanceEvent, world: World) -> list[str]:
         observability.unmanaged(Metric.UNMANAGED_INSTANCES, event.instance)
         return []
     return list(follow(event, cluster, world))
+
+
+def guard(payload: object, world: World | None = None) -> list[str]:
+    """Take over the evacuation of a warned node whose handler has died; answers the reasons of all plans.
+
+    Nobody else would know of it before the next tick. The handler that lives has its command renewed or ended
+    by then, so this one mostly reads the record some times and leaves.
+    """
+    world = world or connected()
+    try:
+        warning = SpotInterruptionWarning.parse(payload, world.clock.now())
+    except MalformedError:
+        return []  # the handler of the warning itself tells of it
+    until = world.clock.now() + GUARD_S
+    world.clock.sleep(GUARD_AFTER_S + random.uniform(0, GUARD_JITTER_S))  # noqa: S311 - in a storm, not all at once
+    while world.clock.now() < until:
+        cluster = world.nodes.find_owner(warning.instance)
+        if cluster is None and world.discoveries.latest().taken >= warning.time:
+            return []  # it is nobody's
+        node = world.nodes.get(cluster, warning.instance) if cluster else None
+        now = world.clock.now()
+        if now > warning.time + GUARD_FRESH_S and (node is None or node.state in STAYING):
+            return []  # it comes late; the node may have been given back since
+        if cluster is None or node is None or node.state in STAYING or node.is_ready(now - GUARD_POLL_S):
+            return _handle_instance(warning, world)
+        if node.state is not NodeState.EVACUATING or node.is_given_up:
+            return []
+        sent = (node.due or now) - world.timeouts.answer_s
+        if node.command and sent + hedge_after_s(node.attempts, world) + GUARD_LATE_S <= now:
+            watch = Watch(frozenset({node.instance}), sent, until)
+            events = stay_with(cluster, watch, world)
+            return [reason for event in events for reason in follow(event, cluster, world)]
+        world.clock.sleep(GUARD_POLL_S)
+    return []
 
 
 def _is_urgent(event: InstanceEvent) -> bool:

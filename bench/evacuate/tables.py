@@ -10,7 +10,6 @@ from rich.table import Table
 
 from bench.evacuate.second_host import Again
 from bench.evacuate.targets import Target, targets
-from chalicelib.state.settings import Timeouts
 from tests.lab.demo.findings.facts import Facts
 from tests.lab.demo.findings.time_split import Handler, Split
 from tests.lab.demo.observation import Method
@@ -78,8 +77,8 @@ def splitting(cold: Split | None, warm: Split | None) -> Table:
 def functions(handlers: tuple[Handler, ...]) -> Table:
     """Show times and memory of each handler."""
     caption = (
-        "times: REPORT lines, cold with the start of the process, a warning's with the "
-        f"{Timeouts().hedge_s:.0f} s that it stays with its command; memory: the process's peak resident size"
+        "times: REPORT lines, cold with the start of the process, a warning's with the time that it "
+        "stays with its evacuation; memory: the process's peak resident size"
     )
     table = titled("Handlers", caption)
     for name in ("function", "runs", "cold (median)", "warm (median)", "peak memory"):

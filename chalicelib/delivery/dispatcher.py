@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Code, Outcome
+from chalicelib.actions import Code, Outcome, Watch
 from chalicelib.adapters.patience import jittered_s
 from chalicelib.adapters.ports import OPEN_WORK_AHEAD_S
 from chalicelib.delivery.batching import MAX_MANAGER_COMMANDS, count_in_flight, hold_s, next_batch, next_joins
 from chalicelib.delivery.circuit_breaker import note_host
-from chalicelib.delivery.hedge import find_late_command
 from chalicelib.delivery.join_command import send_join
 from chalicelib.delivery.manager_choice import choose_manager
 from chalicelib.delivery.postpone import leave_out, postpone
@@ -35,6 +34,8 @@ START_TIMEOUT_S = 5.0  # for a host to start a command; measured on healthy ones
 START_POLL_S = 0.3
 FIRST_BACK_OFF_S = 1.0  # after all managers have failed, or a call was throttled
 LONGEST_BACK_OFF_S = 10.0
+MAX_WATCH_S = 110.0  # what is left of a handler's 180 s once it has found an owner and a manager
+OVERTIME_S = 10.0  # past a deadline, in which an agent may still work and answer
 MAX_COMMANDS = 100  # of one handler, however much there is to send
 
 
@@ -42,7 +43,7 @@ MAX_COMMANDS = 100  # of one handler, however much there is to send
 class Round:
     """How the sending goes: managers failed since the last success or back-off, back-offs, nodes sent.
 
-    ``urgent``: of each manager the last evacuation that it began for a deadline that is near.
+    ``urgent``: the nodes whose evacuation a manager began for a deadline that is near, and the last of these.
     """
 
     until: float
@@ -53,7 +54,8 @@ class Round:
     back_offs: int = 0
     sent: int = 0
     held: bool = False  # the batch was held once for more
-    urgent: dict[str, str] = field(default_factory=dict)
+    urgent: set[str] = field(default_factory=set)
+    deadline: float = 0.0
 
 
 def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
@@ -61,7 +63,7 @@ def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
 
     Work that this handler has recorded is then sent by the other one, or by the tick if that one dies. So
     nobody has to wait, however many come; only the first one stands by, and is quicker than the tick.
-    A handler that has sent an urgent evacuation watches it (hedge.py), but lets the lease go first.
+    A handler that has sent an urgent evacuation is to stay with it (watch.py), but lets the lease go first.
     """
     until, stands_by, rechecks = world.clock.now() + action.seconds, False, None
     state = Round(until)
@@ -77,9 +79,13 @@ def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
     except Exception:
         world.lease.release(cluster, world.holder)
         raise
-    return (
-        replace(outcome, event=find_late_command(state.urgent, world, until)) if action.seconds else outcome
-    )
+    return replace(outcome, watch=_make_watch(state, world)) if action.seconds and state.urgent else outcome
+
+
+def _make_watch(state: Round, world: World) -> Watch:
+    now = world.clock.now()
+    until = min(state.deadline + OVERTIME_S, now + MAX_WATCH_S)
+    return Watch(frozenset(state.urgent), now, until)
 
 
 def _stand_by(cluster: str, instance: str, until: float, world: World) -> bool:
@@ -227,7 +233,8 @@ def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: 
     state.may_pass = False
     state.back_offs, state.sent = 0, state.sent + len(marked)
     if batch.task is AgentTask.EVACUATE and batch.deadline <= now + world.timeouts.notice_s:
-        state.urgent[manager] = command
+        state.urgent |= {node.instance for node in marked}
+        state.deadline = max(state.deadline, batch.deadline)
     return ""
 
 

@@ -61,7 +61,7 @@ def _send_patiently(cluster: str, job: Job, now: float, world: World) -> str:
     while True:
         try:
             return world.hosts.send(
-                (job.manager,), cluster, job.task, _bound_arguments(job, now), job.seconds
+                (job.manager,), cluster, job.task, _bound_arguments(job, world.clock.now()), job.seconds
             )
         except ThrottledError:
             pause_s = jittered_s(FIRST_BACK_OFF_S, back_offs, LONGEST_BACK_OFF_S)

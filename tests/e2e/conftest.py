@@ -28,6 +28,7 @@ GROUPS = (
     ("incidents", "roles", "hostile_host"),  # deployed labs, as the next ones
     ("events",),
     ("calls", "lost_and_found"),
+    ("single_deaths",),
     ("join", "burst"),  # one of its own each
 )
 

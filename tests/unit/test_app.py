@@ -16,6 +16,7 @@ import app as deployed
 from chalicelib.adapters import run_command, wiring
 from chalicelib.adapters.ports import WallClock, World
 from chalicelib.adapters.run_command import Agent, SsmHosts
+from chalicelib.delivery.watch import POLL_S
 from chalicelib.errors import SettingError
 from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.conftest import aws, table
@@ -32,6 +33,7 @@ __all__ = ["aws", "table"]  # fixtures
 
 SAMPLES = {
     "on_spot_interruption_warning": ["spot_interruption_warning", "drill_interruption_warning"],
+    "guard_spot_interruption_warning": ["spot_interruption_warning", "drill_interruption_warning"],
     "on_rebalance_recommended": ["rebalance_recommendation"],
     "on_instance_state_changed": ["instance_running", "instance_terminated"],
     "on_spot_request_fulfilled": ["spot_request_fulfillment"],
@@ -163,7 +165,7 @@ def test_a_warning_is_recorded_and_sent(
     assert node is not None
     assert (node.state, node.manager, node.deadline) == (NodeState.EVACUATING, manager, now + 120)
     assert reasons == [node.reason]
-    assert world.timeouts.hedge_s in pauses
+    assert POLL_S in pauses, "it stays with what it has sent"
     command = boto3.client("ssm").list_commands()["Commands"][0]
     assert (command["CommandId"], command["Comment"]) == (node.command, "evacuate blue")
 

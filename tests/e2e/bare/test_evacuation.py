@@ -133,6 +133,19 @@ def test_only_the_nodes_own_tasks_are_replaced_before_they_stop_and_no_spec_chan
     assert row(said, "agents").way is Way.GLOBAL
 
 
+@pytest.mark.parametrize(
+    "ahead", [112.0, *(pytest.param(s, marks=pytest.mark.thorough) for s in (130.0, -600.0))]
+)
+def test_a_manager_with_a_wrong_clock_does_as_one_with_a_right_one(lab: Lab, ahead: float) -> None:
+    doomed, began = holder(lab, "single"), time.monotonic()
+    with watching(lab) as seen:
+        said = Agent(managers(lab)[0], AgentTask.EVACUATE, doomed, notice=60.0, ahead=ahead).wait()
+    assert (said.status, said.result.nodes[0].fate) == (0, Fate.SAFE)
+    assert seen.dips == {}
+    assert seen.after == seen.before
+    assert time.monotonic() - began < 50, "not for want of time"
+
+
 @pytest.mark.parametrize("after", [0.5, 0.8, 1.2, 2.0, 3.5])
 def test_an_agent_killed_at_any_moment_and_run_again_keeps_every_promise(lab: Lab, after: float) -> None:
     doomed = holder(lab, "single")

@@ -125,6 +125,11 @@ def kill(lab: Lab, hosts: list[Host]) -> None:
         node_life.tick_until(lab, tuple(hosts), "gone", 240)
 
 
+def living_hosts(lab: Lab, role: str = "") -> list[Host]:
+    """List the hosts that have power, by default of both roles."""
+    return _with_power(state.load(lab.name), role)
+
+
 def remove_node(lab: Lab, node: engine.Node) -> None:
     """Take a node that is dead off the swarm's list."""
 

@@ -40,10 +40,18 @@ class Agent:
     """One run of the agent on a host."""
 
     def __init__(
-        self, host: Host, task: AgentTask, *about: Host, notice: float = NOTICE_S, **arguments: Any
+        self,
+        host: Host,
+        task: AgentTask,
+        *about: Host,
+        notice: float = NOTICE_S,
+        ahead: float = 0.0,
+        **arguments: Any,
     ) -> None:
+        """Start it; ``ahead``: seconds by which its host's clock is before that of who sends it."""
         targets = tuple(Target(other.instance, other.address) for other in about)
-        given = Arguments(targets, time.time() + notice, sent=time.time())
+        sent = time.time() - ahead
+        given = Arguments(targets, sent + notice, sent=sent)
         arguments_json = encode_arguments(replace(given, **arguments))
         words = [*machine.enter(host), "python3", PLACE, task.value, arguments_json]
         pipe = subprocess.PIPE

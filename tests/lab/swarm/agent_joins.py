@@ -24,7 +24,7 @@ def start_join(lab: Lab, host: Host, node: str = "", at: tuple[str, ...] = (), n
     target = Target(host.instance, host.address, node)
     addresses = at or tuple(other.address for other in lab.hosts if other.role == "manager")
     labels = {"swarmkeeper.cluster": lab.cluster, "swarmkeeper.role": "worker"}
-    told = {"targets": (target,), "managers": addresses, "role": "worker", "labels": labels}
+    told: dict[str, Any] = {"targets": (target,), "managers": addresses, "role": "worker", "labels": labels}
     return Agent(host, AgentTask.JOIN, notice=notice, **told)
 
 

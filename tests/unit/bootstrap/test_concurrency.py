@@ -75,4 +75,5 @@ def test_a_stage_that_reserves_nothing_asks_nothing(config: Path, monkeypatch: p
 
 def test_each_deployed_stage_reserves_for_warnings_and_for_nothing_else() -> None:
     for stage in json.loads(concurrency.CONFIG.read_text())["stages"]:
-        assert concurrency._reserved(stage, concurrency.CONFIG) == {"on_spot_interruption_warning": 100}  # noqa: SLF001
+        reserved = concurrency._reserved(stage, concurrency.CONFIG)  # noqa: SLF001
+        assert reserved == {"on_spot_interruption_warning": 80, "guard_spot_interruption_warning": 20}

@@ -82,16 +82,16 @@ def _called(function: FunctionType, words: frozenset[str]) -> set[FunctionType]:
 
 @cache
 def handlers() -> dict[str, str]:
-    """Map each event class and each call that app.py names to its handler."""
+    """Map each event class and each call that app.py names to its handler, and "guard" to the guard."""
     tree = ast.parse(APP.read_text())
     return {
-        _first_argument(call): function.name
+        "guard" if ast.unparse(call.func) == "guard" else _first_argument(call): function.name
         for function in tree.body
         if isinstance(function, ast.FunctionDef)
         for call in ast.walk(function)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
-        and call.func.id in ("handle", "call")
+        and call.func.id in ("handle", "call", "guard")
     }
 
 

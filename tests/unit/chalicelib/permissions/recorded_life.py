@@ -23,9 +23,9 @@ from chalicelib.events import (
     SpotRequestFulfilled,
     TerminateLifecycleAction,
 )
-from chalicelib.routing import handle
+from chalicelib.routing import guard, handle
 from chalicelib.state.instance import Role
-from chalicelib.state.settings import ClusterSettings, Recommendations
+from chalicelib.state.settings import ClusterSettings, Recommendations, Timeouts
 from tests.unit.chalicelib.permissions.called_actions import Recorder, handlers
 from tests.unit.chalicelib.support.fakes import MANAGERS, a_discovered_instance, instance
 from tests.unit.chalicelib.support.samples import sample
@@ -71,6 +71,7 @@ class RecordedLife(Life):
     def __init__(self, recorder: Recorder, chance: random.Random) -> None:
         unlucky = itertools.repeat(True) if chance.random() < 0.2 else itertools.cycle([False, False, True])
         super().__init__(itertools.cycle([1, 1, 2, 0]), itertools.cycle([0.0, 2.0, 45.0]), unlucky)
+        self.timeouts = Timeouts()  # handlers stay with what they have sent
         self.recorder, plain = recorder, self.lab.world
         self.lab.world = lambda **others: recorder.wrap(plain(**others))  # type: ignore[method-assign]
         self.answer = self.hosts.fetch_answer
@@ -88,6 +89,10 @@ class RecordedLife(Life):
         self.recorder.handler = handlers()[kind.__name__]
         with suppress(*PASSING):
             handle(kind, payload, self.lab.world(timeouts=self.timeouts))
+        if kind is SpotInterruptionWarning:
+            self.recorder.handler = handlers()["guard"]
+            with suppress(*PASSING):
+                guard(payload, self.lab.world(timeouts=self.timeouts))
 
     def call(self, which: str, **payload: object) -> None:
         self.recorder.handler = handlers()[which]

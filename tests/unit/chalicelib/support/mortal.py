@@ -19,7 +19,13 @@ EFFECTS = {
     "autoscaling": ("complete", "record_heartbeat"),
     "messages": ("publish",),
 }
-SOON = Timeouts(recommendation_s=300.0, evacuation_s=120.0, scheduled_change_s=300.0, inspection_period_s=0.0)
+SOON = Timeouts(
+    hedge_s=0.0,
+    recommendation_s=300.0,
+    evacuation_s=120.0,
+    scheduled_change_s=300.0,
+    inspection_period_s=0.0,
+)
 
 
 class Mortal(Life):

@@ -74,7 +74,7 @@ class Life:
         )
         self.lab.jobs = StrictJobs(**vars(self.lab.jobs))
         self.copies, self.delays = copies, delays
-        self.timeouts = Timeouts()
+        self.timeouts = Timeouts(hedge_s=0.0)  # nobody stays: here one handler runs after the other
         self.queue: list[tuple[float, int, Callable[[], object]]] = []
         self.order = itertools.count()
         self.held: dict[
