@@ -27,7 +27,6 @@ from chalicelib.events import (
     HealthNotice,
     InstanceStateChanged,
     InvocationEnded,
-    LaunchLifecycleAction,
     RebalanceRecommended,
     SpotInterruptionWarning,
     SpotRequestFulfilled,
@@ -147,8 +146,10 @@ def _is_launch(event: InstanceEvent) -> bool:
             return event.state is InstanceState.RUNNING
         case FleetInstanceChanged():
             return event.change is FleetChange.LAUNCHED
-        case _:
-            return isinstance(event, LaunchLifecycleAction)
+        case (
+            _
+        ):  # a lifecycle action waits: few groups have launch hooks, and one that does waits for an answer
+            return False
 
 
 def search_owner(instance: str, time: float, world: World, *, waits: bool = True) -> str | None:

@@ -212,7 +212,6 @@ def test_a_group_that_cannot_be_asked_notifies_people_and_costs_no_discovery() -
 LAUNCHES = {
     "instance_running": (InstanceStateChanged, "instance_id"),
     "ec2_fleet_instance_launched": (FleetInstanceChanged, "instance_id"),
-    "asg_launch_lifecycle": (LaunchLifecycleAction, "EC2InstanceId"),
 }
 
 
@@ -251,6 +250,16 @@ def test_a_launch_alone_brings_a_discovery_and_is_followed_at_once(payload: str)
     assert launch(fresh, payload, START, lab.world()) != []
     assert lab.ec2.asked == 1
     assert [sent.manager for sent in lab.hosts.sent] == [fresh]
+
+
+def test_a_launch_for_which_a_group_waits_waits_for_the_discovery_of_another_handler() -> None:
+    lab, fresh = Lab(), instance(900)
+    lab.discoveries.begin(lab.discoveries.latest(), START - 1, 3.0)
+    lab.ec2.instances[fresh] = a_discovered_instance(fresh, launched=START, group="workers")
+    payload = sample("asg_launch_lifecycle", START, EC2InstanceId=fresh)
+    assert handle(LaunchLifecycleAction, payload, lab.world()) != []
+    assert lab.clock.time > START
+    assert len(lab.node(fresh).hooks) == 1
 
 
 def test_a_storm_of_unmanaged_instances_brings_few_calls() -> None:
