@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Target
-from tests.lab.machines import machine
+from tests.lab import lifecycle
+from tests.lab.machines import machine, programs
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine, formation
 from tests.lab.swarm.agent import Agent, install
@@ -103,3 +104,53 @@ def test_the_node_of_another_one_that_it_names_is_left_alone(lab: Lab, hostile: 
     said = Agent(lab.hosts[0], AgentTask.EVACUATE, notice=20, targets=(target,)).wait()
     assert [row.fate for row in said.result.nodes] == [Fate.ABSENT]
     assert node_at(lab, lab.hosts[-2]) == victim
+
+
+@pytest.fixture
+def moved(lab: Lab) -> Iterator[tuple[Host, Host, engine.Node, engine.Node]]:
+    """Have root on a worker join anew from the address of one that has just lost its power.
+
+    Answers both hosts, then the node of the one that is gone, and the new one.
+    """
+    hostile, victim = lab.hosts[-1], lab.hosts[-2]
+    old = node_at(lab, victim)
+    engine.change_node(lab, old.id, lambda _: {"Labels": {"swarmkeeper.instance": victim.instance}})
+    lifecycle.kill(lab.name, victim.name)
+    client = engine.connect(hostile, timeout=60)
+    client.swarm.leave(force=True)
+    for change in (("del", hostile.address), ("add", victim.address)):
+        programs.run([*machine.enter(hostile), "ip", "address", change[0], f"{change[1]}/20", "dev", "eth0"])
+    programs.run([*machine.enter(hostile), "ip", "route", "replace", "default", "via", lab.gateway])
+    managers = [f"{host.address}:2377" for host in lab.hosts if host.role == "manager"]
+    token = engine.manager(lab).api.inspect_swarm()["JoinTokens"]["Worker"]
+    client.swarm.join(managers, token, advertise_addr=victim.address)
+
+    def listed() -> list[engine.Node]:
+        found = [node for node in engine.nodes(engine.manager(lab)) if node.address == victim.address]
+        return found if sorted(node.state for node in found) == ["down", "ready"] else []
+
+    (new,) = [node for node in engine.wait_until(listed, "both are listed at it") if node.id != old.id]
+    try:
+        yield hostile, victim, old, new
+    finally:
+        lifecycle.kill(lab.name, hostile.name)
+
+
+def test_who_has_the_address_of_one_that_is_gone_is_not_taken_for_it(
+    lab: Lab, moved: tuple[Host, Host, engine.Node, engine.Node]
+) -> None:
+    hostile, victim, old, new = moved
+    report = activate(lab, hostile, new.id)
+    assert (report.fate, report.differs) == (Fate.UNFINISHED, True)
+    assert (
+        report.detail
+        == f"refused: node {new.id} is at {victim.address}, {hostile.instance} at {hostile.address}"
+    )
+    target = Target(victim.instance, victim.address, old.id)
+    for task, fate in ((AgentTask.EVACUATE, Fate.DOWN), (AgentTask.LEAVE, Fate.REMOVED)):
+        said = Agent(lab.hosts[0], task, notice=20, targets=(target,)).wait()
+        assert [row.fate for row in said.result.nodes] == [fate]
+    nodes = {node.id: node for node in engine.nodes(engine.manager(lab))}
+    assert old.id not in nodes
+    left = nodes[new.id]
+    assert (left.role, left.availability, left.labels) == ("worker", "active", {})
