@@ -48,5 +48,10 @@ if [ ! -d "$unpacked" ] && fresh=$(mkdir -p -m 0700 "${unpacked%/*}" && mktemp -
   # Whoever else unpacks it at this moment may be first.
   "$python" -m zipfile -e "$agent" "$fresh" && mv -T "$fresh" "$unpacked" || rm -rf "$fresh"
 fi 2>/dev/null
+# Agents that nobody has run for a day go; one that still runs was run less than half a day ago. The link is for people.
+touch -c "$agent" "$unpacked" 2>/dev/null || :
+[ "$(readlink "$cache/agent.pyz" 2>/dev/null)" = "$KEY" ] || ln -sfn "$KEY" "$cache/agent.pyz" 2>/dev/null || :
+find "$cache" "${unpacked%/*}" -maxdepth 1 \( -name 'agent-*' -o -name 'fetch-*' \) ! -name "${KEY%.pyz}*" \
+  -mmin +1440 -exec rm -rf {} + 2>/dev/null || :
 [ ! -d "$unpacked" ] || agent=$unpacked # without room there, the archive runs as well
 exec "$python" "$agent" "$TASK" "$ARGUMENTS"

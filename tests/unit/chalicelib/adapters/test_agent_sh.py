@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -48,7 +50,7 @@ class Place:
 
     @property
     def kept(self) -> list[str]:
-        return sorted(path.name for path in self.cache.iterdir())
+        return sorted(path.name for path in self.cache.iterdir() if not path.is_symlink())
 
 
 @pytest.fixture
@@ -195,3 +197,41 @@ def test_arguments_cannot_break_out_of_their_quotes(place: Place) -> None:
     done = place.run(evil)
     assert (done.returncode, done.stderr, place.kept) == (3, "", [evil.key])
     assert "broken out" not in done.stdout
+
+
+def test_agents_that_nobody_has_run_for_a_day_are_removed(place: Place) -> None:
+    place.cache.mkdir()
+    place.unpacked.mkdir()
+    old = [place.cache / "agent-old.pyz", place.cache / "fetch-abc123", place.unpacked / "agent-old"]
+    fresh = [place.cache / "agent-fresh.pyz", place.unpacked / "agent-fresh"]
+    other = place.cache / "notes"
+    for path in (*old, *fresh, other):
+        path.mkdir() if path.parent == place.unpacked else path.write_text("")
+        age = 86_400 * 2 if path not in fresh else 3600
+        os.utime(path, (time.time() - age, time.time() - age))
+    assert place.run().returncode == 3
+    assert [path.name for path in (*old, *fresh, other) if path.exists()] == [
+        "agent-fresh.pyz",
+        "agent-fresh",
+        "notes",
+    ]
+
+
+def test_the_agent_that_was_run_last_has_one_name_for_people(place: Place) -> None:
+    place.run()
+    link = place.cache / "agent.pyz"
+    assert link.readlink().name == place.agent.key
+    link.unlink()
+    link.symlink_to("agent-old.pyz")
+    (place.cache / "agent-old.pyz").write_text("")
+    place.run()
+    assert link.readlink().name == place.agent.key
+
+
+def test_an_agent_in_use_is_not_old_however_long_ago_it_was_fetched(place: Place) -> None:
+    place.run()
+    kept = place.cache / place.agent.key, place.unpacked / place.agent.key.removesuffix(".pyz")
+    for path in kept:
+        os.utime(path, (0, 0))
+    place.run()
+    assert all(path.stat().st_mtime > time.time() - 60 for path in kept)
