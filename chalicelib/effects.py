@@ -154,6 +154,10 @@ def _do_fetch_result(cluster: str, action: FetchResult, world: World) -> Outcome
         answer = world.hosts.fetch_answer(action.command, action.manager)
     except ThrottledError as error:
         return Outcome(Code.LEFT_OPEN, f"{action.command} is asked for again by the next tick: {error}")
+    except RefusedError as error:  # for good, as far as it is known: the work is tried again, then given up
+        failure = f"the result of {action.command} cannot be fetched: {error}"
+        failed = CommandFinished(now, action.command, action.manager, action.task, "Failed", failure=failure)
+        return Outcome(Code.FAILED, failure, failed)
     if answer.status in IN_FLIGHT:
         return Outcome(detail=answer.status, event=CommandRunning(now, action.command, action.manager))
     ended = InvocationEnded(now, action.command, action.manager)

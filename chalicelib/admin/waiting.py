@@ -88,11 +88,13 @@ def _read_job(task: AgentTask, cluster: str, world: World) -> Job:
 
 
 def _fetch_end(task: AgentTask, command: str, manager: str, world: World) -> CommandFinished | None:
-    """Fetch the end of a command; None while it runs, or AWS throttles the poll."""
+    """Fetch the end of a command; None while it runs, or AWS throttles the poll. Raises CallError."""
     try:
         answer = world.hosts.fetch_answer(command, manager)
     except ThrottledError:
         return None
+    except RefusedError as error:
+        raise CallError(f"{manager} was sent {command}, but its result cannot be fetched: {error}") from error
     if answer.status in IN_FLIGHT | {UNKNOWN}:
         return None
     return finish_command(InvocationEnded(world.clock.now(), command, manager), task, answer)

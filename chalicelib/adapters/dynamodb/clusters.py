@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.adapters.dynamodb.items import key, settings_from, texts, try_node_from
+from chalicelib.adapters.dynamodb.items import key, read_or, try_node_from
+from chalicelib.adapters.dynamodb.plain_items import managers_from, settings_from
 from chalicelib.adapters.dynamodb.table import Table
 from chalicelib.state.cluster import Overview
 
@@ -21,5 +22,5 @@ class DynamoClusters:
         wanted = ["cluster", "settings", *([record] if instance else [])]
         found = self.table.get_batch([key(cluster, item) for item in wanted])
         items = {item["item"]["S"]: item for item in found}
-        managers = texts(items["cluster"]["managers"]) if "cluster" in items else ()
+        managers: tuple[str, ...] = read_or((), managers_from, items.get("cluster"))
         return Overview(managers, settings_from(items.get("settings")), try_node_from(items.get(record)))

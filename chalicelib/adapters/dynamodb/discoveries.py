@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.adapters.dynamodb.items import discovery_from, discovery_item, key, number, owner_from
+from chalicelib.adapters.dynamodb.items import key, number, owner_from
+from chalicelib.adapters.dynamodb.plain_items import discovery_from, discovery_item
 from chalicelib.adapters.dynamodb.table import Table
 from chalicelib.state.cluster import Discovery
 
@@ -40,5 +41,6 @@ class DynamoDiscoveries:
     def finish(self, taken: float, clusters: Iterable[str]) -> None:
         """Record the discovery that began at ``taken``; one that began later stands."""
         item = discovery_item(Discovery(taken, clusters=tuple(clusters)))
-        free = "attribute_not_exists(#taken) OR #taken <= :taken"
-        self.table.put(item, free, {"#taken": "taken"}, {":taken": number(taken)})
+        free = "NOT attribute_type(#taken, :type) OR #taken <= :taken"
+        values = {":taken": number(taken), ":type": {"S": "N"}}  # an item that cannot be read is replaced
+        self.table.put(item, free, {"#taken": "taken"}, values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.adapters.dynamodb.items import incident_from, incident_item, key, number
+from chalicelib.adapters.dynamodb.items import incident_from, incident_item, incident_key, number
 from chalicelib.adapters.dynamodb.table import Table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class DynamoIncidents:
 
     def get(self, cluster: str, name: str) -> Incident | None:
         """Answer the incident of a key."""
-        item = self.table.get(cluster, f"incident#{name}")
+        item = self.table.get(cluster, incident_key(cluster, name)["item"]["S"])
         return incident_from(item) if item else None
 
     def record(self, cluster: str, incident: Incident, now: float) -> bool:
@@ -36,9 +36,9 @@ class DynamoIncidents:
     def mark_notified(self, cluster: str, name: str) -> None:
         """Record that people were notified of the incident; one that is deleted meanwhile stays so."""
         names, values = {"#told": "told", "#item": "item"}, {":true": {"BOOL": True}}
-        where = key(cluster, f"incident#{name}")
+        where = incident_key(cluster, name)
         self.table.update(where, "SET #told = :true", names, values, "attribute_exists(#item)")
 
     def delete(self, cluster: str, name: str) -> None:
         """Delete an incident that is over."""
-        self.table.delete(key(cluster, f"incident#{name}"))
+        self.table.delete(incident_key(cluster, name))

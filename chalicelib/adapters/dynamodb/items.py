@@ -20,24 +20,25 @@ from __future__ import annotations
 import logging
 from dataclasses import MISSING, fields
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chalicelib.protocol import checks
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.state.cluster import Breaker, Discovery, Host
 from chalicelib.state.incident import Incident
 from chalicelib.state.instance import LifecycleAction, Role, Transition
 from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node, SentCommand
 from chalicelib.state.scheduled_change import ScheduledChange
-from chalicelib.state.settings import ClusterSettings, Recommendations
+from chalicelib.state.settings import Recommendations
 from chalicelib.state.stored_names import STORED_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Item = dict[str, Any]
+Value = TypeVar("Value")
 
 ENUMS = {
     "role": Role,
@@ -51,6 +52,7 @@ PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": ScheduledChange, 
 LOGGER = logging.getLogger("swarmkeeper")  # that of observability.py, which adapters do not know
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 EMPTY_VALUES = (None, "", (), False)
+MAX_NAME_BYTES = 900  # of an incident, in its key
 INTEGERS = frozenset({"version", "attempts"})
 
 
@@ -80,8 +82,8 @@ def owner_item(name: str, cluster: str) -> Item:
 
 
 def owner_from(item: Item | None) -> str | None:
-    """Read an owner; None if nothing is recorded."""
-    return item["name"]["S"] if item else None
+    """Read an owner; None if nothing is recorded, or nothing that can be read."""
+    return read_or(None, lambda found: str(found["name"]["S"]), item)
 
 
 def node_item(node: Node) -> Item:
@@ -103,11 +105,22 @@ def try_node_from(item: Item | None) -> Node | None:
         return None
 
 
+def incident_key(cluster: str, name: str) -> Item:
+    """Return the primary key of an incident; a very long name, such as a fleet's own words, is cut.
+
+    A sort key has at most 1,024 bytes. The digest keeps names apart that begin alike.
+    """
+    written = name.encode()
+    if len(written) > MAX_NAME_BYTES:
+        name = f"{written[:MAX_NAME_BYTES].decode(errors='ignore')}#{sha256(written).hexdigest()[:16]}"
+    return key(cluster, f"incident#{name}")
+
+
 def incident_item(cluster: str, incident: Incident) -> Item:
     """Return an incident as an item."""
     attributes = _attributes(incident)
     attributes["name"] = attributes.pop("key")
-    return key(cluster, f"incident#{incident.key}") | attributes
+    return incident_key(cluster, incident.key) | attributes
 
 
 def incident_from(item: Item) -> Incident:
@@ -115,7 +128,7 @@ def incident_from(item: Item) -> Incident:
     try:
         return Incident(**_values(Incident, {"key": item["name"], **item}))
     except UNREADABLE as error:
-        name = item["item"]["S"].removeprefix("incident#")
+        name = str(item["item"].get("S", "")).removeprefix("incident#")
         what = f"this incident cannot be read: {type(error).__name__} {error}"
         return Incident(key=name, at=0.0, what=what, left="-", remedy="delete its item", notified=True)
 
@@ -160,9 +173,13 @@ def _version(item: Item) -> int:
         return 1
 
 
-def settings_from(item: Item | None) -> ClusterSettings:
-    """Read a cluster's settings; the defaults if nothing is recorded."""
-    return ClusterSettings(**_values(ClusterSettings, item)) if item else ClusterSettings()
+def read_or(otherwise: Value, read: Callable[[Item], Value], item: Item | None, what: str = "it") -> Value:
+    """Read an item; ``otherwise`` if there is none, or none that can be read, which the log then names."""
+    try:
+        return read(item) if item else otherwise
+    except UNREADABLE as error:
+        LOGGER.error("%s; %s counts as %s", _explain(item or {}, error), what, otherwise)  # noqa: TRY400
+        return otherwise
 
 
 def attribute(value: Any) -> Item:
@@ -196,43 +213,11 @@ def _attributes(record: Any) -> Item:
 def _values(kind: Any, item: Item) -> dict[str, Any]:
     stored = STORED_NAMES.get(kind, {})
     names = {stored.get(field.name, field.name): field.name for field in fields(kind)}
-    return {names[name]: _value(name, found) for name, found in item.items() if name in names}
+    return {names[name]: value_of(name, found) for name, found in item.items() if name in names}
 
 
-def breaker_attributes(breaker: Breaker) -> Item:
-    """Return a breaker's attributes."""
-    return {field.name: number(getattr(breaker, field.name)) for field in fields(breaker)}
-
-
-def breaker_from(item: Item | None) -> Breaker:
-    """Read a breaker; closed if nothing is recorded."""
-    if not item:
-        return Breaker()
-    return Breaker(int(item["failures"]["N"]), float(item["open_until"]["N"]), float(item["good"]["N"]))
-
-
-def host_from(manager: str, record: Item | None, breaker: Item | None) -> Host:
-    """Read a manager as a place to run commands; gone if it has no record."""
-    node = try_node_from(record)
-    if node is None:
-        return Host(manager, NodeState.GONE, breaker_from(breaker))
-    return Host(manager, node.state, breaker_from(breaker), node.address, node.node)
-
-
-def discovery_item(discovery: Discovery) -> Item:
-    """Return the last discovery as an item."""
-    times = {"taken": number(discovery.taken), "busy_until": number(discovery.busy_until)}
-    return key("*", "census") | times | {"clusters": strings(discovery.clusters)}
-
-
-def discovery_from(item: Item | None) -> Discovery:
-    """Read the last discovery; one of long ago if nothing is recorded."""
-    if not item:
-        return Discovery()
-    return Discovery(float(item["taken"]["N"]), float(item["busy_until"]["N"]), texts(item["clusters"]))
-
-
-def _value(name: str, found: Item) -> Any:
+def value_of(name: str, found: Item) -> Any:
+    """Return the value of an attribute."""
     if "BOOL" in found:
         return found["BOOL"]
     if "L" in found:

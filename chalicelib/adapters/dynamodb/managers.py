@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.adapters.dynamodb.items import (
+from chalicelib.adapters.dynamodb.items import key, number, read_or, strings
+from chalicelib.adapters.dynamodb.plain_items import (
     breaker_attributes,
     breaker_from,
     host_from,
-    key,
-    number,
-    strings,
-    texts,
+    managers_from,
 )
 from chalicelib.adapters.dynamodb.table import Table
 
@@ -32,8 +30,7 @@ class DynamoManagers:
 
     def list_ids(self, cluster: str) -> tuple[str, ...]:
         """Answer the instances that are the cluster's managers."""
-        item = self.table.get(cluster, "cluster")
-        return texts(item["managers"]) if item else ()
+        return read_or((), managers_from, self.table.get(cluster, "cluster"))
 
     def record(self, cluster: str, managers: Iterable[str]) -> None:
         """Record the cluster's managers."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.adapters.dynamodb.items import attribute, key, settings_from
+from chalicelib.adapters.dynamodb.items import attribute, key
+from chalicelib.adapters.dynamodb.plain_items import settings_from
 from chalicelib.adapters.dynamodb.table import Table
 
 if TYPE_CHECKING:

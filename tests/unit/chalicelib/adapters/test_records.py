@@ -367,3 +367,97 @@ def test_items_that_cannot_be_read_stop_no_cluster(
         assert f"the item (blue, {item}) cannot be read: " in caplog.text
     assert world.jobs.replace("blue", job, job.revise(stage=JobStage.OPEN))
     assert world.jobs.list_all("blue")[0].is_open
+
+
+def put(table: DynamoDBClient, cluster: str, item: str, **attributes: Any) -> None:
+    table.put_item(TableName=TABLE, Item={"cluster": {"S": cluster}, "item": {"S": item}, **attributes})
+
+
+BROKEN: list[dict[str, Any]] = [
+    {},
+    {"N": "7"},
+    {"S": "seven"},
+    {"L": [{"N": "1"}]},
+    {"M": {"a": {"BOOL": True}}},
+    {"NULL": True},
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=repr)
+def test_settings_that_cannot_be_read_are_the_defaults_and_the_others_are_kept(
+    table: DynamoDBClient, broken: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ("recommendations", "drills") if broken else ()
+    put(table, "blue", "settings", paused={"BOOL": True}, **dict.fromkeys(names, broken))
+    assert on_table().settings.get("blue") == ClusterSettings(paused=True)
+    assert caplog.text.count("the item (blue, settings) cannot be read: ") == len(names)
+
+
+@pytest.mark.parametrize("broken", BROKEN[2:], ids=repr)
+def test_a_breaker_the_managers_and_an_owner_that_cannot_be_read_count_as_none(
+    table: DynamoDBClient, broken: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    world = on_table()
+    world.nodes.register([a_node(instance=MANAGERS[0])])
+    put(table, "blue", "breaker#" + MANAGERS[0], failures=broken, open_until=broken, good=broken)
+    assert world.managers.get_breaker("blue", MANAGERS[0]) == Breaker()
+    put(table, "blue", "cluster", managers=broken)
+    assert world.managers.list_hosts("blue") == ()
+    world.managers.record("blue", MANAGERS[:1])
+    assert [host.breaker for host in world.managers.list_hosts("blue")] == [Breaker()]
+    put(table, WORKER, "home")
+    assert world.nodes.find_owner(WORKER) is None
+    for item in ("blue, breaker#" + MANAGERS[0], "blue, cluster", f"{WORKER}, home"):
+        assert f"the item ({item}) cannot be read: " in caplog.text
+
+
+@pytest.mark.parametrize("broken", BROKEN[2:], ids=repr)
+def test_a_discovery_that_cannot_be_read_is_replaced_by_the_next(
+    table: DynamoDBClient, broken: dict[str, Any]
+) -> None:
+    world = on_table()
+    put(table, "*", "census", taken=broken, busy_until=broken, clusters=broken)
+    assert world.discoveries.latest() == Discovery()
+    world.discoveries.finish(START, ["blue"])
+    assert world.discoveries.latest() == Discovery(START, clusters=("blue",))
+
+
+@pytest.mark.parametrize(
+    ("until", "calls"),
+    [({"N": "9e15"}, {"N": "3"}), *((broken, {"N": "3"}) for broken in BROKEN[2:])]
+    + [({"N": str(START - 1)}, broken) for broken in BROKEN[2:]],
+    ids=repr,
+)
+def test_a_lease_that_cannot_be_read_is_nobodys_and_is_taken(
+    table: DynamoDBClient, until: dict[str, Any], calls: dict[str, Any]
+) -> None:
+    world = on_table()
+    put(table, "blue", "lease", holder={"S": "who"}, until=until, calls=calls)
+    assert world.lease.request_recheck("blue", START) == 0
+    found = world.lease.acquire("blue", "me", START, 15.0)
+    assert found == (3 if calls == {"N": "3"} else 0)
+    assert world.lease.acquire("blue", "you", START, 15.0) is None
+    assert world.lease.release("blue", "me")
+
+
+def test_a_lease_of_which_only_the_calls_cannot_be_read_is_asked_for_no_recheck(
+    table: DynamoDBClient,
+) -> None:
+    world = on_table()
+    put(table, "blue", "lease", holder={"S": "who"}, until={"N": str(START + 9)}, calls={"S": "three"})
+    assert world.lease.request_recheck("blue", START) == 0
+    assert world.lease.acquire("blue", "me", START + 10, 15.0) == 0
+
+
+@pytest.mark.parametrize("letter", ["x", "ß", "界"])
+def test_the_key_of_an_incident_fits_whatever_a_fleet_calls_its_failure(world: World, letter: str) -> None:
+    """DynamoDB takes 1,024 bytes; moto refuses more, too."""
+    long = [replace(INCIDENT, key=f"fleet#fleet-1#{letter * 1024}{end}") for end in ("", "!")]
+    for incident in long:
+        assert world.incidents.record("blue", incident, START)
+        assert not world.incidents.record("blue", incident, START), "known"
+        assert world.incidents.get("blue", incident.key) == incident
+    world.incidents.mark_notified("blue", long[0].key)
+    world.incidents.delete("blue", long[1].key)
+    (left,) = world.incidents.list_all("blue")
+    assert (left.key, left.notified) == (long[0].key, True)

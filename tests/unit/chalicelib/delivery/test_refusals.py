@@ -223,3 +223,33 @@ def test_a_question_that_is_refused_is_answered_in_one_line() -> None:
     lab.hosts.refused = dict.fromkeys(MANAGERS, DENIED)
     with pytest.raises(CallError, match=r"could not be asked: Run Command refuses .*AccessDenied"):
         call("rebalance", {"cluster": "blue", "dry_run": True}, lab.world())
+
+
+UNREADABLE = DENIED.replace("SendCommand", "GetCommandInvocation")
+
+
+def test_results_that_may_not_be_fetched_count_as_failures_and_are_given_up_and_told() -> None:
+    lab = Lab()
+    warn(lab)
+    lab.hosts.unreadable = UNREADABLE
+    assert end(lab, lab.hosts.sent[-1]) == [], "the tick asks again"
+    for _ in range(120):
+        tick(lab)
+    node = lab.node()
+    assert (node.state, node.is_given_up, node.attempts) == (NodeState.EVACUATING, True, 12)
+    assert f"cannot be fetched: Run Command refuses {node.manager}: {UNREADABLE}" in node.reason
+    told = [text for _, text in lab.messages.published if "evacuate was given up after 12 attempts" in text]
+    assert len(told) == 1
+    assert "allow the role that AWS names the call that it names" in told[0]
+
+
+def test_a_result_that_may_be_fetched_again_concludes_the_work() -> None:
+    lab = Lab()
+    warn(lab)
+    lab.hosts.unreadable = UNREADABLE
+    end(lab, lab.hosts.sent[-1])
+    tick(lab)
+    lab.hosts.unreadable = ""
+    for _ in range(3):
+        tick(lab)
+    assert state(lab) is NodeState.EVACUATED

@@ -9,16 +9,18 @@ import pytest
 
 from chalicelib.actions import LifecycleResult
 from chalicelib.adapters.dynamodb.items import (
-    breaker_attributes,
-    breaker_from,
-    discovery_from,
-    discovery_item,
     incident_from,
     incident_item,
     job_from,
     job_item,
     node_from,
     node_item,
+)
+from chalicelib.adapters.dynamodb.plain_items import (
+    breaker_attributes,
+    breaker_from,
+    discovery_from,
+    discovery_item,
     settings_from,
 )
 from chalicelib.admin.calls import call
@@ -99,8 +101,9 @@ def test_a_dead_letter_carries_the_record_under_the_names_of_version_0_1() -> No
     (job,) = (job_from(item) for item in saved("errand#") if item["stage"]["S"] == "failed")
     cluster = Cluster("blue", 0.0)
     written = json.loads(incidents.node_work_given_up(node, cluster).record)
-    assert written.keys() - {"earlier", "zone", "kind", "lifecycle"} == for_node.keys()
-    assert written["hooks"][0].keys() == node_hooks(SCALED_IN)
+    later = {"earlier", "zone", "kind", "lifecycle", "gentle", "postponed"}
+    assert written.keys() - later == for_node.keys()
+    assert written["hooks"][0].keys() - {"warm"} == node_hooks(SCALED_IN)
     assert json.loads(incidents.job_failed(job, cluster).record).keys() - {"source"} == for_job.keys()
 
 

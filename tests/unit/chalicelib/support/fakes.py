@@ -121,6 +121,7 @@ class FakeHosts:
     hung: set[str] = field(default_factory=set)  # start commands, and never end them
     unreachable: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)  # whom AWS refuses commands, and in which words
+    unreadable: str = ""  # in which words AWS refuses to show what became of a command
     broken: set[str] = field(default_factory=set)  # run commands, but the agent does not come to an answer
     throttled: int = 0  # so many of the next calls are refused
     lagging: int = 0  # so many of the next answers are not up to date
@@ -156,6 +157,8 @@ class FakeHosts:
 
     def fetch_answer(self, command: str, manager: str) -> Answer:
         self._throttle()
+        if self.unreadable:
+            raise RefusedError(f"Run Command refuses {manager}: {self.unreadable}")
         found = next((sent for sent in self.sent if (sent.id, sent.manager) == (command, manager)), None)
         if found is None:
             return Answer(UNKNOWN)
