@@ -23,6 +23,7 @@ DEFAULT_MONITOR_S = (
     2.0  # seconds that a task must have run: one that ends at once shows as running for a moment
 )
 UPDATE_DEFAULTS = {"Parallelism": 1, "FailureAction": "pause"}  # Swarm's, of a service without UpdateConfig
+MAX_STABLE_SLOTS = 12  # that Go sorts by insertion, so that equal ones keep their order
 MAX_FAILURES_PER_TASK = 3  # failures for each task that was added: Swarm retries for ever
 FAR_S = 1e11  # seconds since the epoch: later is no time
 
@@ -193,9 +194,11 @@ def count_survivors(tasks: Collection[Task], replicas: int, sure: Collection[str
     After swarmkit's replicated orchestrator: slots without a node or with two tasks go first; then those that
     are the n-th copy on their node, the highest n first, where running ones have the lower n but nothing else
     is asked. Measured: with three tasks that crash on a new node it stops tasks that serve, and leaves those.
+    Of equal ones those that do not run go first, then the higher slots; with more slots than Go sorts stably,
+    in no certain order.
     """
     slots: dict[int, list[Task]] = {}
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: task.slot):
         if task.desired in WANTED:
             slots.setdefault(task.slot, []).append(task)
     copies: Counter[str] = Counter()
@@ -205,7 +208,9 @@ def count_survivors(tasks: Collection[Task], replicas: int, sure: Collection[str
         known = len(slot) == 1 and slot[0].node
         rank = copies[slot[0].node] if known else float("inf")
         ranks.append((rank, any(task.id in sure for task in slot)))
-    return sum(runs for _, runs in sorted(ranks)[:replicas])
+    is_stable = len(ranks) <= MAX_STABLE_SLOTS
+    kept = sorted(ranks, key=lambda row: row[0]) if is_stable else sorted(ranks)
+    return sum(runs for _, runs in kept[:replicas])
 
 
 def move_off_failing_nodes(service: Service, snapshot: Snapshot, sure: Collection[str]) -> Spec | None:

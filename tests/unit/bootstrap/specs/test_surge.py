@@ -115,7 +115,10 @@ RUN = "running"
         ),  # measured: it stops those that serve
         ([("a", RUN)] * 5 + [("b", RUN)] * 4 + [("", "pending")] * 3, 9),
         ([("a", RUN)] * 9 + [("c", "starting")] * 3, 6),
-        ([("a", RUN)] * 3 + [("b", RUN)] * 6 + [("a", "starting")] * 3, 7),  # equal ranks: the worse order
+        (
+            [("a", RUN)] * 3 + [("b", RUN)] * 6 + [("a", "starting")] * 3,
+            8,
+        ),  # of equal ones those that run stay
     ],
 )
 def test_a_scale_down_takes_the_highest_copies_whether_they_run_or_not(
@@ -162,3 +165,13 @@ def test_an_update_config_changed_during_a_surge_stays_but_for_our_order() -> No
     assert surge
     after = lower_replicas(service(moved), surge)["UpdateConfig"]
     assert after == {"Parallelism": 4, "Order": "stop-first"}
+
+
+def test_of_more_slots_than_go_sorts_stably_the_worse_order_counts() -> None:
+    found = tasks(*[("a", RUN)] * 7, *[("b", RUN)] * 6, ("b", "starting"))
+    assert count_survivors(found, 13, {task.id for task in found if task.is_running}) == 12
+
+
+def test_a_single_task_survives_beside_one_that_starts_elsewhere() -> None:
+    found = tasks(("a", "starting"), ("b", RUN))
+    assert count_survivors(found, 1, {"t2"}) == 1
