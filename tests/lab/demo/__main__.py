@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from rich.table import Table
 from tests.lab import state
 from tests.lab.aws import lab_api
 from tests.lab.cli.output import engine_option
+from tests.lab.demo import encore
 from tests.lab.demo.findings import guarantees
 from tests.lab.demo.findings.facts import Facts, facts
 from tests.lab.demo.findings.steps import story_of
@@ -88,9 +90,10 @@ def play(stage: Stage, name: str, notice: float, directory: Path, **lab_options:
         with _following(story, stage):
             scenario.prepare()
             seen = scenario.run()
+            act = encore.play(lab, stage.say)
         stage.tell(story.poll())
         stage.say("writing the report")
-        found = facts(seen)
+        found = replace(facts(seen), encore=act)
         pages.write(directory, seen, found, story.beats)
         return found
 

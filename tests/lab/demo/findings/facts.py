@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tests.lab.demo.encore import Encore
 from tests.lab.demo.findings.balance import Balance, balances
 from tests.lab.demo.findings.moves import Move, moves, new_tasks
 from tests.lab.demo.findings.time_split import Handler, Split, handlers, split
@@ -59,6 +60,7 @@ class Facts:
     replacement: Replacement | None = None
     balances: tuple[Balance, ...] = ()
     engine: str = ""
+    encore: Encore | None = None
 
     @property
     def sent(self) -> int:

@@ -9,6 +9,7 @@ from tests.lab.demo.findings.balance import Balance
 from tests.lab.demo.findings.facts import SINGLE, Facts
 from tests.lab.swarm.services import ANSWERING
 
+HELD_MARGIN_S = 15.0  # of a notice: for the drain and the longest stop grace period on the node
 MAX_BLIND_S = 5.0  # without a look, after which "no dip" would be a guess: Swarm's own dips last longer
 
 
@@ -34,6 +35,7 @@ def checks(facts: Facts) -> tuple[Check, ...]:
         _removed(facts),
         _record(facts),
         *_renewal(facts),
+        *_held(facts),
         _strays(facts),
         _looks(facts),
     )
@@ -136,6 +138,15 @@ def _over(facts: Facts) -> tuple[Check, ...]:
         else "did not end"
     )
     return (Check("the rebalance", "ended well", took, moments.balanced > 0),)
+
+
+def _held(facts: Facts) -> tuple[Check, ...]:
+    """Check what cannot start elsewhere: it serves but for the drain and its grace period, and is named."""
+    if (act := facts.encore) is None:
+        return ()
+    measured = f"served {act.served_s:.0f} of {act.notice_s:.0f} s; {act.reason}"
+    good = act.is_named and act.served_s >= act.notice_s - HELD_MARGIN_S
+    return (Check("what cannot start elsewhere", "serves until the end, is named", measured, good),)
 
 
 def _strays(facts: Facts) -> Check:

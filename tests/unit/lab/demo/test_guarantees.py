@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.lab.demo.encore import Encore
 from tests.lab.demo.findings.facts import facts
 from tests.lab.demo.findings.guarantees import checks, held
 from tests.lab.demo.observation import Left, Observation
@@ -82,3 +83,18 @@ def test_no_requests_prove_nothing() -> None:
 def test_a_service_without_requests_proves_nothing() -> None:
     only = tuple(one for one in evacuated().answers if one.service == "web")
     assert "requests to web" in broken(replace(evacuated(), answers=only))
+
+
+@pytest.mark.parametrize(
+    ("served", "reason", "holds"),
+    [
+        (27.0, "drained: stopped before they were replaced: bound (1: its new tasks do not serve: x)", True),
+        (12.0, "drained: stopped before they were replaced: bound (1: its new tasks do not serve: x)", False),
+        (27.0, "safe", False),
+    ],
+)
+def test_what_cannot_start_elsewhere_has_to_serve_until_the_end_and_be_named(
+    served: float, reason: str, holds: bool
+) -> None:
+    found = replace(facts(evacuated()), encore=Encore(served, 40.0, reason))
+    assert held(found) == holds
