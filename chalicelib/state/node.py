@@ -8,7 +8,7 @@ from typing import Any, Self
 from chalicelib.errors import TransitionError
 from chalicelib.protocol import checks
 from chalicelib.protocol.messages import AgentTask, Fate, Target
-from chalicelib.state.instance import LifecycleAction, Role
+from chalicelib.state.instance import LifecycleAction, Role, Transition
 from chalicelib.state.lifecycle import ENTERING, LEGAL_CHANGES, MAX_ATTEMPTS, OUT_OF_SERVICE, WORK, NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
 
@@ -113,7 +113,13 @@ class Node:
     @property
     def target(self) -> Target:
         """The node as agents know it."""
-        return Target(self.instance, self.address, self.node, self.version)
+        return Target(self.instance, self.address, self.node, self.version, kept=self.is_kept)
+
+    @property
+    def is_kept(self) -> bool:
+        """It is evacuated though nobody has announced its end: what cannot start elsewhere is not stopped."""
+        is_ending = self.announced or any(hook.transition is Transition.TERMINATING for hook in self.hooks)
+        return self.state is NodeState.EVACUATING and not is_ending
 
     @property
     def described_target(self) -> Target:
