@@ -15,7 +15,8 @@
    replaced, if it is still the one that was read, before a command is sent for it. A handler that loses the
    race loads and decides again; a duplicate then finds the work begun.
 6. Follow. What an action learns, such as the answer of a command, is an event again, and begins at 3.
-7. Stay. Who has sent an urgent evacuation stays with it (delivery/watch.py); what it sees begins at 3.
+7. Stay. Who has sent an urgent evacuation stays with it (delivery/watch.py); what it sees begins at 3. After
+   a Spot warning its guard does (routing.py).
 
 Manual calls (admin/) are events of the same kind and begin at 3. What they order of a cluster as a whole is a
 job (state/job.py): a record that is sent, asked for and concluded in the same way.
@@ -42,6 +43,7 @@ from chalicelib.events import (
     InstancesDiscovered,
     RedriveOrdered,
     SettingsOrdered,
+    SpotInterruptionWarning,
     TaskOrdered,
     Tick,
 )
@@ -81,7 +83,7 @@ def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
         observability.warn("lost every race for the records; the tick goes on", cluster=cluster)
         return
     observability.measure(cluster, plan.measures)
-    for learnt in _list_learnt(outcomes, cluster, world):
+    for learnt in _list_learnt(event, outcomes, cluster, world):
         try:
             yield from follow(learnt, cluster, world)
         except Exception as error:  # noqa: BLE001 - raised below, after what else was learnt was followed
@@ -92,9 +94,14 @@ def follow(event: Event, cluster: str, world: World) -> Iterator[str]:
         raise ExceptionGroup(f"{len(failures)} actions failed in {cluster}, the others were done", failures)
 
 
-def _list_learnt(outcomes: list[Outcome], cluster: str, world: World) -> Iterator[Event]:
-    """List what was learnt by actions; then what is seen while urgent evacuations are watched."""
+def _list_learnt(event: Event, outcomes: list[Outcome], cluster: str, world: World) -> Iterator[Event]:
+    """List what was learnt by actions; then what is seen while urgent evacuations are watched.
+
+    A Spot warning has a guard that stays: the runs that are kept for warnings are few.
+    """
     yield from [outcome.event for outcome in outcomes if outcome.event]
+    if isinstance(event, SpotInterruptionWarning):
+        return
     for watch in [outcome.watch for outcome in outcomes if outcome.watch]:
         yield from stay_with(cluster, watch, world)
 

@@ -42,6 +42,7 @@ from chalicelib.state.lifecycle import STAYING, NodeState
 if TYPE_CHECKING:
     from chalicelib.discovery import Snapshot
     from chalicelib.events import FleetEvent, Incoming, InstanceEvent
+    from chalicelib.state.node import Node
 
 RUN_COMMAND_LAG_S = 3.0  # that Run Command may need to show what its event said
 THROTTLE_WAIT_S = 45.0  # that an answer is asked for while Run Command throttles
@@ -50,7 +51,6 @@ LONGEST_POLL_S = 4.0
 GUARD_AFTER_S = 10.0  # by then the handler of a warning has recorded and sent its evacuation
 GUARD_JITTER_S = 5.0
 GUARD_POLL_S = 5.0
-GUARD_LATE_S = 6.0  # after its sender should have hedged a command; by then the sender is dead
 GUARD_S = 110.0  # that it guards, at most
 GUARD_FRESH_S = 60.0  # after a warning; from then on the tick is as quick
 NOT_ENDED = IN_FLIGHT | {UNKNOWN}
@@ -88,37 +88,40 @@ def _handle_instance(event: InstanceEvent, world: World) -> list[str]:
 
 
 def guard(payload: object, world: World | None = None) -> list[str]:
-    """Take over the evacuation of a warned node whose handler has died; answers the reasons of all plans.
+    """Stay with the evacuation of a warned node, also if its handler has died; answers all reasons.
 
-    Nobody else would know of it before the next tick. The handler that lives has its command renewed or ended
-    by then, so this one mostly reads the record some times and leaves.
+    Where all goes well it reads the record some times and leaves. It begins what nobody has begun, sends what
+    nobody has sent, and watches a command that lasts.
     """
     world = world or connected()
     try:
         warning = SpotInterruptionWarning.parse(payload, world.clock.now())
     except MalformedError:
         return []  # the handler of the warning itself tells of it
-    until = world.clock.now() + GUARD_S
+    until, reasons = world.clock.now() + GUARD_S, list[str]()
     world.clock.sleep(GUARD_AFTER_S + random.uniform(0, GUARD_JITTER_S))  # noqa: S311 - in a storm, not all at once
     while world.clock.now() < until:
-        cluster = world.nodes.find_owner(warning.instance)
-        if cluster is None and world.discoveries.latest().taken >= warning.time:
-            return []  # it is nobody's
+        cluster, now = world.nodes.find_owner(warning.instance), world.clock.now()
         node = world.nodes.get(cluster, warning.instance) if cluster else None
-        now = world.clock.now()
-        if now > warning.time + GUARD_FRESH_S and (node is None or node.state in STAYING):
-            return []  # it comes late; the node may have been given back since
-        if cluster is None or node is None or node.state in STAYING or node.is_ready(now - GUARD_POLL_S):
-            return _handle_instance(warning, world)
-        if node.state is not NodeState.EVACUATING or node.is_given_up:
-            return []
-        sent = (node.due or now) - world.timeouts.answer_s
-        if node.command and sent + hedge_after_s(node.attempts, world) + GUARD_LATE_S <= now:
+        if cluster is None or node is None or node.state in STAYING:
+            is_nobodys = cluster is None and world.discoveries.latest().taken >= warning.time
+            if is_nobodys or reasons or now > warning.time + GUARD_FRESH_S:
+                return reasons  # or it was ignored with a reason, or may have been given back since
+            reasons += _handle_instance(warning, world)
+        elif node.state is not NodeState.EVACUATING or node.is_given_up:
+            return reasons
+        elif node.is_ready(now - GUARD_POLL_S):
+            reasons += _handle_instance(warning, world)
+        elif node.command and (sent := _sent_at(node, world)) + hedge_after_s(node.attempts, world) <= now:
             watch = Watch(frozenset({node.instance}), sent, until)
             events = stay_with(cluster, watch, world)
-            return [reason for event in events for reason in follow(event, cluster, world)]
+            return [*reasons, *(reason for event in events for reason in follow(event, cluster, world))]
         world.clock.sleep(GUARD_POLL_S)
-    return []
+    return reasons
+
+
+def _sent_at(node: Node, world: World) -> float:
+    return (node.due or world.clock.now()) - world.timeouts.answer_s
 
 
 def _is_urgent(event: InstanceEvent) -> bool:

@@ -1,4 +1,4 @@
-"""Stay with urgent evacuations to their end: whoever has sent one says what nobody else does.
+"""Stay with urgent evacuations: whoever has sent one, and then its guard, says what nobody else does.
 
 What is seen -> what is said, and then decided:
     its command has ended, and no event said so        the command has finished

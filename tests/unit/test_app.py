@@ -165,7 +165,7 @@ def test_a_warning_is_recorded_and_sent(
     assert node is not None
     assert (node.state, node.manager, node.deadline) == (NodeState.EVACUATING, manager, now + 120)
     assert reasons == [node.reason]
-    assert POLL_S in pauses, "it stays with what it has sent"
+    assert max(pauses, default=0.0) < POLL_S, "its guard stays, as the runs of warnings are few"
     command = boto3.client("ssm").list_commands()["Commands"][0]
     assert (command["CommandId"], command["Comment"]) == (node.command, "evacuate blue")
 

@@ -174,7 +174,7 @@ def test_an_agent_that_hangs_is_followed_by_one_elsewhere_without_a_tick(lab: La
     noticed = engine.wait_until(
         lambda: handlers.functions_saying(lab, f"{hung['command']} still runs", warned), "it is noticed"
     )
-    assert noticed == [WARNED], "the handler that stayed with it, not the tick"
+    assert noticed == [GUARD], "the guard that stayed with it, not the tick"
     assert [verdict.dip for verdict in watch.verdicts()] == [0] * 3
 
 
@@ -188,6 +188,7 @@ def running_for(lab: Lab, host: Host) -> Record:
 
 
 WARNED = f"swarmkeeper-{STAGE}-on_spot_interruption_warning"
+GUARD = f"swarmkeeper-{STAGE}-guard_spot_interruption_warning"
 ENDED = f"swarmkeeper-{STAGE}-on_command_finished"
 
 

@@ -69,8 +69,7 @@ def handler_before(lab: Lab) -> None:
 
 
 def handler_after(lab: Lab) -> None:
-    """Kill it while it watches: it has asked some times how its command does."""
-    control.arm(lab, Kind.KILL_AFTER, "ssm:GetCommandInvocation", who=WARNED, skip=1)
+    control.arm(lab, Kind.KILL_AFTER, "ssm:SendCommand", who=WARNED)
 
 
 def result(lab: Lab) -> None:
