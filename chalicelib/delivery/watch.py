@@ -113,8 +113,8 @@ def _is_left_unsent(nodes: list[Node], now: float) -> bool:
 
 
 def hedge_after_s(attempts: int, world: World) -> float:
-    """Return the seconds after which a command that still runs is sent elsewhere too; longer each time."""
-    return exponential_s(world.timeouts.hedge_s, attempts - 1, LONGEST_HEDGE_S)
+    """Return the seconds after which a command that still runs is sent elsewhere too: 12, 12, 24, 48."""
+    return exponential_s(world.timeouts.hedge_s, attempts - 2, LONGEST_HEDGE_S)
 
 
 def stay_with(cluster: str, watch: Watch, world: World) -> Iterator[Said]:
