@@ -62,7 +62,7 @@ def test_given_few_executions_expected_lambdas_queue_to_try_again() -> None:
     found = run(40, 100, Limits(concurrency=3, reserved=0))
     assert found.lost == 0
     assert found.bound.startswith("Lambda executions at once")
-    found = run(40, 100, Limits(reserved=2))
+    found = run(40, 100, Limits(reserved=6))
     assert found.lost == 0
     assert found.bound.startswith("reserved executions of the warnings' handler")
 
