@@ -71,12 +71,12 @@ def perform(engine: Engine, action: Action) -> None:
     match action:
         case PauseNode(node, label, reason):
             availability = "drain" if node.availability == "drain" else "pause"
-            labels = {**node.labels, EVACUATION_DEADLINE_LABEL: label}
+            labels = {**node.labels_for(availability), EVACUATION_DEADLINE_LABEL: label}
             say(f"pause node {node.hostname} ({node.id}): {reason}")
             engine.update_node(node, Availability=availability, Labels=labels)
         case DrainNode(node, reason):
             say(f"drain node {node.hostname} ({node.id}): {reason}")
-            engine.update_node(node, Availability="drain")
+            engine.update_node(node, Availability="drain", Labels=node.labels_for("drain"))
         case DemoteNode(node, reason):
             say(f"demote manager {node.hostname} ({node.id}): {reason}")
             engine.update_node(node, Role="worker")
@@ -86,7 +86,7 @@ def perform(engine: Engine, action: Action) -> None:
             engine.update_node(node, **changes)
         case RemoveNode(node, reason):
             say(f"remove node {node.hostname} ({node.id}): {reason}")
-            engine.remove_node(node)
+            engine.remove_node(node, force=node.is_orphan)
         case UpdateService(service, spec, reason):
             say(f"update service {service.name} ({service.id}): {reason}")
             engine.update_service(service, spec)

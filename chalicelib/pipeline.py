@@ -117,7 +117,9 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
         )
     nodes = _load_nodes(event, cluster, known.node, world, now)
     jobs: tuple[Job, ...] = ()
-    if isinstance(event, (Tick, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)):
+    if isinstance(
+        event, (Tick, InstancesDiscovered, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)
+    ):
         jobs = world.jobs.list_all(cluster)
     rest = (world.timeouts, known.settings, unnotified, jobs, world.deployment)
     return Cluster(cluster, now, nodes, known.managers, *rest)

@@ -6,7 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from docker import APIClient
@@ -17,6 +17,8 @@ from bootstrap.engine.config import Config
 from bootstrap.engine.connection import ANSWER_TIMEOUT_S, MALFORMED, SOCKET, Connection, check
 from bootstrap.engine.decode import (
     checked,
+    has_raft_state,
+    is_autolocked,
     read_config,
     read_membership,
     read_network,
@@ -42,7 +44,6 @@ MEMBERSHIP_TIMEOUT_S = (
     30  # seconds to start, join or leave a swarm; a join that takes 20 s goes on in the background
 )
 PORT = 2377  # of the managers
-RAFT = "swarm/raft"  # in the engine's directory: a manager's state, which no other node has
 
 
 class Engine(Connection):
@@ -75,8 +76,8 @@ class Engine(Connection):
         """Read how this host stands to a swarm."""
         info = self.info()
         with self._translated("say how it stands to a swarm"):
-            has_raft_state = Path(str(info.get("DockerRootDir")), RAFT).is_dir()
-            return read_membership(info, has_raft_state=has_raft_state)
+            seen = read_membership(info)
+            return replace(seen, has_raft_state=has_raft_state(info), is_autolocked=is_autolocked(info))
 
     def init(self, address: str, *, force: bool = False) -> None:
         """Start a swarm whose first manager is this host; with force, from this manager's own state."""
@@ -206,10 +207,10 @@ class Engine(Connection):
         what, path = f"update service {service.name} ({service.id})", f"/services/{service.id}/update"
         self._order(what, path, spec, version=service.version, registryAuthFrom="spec")
 
-    def remove_node(self, node: Node) -> None:
-        """Remove a node that is down, by its exact id; Swarm refuses live nodes and managers."""
+    def remove_node(self, node: Node, *, force: bool = False) -> None:
+        """Remove a node by its exact id. Swarm refuses managers, and without force what is not down."""
         with self._translated(f"remove node {node.hostname} ({node.id})"):
-            self._api.remove_node(node.id)
+            self._api.remove_node(node.id, force=force)
 
     def networks(self) -> tuple[Network, ...]:
         """List every network that this engine knows: the swarm's and its own."""

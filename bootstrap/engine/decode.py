@@ -6,7 +6,9 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from sys import intern
 from typing import Any, TypeVar
 
@@ -20,6 +22,8 @@ from chalicelib.protocol.checks import printable, show
 
 MAX_TEXT = 1000  # characters of a host's word, such as its name or a label
 Value = TypeVar("Value")
+RAFT = "swarm/raft"  # in the engine's directory: a manager's state, which no other node has
+KEY = "swarm/certificates/swarm-node.key"
 BETWEEN = re.compile(r"[\s,\[]*")  # what stands before a row of a list
 
 
@@ -82,8 +86,8 @@ def read_node(row: Mapping[str, Any]) -> Node:
     )
 
 
-def read_membership(info: Mapping[str, Any], *, has_raft_state: bool = False) -> Membership:
-    """Read a membership from ``GET /info``, and from whether a manager's state is on the disk."""
+def read_membership(info: Mapping[str, Any]) -> Membership:
+    """Read a membership from ``GET /info``."""
     swarm = checked(info.get("Swarm") or {}, dict)
     return Membership(
         state=checked(swarm.get("LocalNodeState") or "inactive", str),
@@ -91,7 +95,6 @@ def read_membership(info: Mapping[str, Any], *, has_raft_state: bool = False) ->
         is_manager=bool(swarm.get("ControlAvailable")),
         managers=frozenset(_host(row["Addr"]) for row in swarm.get("RemoteManagers") or ()),
         error=checked(swarm.get("Error") or "", str),
-        has_raft_state=has_raft_state,
         engine_labels=dict(_pair(row) for row in info.get("Labels") or ()),
     )
 
@@ -194,3 +197,19 @@ def _generic(value: Any) -> dict[str, int]:
         for kind, spec in row.items()
         if isinstance(spec, dict)
     )
+
+
+def has_raft_state(info: Mapping[str, Any]) -> bool:
+    """Tell whether a manager's state is there."""
+    return (_directory(info) / RAFT).is_dir()
+
+
+def is_autolocked(info: Mapping[str, Any]) -> bool:
+    """Tell by the first line of its key whether the engine needs the unlock key to start as a manager."""
+    with suppress(OSError), (_directory(info) / KEY).open() as file:
+        return "ENCRYPTED" in file.readline(100)
+    return False
+
+
+def _directory(info: Mapping[str, Any]) -> Path:
+    return Path(str(info.get("DockerRootDir")))

@@ -17,6 +17,8 @@ KEPT = "kept"  # the end of that label, where no end of the instance is announce
 EVACUATION_DEADLINE_LABEL = (
     "swarmkeeper.evacuate"  # node label: the second since the epoch at which the node is gone
 )
+AVAILABILITY_LABEL = "swarmkeeper.availability"  # node label: what its admin has set, and what we set instead
+AVAILABILITIES = ("active", "pause", "drain")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,20 @@ class Node:
     @property
     def labels(self) -> Mapping[str, str]:
         return self.spec.get("Labels") or {}
+
+    @property
+    def wanted_availability(self) -> str:
+        """What its admin has set. What we have set does not count; what he has changed since then does."""
+        before, _, ours = self.labels.get(AVAILABILITY_LABEL, "").partition(" ")
+        if before in AVAILABILITIES and ours:
+            return before if self.availability == ours else self.availability
+        is_new = not self.instance and INSTANCE_LABEL in self.engine_labels  # it was joined drained
+        # Agents of version 0.1 made no note: what they evacuate was active.
+        return "active" if is_new or EVACUATION_DEADLINE_LABEL in self.labels else self.availability
+
+    def labels_for(self, availability: str) -> dict[str, str]:
+        """Return its labels with a note of what its admin has set, for when we set another availability."""
+        return {**self.labels, AVAILABILITY_LABEL: f"{self.wanted_availability} {availability}"}
 
     @property
     def role(self) -> str:
@@ -79,6 +95,11 @@ class Node:
         return self.evacuation_deadline is not None and self.availability != "active"
 
     @property
+    def is_orphan(self) -> bool:
+        """Nobody owns it: a join that cannot end, for want of a quorum, leaves a node without a name."""
+        return not (self.hostname or self.instance or self.reachability or self.state == "ready")
+
+    @property
     def is_usable(self) -> bool:
         """It may be given tasks."""
         return self.state == "ready" and self.availability == "active"
@@ -94,6 +115,7 @@ class Membership:
     """How a host stands to a swarm, as its own engine sees it.
 
     ``state`` is Swarm's own word: inactive, pending, active, error or locked. ``managers`` are addresses.
+    ``is_autolocked``: its key on the disk is encrypted, so that it starts only for who has the unlock key.
     """
 
     state: str
@@ -102,6 +124,7 @@ class Membership:
     managers: frozenset[str] = frozenset()
     error: str = ""
     has_raft_state: bool = False  # a manager's state is on its disk
+    is_autolocked: bool = False
     engine_labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

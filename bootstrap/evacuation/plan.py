@@ -7,8 +7,7 @@
 | a service has no task to leave any more                         | it ends as it was (take_away.py)        |
 | all that is left on a node is served elsewhere, or global       | drain the node                          |
 | its announced end is near                                       | drain the node, and name what is left   |
-| a node is drained and empty, it is a manager, quorum stays safe | demote it                               |
-| a node is drained, and its time ends with tasks still on it     | the same                                |
+| a manager is evacuated                                          | as managers.py says                     |
 
 Nothing is remembered between two polls but for how long tasks have run: the deadline is a node label, and
 what was changed in a service is marked in its spec. So a run that was killed, a second run for more nodes and
@@ -18,20 +17,20 @@ only one of two equal ones win.
 
 from __future__ import annotations
 
-from bootstrap.actions import Action, DemoteNode, DrainNode
+from bootstrap.actions import Action, DrainNode
 from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
 from bootstrap.evacuation.add_first import additions
-from bootstrap.evacuation.scene import DRAIN_MARGIN_S, Scene
-from bootstrap.evacuation.take_away import departures, endings, is_marked
+from bootstrap.evacuation.managers import manager_actions
+from bootstrap.evacuation.scene import Scene
+from bootstrap.evacuation.take_away import departures, endings
 from bootstrap.evacuation.ways import Leave, choose_way
-from bootstrap.membership.quorum import next_demotion
 
 NAMED = 20  # services that a reason names
 
 
-def next_actions(scene: Scene, self_id: str = "") -> tuple[Action, ...]:
-    """Choose all that can be done at once. ``self_id`` decides, and does not demote itself."""
+def next_actions(scene: Scene, self_id: str = "", *, is_lasting: bool = False) -> tuple[Action, ...]:
+    """Choose all that can be done at once. ``self_id`` decides, and demotes itself last of all."""
     ways = {service.id: choose_way(service, scene) for service in scene.leaving_services}
     ways |= {service.id: (Leave.HELD, "") for service in scene.leaving_services if scene.is_given_up(service)}
     return (
@@ -39,7 +38,7 @@ def next_actions(scene: Scene, self_id: str = "") -> tuple[Action, ...]:
         *departures(scene, ways),
         *_drains(scene),
         *endings(scene),
-        *_demotions(scene, self_id),
+        *manager_actions(scene.snapshot, self_id, is_lasting=is_lasting, now=scene.now),
     )
 
 
@@ -65,20 +64,3 @@ def _drains(scene: Scene) -> list[Action]:
             more = f" and {len(needed) - NAMED} more" if len(needed) > NAMED else ""
             actions.append(DrainNode(node, f"the notice is nearly over, still there: {names}{more}"))
     return actions
-
-
-def _demotions(scene: Scene, self_id: str) -> list[Action]:
-    # Measured: a new leader goes on with a start-first update by stopping old tasks at once. So none then.
-    snapshot = scene.snapshot
-    is_moving = any(is_marked(service) for service in snapshot.services)
-    drained = (node for node in snapshot.evacuating_nodes if snapshot.is_drained(node))
-    going = {node.id for node in drained if not (node.is_leader and is_moving)}
-    going |= {node.id for node in snapshot.evacuating_nodes if _ends_now(node, scene.now)}
-    managers = [node for node in snapshot.nodes if node.role == "manager"]
-    manager, reason = next_demotion(managers, going - {self_id})
-    return [DemoteNode(manager, reason)] if manager else []
-
-
-def _ends_now(node: Node, now: float) -> bool:
-    """Tell whether a drained node's time is over: its vote goes before it dies, whatever is left on it."""
-    return node.availability == "drain" and now >= (node.evacuation_deadline or 0.0) - DRAIN_MARGIN_S

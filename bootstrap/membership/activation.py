@@ -10,8 +10,8 @@
 | the same, but that one is not listed as down yet        | wait, for 20 s                          |
 | it shall be a manager                                   | promote it, if the quorum allows        |
 | it does not answer as a manager, or is not known to all | wait                                    |
-| it is drained or paused                                 | make it active                          |
-| it is active                                            | ready                                   |
+| it is not what its admin had set, active where nothing  | restore that                            |
+| it is                                                   | ready                                   |
 
 Role and labels are the record's, which has them from EC2. What the node's engine says of itself is compared
 with it (``differences``), and changes nothing.
@@ -26,6 +26,7 @@ from typing import Union
 
 from bootstrap.actions import ChangeNode, RemoveNode
 from bootstrap.engine.node import (
+    AVAILABILITY_LABEL,
     CLUSTER_LABEL,
     INSTANCE_LABEL,
     LIFECYCLE_LABEL,
@@ -34,11 +35,11 @@ from bootstrap.engine.node import (
     ZONE_LABEL,
     Node,
 )
+from bootstrap.membership.kept_settings import PREFIX, settings_before
 from bootstrap.membership.node_lookup import explain_other, lacks_address, nodes_of
 from bootstrap.membership.quorum import next_demotion, next_promotion
 from chalicelib.protocol.messages import Target
 
-PREFIX = "swarmkeeper."  # of node labels that only Swarmkeeper sets
 OURS = (INSTANCE_LABEL, ZONE_LABEL, TYPE_LABEL, LIFECYCLE_LABEL, ROLE_LABEL, CLUSTER_LABEL)
 CLAIM_CHARACTERS = 40  # that are told of a host's own label
 DEATH_NOTICED_S = 20.0  # in which the swarm calls a dead node down (12.4 measured)
@@ -82,9 +83,13 @@ class Absent:
 
 @dataclass(frozen=True)
 class Refused:
-    """The node that was named is another instance's: nothing is done."""
+    """The node that was named is another instance's: nothing is done.
+
+    ``is_labelled``: as an activation has labelled it, so that the host is not what it believes to be.
+    """
 
     reason: str
+    is_labelled: bool = False
 
 
 Step = Union[ChangeNode, RemoveNode, Wait, Ready, Absent, Refused]
@@ -96,9 +101,9 @@ def next_activation(target: Target, view: ManagerView, cluster: str) -> Step:
     if node is None:
         return Absent(f"the swarm lists no node {target.node or 'of ' + target.instance}")
     return (
-        _other_step(target, node)
+        _other_step(target, node, view.waited)
         or _unavailable_step(node, view)
-        or _label_step(node, known_labels(target, cluster))
+        or _label_step(node, known_labels(target, cluster), settings_before(target, node, view.nodes))
         or _earlier_nodes_step(target, node, view)
         or _unready_step(target, node, view)
         or _ready_step(node)
@@ -126,20 +131,27 @@ def differences(target: Target, node: Node, cluster: str) -> str:
     return "its engine says " + "; ".join(rows) if rows else ""
 
 
-def _other_step(target: Target, node: Node) -> Union[Refused, Wait, None]:
-    """Refuse a node of another instance, also one that has the label but speaks from elsewhere."""
+def _other_step(target: Target, node: Node, waited: float) -> Union[Refused, Wait, None]:
+    """Refuse a node of another instance, also one that has the label but speaks from elsewhere for long.
+
+    A host that was booted from an image of it speaks as the same node for some seconds.
+    """
     is_listed = node.address == target.address or lacks_address(node)
     if not node.address and not is_listed:
         return Wait(f"no address of node {node.hostname} is listed yet")
     if reason := explain_other(target, node):
-        return Refused(reason)
+        # A manager's vote is where its address is: one whose disk has moved to another instance must stay.
+        has_moved = node.role == "manager" and node.address == target.address
+        return Refused(reason, is_labelled=bool(node.instance) and not has_moved)
     if is_listed:
         return None
+    if waited < DEATH_NOTICED_S:
+        return Wait(f"node {node.hostname} speaks from {node.address} at the moment")
     return Refused(f"node {node.id} is at {node.address}, {target.instance} at {target.address}")
 
 
-def _label_step(node: Node, known: dict[str, str]) -> ChangeNode | None:
-    labels = _labels(node, known)
+def _label_step(node: Node, known: dict[str, str], before: dict[str, str]) -> ChangeNode | None:
+    labels = _labels(node, known, {} if node.instance else before)
     return (
         ChangeNode(node, {"Labels": labels}, "its labels tell what it is") if labels != node.labels else None
     )
@@ -154,9 +166,11 @@ def _unavailable_step(node: Node, view: ManagerView) -> Wait | None:
 
 
 def _ready_step(node: Node) -> Union[ChangeNode, Ready]:
-    if node.availability != "active":
-        return ChangeNode(node, {"Availability": "active"}, "it is complete and Ready")
-    return Ready(node)
+    if AVAILABILITY_LABEL not in node.labels:
+        return Ready(node)
+    labels = {key: value for key, value in node.labels.items() if key != AVAILABILITY_LABEL}
+    changes = {"Availability": node.wanted_availability, "Labels": labels}
+    return ChangeNode(node, changes, "it is complete and Ready")
 
 
 def _target_node(target: Target, nodes: Collection[Node]) -> Node | None:
@@ -166,13 +180,18 @@ def _target_node(target: Target, nodes: Collection[Node]) -> Node | None:
     return next(iter(nodes_of(target, nodes)), None)
 
 
-def _labels(node: Node, known: dict[str, str]) -> dict[str, str]:
-    """Join what people have set with what is known, without an evacuation deadline that is over.
+def _labels(node: Node, known: dict[str, str], before: dict[str, str]) -> dict[str, str]:
+    """Join what people have set, here or on the node before, with what is known; no deadline that is over.
 
-    What is not known keeps its label: a record of version 0.1 has no zone until the next discovery.
+    What is not known keeps its label: a record of version 0.1 has no zone until the next discovery. A node
+    that is not yet what its admin wants gets a note of that; the last step takes it off.
     """
     kept = {key: value for key, value in node.labels.items() if not key.startswith(PREFIX) or key in OURS}
-    return kept | known
+    labels = before | kept | known
+    wanted = labels.pop(AVAILABILITY_LABEL, node.wanted_availability)
+    if node.availability in (wanted, "active"):  # somebody who made it active meanwhile wins
+        return labels
+    return {**labels, AVAILABILITY_LABEL: f"{wanted} {node.availability}"}
 
 
 def _earlier_nodes_step(

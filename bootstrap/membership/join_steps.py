@@ -40,7 +40,7 @@ def next_join_step(seen: Membership, disowned: str = "", waited: float = 0.0) ->
     if seen.state == "inactive":
         return JoinStep.JOIN, "it is in no swarm"
     if disowned and seen.node in ("", disowned):
-        return JoinStep.LEAVE, f"its managers do not list node {disowned}"
+        return JoinStep.LEAVE, f"its managers do not list node {disowned} as its own"
     if seen.state in ("active", "pending") and seen.node:
         return _member(seen, waited)
     if seen.state in ("active", "pending"):

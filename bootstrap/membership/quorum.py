@@ -42,6 +42,16 @@ def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[N
     return first, f"{left} of {total - 1} managers keep the quorum without {first.hostname}"
 
 
+def lacks_majority(managers: Collection[Node], going: Collection[str]) -> bool:
+    """Tell whether those that stay would have no majority once all are demoted that are ``going``.
+
+    One that is becoming a manager counts as one that stays.
+    """
+    staying = [node for node in managers if node.id not in going and (node.reachability or not node.is_down)]
+    answering = sum(node.reachability != "unreachable" and not node.is_down for node in staying)
+    return bool(going) and answering < _majority(len(staying))
+
+
 def has_quorum(nodes: Collection[Node]) -> bool:
     """Tell whether a majority of those that count as managers answers."""
     counting = [node for node in nodes if node.reachability]
@@ -52,9 +62,9 @@ def next_promotion(managers: Collection[Node]) -> tuple[bool, str]:
     """Tell whether one node more may be made a manager now, and the reason.
 
     A newcomer that fails at once counts like a dead manager. Two or more that all answer can do without it; a
-    single one cannot, but gets a second one in no other way.
+    single one cannot, but gets a second one in no other way. Who is nobody's node does not count.
     """
-    counting = [node for node in managers if node.reachability or not node.is_down]
+    counting = [node for node in managers if node.reachability or not (node.is_down or node.is_orphan)]
     total, reachable = len(counting), sum(node.reachability == "reachable" for node in counting)
     if reachable < total:
         return False, f"{total - reachable} of {total} managers do not answer: demote them first"

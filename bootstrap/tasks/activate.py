@@ -19,6 +19,7 @@ from bootstrap.membership.activation import (
     differences,
     next_activation,
 )
+from bootstrap.membership.kept_settings import explain_availability
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
 
@@ -75,11 +76,12 @@ def _node_report(target: Target, step: Step, seconds: float, cluster: str) -> No
     match step:
         case Ready(node):
             claims = differences(target, node, cluster)
-            active = NodeReport(target.instance, node.id, Fate.ACTIVE, claims, round(seconds, 2))
+            said = "; ".join(filter(None, (claims, explain_availability(node))))
+            active = NodeReport(target.instance, node.id, Fate.ACTIVE, said, round(seconds, 2))
             return replace(active, differs=bool(claims))
-        case Refused(reason):
-            said = f"refused: {reason}"
-            return NodeReport(target.instance, target.node, Fate.UNFINISHED, said, differs=True)
+        case Refused(reason, is_labelled):
+            fate, said = Fate.ANOTHERS if is_labelled else Fate.UNFINISHED, f"refused: {reason}"
+            return NodeReport(target.instance, target.node, fate, said, differs=True)
         case Absent(reason):
             return NodeReport(target.instance, target.node, Fate.ABSENT, reason)
         case Wait(reason) | ChangeNode(_, _, reason) | RemoveNode(_, reason):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from bootstrap.actions import Action, PauseNode, try_action
+from bootstrap.actions import Action, ChangeNode, DemoteNode, PauseNode, try_action
 from bootstrap.clock import Clock
 from bootstrap.engine.client import Engine
 from bootstrap.engine.node import Node
@@ -16,17 +16,22 @@ from bootstrap.evacuation.plan import next_actions
 from bootstrap.evacuation.report import EvacuationReport
 from bootstrap.evacuation.scene import Scene, Steadiness
 from bootstrap.evacuation.take_away import has_leftovers
+from bootstrap.membership.kept_settings import write_settings
 from bootstrap.membership.node_lookup import explain_absence, nodes_of
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 
 POLL_S = 0.25
 ENGINE_SILENCE_TIMEOUT_S = 9.0  # without any answer for so long, another manager shall do the work
+STILL_MANAGER = "it is empty, but still a manager: the others would have no quorum without it"
+WHY_PROMOTED = "the managers that stay would have had no majority without it"
 OVERTIME_S = 5.0  # past the deadline, for which a run still watches: notices are best effort
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     """Evacuate the targets' nodes; end when they are empty and every service is as it was, or out of time.
+
+    Managers that do not come back have to be workers by then, too: the agent's own host last.
 
     Targets that are no node are reported as absent and fail the task; nothing is changed for them. Raises
     EngineError where the engine does not answer at the start or for 9 s, or its swarm not until the deadline.
@@ -45,6 +50,7 @@ class Evacuation:
     self_id: str
     report: EvacuationReport = field(default_factory=EvacuationReport)
     steadiness: Steadiness = field(default_factory=Steadiness)
+    promoted: dict[str, Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.started = self.answered = self.clock.now()
@@ -59,13 +65,33 @@ class Evacuation:
             self.steadiness = self.steadiness.with_poll(snapshot, now)
             scene = Scene(snapshot, now, self.steadiness.sure_tasks(snapshot, now))
             self.report = self.report.with_poll(scene, mine, now - self.started)
-            actions = (*_pauses(self.arguments, snapshot, now), *next_actions(scene, self.self_id))
-            is_done = not actions and all(_is_over(node, scene) for node in mine) and not has_leftovers(scene)
+            actions = (*_pauses(self.arguments, snapshot, now), *self._next_actions(scene))
+            voting = voting_nodes(self.arguments.targets, snapshot)
+            is_over = all(_is_over(node, scene) for node in mine) and not has_leftovers(scene)
+            is_done = not actions and not voting and is_over
             if is_done or now > self.arguments.deadline + OVERTIME_S:
-                return _result(self.arguments.targets, snapshot, self.report)
+                return self._result(snapshot)
             done = [try_action(self.engine, action) for action in actions]
+            self.promoted |= {found.id: found for found in map(_promoted, actions, done) if found}
+            if any(map(self._demotes_itself, actions)) and all(done):  # it cannot ask any more
+                return self._result(without_vote(snapshot, self.self_id))
             if not (done and all(done)):
                 return None
+
+    def _next_actions(self, scene: Scene) -> tuple[Action, ...]:
+        is_lasting = any(target.lasting for target in self.arguments.targets)
+        return next_actions(scene, self.self_id, is_lasting=is_lasting)
+
+    def _result(self, snapshot: Snapshot) -> Result:
+        """Report on the targets, and on nodes that were promoted in their place."""
+        result = _result(self.arguments.targets, snapshot, self.report)
+        rows = (
+            NodeReport(node.instance, node.id, Fate.PROMOTED, WHY_PROMOTED) for node in self.promoted.values()
+        )
+        return replace(result, nodes=(*result.nodes, *rows))
+
+    def _demotes_itself(self, action: Action) -> bool:
+        return isinstance(action, DemoteNode) and action.node.id == self.self_id
 
     def gives_up(self) -> bool:
         """Decide whether to leave the work to another manager.
@@ -94,6 +120,30 @@ def living_nodes(targets: Collection[Target], snapshot: Snapshot) -> tuple[Node,
     """Find the living nodes of the targets."""
     found = (node for target in targets for node in nodes_of(target, snapshot.nodes)[:1])
     return tuple(node for node in found if not node.is_down)
+
+
+def voting_nodes(targets: Collection[Target], snapshot: Snapshot) -> tuple[Node, ...]:
+    """Find the living managers among the targets that do not come back: the quorum must not hang on them."""
+    return tuple(
+        node
+        for node in living_nodes([target for target in targets if target.lasting], snapshot)
+        if node.has_vote
+    )
+
+
+def without_vote(snapshot: Snapshot, node_id: str) -> Snapshot:
+    """Return the snapshot with one manager as the worker that it becomes."""
+    nodes = (
+        replace(node, spec={**node.spec, "Role": "worker"}, reachability="") if node.id == node_id else node
+        for node in snapshot.nodes
+    )
+    return replace(snapshot, nodes=tuple(nodes))
+
+
+def _promoted(action: Action, done: bool) -> Node | None:  # noqa: FBT001 - of map
+    if isinstance(action, ChangeNode) and action.changes.get("Role") == "manager" and done:
+        return action.node
+    return None
 
 
 def _pauses(arguments: Arguments, snapshot: Snapshot, now: float) -> tuple[Action, ...]:
@@ -125,7 +175,8 @@ def _node_report(target: Target, snapshot: Snapshot, report: EvacuationReport) -
     if not found:
         return NodeReport(target.instance, "", Fate.ABSENT, explain_absence(target))
     node = found[0]
-    row = NodeReport(target.instance, node.id, Fate.SAFE, seconds=report.emptied_after(node.id))
+    seconds, labels = report.emptied_after(node.id), write_settings(node)
+    row = NodeReport(target.instance, node.id, Fate.SAFE, seconds=seconds, labels=labels)
     if node.is_down:
         return replace(row, fate=Fate.DOWN, detail="it was down: Swarm itself replaces its tasks")
     if not snapshot.is_drained(node):
@@ -133,6 +184,8 @@ def _node_report(target: Target, snapshot: Snapshot, report: EvacuationReport) -
         why = report.kept_tasks(node.id, snapshot)
         text = f"{left} tasks are left on it" + (f", of {why}" if why else "")
         return replace(row, fate=Fate.UNFINISHED, detail=text)
+    if node in voting_nodes([target], snapshot):
+        return replace(row, fate=Fate.UNFINISHED, detail=STILL_MANAGER)
     if broken := report.broken_tasks(node.id, snapshot):
         return replace(row, fate=Fate.DRAINED, detail=f"stopped before they were replaced: {broken}")
     return row

@@ -1,15 +1,16 @@
-"""Let nodes have tasks again that were evacuated for an interruption which never came."""
+"""Give evacuated nodes whose interruption never came back as their admin had them, mostly active."""
 
 from __future__ import annotations
 
 from bootstrap.actions import ChangeNode, perform, try_action
 from bootstrap.clock import Clock
 from bootstrap.engine.client import ConflictError, Engine
-from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, Node
+from bootstrap.engine.node import AVAILABILITY_LABEL, EVACUATION_DEADLINE_LABEL, Node
 from bootstrap.evacuation import deadline_label
 from bootstrap.evacuation.scene import Scene
 from bootstrap.evacuation.take_away import endings, has_leftovers
 from bootstrap.log import say
+from bootstrap.membership.kept_settings import explain_availability
 from bootstrap.membership.node_lookup import explain_absence, nodes_of
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result, Target
@@ -19,7 +20,9 @@ TIMEOUT_S = 30.0
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
-    """Take the evacuation deadline off the targets' living nodes and make them active; twice is once.
+    """Take the evacuation deadline off the targets' living nodes and restore their availability.
+
+    Twice is once. One that its admin had drained or paused, before or meanwhile, ends as he has it.
 
     What the evacuation has changed in services, and could not end, ends as it was.
     A node whose label a newer order has set stays as it is, and is reported as unfinished.
@@ -53,12 +56,14 @@ def _returning_nodes(target: Target, nodes: tuple[Node, ...]) -> list[Node]:
 
 
 def _is_kept_away(node: Node) -> bool:
-    return not node.is_down and (EVACUATION_DEADLINE_LABEL in node.labels or node.availability != "active")
+    is_marked = not {EVACUATION_DEADLINE_LABEL, AVAILABILITY_LABEL}.isdisjoint(node.labels)
+    return not node.is_down and (is_marked or node.availability != node.wanted_availability)
 
 
 def _give_back(engine: Engine, node: Node) -> None:
-    labels = {key: value for key, value in node.labels.items() if key != EVACUATION_DEADLINE_LABEL}
-    changes = {"Availability": "active", "Labels": labels}
+    marks = (EVACUATION_DEADLINE_LABEL, AVAILABILITY_LABEL)
+    labels = {key: value for key, value in node.labels.items() if key not in marks}
+    changes = {"Availability": node.wanted_availability, "Labels": labels}
     try:
         perform(engine, ChangeNode(node, changes, "its instance lives on"))
     except ConflictError as conflict:
@@ -76,4 +81,4 @@ def _node_report(target: Target, nodes: tuple[Node, ...]) -> NodeReport:
         why = f"node {node.hostname} is being evacuated anew"
         return NodeReport(target.instance, node.id, Fate.UNFINISHED, why)
     fate = Fate.UNFINISHED if _is_kept_away(node) else Fate.ACTIVE
-    return NodeReport(target.instance, node.id, fate)
+    return NodeReport(target.instance, node.id, fate, explain_availability(node))

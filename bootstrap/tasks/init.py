@@ -31,7 +31,8 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
             "run docker swarm leave --force here, if it shall be the first manager"
         )
     if seen.state == "inactive":
-        _refuse_a_second_swarm(cluster, host)
+        if not arguments.fresh:
+            _refuse_a_second_swarm(cluster, host)
         say(f"start the swarm at {identity.address}")
         engine.init(identity.address)
     store_tokens(engine, cluster, host)

@@ -68,6 +68,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
         if step is JoinStep.JOIN:
             _join_swarm(engine, attempt, host)
         elif step is JoinStep.LEAVE:
+            _check_can_join(attempt, host)
             say(f"leave the swarm: {why}")
             engine.leave()
         clock.sleep(POLL_S)
@@ -109,14 +110,25 @@ def _own_target(identity: Identity, arguments: Arguments) -> Target:
     raise AgentError(f"this host is {identity.instance}, which is none of the instances that shall join")
 
 
-def _join_swarm(engine: Engine, attempt: Attempt, host: Host) -> None:
-    """Join at the manager that was tried least, of those that take connections."""
+def _check_can_join(attempt: Attempt, host: Host) -> None:
+    """See that a host which leaves can join again: leaving cannot be undone. Raises AgentError."""
+    _open_managers(attempt, host)
+    host.token(cluster_of(attempt.arguments), attempt.role)
+
+
+def _open_managers(attempt: Attempt, host: Host) -> list[str]:
+    """Find the managers that take connections. Raises AgentError where none does."""
     here = attempt.identity.address
     others = [address for address in attempt.arguments.managers if address != here]
-    open_to_us = [address for address in others if host.reaches(address)]
-    if not open_to_us:
-        said = ", ".join(others) or "none is known"
-        raise AgentError(f"no manager takes connections on port {PORT}: {said}; nothing was joined")
+    if found := [address for address in others if host.reaches(address)]:
+        return found
+    said = ", ".join(others) or "none is known"
+    raise AgentError(f"no manager takes connections on port {PORT}: {said}; nothing was joined, nothing left")
+
+
+def _join_swarm(engine: Engine, attempt: Attempt, host: Host) -> None:
+    """Join at the manager that was tried least, of those that take connections."""
+    here, open_to_us = attempt.identity.address, _open_managers(attempt, host)
     address = min(open_to_us, key=lambda one: attempt.tried[one])
     attempt.tried[address] += 1
     token = host.token(cluster_of(attempt.arguments), attempt.role)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from bootstrap.actions import DemoteNode, RemoveNode, perform, try_action
 from bootstrap.clock import Clock
@@ -12,7 +13,9 @@ from bootstrap.engine.task_cache import TaskCache
 from bootstrap.evacuation.plan import next_actions
 from bootstrap.evacuation.scene import Scene, Steadiness
 from bootstrap.evacuation.take_away import has_leftovers
+from bootstrap.membership.kept_settings import write_settings
 from bootstrap.membership.node_lookup import nodes_of
+from bootstrap.membership.orphans import Orphans
 from bootstrap.membership.quorum import next_demotion
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
@@ -25,23 +28,31 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     """Remove the targets' nodes. A node that still answers is not removed, nor one that the quorum needs.
 
     A target that is no node counts as removed: leaving twice is leaving once. Ends when what an evacuation
-    that died has left behind is mended too. Raises EngineError where the engine does not answer at the start,
-    or not until the deadline (0: after 60 s).
+    that died has left behind is mended too, and nodes that are nobody's are removed. Raises EngineError where
+    the engine does not answer at the start, or not until the deadline (0: after 60 s).
     """
     self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + TIMEOUT_S
     started, kept, task_cache, steadiness = clock.now(), "", TaskCache(engine, clock), Steadiness()
+    orphans = Orphans()
+    settings: dict[str, str] = {}  # of the nodes that were removed, by instance: they are their users'
 
     def poll() -> Result | None:
         nonlocal kept, steadiness
         nodes = engine.nodes()
         mine = [node for target in arguments.targets for node in _departed_nodes(target, nodes)]
+        for target in arguments.targets:
+            for node in _departed_nodes(target, nodes)[:1]:
+                settings[target.instance] = write_settings(node)
         snapshot = engine.snapshot(other_tasks=task_cache.tasks)
         steadiness = steadiness.with_poll(snapshot, clock.now())
         scene = Scene(snapshot, clock.now(), steadiness.sure_tasks(snapshot, clock.now()))
-        if not (mine or has_leftovers(scene)) or clock.now() > deadline:
-            return _result(arguments.targets, nodes, kept, clock.now() - started)
+        removals = orphans.removals(nodes, clock.now())
+        if not (mine or removals is not None or has_leftovers(scene)) or clock.now() > deadline:
+            result = _result(arguments.targets, nodes, kept, clock.now() - started)
+            rows = (replace(row, labels=settings.get(row.instance, "")) for row in result.nodes)
+            return replace(result, nodes=tuple(rows))
         kept = _remove_nodes(engine, [node for node in mine if node.is_down], nodes)
-        for action in next_actions(scene, self_id):
+        for action in (*(removals or ()), *next_actions(scene, self_id)):
             try_action(engine, action)
         return None
 

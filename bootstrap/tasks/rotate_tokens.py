@@ -18,7 +18,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
     """
     cluster = cluster_of(arguments)
     engine.node_id()
-    host.stored_tokens(cluster)  # first see that the store answers: tokens that cannot be stored help nobody
+    host.store_tokens(cluster, engine.tokens())  # first see that it can: tokens not stored would help nobody
     say(f"rotate both join tokens of {cluster}")
     engine.rotate_tokens()
     store_tokens(engine, cluster, host)

@@ -1,4 +1,4 @@
-"""Which manager gets a command; one whose circuit breaker is open gets none."""
+"""Which manager gets a command: one that stays, and whose circuit breaker is closed."""
 
 from __future__ import annotations
 
@@ -27,22 +27,21 @@ def choose_manager(
     """Choose the manager to send to: none to avoid, in the swarm and staying, no failure last time.
 
     Of equals the one that did well last is the first; for what is sent ``again`` it is the last: it took that
-    command, too, and may never end it. Hosts whose breaker is open are left out. Where all are open, it is
-    the one that closes first: inside a two-minute notice a doubtful manager is better than none. None without
-    managers.
+    command, too, and may never end it. One whose breaker is open comes after those whose is closed, the one
+    that closes first before the others; one that is about to end comes last: it may end in the middle, and
+    the last demotion is for one that stays. A breaker is advice, the quorum is not. None without managers.
 
     A tag alone makes no manager: once there is one that is proven, those that may never have been in the
     swarm (without a node id, or on their way into it) get no command.
     """
     hosts = members(hosts)
 
-    def rank(host: Host) -> tuple[bool, int, bool, float, str]:
+    def rank(host: Host) -> tuple[bool, bool, float, int, bool, float, str]:
         state_rank = STATE_RANK.get(host.state, len(STATE_RANK))
+        open_until = host.breaker.open_until if host.breaker.open_until > now else 0.0
         failed = host.breaker.failures > 0
         good = host.breaker.good if again else -host.breaker.good
-        return host.instance in avoid, state_rank, failed, good, host.instance
+        is_ending = host.state not in STAYING
+        return host.instance in avoid, is_ending, open_until, state_rank, failed, good, host.instance
 
-    closed = [host for host in hosts if host.breaker.open_until <= now]
-    if closed:
-        return min(closed, key=rank)
-    return min(hosts, key=lambda host: host.breaker.open_until, default=None)
+    return min(hosts, key=rank, default=None)

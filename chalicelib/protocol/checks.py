@@ -6,6 +6,7 @@ module travels inside the agent too.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from enum import Enum
@@ -17,6 +18,7 @@ Check = Callable[[Any], str]
 IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 WORD = re.compile(r"[a-z0-9.-]{0,64}")  # a zone, an instance type, a lifecycle; they become labels
 SHOWN_CHARACTERS = 100  # of a wrong value
+KEPT_CHARACTERS = 400  # of a node's own labels: a hundred nodes' have to fit into one command
 
 
 def matching(pattern: re.Pattern[str], wanted: str) -> Check:
@@ -41,6 +43,19 @@ def one_of(choices: type[Enum]) -> Check:
 def flag(value: Any) -> str:
     """Check that a value is a boolean."""
     return "" if isinstance(value, bool) else "true or false"
+
+
+def kept_labels(value: Any) -> str:
+    """Check that a value is "", or a JSON object of texts that is not too long."""
+    wanted = f"an object of texts as JSON, at most {KEPT_CHARACTERS} characters"
+    if not isinstance(value, str) or len(value) > KEPT_CHARACTERS:
+        return wanted
+    try:
+        found = json.loads(value or "{}")
+    except (ValueError, RecursionError):
+        return wanted
+    is_good = isinstance(found, dict) and all(isinstance(text, str) for text in found.values())
+    return "" if is_good else wanted
 
 
 def is_number(value: Any) -> TypeGuard[float]:

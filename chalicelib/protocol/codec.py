@@ -36,7 +36,7 @@ MODE = checks.matching(re.compile("|".join([*MODES, ""])), " or ".join(MODES))
 
 def encode_arguments(arguments: Arguments) -> str:
     """Encode arguments as one line of JSON; what only some tasks have is left out where it is empty."""
-    optional = {"managers", "role", "labels", "rebalance", "inspection", "sent"}
+    optional = {"managers", "role", "labels", "rebalance", "inspection", "sent", "fresh"}
     given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
     if arguments.rebalance == Rebalance():
         del given["rebalance"]
@@ -63,15 +63,17 @@ def decode_arguments(text: str, left_out: list[tuple[str, str]] | None = None) -
         _rebalance(message.get("rebalance", {})),
         int(_count(message, "inspection")),
         _moment(message, "sent"),
+        _flag(message, "fresh"),
     )
 
 
 def encode_result(result: Result) -> str:
     """Encode a result as one line of at most MAX_LINE characters.
 
-    To fit, the hosts of the widest spreads are dropped, then the last service reports, then the nodes'
-    details and the error are cut, then the last rows of what ``inspect`` saw are dropped, then the last nodes
-    that are down. The fate of a node, or of a service in a rebalance, is never left out.
+    To fit, the hosts of the widest spreads are dropped, then the last service reports, then the longest of
+    the nodes' labels, then the nodes' details and the error are cut, then the last rows of what ``inspect``
+    saw are dropped, then the last nodes that are down. The fate of a node, or of a service in a rebalance, is
+    never left out.
     """
     while True:
         line = json.dumps(_result_row(result), separators=(",", ":"), sort_keys=True)
@@ -84,8 +86,9 @@ def encode_result(result: Result) -> str:
 def _result_row(result: Result) -> dict[str, Any]:
     row = asdict(result)
     for report in row["nodes"]:
-        if not report["differs"]:
-            del report["differs"]
+        for name in ("differs", "labels"):
+            if not report[name]:
+                del report[name]
     if result.listing:
         row["listing"]["down"] = [_target_row(target) for target in result.listing.down]
         if not result.listing.managers:
@@ -95,7 +98,7 @@ def _result_row(result: Result) -> dict[str, Any]:
 
 def _target_row(target: Target) -> dict[str, Any]:
     """Return a target as JSON knows it; what EC2 says of it is left out where it is empty."""
-    optional = {"role", "kept", *PLAIN_FIELDS}
+    optional = {"role", "kept", "labels", "lasting", *PLAIN_FIELDS}
     return {name: value for name, value in asdict(target).items() if value or name not in optional}
 
 
@@ -108,6 +111,11 @@ def _smaller(result: Result) -> Result:
         keep = len(result.services) * 3 // 4
         left_out = result.left_out + len(result.services) - keep
         return replace(result, services=result.services[:keep], left_out=left_out)
+    if longest := max((len(node.labels) for node in result.nodes), default=0):
+        cut = tuple(
+            replace(node, labels="") if len(node.labels) == longest else node for node in result.nodes
+        )
+        return replace(result, nodes=cut, left_out=result.left_out + 1)
     if longest := max(
         (len(text) for text in (result.error, *(node.detail for node in result.nodes))), default=0
     ):
@@ -182,10 +190,13 @@ def _target(row: Any) -> Target:
         raise ProtocolError(checks.wrong("a target", "an object", row))
     _known(row, {one.name for one in fields(Target)}, "a target")
     instance, address, node = (str(row.get(name, "")) for name in ("instance", "address", "node"))
-    plain, kept = {name: str(row.get(name, "")) for name in PLAIN_FIELDS}, row.get("kept", False)
-    _require("kept", checks.flag, kept)
-    version, role = int(_count(row, "version")), _role(row.get("role", ""))
-    target = Target(instance, address, node, version, role, kept=kept, **plain)
+    plain = {name: str(row.get(name, "")) for name in PLAIN_FIELDS}
+    labels = row.get("labels", "")
+    _require("labels", checks.kept_labels, labels)
+    role, version = _role(row.get("role", "")), int(_count(row, "version"))
+    zone, kind, lifecycle = plain.values()
+    kept, lasting = _flag(row, "kept"), _flag(row, "lasting")
+    target = Target(instance, address, node, version, role, zone, kind, lifecycle, kept, labels, lasting)
     _require("instance", checks.instance_id, target.instance)
     _require("address", checks.address, target.address)
     _require("node", checks.node_id, target.node)
@@ -220,6 +231,12 @@ def _rebalance(value: Any) -> Rebalance:
     _require("dry_run", checks.flag, dry_run)
     moves, *spans = (_count(value, name) for name in ("max_moves", "settle", "cooldown"))
     return Rebalance(services, str(mode), dry_run, int(moves), *spans)
+
+
+def _flag(message: dict[str, Any], name: str) -> bool:
+    value = message.get(name, False)
+    _require(name, checks.flag, value)
+    return bool(value)
 
 
 def _count(message: dict[str, Any], name: str) -> float:

@@ -1,4 +1,4 @@
-"""What handlers and hosts say to each other: task names, arguments and results; wire.py has them as JSON.
+"""What handlers and hosts say to each other: task names, arguments and results; codec.py has them as JSON.
 
 Standard library only and Python 3.10 syntax: this module travels inside the agent too.
 """
@@ -44,6 +44,7 @@ class Fate(str, Enum):
     DRAINED = "drained"  # the node is empty, but some tasks were stopped before they were replaced
     DOWN = "down"  # the node had died before the work began: Swarm itself replaces its tasks
     ABSENT = "absent"  # no node of the swarm belongs to this instance
+    ANOTHERS = "anothers"  # the node that its host says to be is labelled as another instance's
     REMOVED = "removed"  # the node is no longer listed in the swarm
     ALIVE = "alive"  # not removed: the node still answers
     KEPT = "kept"  # not removed: the managers' quorum would be at risk
@@ -93,6 +94,7 @@ class Target:
     ``role`` (manager or worker), ``zone``, ``kind`` (instance type) and ``lifecycle`` are EC2's word, or ""
     where it is not known. ``kept``: nobody has announced its end, so that an evacuation stops nothing that
     cannot start elsewhere.
+    ``labels``: as in NodeReport, of the node before. ``lasting``: evacuated for good.
     """
 
     instance: str
@@ -104,6 +106,8 @@ class Target:
     kind: str = ""
     lifecycle: str = ""
     kept: bool = False
+    labels: str = ""
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class Arguments:
     ``managers`` are the addresses to join at, the best first; ``role`` is what the targets shall be
     ("manager", "worker"); ``labels`` are the node labels they shall have. Never a token: arguments travel in
     clear. ``inspection`` numbers those of the tick, each of another part of a swarm; 0 where a person asks.
+    ``fresh``: the cluster ended before, so the join tokens that are stored are of a swarm that is gone.
     """
 
     targets: tuple[Target, ...] = ()
@@ -143,6 +148,7 @@ class Arguments:
     rebalance: Rebalance = Rebalance()
     inspection: int = 0
     sent: float = 0.0
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,8 @@ class NodeReport:
     """What became of one target; ``seconds`` runs from the start of the task.
 
     ``differs``: what the host says of itself, or where its node stands, is not what the record says; the
-    detail says in what.
+    detail says in what. ``labels``: those of the node that people have set, and its availability if that is
+    not active, as a JSON object; "" where not known.
     """
 
     instance: str
@@ -159,6 +166,7 @@ class NodeReport:
     detail: str = ""
     seconds: float = 0.0
     differs: bool = False
+    labels: str = ""
 
 
 @dataclass(frozen=True)

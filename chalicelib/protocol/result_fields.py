@@ -158,6 +158,8 @@ TARGET = {
     "kind": checked(checks.word),
     "lifecycle": checked(checks.word),
     "kept": flag,
+    "labels": checked(checks.kept_labels),
+    "lasting": flag,
 }
 NODE = {
     "instance": checked(checks.instance_id),
@@ -166,6 +168,7 @@ NODE = {
     "detail": said,
     "seconds": seconds,
     "differs": flag,
+    "labels": checked(checks.kept_labels),
 }
 SERVICE = {"service": name, "tasks": count, "way": chosen(Way), "seconds": seconds, "reason": said}
 SPREAD = {

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate
-from chalicelib.rules import incidents
+from chalicelib.rules import incidents, swarm_incidents
 from chalicelib.rules.cluster import jobs
 from chalicelib.rules.nodes import evacuate, give_back, join, leave
 from chalicelib.rules.reconcile import swarm
@@ -93,6 +93,11 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
         Notify(incidents.host_differs(change.before, report.detail, cluster))
         for change in changes
         if (report := reports.get(change.after.instance)) and report.differs
+    ]
+    actions += [
+        Notify(swarm_incidents.worker_promoted(report, cluster))
+        for report in reports.values()
+        if event.task is AgentTask.EVACUATE and report.fate is Fate.PROMOTED
     ]
     if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
         actions.append(RecordHostHealth(event.manager, healthy=not event.host_failed))

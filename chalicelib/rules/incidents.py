@@ -132,7 +132,8 @@ def host_differs(node: Node, detail: str, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{node.instance} is not what it says it is: {detail}",
         left="role and labels of its node are EC2's; what the host says changed nothing",
-        remedy="find out who is root on it; where in doubt terminate the instance",
+        remedy="if it was booted from an image of another node, nothing: it leaves that and joins anew; "
+        "else find out who is root on it, and where in doubt terminate the instance",
         instance=node.instance,
         node=node.node,
         expires=cluster.now + REPEAT_DAILY_S,

@@ -48,6 +48,11 @@ class Deployment:
         given = " ".join(shlex.quote(fields.format(group, key, value)) for key, value in tags.items())
         return f"aws autoscaling create-or-update-tags{self._region} --tags {given}"
 
+    def write_manager_tag(self, instance: str) -> str:
+        """Write how to tag an instance as a manager."""
+        tag = "Key=swarmkeeper:role,Value=manager"
+        return f"aws ec2 create-tags --resources {instance} --tags {tag}{self._region}"
+
     def write_deploy(self) -> str:
         """Write how to deploy it again."""
         return f"make deploy STAGE={self.stage}"

@@ -17,6 +17,7 @@ class JobStage(StrEnum):
     OPEN = "open"  # to be sent, or its command is out
     DONE = "done"
     FAILED = "failed"  # a host said no, or it was given up
+    ENDED = "ended"  # the cluster that it was for has ended
 
 
 RUNS_ON_TARGET = frozenset({AgentTask.INIT, AgentTask.RECOVER})  # on the instance named, not on any manager

@@ -37,6 +37,7 @@ class Node:
     instance; if it survives, it joins again. ``drill``: the evacuation is a drill. ``hinted``: time of the
     last rebalance recommendation that counted. ``notices``: the latest notice about each scheduled change.
     ``earlier``: commands sent for the same work before the last one, which may still end well.
+    ``labels``: what people have set on the node that it was before, until the next one has it (NodeReport).
     ``zone``, ``kind`` (instance type), ``lifecycle``: as EC2 shows them, for the node's labels; "" in a
     record of version 0.1 until the next discovery.
     """
@@ -68,6 +69,7 @@ class Node:
     zone: str = ""
     kind: str = ""
     lifecycle: str = ""
+    labels: str = ""
 
     @property
     def task(self) -> AgentTask | None:
@@ -113,7 +115,10 @@ class Node:
     @property
     def target(self) -> Target:
         """The node as agents know it."""
-        return Target(self.instance, self.address, self.node, self.version, kept=self.is_kept)
+        lasting = self.state is NodeState.EVACUATING and not self.back and not self.drill
+        return Target(
+            self.instance, self.address, self.node, self.version, kept=self.is_kept, lasting=lasting
+        )
 
     @property
     def is_kept(self) -> bool:
@@ -125,7 +130,7 @@ class Node:
     def described_target(self) -> Target:
         """The same with what EC2 says of it, for tasks that label a node or give it a role."""
         shown = (self.role.value, self.zone, self.kind, self.lifecycle)
-        return Target(self.instance, self.address, self.node, self.version, *shown)
+        return Target(self.instance, self.address, self.node, self.version, *shown, labels=self.labels)
 
     def enter(self, state: NodeState, *, since: float, reason: str, **phase: Any) -> Self:
         """Return the record at the beginning of another state, without what belonged to the last one.

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import FetchResult, Notify, Plan, ReplaceJob, Send
 from chalicelib.events.parsing import EVENT_TIME_RESOLUTION_S
 from chalicelib.metrics import Measure, Metric
-from chalicelib.protocol.codec import encode_arguments, encode_result
+from chalicelib.protocol.codec import decode_arguments, encode_arguments, encode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Balance
 from chalicelib.rules import incidents, retry
 from chalicelib.rules.cluster import rebalance
@@ -51,7 +51,7 @@ def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
         return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)
     if node and node.misfit:
         return Plan(f"{event.instance} cannot be ordered anything: {node.misfit}", refused=True)
-    after = _make_job(event, node, cluster)
+    after = _make_job(event, node, cluster, fresh=event.task is AgentTask.INIT and _is_fresh(before))
     if before and before.is_open and (before.instance, before.arguments) == (after.instance, after.arguments):
         return Plan(f"{before.name} is ordered already: {before.progress(cluster.now)}")
     if refusal := _refusal(event, before, cluster):
@@ -89,12 +89,18 @@ def wait_longer(event: CommandRunning, cluster: Cluster) -> tuple[Action, ...]:
     return tuple(action for job in waiting for action in _wait_longer(job, cluster))
 
 
-def _make_job(event: TaskOrdered, node: Node | None, cluster: Cluster) -> Job:
+def _is_fresh(before: Job | None) -> bool:
+    """Whether the swarm that was there is gone with its cluster, and none was made since."""
+    if before is None or before.stage is JobStage.DONE:
+        return False
+    return before.stage is JobStage.ENDED or decode_arguments(before.arguments).fresh
+
+
+def _make_job(event: TaskOrdered, node: Node | None, cluster: Cluster, *, fresh: bool) -> Job:
     arguments = Arguments(labels={"swarmkeeper.cluster": cluster.name}, rebalance=event.rebalance)
     if node:
-        arguments = Arguments(
-            (node.described_target,), role=node.role.value, labels=make_labels(cluster.name, node.role)
-        )
+        labels = make_labels(cluster.name, node.role)
+        arguments = Arguments((node.described_target,), role=node.role.value, labels=labels, fresh=fresh)
     text, at = encode_arguments(arguments), event.time
     job = Job(task=event.task, since=at, instance=event.instance, arguments=text, due=cluster.now)
     return replace(job, reason=f"{job.name} is ordered")

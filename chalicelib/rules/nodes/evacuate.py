@@ -207,6 +207,7 @@ def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now:
         reason=retry.explain(report, event),
         fate=report.fate.value,
         node=report.node or node.node,
+        labels=report.labels or node.labels,
         command=event.command,
         manager=event.manager,
         due=node.back or None,

@@ -69,4 +69,7 @@ def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now:
     if node.role is Role.MANAGER:
         reason = "given back, to be promoted again"
         return node.enter(NodeState.ACTIVATING, since=event.time, due=now, reason=reason)
-    return node.enter(NodeState.IN_SERVICE, since=event.time, reason="given back", fate=report.fate.value)
+    reason = f"given back: {report.detail}" if report.detail else "given back"
+    return node.enter(
+        NodeState.IN_SERVICE, since=event.time, reason=reason, fate=report.fate.value, labels=""
+    )

@@ -3,7 +3,7 @@
 Node, command ended -> node afterwards:
     joining      join: joined                      activating
     activating   activate: active                  in service
-    activating   activate: absent from the swarm   joining, after a back-off
+    activating   activate: absent, or another's    joining, after a back-off
     either       any other end                     open again (rules/retry.py)
 """
 
@@ -33,10 +33,11 @@ def conclude_activation(node: Node, report: NodeReport | None, event: CommandFin
     """Return the node after an activate command: in service, joining again, or open again.
 
     A record that joins again keeps its node id. So the agent on the host knows that the managers do not list
-    that node, and leaves the swarm that its engine still believes in; all others join without a node id.
+    that node, or as another instance's, and leaves what its engine still believes to be; all others join
+    without a node id.
     Not at once: between two swarms of one name hosts would change sides for ever.
     """
-    if report is not None and report.fate is Fate.ABSENT:
+    if report is not None and report.fate in (Fate.ABSENT, Fate.ANOTHERS):
         reason = f"{report.detail}: it joins anew"
         due = now + retry.back_off(1, node.instance)
         return node.enter(NodeState.JOINING, since=event.time, due=due, reason=reason)
@@ -48,4 +49,5 @@ def conclude_activation(node: Node, report: NodeReport | None, event: CommandFin
         reason="activated",
         fate=report.fate.value,
         node=report.node or node.node,
+        labels="",
     )

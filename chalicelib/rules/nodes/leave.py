@@ -89,6 +89,7 @@ def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now:
         reason=report.detail or "removed from the swarm",
         fate=report.fate.value,
         node=report.node or node.node,
+        labels=report.labels or node.labels,
         command=event.command,
         manager=event.manager,
         expires=event.time + KEEP_GONE_S,

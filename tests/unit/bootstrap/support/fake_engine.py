@@ -141,8 +141,8 @@ class FakeEngine(Engine):
     def update_config(self, config: Config, labels: Mapping[str, str]) -> None:
         self._change(self.config_rows[config.id], config.version, {**config.spec, "Labels": dict(labels)})
 
-    def remove_node(self, node: Node) -> None:
-        if not node.is_down or node.has_vote:
+    def remove_node(self, node: Node, *, force: bool = False) -> None:
+        if not (node.is_down or force) or node.has_vote:
             raise RefusedError(f"node {node.id} is not down and is still a member of the swarm")
         del self.node_rows[node.id]
 

@@ -131,9 +131,35 @@ def test_a_node_is_refused_that_carries_the_label_of_another_instance(swarm: Swa
     was(swarm, "n06", 5)
     (report,) = run(swarm, "n06").nodes
     assert report.detail == f"refused: node n06 is that of {instance(5)}"
+    assert report.fate is Fate.ANOTHERS, "its host is told to leave what it believes to be"
     was(swarm, "n06", 6)
     swarm.node_rows["n06"]["Status"]["Addr"] = "10.0.0.66"
     assert "refused: node n06 is at 10.0.0.66" in run(swarm, "n06").nodes[0].detail
+
+
+def test_a_node_that_shows_anothers_description_for_seconds_is_not_relabelled(swarm: Swarm) -> None:
+    """A host that was booted from an image of it speaks as the same node."""
+    was(swarm, "n05", 5)
+    mine = {**swarm.node_rows["n05"]["Description"]}
+    swarm.node_rows["n05"]["Description"]["Engine"] = {"Labels": {"swarmkeeper.instance": instance(6)}}
+    swarm.node_rows["n05"]["Status"]["Addr"] = "10.0.0.6"
+    sleep, began = swarm.sleep, swarm.time
+
+    def over(seconds: float) -> None:
+        sleep(seconds)
+        if swarm.time > began + 5:
+            swarm.node_rows["n05"].update(Description=mine, Status={"State": "ready", "Addr": "10.0.0.5"})
+
+    swarm.clock = replace(swarm.clock, sleep=over)
+    assert run(swarm, "n05", number=6).nodes[0].fate is Fate.ANOTHERS
+    assert run(swarm, "n05", number=5).nodes[0].fate is Fate.ACTIVE
+    assert spec(swarm, "n05")["Labels"]["swarmkeeper.instance"] == instance(5)
+
+
+def test_a_manager_whose_disk_has_moved_to_another_instance_is_not_told_to_leave(swarm: Swarm) -> None:
+    """Its vote is where its address is: without it the swarm may have no quorum."""
+    was(swarm, "n01", 99)
+    assert run(swarm, "n01", number=1, role="manager").nodes[0].fate is Fate.UNFINISHED
 
 
 def test_a_worker_whose_address_is_not_listed_yet_waits(swarm: Swarm) -> None:

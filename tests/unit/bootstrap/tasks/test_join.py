@@ -105,6 +105,17 @@ def test_a_stale_address_is_passed_over(host: FakeHost) -> None:
     assert host.engine.joins == [MANAGERS[1]]
 
 
+def test_a_host_that_could_not_join_again_does_not_leave(host: FakeHost) -> None:
+    """What was left cannot be gone back to."""
+    run(host)
+    node = host.engine.seen.node
+    host.silent.update(MANAGERS)
+    arguments = Arguments((Target(instance(NUMBER), ADDRESS, node),), managers=MANAGERS, role="worker")
+    with pytest.raises(AgentError, match="nothing left"):
+        join.run(host.engine, replace(arguments, labels=LABELS), host.engine.swarm.clock, host)
+    assert (host.engine.leaves, host.engine.seen.node) == (0, node)
+
+
 def test_without_any_manager_the_error_names_the_addresses(host: FakeHost) -> None:
     host.silent.update(MANAGERS)
     with pytest.raises(AgentError, match=r"port 2377: 10.0.0.1, 10.0.0.2; nothing was joined"):

@@ -136,7 +136,7 @@ def nodes_given_back() -> Story:
 
 STORIES = {
     the_first_manager: 7,
-    new_tokens: 3,
+    new_tokens: 5,
     a_lost_quorum: 3,
     workers_promoted: 2,
     a_dead_manager_and_the_leader_demoted: 2,

@@ -141,10 +141,10 @@ def test_a_node_that_cannot_be_removed_yet_does_not_hold_up_the_others(swarm: Fa
         swarm.cut(node)
     remove = swarm.remove_node
 
-    def refused(node: Node) -> None:
+    def refused(node: Node, *, force: bool = False) -> None:
         if node.id == "n04":
             raise RefusedError("node n04 is a cluster manager and is a member of the raft cluster")
-        remove(node)
+        remove(node, force=force)
 
     swarm.remove_node = refused  # type: ignore[method-assign]
     result = run(swarm, target(4), target(5))

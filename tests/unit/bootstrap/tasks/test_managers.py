@@ -55,6 +55,9 @@ class Manager(FakeEngine):
     def update_node(self, node: Node, **changes: Any) -> None:
         self.swarm.update_node(node, **changes)
 
+    def remove_node(self, node: Node, *, force: bool = False) -> None:
+        self.swarm.remove_node(node, force=force)
+
     def membership(self) -> Membership:
         return self.seen if self.quorum else replace(self.seen, error=LEADERLESS)
 
@@ -97,7 +100,7 @@ def test_rotated_tokens_are_stored_and_a_store_that_refuses_is_noticed_before(
     def refused(*_: Any) -> Any:
         raise AgentError("refused")
 
-    monkeypatch.setattr(FakeHost, "stored_tokens", refused)
+    monkeypatch.setattr(FakeHost, "put", refused)
     with pytest.raises(AgentError, match="refused"):
         call(rotate_tokens, host)
     assert engine.rotations == 1
@@ -134,6 +137,17 @@ def test_recover_makes_one_manager_of_a_lost_quorum_and_the_lost_can_leave(lost:
     assert len(lost.engine.swarm.nodes()) == 3
     assert removed(lost).ok
     assert [node.role for node in lost.engine.swarm.nodes()] == ["manager"]
+
+
+def test_recover_refuses_an_autolocked_swarm_before_it_changes_anything(lost: FakeHost) -> None:
+    """The engine stops its manager before it finds that it has no unlock key (measured)."""
+    lost.engine.seen = replace(lost.engine.seen, is_autolocked=True)
+    began = lost.engine.swarm.time
+    with pytest.raises(AgentError, match=r"autolocked.*nothing was changed.*docker swarm unlock"):
+        call(recover, lost)
+    assert isinstance(lost.engine, Manager)
+    assert not lost.engine.quorum
+    assert lost.engine.swarm.time == began, "at once"
 
 
 def test_recover_changes_nothing_while_there_is_a_quorum(host: FakeHost) -> None:
@@ -196,3 +210,44 @@ def test_a_manager_does_not_demote_itself() -> None:
     swarm = FakeSwarm(managers=3, workers=1)
     found = change(AgentTask.DEMOTE, swarm, 1)
     assert found == [(Fate.KEPT, "a manager does not demote itself: run this on another one")]
+
+
+def orphan(swarm: FakeSwarm) -> str:
+    """Add what a join with the managers' token leaves that could not end."""
+    node = swarm.add_node("manager")
+    row = swarm.node_rows[node]
+    row["Description"], row["Status"] = {}, {"State": "unknown"}
+    del row["ManagerStatus"]
+    return node
+
+
+def test_recovery_ends_without_nodes_that_are_nobodys(lost: FakeHost) -> None:
+    """Reported: they counted as managers that do not answer, so that nobody could be promoted."""
+    swarm = lost.engine.swarm
+    left = {orphan(swarm) for _ in range(2)}
+    assert call(recover, lost).ok
+    assert not left & set(swarm.node_rows)
+    assert len(swarm.nodes()) == 3, "those that are somebody's leave when their instances have ended"
+
+
+def test_leaving_removes_what_is_nobodys_but_no_node_that_is_joining() -> None:
+    swarm = FakeSwarm(managers=3, workers=1)
+    left, joining = orphan(swarm), orphan(swarm)
+    sleep, began = swarm.sleep, swarm.time
+
+    def named(seconds: float) -> None:
+        sleep(seconds)
+        if swarm.time > began + 2:
+            swarm.node_rows[joining]["Description"] = {"Hostname": "new"}
+
+    clock = replace(swarm.clock, sleep=named)
+    assert leave.run(swarm, Arguments((Target(instance(99), "10.0.0.99"),)), clock).ok
+    assert (left in swarm.node_rows, joining in swarm.node_rows) == (False, True)
+
+
+def test_what_is_nobodys_keeps_nobody_from_being_promoted() -> None:
+    swarm = FakeSwarm(managers=3, workers=1)
+    orphan(swarm)
+    arguments = Arguments((Target(instance(4), "10.0.0.4"),))
+    roles.promote(swarm, arguments, swarm.clock)
+    assert swarm.node_rows["n04"]["Spec"]["Role"] == "manager"

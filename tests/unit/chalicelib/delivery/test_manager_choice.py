@@ -36,9 +36,14 @@ TABLE = {
         ("b",),
         "b",
     ),
-    "one in the swarm that is doomed, while the others fail": (
-        [Host("a", breaker=OPEN, node="n1"), Host("b", DOOMED, node="n2"), Host("c")],
+    "one that stays though it failed, while the others are doomed": (
+        [Host("a", breaker=OPEN, node="n1"), Host("b", DOOMED, GOOD, node="n2"), Host("c")],
         (),
+        "a",
+    ),
+    "a doomed one once the one that stays has failed this time, too": (
+        [Host("a", breaker=OPEN, node="n1"), Host("b", DOOMED, node="n2")],
+        ("a",),
         "b",
     ),
     "any, while none is proven": ([Host("a", DOOMED, node="n1"), Host("b", NodeState.JOINING)], (), "b"),

@@ -18,8 +18,17 @@ from chalicelib.admin.calls import CALLS
 from chalicelib.admin.payloads import check_payload
 from chalicelib.events import CommandFinished, DiscoveryFailed, FleetFailed
 from chalicelib.protocol.codec import encode_arguments
-from chalicelib.protocol.messages import AgentTask, Arguments, Rebalance, Result, Target
-from chalicelib.rules import incidents
+from chalicelib.protocol.messages import (
+    INSTANCE,
+    AgentTask,
+    Arguments,
+    Fate,
+    NodeReport,
+    Rebalance,
+    Result,
+    Target,
+)
+from chalicelib.rules import incidents, swarm_incidents
 from chalicelib.rules.incidents import LEFT_BY_JOB, LEFT_BY_NODE_TASK, REFUSALS
 from chalicelib.state.cluster import Cluster
 from chalicelib.state.deployment import Deployment
@@ -35,6 +44,7 @@ PROGRAMS = re.compile(r"\b(?:aws|chalice|make|docker|systemctl)\b [a-z]")
 COMMANDS = re.compile(
     r"(?P<invoke>aws lambda invoke [^\n]*)|(?P<chalice>echo [^\n]*)|(?P<logs>aws logs tail [^\n;,]*)"
     r"|(?P<tags>aws autoscaling create-or-update-tags [^\n]*)"
+    r"|(?P<tag>aws ec2 create-tags [^\n]*)"
     r"|(?P<make>make deploy STAGE=[^ ;,]*)|docker (?:info|node ls|swarm leave --force)"
     r"|systemctl status docker|make the swarm"
 )
@@ -76,6 +86,11 @@ def samples(cluster: Cluster) -> dict[str, list[Incident]]:
             for cause in causes(cluster)
         ],
         "node_absent": [incidents.node_absent(node, node, cluster)],
+        "worker_promoted": [
+            swarm_incidents.worker_promoted(NodeReport(WORKER, "n1", Fate.PROMOTED, "no majority"), cluster)
+        ],
+        "cluster_ended": [swarm_incidents.cluster_ended([node], cluster)],
+        "node_id_twice": [swarm_incidents.node_id_twice(node, replace(node, instance=MANAGERS[0]), cluster)],
         "host_differs": [incidents.host_differs(node, "it says manager", cluster)],
         "node_stays_down": [incidents.node_stays_down(Target(WORKER, "10.0.0.1"), node, cluster)],
         "listing_differs": [incidents.listing_differs(4, 5, MANAGERS[0], cluster)],
@@ -124,6 +139,10 @@ def resolve(command: re.Match[str], stage: str) -> None:
             asked = {one["Key"]: one["Value"] for one in tags}
             assert asked == {"swarmkeeper:cluster": "blue", "swarmkeeper:stage": stage}
             assert {one["ResourceType"] for one in tags} == {"auto-scaling-group"}
+        case "tag":
+            assert given["--region"] == "eu-west-1"
+            assert given["--tags"] == "Key=swarmkeeper:role,Value=manager"
+            assert INSTANCE.match(given["--resources"])
         case "make":
             assert f"STAGE={stage}" in words
             assert re.search(r"^deploy:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -136,7 +155,8 @@ def a_deployed_cluster(stage: str) -> Cluster:
 def test_there_is_a_sample_of_every_incident_that_rules_make() -> None:
     builders = {
         name
-        for name, function in inspect.getmembers(incidents, inspect.isfunction)
+        for module in (incidents, swarm_incidents)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
         if inspect.signature(function).return_annotation == "Incident"
     }
     assert set(samples(a_cluster())) == builders
@@ -156,7 +176,7 @@ def test_every_command_in_every_remedy_works_as_written(stage: str) -> None:
                 name, _, anchor = page.partition("#")
                 assert anchor in Page(ROOT / name).anchors
             assert "…" not in remedy, "nothing is left for the reader to fill in"
-    assert {"invoke", "chalice", "logs", "make", "tags"} <= set(seen)
+    assert {"invoke", "chalice", "logs", "make", "tags", "tag"} <= set(seen)
 
 
 def test_each_call_is_shown_without_the_checkout_and_with_it() -> None:

@@ -61,6 +61,14 @@ def test_a_node_absent_at_its_activation_joins_again_with_its_node_id() -> None:
     assert found.reason == "the swarm lists no node abc: it joins anew"
 
 
+def test_one_that_says_to_be_another_instances_node_joins_as_one_of_its_own() -> None:
+    event = ended(AgentTask.ACTIVATE, NodeReport(WORKER, "abc", Fate.ANOTHERS, "refused", differs=True))
+    found = after(out(AgentTask.ACTIVATE, node="abc"), event)
+    assert (found.state, found.node) == (NodeState.JOINING, "abc"), (
+        "with that id its host is told to leave it"
+    )
+
+
 @pytest.mark.parametrize("task", [AgentTask.JOIN, AgentTask.ACTIVATE])
 @pytest.mark.parametrize(
     ("error", "failure"), [("no manager takes connections", ""), ("", "TimedOut: the agent printed nothing")]

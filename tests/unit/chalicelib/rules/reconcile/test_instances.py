@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Plan, RecordManagers, RecordOwners, Register, ReplaceRecord
+from chalicelib.actions import Notify, Plan, RecordManagers, RecordOwners, Register, ReplaceRecord
 from chalicelib.events import InstancesDiscovered
 from chalicelib.rules import decide
 from chalicelib.state.instance import DiscoveredInstance, InstanceState, Role
@@ -160,3 +160,15 @@ def test_a_new_record_has_what_becomes_labels_of_its_node() -> None:
     target = register.nodes[0].described_target
     shown = (target.role, target.zone, target.kind, target.lifecycle)
     assert shown == ("worker", "us-east-1b", "c5.large", "spot")
+
+
+def test_two_records_with_one_node_id_are_told_and_the_younger_joins_again() -> None:
+    """Reported: a host was booted from an image of a running node, and its warning drained the original."""
+    older, younger = a_node(node="abc"), a_node(instance=instance(11), node="abc", launched=START - 60)
+    shown = [a_discovered_instance(), a_discovered_instance(instance(11), launched=START - 60)]
+    plan = decide(discovery(*shown), a_cluster(*KNOWN, older, younger))
+    change, message = plan.actions
+    assert isinstance(change, ReplaceRecord)
+    assert (change.before, change.after.state, change.after.node) == (younger, NodeState.JOINING, "")
+    assert isinstance(message, Notify)
+    assert message.incident.what == f"{older.instance} and {younger.instance} both say that they are node abc"
