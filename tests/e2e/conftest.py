@@ -27,6 +27,7 @@ GROUPS = (
     ("managers",),  # deployed labs of its own
     ("incidents", "roles", "hostile_host"),  # deployed labs, as the next ones
     ("events",),
+    ("members",),  # one of its own
     ("calls", "lost_and_found"),
     ("single_deaths",),
     ("join", "burst"),  # one of its own each

@@ -73,7 +73,7 @@ def picture(lab: Lab, *but: Host) -> dict[str, Any]:
     }
     for instance, row in node_life.records(lab).items():
         if instance not in {host.instance for host in but}:
-            seen[instance] = (row["state"], row["role"], row["node"], row["version"])
+            seen[instance] = (row["state"], row["role"], row.get("node", ""), row["version"])
     return seen
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from tests.lab import state
@@ -127,6 +128,13 @@ def set_attempts(lab: Lab, host: Host, *, attempts: int) -> None:
 def overdue(lab: Lab, host: Host) -> None:
     """Let the time pass in which a host's work may be under way: the next tick finds it overdue."""
     _revise(lab, host, {})
+
+
+def backdate(lab: Lab, host: Host, seconds: int) -> None:
+    """Let a host have been launched so much earlier, by EC2's word and by its record."""
+    launched = round(host.launched) - seconds
+    state.change(lab.name, lambda now: now.with_host(replace(now.host(host.instance), launched=launched)))
+    _revise(lab, host, {"launched": launched})
 
 
 def _revise(lab: Lab, host: Host, changes: dict[str, Any]) -> None:
