@@ -9,6 +9,10 @@ class MalformedError(SwarmkeeperError, ValueError):
     """An event from outside does not have the agreed shape; the text names the field."""
 
 
+class HybridError(MalformedError):
+    """An event from outside is about a machine of a hybrid account (``mi-…``), which no cluster can have."""
+
+
 class TransitionError(SwarmkeeperError):
     """A rule asked for a change of state that no node may make."""
 

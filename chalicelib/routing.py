@@ -15,7 +15,7 @@ from chalicelib.adapters.ports import World
 from chalicelib.adapters.wiring import connected
 from chalicelib.delivery.watch import hedge_after_s, stay_with
 from chalicelib.discovery import NO_CLUSTER, begin_search, report_failure, take_snapshot
-from chalicelib.errors import MalformedError, ThrottledError
+from chalicelib.errors import HybridError, MalformedError, RefusedError, ThrottledError
 from chalicelib.events import (
     IN_FLIGHT,
     UNKNOWN,
@@ -61,6 +61,9 @@ def handle(kind: type[Incoming], payload: object, world: World | None = None) ->
     world = world or connected()
     try:
         event = kind.parse(payload, world.clock.now())
+    except HybridError as error:
+        observability.unmanaged(Metric.UNMANAGED_INSTANCES, str(error))
+        return []
     except MalformedError as error:
         observability.malformed(error)
         return []
@@ -245,6 +248,8 @@ def _fetch_final_answer(event: InvocationEnded, world: World) -> Answer:
             poll_s = jittered_s(ANSWER_POLL_S, throttles, LONGEST_POLL_S)
             until = began + THROTTLE_WAIT_S
             throttles += 1
+        except RefusedError as error:  # the tick asks again, and ends it
+            return Answer(UNKNOWN, error=str(error))
         if answer.status not in NOT_ENDED or world.clock.now() >= until:
             return answer
         world.clock.sleep(poll_s)

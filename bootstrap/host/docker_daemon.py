@@ -60,18 +60,22 @@ class Daemon:
         return settings
 
     def _write(self, settings: Mapping[str, Any]) -> None:
-        """Write all or nothing: an engine that finds half a file does not start again."""
+        """Write all or nothing: an engine that finds half a file does not start again.
+
+        A symbolic link stays one: what it points to is written, as it may be shared or under version control.
+        """
         fresh = ""
         try:
-            self._settings.parent.mkdir(parents=True, exist_ok=True)
-            handle, fresh = tempfile.mkstemp(prefix="daemon-", dir=self._settings.parent)
+            target = self._settings.resolve()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, fresh = tempfile.mkstemp(prefix="daemon-", dir=target.parent)
             with os.fdopen(handle, "w") as file:
                 json.dump(settings, file, indent=2)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(fresh).chmod(self._settings.stat().st_mode & 0o777 if self._settings.exists() else 0o644)
-            Path(fresh).replace(self._settings)
-        except OSError as error:
+            Path(fresh).chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
+            Path(fresh).replace(target)
+        except (OSError, RuntimeError) as error:  # a link that points to itself
             with suppress(OSError):
                 Path(fresh).unlink()
             raise DaemonError(f"{self._settings} cannot be written: {error}") from error

@@ -29,6 +29,10 @@ class Host:
         """Tell which instance this host is. Raises MetadataError."""
         return self.metadata.identity()
 
+    def is_warm(self) -> bool:
+        """Tell whether it is in a warm pool, not in service. Raises MetadataError."""
+        return self.metadata.is_warm()
+
     def token(self, cluster: str, role: str) -> str:
         """Read the join token of one role. Raises ParameterError, AgentError where none is stored."""
         name = parameter_name(cluster, role)

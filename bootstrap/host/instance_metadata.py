@@ -66,6 +66,10 @@ class Metadata:
             lifecycle=self._get_checked("instance-life-cycle", checks.word, missing="on-demand"),
         )
 
+    def is_warm(self) -> bool:
+        """Tell whether the Auto Scaling group of this host keeps it in a warm pool, or is about to."""
+        return self._get("autoscaling/target-lifecycle-state", missing="").startswith("Warmed:")
+
     def region(self) -> str:
         """Read the region that this host is in."""
         region = self._get("placement/region")

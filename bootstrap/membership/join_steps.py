@@ -19,6 +19,11 @@ from bootstrap.engine.node import Membership
 BACKGROUND_JOIN_S = 25.0  # that a join may go on in the background; the engine itself waits for 20
 REMOVED = "was removed from swarm"  # a manager's own words to a node that it does not list
 
+LOCKED = (
+    "its swarm is locked (autolock): run docker swarm unlock on this host, with the key that "
+    "docker swarm unlock-key shows on another manager"
+)
+
 
 class JoinStep(Enum):
     """What to do after one poll."""
@@ -48,6 +53,8 @@ def next_join_step(seen: Membership, disowned: str = "", waited: float = 0.0) ->
         return JoinStep.LEAVE if overdue else JoinStep.WAIT, "joining continues in the background"
     if seen.state == "error" and (not seen.has_raft_state or REMOVED in seen.error):
         return JoinStep.LEAVE, f"its engine cannot be the node that it was to be: {seen.error}"
+    if seen.state == "locked":
+        return JoinStep.STOP, LOCKED
     said = f"{seen.state} ({seen.error})" if seen.error else seen.state
     return (
         JoinStep.STOP,

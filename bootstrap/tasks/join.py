@@ -56,6 +56,9 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
     """
     started, identity = clock.now(), host.identity()
     attempt = Attempt(identity, _own_target(identity, arguments), arguments)
+    if host.is_warm():
+        why = "its Auto Scaling group keeps it in a warm pool: it joins once it enters service"
+        return Result(AgentTask.JOIN, ok=False, nodes=(NodeReport(identity.instance, "", Fate.WARM, why),))
     until = arguments.deadline or started + TIMEOUT_S
     label_engine(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
     while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.aws_errors import AWS_ERRORS, error_code, translate
@@ -69,6 +69,7 @@ class AwsAutoScaling:
     ) -> Iterator[tuple[str, tuple[LifecycleAction, ...]]]:
         rows = group["Instances"]
         states = {row["InstanceId"]: row["LifecycleState"].removeprefix(WARM_POOL) for row in rows}
+        warm = {row["InstanceId"] for row in rows if row["LifecycleState"].startswith(WARM_POOL)}
         waiting = {name: WAITING[state] for name, state in states.items() if state in WAITING}
         if not waiting:
             return
@@ -80,7 +81,9 @@ class AwsAutoScaling:
             if not row.get("NotificationTargetARN")
         ]
         for instance, transition in waiting.items():
-            yield instance, tuple(hook for hook in ours if hook.transition is transition)
+            into_pool = instance in warm and transition is Transition.LAUNCHING
+            hooks_now = (hook for hook in ours if hook.transition is transition)
+            yield instance, tuple(replace(hook, warm=into_pool) for hook in hooks_now)
 
 
 def _action_arguments(instance: str, hook: LifecycleAction) -> Any:

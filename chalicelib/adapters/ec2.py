@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.protocol.checks import IPV4, WORD
+from chalicelib.protocol.checks import IPV4, WORD, show
 from chalicelib.state.deployment import DEFAULT_STAGE
 from chalicelib.state.instance import NAME, DiscoveredInstance, InstanceState, Role
 
@@ -19,6 +20,7 @@ CLUSTER_TAG = "swarmkeeper:cluster"
 ROLE_TAG = "swarmkeeper:role"
 STAGE_TAG = "swarmkeeper:stage"
 GROUP_TAG = "aws:autoscaling:groupName"
+LOGGER = logging.getLogger("swarmkeeper")  # that of observability.py, which adapters do not know
 PAGE_INSTANCES = 1000  # EC2's maximum
 
 
@@ -32,7 +34,8 @@ class AwsEc2:
     def discover(self) -> tuple[DiscoveredInstance, ...]:
         """Answer all tagged instances of the stage, of all clusters; ended ones too while EC2 lists them.
 
-        An instance with an invalid cluster name, or without a private address, is left out.
+        An instance with an invalid cluster name, or without a private IPv4 address, is left out, and named in
+        the log.
         """
         own = (instance for instance in self._list_instances() if _stage(instance) == self.stage)
         return tuple(filter(None, map(_parse_instance, own)))
@@ -71,6 +74,10 @@ def _parse_instance(instance: InstanceTypeDef) -> DiscoveredInstance | None:
     state = InstanceState(instance["State"]["Name"])
     cluster, address = tags.get(CLUSTER_TAG, ""), instance.get("PrivateIpAddress", "")
     if not NAME.fullmatch(cluster) or not (IPV4.fullmatch(address) or state is InstanceState.TERMINATED):
+        fault = "its subnet gives it no private IPv4 address, which a swarm's node needs here"
+        if not NAME.fullmatch(cluster):
+            fault = f"a cluster is not called {show(cluster)}: use letters, digits, '.', '_', '-'"
+        LOGGER.warning("%s is tagged %s, but left out: %s", instance["InstanceId"], CLUSTER_TAG, fault)
         return None
     role = Role.MANAGER if tags.get(ROLE_TAG) == Role.MANAGER.value else Role.WORKER
     launched = instance["LaunchTime"].timestamp() if "LaunchTime" in instance else 0.0

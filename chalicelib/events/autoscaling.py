@@ -18,15 +18,23 @@ from chalicelib.events.parsing import (
 )
 from chalicelib.state.instance import LifecycleAction, Transition
 
+WARM_POOL = "WarmPool"
+
 
 def _read_action(envelope: Envelope) -> LifecycleAction:
+    transition = choice("LifecycleTransition", Transition)(envelope)
     return LifecycleAction(
         group=text("AutoScalingGroupName")(envelope),
         name=text("LifecycleHookName")(envelope),
         token=action_token("LifecycleActionToken")(envelope),
-        transition=choice("LifecycleTransition", Transition)(envelope),
+        transition=transition,
         opened=envelope.time,
+        warm=transition is Transition.LAUNCHING and envelope.detail.get("Destination") == WARM_POOL,
     )
+
+
+def _read_from_pool(envelope: Envelope) -> bool:
+    return bool(envelope.detail.get("Origin") == WARM_POOL)
 
 
 FIELDS: dict[str, Reader] = {
@@ -38,7 +46,7 @@ FIELDS: dict[str, Reader] = {
 
 @dataclass(frozen=True, slots=True)
 class LaunchLifecycleAction(OutsideEvent):
-    """An Auto Scaling group waits for a new instance to become of use.
+    """An Auto Scaling group waits for an instance to become of use: a new one, or one of its warm pool.
 
     Sample: asg_launch_lifecycle.json
     """
@@ -47,10 +55,11 @@ class LaunchLifecycleAction(OutsideEvent):
         "source": ["aws.autoscaling", DRILL],
         "detail-type": ["EC2 Instance-launch Lifecycle Action"],
     }
-    FIELDS: ClassVar[dict[str, Reader]] = FIELDS
+    FIELDS: ClassVar[dict[str, Reader]] = FIELDS | {"from_pool": _read_from_pool}
     instance: str
     hook: LifecycleAction
     drill: bool = False
+    from_pool: bool = False
 
 
 @dataclass(frozen=True, slots=True)

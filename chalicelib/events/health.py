@@ -13,7 +13,8 @@ from chalicelib.events.parsing import DRILL, mail_time, open_envelope, optional_
 class ChangeScheduled:
     """One instance is to be stopped, rebooted or retired between ``start`` and ``end`` (0: not known).
 
-    ``closed``: it is over, or will not happen. ``arn``: the same in all notices about one change.
+    ``closed``: it is over, or will not happen, for all or for this instance. ``arn``: the same in all notices
+    about one change.
     """
 
     time: float
@@ -49,5 +50,9 @@ class HealthNotice:
         code = optional_text("eventTypeCode")(envelope)
         closed = envelope.detail.get("statusCode") == "closed"
         arn = optional_text("eventArn")(envelope) or code
-        what = (start, end, code, closed, envelope.drill, arn)
-        return cls(tuple(ChangeScheduled(envelope.time, name, *what) for name in read_instances(envelope)))
+        return cls(
+            tuple(
+                ChangeScheduled(envelope.time, name, start, end, code, closed or over, envelope.drill, arn)
+                for name, over in read_instances(envelope).items()
+            )
+        )

@@ -14,15 +14,17 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self, TypeVar
 
-from chalicelib.errors import MalformedError
+from chalicelib.errors import HybridError, MalformedError
 from chalicelib.protocol import checks
 
 EVENT_TIME_RESOLUTION_S = 1.0  # EventBridge cuts its times to whole seconds
 DRILL = "swarmkeeper.drill"  # the source of drills
 FLEET = re.compile(r"(?:sfr|fleet)-[0-9a-f-]{8,40}\Z")
 TOKEN = re.compile(r"[0-9A-Za-z-]{36}")  # Auto Scaling takes no token of another length
+HYBRID = re.compile(r"mi-[0-9a-f]{17}")
 COMMAND = re.compile(r"[A-Za-z0-9-]{1,64}")
 MAX_TEXT = 1024  # characters
+UNAFFECTED = ("RESOLVED", "UNIMPAIRED")  # statuses of an entity that an open event does not concern any more
 # Neither control characters, nor what cannot be written as UTF-8: names are sent back to AWS as they are.
 LINE = re.compile(rf"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{{1,{MAX_TEXT}}}")
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -76,8 +78,16 @@ def open_envelope(payload: object, pattern: dict[str, Any], now: float) -> Envel
 
 
 def instance_id(field: str = "instance-id") -> Reader:
-    """Read the id of an EC2 instance."""
-    return _checked(field, checks.instance_id)
+    """Read the id of an EC2 instance; raises HybridError for a machine that is none."""
+    read = _checked(field, checks.instance_id)
+
+    def read_instance(envelope: Envelope) -> Any:
+        value = envelope.detail.get(field)
+        if isinstance(value, str) and HYBRID.fullmatch(value):
+            raise HybridError(f"{value} is a machine of a hybrid account, no EC2 instance")
+        return read(envelope)
+
+    return read_instance
 
 
 def command_id(field: str) -> Reader:
@@ -141,13 +151,17 @@ def read_fleet(envelope: Envelope) -> str:
     return next((name for name in names if FLEET.match(name)), "")
 
 
-def read_instances(envelope: Envelope) -> tuple[str, ...]:
-    """Read the instances among the affected entities, each once."""
+def read_instances(envelope: Envelope) -> dict[str, bool]:
+    """Read the instances among the affected entities, and whether each is over it by its own status."""
     rows = envelope.detail.get("affectedEntities")
     if not isinstance(rows, list):
         raise malformed("detail.affectedEntities", "a list", rows)
-    values: list[Any] = [row.get("entityValue") for row in rows if isinstance(row, dict)]
-    return tuple(dict.fromkeys(value for value in values if not checks.instance_id(value)))
+    found: dict[str, bool] = {}
+    for row in rows:
+        name = row.get("entityValue") if isinstance(row, dict) else None
+        if isinstance(name, str) and not checks.instance_id(name):
+            found[name] = found.get(name, True) and row.get("status") in UNAFFECTED
+    return found
 
 
 def malformed(field: str, wanted: str, got: object) -> MalformedError:

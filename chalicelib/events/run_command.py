@@ -23,6 +23,8 @@ MAX_FAILURE = 400  # characters of what a host says of its failure
 UNKNOWN = "Unknown"  # Run Command has no such invocation (in the first moment: not yet)
 NOT_STARTED = frozenset({"Pending", "Delayed", UNKNOWN})
 UNFETCHED = frozenset({65, 66})  # exit status of agent.sh before there was an agent to run
+MAX_STDERR = 8000  # characters of stderr, the first ones, that Run Command keeps
+KILLED = frozenset({"TimedOut", "ExecutionTimedOut", "Cancelled", "Terminated"})
 # Every way in which an invocation can end; some are details of others, depending on the API.
 ENDED = [
     "Success",
@@ -48,7 +50,12 @@ class InvocationEnded(OutsideEvent):
     PATTERN: ClassVar[dict[str, Any]] = {
         "source": ["aws.ssm"],
         "detail-type": ["EC2 Command Invocation Status-change Notification"],
-        "detail": {"document-name": ["AWS-RunShellScript"], "status": ENDED},
+        # Run Command also runs on machines that are no instances (mi-…): none of them is in a cluster.
+        "detail": {
+            "document-name": ["AWS-RunShellScript"],
+            "status": ENDED,
+            "instance-id": [{"prefix": "i-"}],
+        },
     }
     FIELDS: ClassVar[dict[str, Reader]] = {"command": command_id("command-id"), "manager": instance_id()}
     command: str
@@ -114,17 +121,30 @@ def finish_command(ended: InvocationEnded, task: AgentTask, answer: Answer) -> C
     try:
         result = _decode(answer.output, task)
     except ProtocolError as error:
-        failure = printable(f"{answer.status}: {_explain(answer.error) or error}", MAX_FAILURE)
+        failure = printable(f"{answer.status}: {_explain(answer) or error}", MAX_FAILURE)
     unfetched = result is None and answer.code in UNFETCHED
     return CommandFinished(
         ended.time, ended.command, ended.manager, task, answer.status, result, failure, unfetched
     )
 
 
-def _explain(stderr: str) -> str:
-    """Find the line that tells people why there is no result: ours before a wrapper's; "" for none."""
-    lines = stderr.strip().splitlines()
-    return next((line for line in reversed(lines) if line.startswith(OUR_LINES)), lines[-1] if lines else "")
+def _explain(answer: Answer) -> str:
+    """Find in what a host wrote to stderr why there is no result; "" where it wrote nothing.
+
+    Run Command keeps the first characters only: of a long log the last line kept is not the last one written,
+    and a command that was killed has not said why. Lines of the agent and its script are written for people.
+    """
+    lines = answer.error.strip().splitlines()
+    if not lines:
+        return ""
+    is_cut = len(answer.error) >= MAX_STDERR
+    if reasons := [line for line in lines if line.startswith(OUR_LINES)]:
+        return reasons[-1]
+    if is_cut:
+        return f"it ended without a word; Run Command kept the beginning of its log, up to: {(lines[-2:])[0]}"
+    if answer.status in KILLED:
+        return f"it was ended from outside; the last that it wrote: {lines[-1]}"
+    return lines[-1]
 
 
 def _decode(output: str, task: AgentTask) -> Result:

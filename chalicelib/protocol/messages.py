@@ -43,6 +43,7 @@ class Fate(str, Enum):
     SAFE = "safe"  # every task was replaced before it was stopped
     DRAINED = "drained"  # the node is empty, but some tasks were stopped before they were replaced
     DOWN = "down"  # the node had died before the work began: Swarm itself replaces its tasks
+    WARM = "warm"  # not joined: its Auto Scaling group keeps the instance in a warm pool
     ABSENT = "absent"  # no node of the swarm belongs to this instance
     ANOTHERS = "anothers"  # the node that its host says to be is labelled as another instance's
     REMOVED = "removed"  # the node is no longer listed in the swarm

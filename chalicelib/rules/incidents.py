@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.protocol.codec import decode_arguments
 from chalicelib.protocol.messages import AgentTask
+from chalicelib.rules.remedies import LEFT_BY_JOB, LEFT_BY_NODE_TASK, NO_QUORUM, RECOVER, find_remedy
 from chalicelib.state.incident import Incident
 from chalicelib.state.stored_names import as_stored
 
 if TYPE_CHECKING:
-    from chalicelib.events import CommandFinished, DiscoveryFailed, FleetEvent
+    from chalicelib.events import DiscoveryFailed, FleetEvent
     from chalicelib.protocol.messages import Target
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.job import Job
     from chalicelib.state.node import Node
+    from chalicelib.state.scheduled_change import ScheduledChange
 
 STUCK_AFTER_S = 300.0  # that something may fail, or wait for a host, before people are notified
 REPEAT_AFTER_S = 3600.0  # an incident that lasts is reported again
 REPEAT_DAILY_S = 86_400.0
 KEEP_DEAD_LETTER_S = 30 * 86_400.0
-RECOVER = "docs/operations.md#recover-from-a-lost-quorum"
-NO_QUORUM = ("managers", f"bring managers back; if their quorum is lost for good, recover: {RECOVER}")
-# What to do about a refusal, by AWS's code or the words for it in the reason.
-REFUSALS = {
-    "AccessDeniedException": "allow the role that AWS names the call that it names",
-    "UnsupportedPlatformType": "replace the instance by one that runs Linux",
-    "cannot reach": "see that the instance runs, and its SSM agent with a role that lets it register",
-    "InvalidDocument": "allow the document AWS-RunShellScript in this account and region",
-}
-LEFT_BY_NODE_TASK = {
-    AgentTask.JOIN: "the instance runs, but is no node of the swarm",
-    AgentTask.ACTIVATE: "the node is in the swarm, but has no tasks: it stays drained",
-    AgentTask.EVACUATE: "the node may still run tasks; Swarm replaces them when its instance ends",
-    AgentTask.GIVE_BACK: "the node is empty and stays drained",
-    AgentTask.LEAVE: "the node of the ended instance is still listed in the swarm",
-}
-LEFT_BY_JOB = {
-    AgentTask.INIT: "the cluster may have no swarm yet, or one whose join tokens are not stored",
-    AgentTask.ROTATE_TOKENS: "the tokens in Parameter Store may not be the swarm's: nothing can join then",
-    AgentTask.RECOVER: "the host is as the command left it; the command is not sent again automatically",
-    AgentTask.PROMOTE: "the node keeps the role that it has",
-    AgentTask.DEMOTE: "the node keeps the role that it has",
-    AgentTask.REBALANCE: "no replica is missing; a service that was begun may have more than it asks for",
-}
 
 
 def node_key(node: Node) -> str:
@@ -66,7 +45,7 @@ def node_work_given_up(node: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{node.task.value} was given up after {node.attempts} attempts: {node.reason}",
         left=LEFT_BY_NODE_TASK[node.task],
-        remedy=f"{_find_remedy(node.reason)}, then:{order}",
+        remedy=f"{find_remedy(node.reason)}, then:{order}",
         instance=node.instance,
         node=node.node,
         record=json.dumps(as_stored(node), sort_keys=True),
@@ -87,7 +66,7 @@ def job_failed(job: Job, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{job.name} failed: {job.reason}",
         left=LEFT_BY_JOB[job.task],
-        remedy=f"{_find_remedy(job.reason)}{automatic}, then:{order}",
+        remedy=f"{find_remedy(job.reason)}{automatic}, then:{order}",
         instance=job.instance or job.manager,
         record=json.dumps(as_stored(job), sort_keys=True),
         expires=cluster.now + (REPEAT_AFTER_S if job.automatic else KEEP_DEAD_LETTER_S),
@@ -122,6 +101,24 @@ def node_absent(before: Node, after: Node, cluster: Cluster) -> Incident:
         node=before.node,
         drill=after.drill,
         expires=cluster.now + REPEAT_AFTER_S,
+    )
+
+
+def change_is_long(change: ScheduledChange, node: Node, cluster: Cluster) -> Incident:
+    """Describe a scheduled change whose window is longer than a node is kept empty for."""
+    begin, end = (
+        datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC") for at in (change.start, change.end)
+    )
+    until = change.empty_until(cluster.timeouts) - change.start
+    return Incident(
+        key=f"change#{node.instance}#{change.arn}",
+        at=cluster.now,
+        what=f"AWS Health announces {change.code} for {node.instance}, at any time from {begin} to {end}",
+        left=f"the node is evacuated before {begin}, and given back {until / 3600:.0f} hours after that time",
+        remedy="choose the time yourself: replace the instance, or stop and start it",
+        instance=node.instance,
+        node=node.node,
+        expires=change.end,
     )
 
 
@@ -189,7 +186,7 @@ def no_host_takes_commands(waiting: list[Node], cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"no host of {cluster.name} has taken commands for {STUCK_AFTER_S / 60:.0f} min: {first.reason}",
         left=f"{len(waiting)} nodes wait, {first.instance} among them; every tick tries again",
-        remedy=_find_remedy(first.reason, wait),
+        remedy=find_remedy(first.reason, wait),
         instance=first.instance,
         expires=cluster.now + REPEAT_AFTER_S,
     )
@@ -248,21 +245,6 @@ def fleet_failed(event: FleetEvent, cluster: Cluster) -> Incident:
         drill=event.drill,
         expires=cluster.now + REPEAT_AFTER_S,
     )
-
-
-def explain_host_failure(event: CommandFinished, cluster: Cluster) -> tuple[str, str]:
-    """Return key and remedy where commands fail; only a swarm that answered can lead to recover."""
-    if event.unfetched:
-        again = f"{cluster.deployment.write_deploy()} again, and let the managers reach S3"
-        return "agent", f"{again}; their swarm was not asked"
-    if event.result is None:
-        return "hosts", "fix on the managers what is named; their swarm was not asked"
-    return NO_QUORUM
-
-
-def _find_remedy(reason: str, otherwise: str = "fix the cause") -> str:
-    """Return what to do about the reason for which something was not done."""
-    return next((remedy for words, remedy in REFUSALS.items() if words in reason), otherwise)
 
 
 def _payload(job: Job, cluster: Cluster) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class Transition(StrEnum):
 class LifecycleAction:
     """A lifecycle action with which an Auto Scaling group waits since ``opened``; its last ``heartbeat``.
 
-    ``token`` is "" for an action without an event: the id of the instance then stands for it.
+    ``token`` is "" for an action without an event: the id of the instance then stands for it. ``warm``: the
+    instance is launched into the group's warm pool, not into service.
     """
 
     group: str
@@ -47,6 +48,7 @@ class LifecycleAction:
     transition: Transition
     opened: float
     heartbeat: float = 0.0
+    warm: bool = False
 
 
 UP = frozenset({InstanceState.PENDING, InstanceState.RUNNING})

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chalicelib.state.settings import Timeouts
 
+# A window of maintenance is some hours; one of days or weeks would cost the node for as long.
+LONGEST_WINDOW_S = 6 * 3600.0
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ScheduledChange:
@@ -28,6 +31,12 @@ class ScheduledChange:
         """Return the time from which the node has to be empty."""
         return self.start - timeouts.scheduled_change_s
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it may happen at any time in a window that no node is kept empty for."""
+        return self.end - self.start > LONGEST_WINDOW_S
+
     def empty_until(self, timeouts: Timeouts) -> float:
-        """Return the time at which the node is given back."""
-        return (self.end or self.start) + timeouts.scheduled_change_s
+        """Return the time at which the node is given back; of a long window it is kept empty for a part."""
+        end = min(self.end or self.start, self.start + LONGEST_WINDOW_S)
+        return end + timeouts.scheduled_change_s

@@ -112,10 +112,11 @@ def run_manager() -> str:
 
 
 def matches(pattern: Any, event: Any) -> bool:
-    """EventBridge's rule for patterns of exact values."""
+    """EventBridge's rule for patterns of exact values, and of prefixes."""
     if isinstance(pattern, dict):
         return all(matches(pattern[name], event.get(name)) for name in pattern)
-    return event in pattern
+    prefixes = tuple(one["prefix"] for one in pattern if isinstance(one, dict))
+    return event in pattern or (isinstance(event, str) and event.startswith(prefixes))
 
 
 def invoke(lambdas: Client, name: str, payload: object) -> Any:

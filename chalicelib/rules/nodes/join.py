@@ -2,6 +2,7 @@
 
 Node, command ended -> node afterwards:
     joining      join: joined                      activating
+    joining      join: warm                        open again: its group keeps it in a warm pool
     activating   activate: active                  in service
     activating   activate: absent, or another's    joining, after a back-off
     either       any other end                     open again (rules/retry.py)
@@ -9,6 +10,7 @@ Node, command ended -> node afterwards:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.protocol.messages import Fate
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
     from chalicelib.protocol.messages import NodeReport
     from chalicelib.state.node import Node
 
+WARM_POLL_S = 900.0  # between two questions to an instance that runs in a warm pool
+
 
 def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
     """Return the node after a join command: to be activated if it is in the swarm, else open again."""
+    if report is not None and report.fate is Fate.WARM:  # an event says when it leaves the pool
+        again = node.reopen(due=now + WARM_POLL_S, reason=report.detail, fate=report.fate.value)
+        return replace(again, attempts=0)
     if report is None or report.fate is not Fate.JOINED:
         return retry.after_failure(node, report, event, now)
     found = report.node or node.node

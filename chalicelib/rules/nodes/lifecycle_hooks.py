@@ -4,6 +4,10 @@ Lifecycle action, node -> plan:
     new, launching       any                                        recorded; the group waits
     new, terminating     not known to end                           recorded; evacuating
     known                any                                        send what is unsent
+    new, launching from  evacuated or removed                       joining
+      the warm pool      joining, in a back-off                     sent at once
+    launching into the   any, also none                             completed: CONTINUE; the host itself sees
+      warm pool                                                     that it is not to join yet
     launching            in service                                 completed: CONTINUE
     launching            evacuated or removed, or work given up     completed: ABANDON
     terminating          evacuated or removed, or work given up     completed: CONTINUE
@@ -19,13 +23,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Complete, Dispatch, Heartbeat, LifecycleResult, Plan, Register, ReplaceRecord
+from chalicelib.events import LaunchLifecycleAction
 from chalicelib.rules.nodes import evacuate, leave, scheduled_change
 from chalicelib.state.instance import Role, Transition
 from chalicelib.state.lifecycle import EMPTY, STAYING, NodeState
 from chalicelib.state.node import Node
 
 if TYPE_CHECKING:
-    from chalicelib.events import LaunchLifecycleAction, TerminateLifecycleAction
+    from chalicelib.events import TerminateLifecycleAction
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.instance import LifecycleAction
 
@@ -39,7 +44,7 @@ def on_lifecycle_action(
     hook = event.hook
     if _is_known(node, hook):
         return Plan(f"the lifecycle action is known, the node is {node.state}", _dispatch_if_unsent(node))
-    after = _add(node, hook, event.time, cluster)
+    after = _add(_leave_pool(event, node, cluster), hook, event.time, cluster)
     reason = f"{hook.group} waits for the node, which is {node.state}"
     if hook.transition is Transition.TERMINATING:
         reason = f"{hook.group} ends the instance"
@@ -50,7 +55,7 @@ def plan_without_record(event: LaunchLifecycleAction | TerminateLifecycleAction,
     """Complete the lifecycle action of an instance without a record; in a paused cluster, record it."""
     hook = event.hook
     launching = hook.transition is Transition.LAUNCHING
-    result = LifecycleResult.ABANDON if launching else LifecycleResult.CONTINUE
+    result = LifecycleResult.ABANDON if launching and not hook.warm else LifecycleResult.CONTINUE
     reason = f"{event.instance} has no record in {cluster.name} any more: {hook.group} need not wait"
     if not cluster.settings.paused:
         return Plan(reason, (Complete(((hook, result),), None, event.instance),))
@@ -94,6 +99,20 @@ def heartbeat(node: Node, cluster: Cluster) -> Heartbeat | None:
     return Heartbeat(late, ReplaceRecord(node, node.revise(hooks=hooks)))
 
 
+def _leave_pool(
+    event: LaunchLifecycleAction | TerminateLifecycleAction, node: Node, cluster: Cluster
+) -> Node:
+    """Return the node of an instance that enters service from the warm pool: it joins, now."""
+    if not isinstance(event, LaunchLifecycleAction) or not event.from_pool or event.time <= node.since:
+        return node
+    if node.state in EMPTY:
+        reason = "it enters service from the warm pool"
+        after = node.enter(NodeState.JOINING, since=event.time, due=cluster.now, reason=reason, node="")
+        return replace(after, version=node.version)
+    waits = node.state is NodeState.JOINING and not node.command
+    return replace(node, due=cluster.now, attempts=0) if waits else node
+
+
 def _add(node: Node, hook: LifecycleAction, time: float, cluster: Cluster) -> Node:
     """Add a lifecycle action to the record; a node whose instance is terminated is evacuated first."""
     after = None
@@ -107,6 +126,8 @@ def _add(node: Node, hook: LifecycleAction, time: float, cluster: Cluster) -> No
 
 def _result(node: Node, hook: LifecycleAction) -> LifecycleResult | None:
     """Return CONTINUE or ABANDON once the phase is over for which the group waits; None before."""
+    if hook.warm:
+        return LifecycleResult.CONTINUE
     if hook.transition is Transition.LAUNCHING:
         if node.state in EMPTY or node.is_exhausted:
             return LifecycleResult.ABANDON

@@ -4,6 +4,7 @@
     it is far ahead              any                        noted; due when the node has to be empty
     it is near, or goes on       not known to end           evacuating until the end of the change
     closed, or moved away        evacuated for it           given back
+    its window is long           any                        people are notified: empty for a part only
     older than the known one     any                        a duplicate: send what is unsent
 
     due: the change is near      in service                 evacuating
@@ -18,13 +19,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Plan, ReplaceRecord
+from chalicelib.actions import Dispatch, Notify, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
+from chalicelib.rules import incidents
 from chalicelib.rules.nodes import evacuate
 from chalicelib.state.lifecycle import UNDER_EVACUATION, NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
 
 if TYPE_CHECKING:
+    from chalicelib.actions import Action
     from chalicelib.events import ChangeScheduled
     from chalicelib.state.cluster import Cluster
     from chalicelib.state.node import Node
@@ -41,8 +44,11 @@ def on_change_scheduled(event: ChangeScheduled, node: Node, cluster: Cluster) ->
         sending = (Dispatch(node.instance),) if node.is_unsent else ()
         return Plan(f"{code}: known", sending, (Measure(Metric.DUPLICATES, instance=node.instance),))
     noted = replace(_apply(node, known, change, cluster), notices=_add(node, change, cluster))
-    sending = (Dispatch(node.instance),) if noted.is_unsent else ()
-    return Plan(f"{code}: {_describe(change, node, cluster)}", (ReplaceRecord(node, noted), *sending))
+    actions: tuple[Action, ...] = (ReplaceRecord(node, noted),)
+    actions += (Dispatch(node.instance),) if noted.is_unsent else ()
+    if change.is_long and _list_pending((change,), node, cluster):
+        actions += (Notify(incidents.change_is_long(change, node, cluster)),)
+    return Plan(f"{code}: {_describe(change, node, cluster)}", actions)
 
 
 def next_due(node: Node, cluster: Cluster) -> float | None:

@@ -211,3 +211,45 @@ def test_settings_that_are_no_json_are_left_alone(tmp_path: Path) -> None:
 def test_an_engine_that_does_not_run_cannot_reload(tmp_path: Path) -> None:
     with pytest.raises(DaemonError, match="systemctl reload docker"):
         Daemon(tmp_path / "daemon.json", tmp_path / "pid").reload()
+
+
+def test_a_symbolic_link_stays_one_and_what_it_points_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    file, link = tmp_path / "shared" / "engine.json", tmp_path / "daemon.json"
+    file.write_text('{"log-level": "warn"}')
+    file.chmod(0o640)
+    link.symlink_to(Path("shared") / "engine.json")
+    assert Daemon(link).set_labels({"a": "b"})
+    assert link.is_symlink()
+    assert json.loads(file.read_text()) == {"log-level": "warn", "labels": ["a=b"]}
+    assert (file.stat().st_mode & 0o777, list(tmp_path.glob("**/daemon-*"))) == (0o640, [])
+
+
+def test_a_symbolic_link_that_points_to_nothing_yet_gets_its_file(
+    tmp_path: Path,
+) -> None:
+    link, loop = tmp_path / "daemon.json", tmp_path / "loop.json"
+    link.symlink_to(tmp_path / "shared" / "engine.json")
+    assert Daemon(link).set_labels({"a": "b"})
+    assert (link.is_symlink(), (tmp_path / "shared" / "engine.json").exists()) == (True, True)
+    loop.symlink_to(loop)
+    with pytest.raises(DaemonError, match="cannot be read, so it was left as it is"):
+        Daemon(loop).set_labels({"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("state", "warm"),
+    [
+        (None, False),
+        ("InService", False),
+        ("Standby", False),
+        ("Warmed:Stopped", True),
+        ("Warmed:Running", True),
+    ],
+)
+def test_the_metadata_service_tells_whether_the_group_keeps_the_host_in_a_warm_pool(
+    aws: type[Aws], metadata: Metadata, state: str | None, *, warm: bool
+) -> None:
+    if state:
+        aws.values["autoscaling/target-lifecycle-state"] = state
+    assert metadata.is_warm() is warm

@@ -83,12 +83,16 @@ class FakeHost(Host):
     tokens: dict[str, str] = field(default_factory=lambda: dict(TOKENS))
     silent: set[str] = field(default_factory=set)
     read: list[str] = field(default_factory=list)
+    warm: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "daemon", FakeDaemon(self.engine))
 
     def identity(self) -> Identity:
         return Identity(instance(NUMBER), ADDRESS, "us-east-1b", "c5.large", "spot")
+
+    def is_warm(self) -> bool:
+        return self.warm
 
     def token(self, cluster: str, role: str) -> str:
         assert cluster == "blue"

@@ -200,3 +200,16 @@ def test_a_healthy_member_never_leaves_and_a_managers_state_is_not_thrown_away(
     seen: Membership, disowned: str, waited: float, step: JoinStep
 ) -> None:
     assert next_join_step(seen, disowned, waited)[0] is step
+
+
+def test_a_locked_swarm_is_refused_with_what_unlocks_it() -> None:
+    step, why = next_join_step(Membership("locked"))
+    assert step is JoinStep.STOP
+    assert why.startswith("its swarm is locked (autolock): run docker swarm unlock on this host")
+
+
+def test_a_host_that_goes_into_a_warm_pool_joins_only_once_it_enters_service(engine: FakeEngine) -> None:
+    result = run(FakeHost(engine=engine, warm=True))
+    assert (result.ok, result.nodes[0].fate) == (False, Fate.WARM)
+    assert (engine.joins, engine.seen.engine_labels) == ([], {})
+    assert run(FakeHost(engine=engine)).nodes[0].fate is Fate.JOINED

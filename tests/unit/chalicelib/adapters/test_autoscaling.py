@@ -87,7 +87,7 @@ def test_instances_that_wait_are_found_with_hooks_that_have_no_target_of_their_o
         held = autoscaling(client).list_open({"calm", "busy"}, 9.0)
         stub.assert_no_pending_responses()
     assert held == {
-        "i-three": (LifecycleAction("busy", "join", "", Transition.LAUNCHING, 9.0),),
+        "i-three": (LifecycleAction("busy", "join", "", Transition.LAUNCHING, 9.0, warm=True),),
         "i-four": (LifecycleAction("busy", "leave", "", Transition.TERMINATING, 9.0),),
     }
 

@@ -110,3 +110,19 @@ def test_what_becomes_labels_is_seen_and_only_where_it_can_become_one() -> None:
     found = _parse_instance({**shown, **tags, **odd})  # type: ignore[typeddict-item]
     assert found is not None
     assert (found.zone, found.kind, found.lifecycle) == ("", "", "spot")
+
+
+@pytest.mark.parametrize(
+    ("shown", "cluster", "reason"),
+    [
+        ({}, "blue", "its subnet gives it no private IPv4 address"),
+        ({"PrivateIpAddress": "10.0.0.1"}, "my cluster", "a cluster is not called 'my cluster'"),
+    ],
+)
+def test_an_instance_that_no_cluster_can_have_is_named_with_the_reason(
+    shown: dict[str, str], cluster: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tags = [{"Key": "swarmkeeper:cluster", "Value": cluster}]
+    row = {"InstanceId": "i-0123456789abcdef0", "State": {"Name": "running"}, "Tags": tags, **shown}
+    assert _parse_instance(row) is None  # type: ignore[arg-type]
+    assert f"i-0123456789abcdef0 is tagged swarmkeeper:cluster, but left out: {reason}" in caplog.text

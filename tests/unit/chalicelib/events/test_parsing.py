@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.errors import MalformedError
+from chalicelib.errors import HybridError, MalformedError
 from chalicelib.events import (
     ChangeScheduled,
     FleetChange,
@@ -239,3 +239,56 @@ def test_any_other_json_is_malformed_and_nothing_worse(payload: object, kind: An
 def test_one_field_of_any_shape_is_malformed_and_nothing_worse(field: str, value: object, kind: Any) -> None:
     with pytest.raises(MalformedError, match=rf"^({field}|detail\.)"):
         kind.parse(sample(KINDS[kind]) | {field: value})
+
+
+@pytest.mark.parametrize(
+    ("rows", "closed"),
+    [
+        (["IMPAIRED"], False),
+        (["UNKNOWN"], False),
+        (["PENDING"], False),
+        ([None], False),
+        ([["RESOLVED"]], False),
+        (["RESOLVED"], True),
+        (["UNIMPAIRED"], True),
+        (["RESOLVED", "IMPAIRED"], False),
+        (["IMPAIRED", "RESOLVED"], False),
+    ],
+)
+def test_an_entity_that_is_resolved_is_over_in_an_event_that_is_open(
+    rows: list[object], *, closed: bool
+) -> None:
+    payload = sample("health_scheduled_change", TIME)
+    payload["detail"]["affectedEntities"] = [
+        {"entityValue": INSTANCE} | ({"status": status} if status else {}) for status in rows
+    ]
+    (change,) = HealthNotice.parse(payload).changes
+    assert (change.instance, change.closed) == (INSTANCE, closed)
+
+
+def test_a_machine_of_a_hybrid_account_is_neither_selected_nor_malformed() -> None:
+    payload = sample("ssm_invocation_success", TIME)
+    assert InvocationEnded.PATTERN["detail"]["instance-id"] == [{"prefix": "i-"}]
+    assert payload["detail"]["instance-id"].startswith("i-")
+    payload["detail"]["instance-id"] = "mi-0123456789abcdef0"
+    with pytest.raises(HybridError, match=r"^mi-0123456789abcdef0 is a machine of a hybrid"):
+        InvocationEnded.parse(payload)
+
+
+@pytest.mark.parametrize(
+    ("name", "detail", "warm", "from_pool"),
+    [
+        ("asg_launch_lifecycle", {"Origin": "EC2", "Destination": "WarmPool"}, True, False),
+        ("asg_launch_lifecycle", {"Origin": "WarmPool", "Destination": "AutoScalingGroup"}, False, True),
+        ("asg_launch_lifecycle", {"Origin": None, "Destination": ["WarmPool"]}, False, False),
+        ("asg_terminate_lifecycle", {"Origin": "AutoScalingGroup", "Destination": "WarmPool"}, False, False),
+    ],
+)
+def test_a_lifecycle_action_tells_whether_it_is_about_the_warm_pool(
+    name: str, detail: dict[str, Any], *, warm: bool, from_pool: bool
+) -> None:
+    payload = sample(name, TIME)
+    payload["detail"] |= detail
+    kind = LaunchLifecycleAction if "launch" in name else TerminateLifecycleAction
+    event = kind.parse(payload)
+    assert (event.hook.warm, getattr(event, "from_pool", False)) == (warm, from_pool)

@@ -50,6 +50,18 @@ def test_an_answer_with_a_result_is_a_finished_command_with_it() -> None:
             "Failed: agent: no engine",
         ),
         (Answer("TimedOut"), "TimedOut: the agent printed nothing"),
+        (
+            Answer("ExecutionTimedOut", "", "", "pause node a\nupdate service web\n"),
+            "ExecutionTimedOut: it was ended from outside; the last that it wrote: update service web",
+        ),
+        (
+            Answer("Failed", "", "", "agent: the engine does not answer\n" + "update service web\n" * 900),
+            "Failed: agent: the engine does not answer",
+        ),
+        (
+            Answer("Failed", "", "", ("update service web\n" * 900)[:8000]),
+            "Failed: it ended without a word; Run Command kept the beginning of its log, up to: update serv",
+        ),
         (Answer("Success", "", "hello"), "Success: result must be JSON: "),
         (
             Answer("Success", "", encode_result(Result(AgentTask.EVACUATE, ok=True))),

@@ -28,13 +28,14 @@ from chalicelib.protocol.messages import (
     Result,
     Target,
 )
-from chalicelib.rules import incidents, swarm_incidents
-from chalicelib.rules.incidents import LEFT_BY_JOB, LEFT_BY_NODE_TASK, REFUSALS
+from chalicelib.rules import incidents, remedies, swarm_incidents
+from chalicelib.rules.remedies import LEFT_BY_JOB, LEFT_BY_NODE_TASK, REFUSALS
 from chalicelib.state.cluster import Cluster
 from chalicelib.state.deployment import Deployment
 from chalicelib.state.incident import Incident
 from chalicelib.state.job import Job
 from chalicelib.state.lifecycle import WORK
+from chalicelib.state.scheduled_change import ScheduledChange
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, a_cluster, a_node
 from tests.unit.chalicelib.support.samples import sample
 from tests.unit.support.pages import ROOT, Page
@@ -63,9 +64,9 @@ def jobs() -> Iterator[Job]:
 
 def causes(cluster: Cluster) -> Iterator[tuple[str, str]]:
     ended = CommandFinished(START, "c", MANAGERS[0], AgentTask.EVACUATE, "Failed", failure="it broke")
-    yield incidents.explain_host_failure(replace(ended, unfetched=True), cluster)
-    yield incidents.explain_host_failure(ended, cluster)
-    yield incidents.explain_host_failure(replace(ended, result=Result(AgentTask.EVACUATE, ok=False)), cluster)
+    yield remedies.explain_host_failure(replace(ended, unfetched=True), cluster)
+    yield remedies.explain_host_failure(ended, cluster)
+    yield remedies.explain_host_failure(replace(ended, result=Result(AgentTask.EVACUATE, ok=False)), cluster)
 
 
 def samples(cluster: Cluster) -> dict[str, list[Incident]]:
@@ -92,6 +93,7 @@ def samples(cluster: Cluster) -> dict[str, list[Incident]]:
         "cluster_ended": [swarm_incidents.cluster_ended([node], cluster)],
         "node_id_twice": [swarm_incidents.node_id_twice(node, replace(node, instance=MANAGERS[0]), cluster)],
         "host_differs": [incidents.host_differs(node, "it says manager", cluster)],
+        "change_is_long": [incidents.change_is_long(ScheduledChange(START, end=START), node, cluster)],
         "node_stays_down": [incidents.node_stays_down(Target(WORKER, "10.0.0.1"), node, cluster)],
         "listing_differs": [incidents.listing_differs(4, 5, MANAGERS[0], cluster)],
         "manager_of_another_swarm": [incidents.manager_of_another_swarm(MANAGERS[0], "n1", cluster)],

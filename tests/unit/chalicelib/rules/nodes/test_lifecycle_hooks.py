@@ -8,10 +8,12 @@ import pytest
 
 from chalicelib.actions import Complete, Dispatch, Heartbeat, LifecycleResult, Notify, Register, ReplaceRecord
 from chalicelib.events import (
+    CommandFinished,
     LaunchLifecycleAction,
     TerminateLifecycleAction,
     Tick,
 )
+from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
 from chalicelib.rules.nodes.lifecycle_hooks import results
 from chalicelib.state.cluster import Cluster
@@ -185,3 +187,56 @@ def test_a_launch_that_was_given_up_is_an_incident_and_abandoned() -> None:
     assert isinstance(message, Notify)
     assert isinstance(complete, Complete)
     assert complete.results == ((LAUNCH, LifecycleResult.ABANDON),)
+
+
+WARM = replace(LAUNCH, warm=True)
+INTO_POOL = LaunchLifecycleAction(START, WORKER, WARM)
+OUT_OF_POOL = LaunchLifecycleAction(START, WORKER, LAUNCH, from_pool=True)
+
+
+@pytest.mark.parametrize("state", [NodeState.JOINING, NodeState.GONE, NodeState.EVACUATED])
+def test_a_group_that_fills_its_warm_pool_is_not_kept_waiting(state: NodeState) -> None:
+    node = a_node(state=state, since=START - 60, due=START + 99)
+    actions = decide(INTO_POOL, a_cluster(node)).actions
+    (complete,) = [action for action in actions if isinstance(action, Complete)]
+    assert complete.results == ((WARM, LifecycleResult.CONTINUE),)
+    assert complete.change is not None
+    assert (complete.change.after.state, complete.change.after.hooks) == (state, ())
+    (without_record,) = decide(INTO_POOL, a_cluster()).actions
+    assert isinstance(without_record, Complete)
+    assert without_record.results == ((WARM, LifecycleResult.CONTINUE),)
+
+
+@pytest.mark.parametrize("state", [NodeState.EVACUATED, NodeState.LEAVING, NodeState.GONE])
+def test_an_instance_that_enters_service_from_the_warm_pool_joins(state: NodeState) -> None:
+    node = a_node(state=state, since=START - 60, node="abc")
+    change, dispatch = decide(OUT_OF_POOL, a_cluster(node)).actions
+    assert isinstance(change, ReplaceRecord)
+    after = change.after
+    assert (after.state, after.node, after.due, after.hooks) == (NodeState.JOINING, "", START, (LAUNCH,))
+    assert (after.version, dispatch) == (2, Dispatch(WORKER))
+    late = replace(node, since=START + 5)
+    assert decide(OUT_OF_POOL, a_cluster(late)).reason.startswith("workers waits for the node, which is ")
+
+
+def test_one_that_was_running_in_the_warm_pool_is_asked_again_at_once() -> None:
+    node = a_node(state=NodeState.JOINING, since=START - 60, due=START + 800, attempts=3, fate="warm")
+    change, dispatch = decide(OUT_OF_POOL, a_cluster(node)).actions
+    assert isinstance(change, ReplaceRecord)
+    assert (change.after.due, change.after.attempts, dispatch) == (START, 0, Dispatch(WORKER))
+
+
+def test_a_warm_instance_waits_without_being_given_up() -> None:
+    node = a_node(state=NodeState.JOINING, since=START - 60, command="c", manager=WORKER, attempts=12)
+    said = NodeReport(WORKER, "", Fate.WARM, "its Auto Scaling group keeps it in a warm pool")
+    result = Result(AgentTask.JOIN, ok=False, nodes=(said,))
+    ended = CommandFinished(START, "c", WORKER, AgentTask.JOIN, "Failed", result)
+    (change,) = decide(ended, a_cluster(node)).actions
+    assert isinstance(change, ReplaceRecord)
+    after = change.after
+    assert (after.state, after.attempts, after.due, after.reason) == (
+        NodeState.JOINING,
+        0,
+        START + 900,
+        said.detail,
+    )

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.actions import Complete, Dispatch
+from chalicelib.actions import Complete, Dispatch, Notify
 from chalicelib.events import ChangeScheduled, CommandFinished, Tick
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
 from chalicelib.state.instance import LifecycleAction
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
+from chalicelib.state.settings import Timeouts
 from tests.unit.chalicelib.rules.nodes.test_disruptions import after
 from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
@@ -172,3 +173,25 @@ def test_what_is_long_over_is_forgotten() -> None:
     )
     assert node is not None
     assert [one.arn for one in node.notices] == ["6", "1"]
+
+
+def test_a_long_window_keeps_the_node_out_for_hours_and_people_are_told_once() -> None:
+    days = replace(SCHEDULED, start=START + 300, end=START + 14 * 86_400)
+    plan = decide(days, a_cluster(a_node()))
+    (message,) = [action.incident for action in plan.actions if isinstance(action, Notify)]
+    assert message.key == f"change#{WORKER}#1"
+    assert message.left.endswith("and given back 7 hours after that time")
+    node = after(days, a_cluster(a_node()))
+    assert node is not None
+    assert (node.state, node.back) == (NodeState.EVACUATING, START + 300 + 7 * 3600)
+    again = a_node(notices=node.notices, due=node.back)
+    back = after(Tick(), a_cluster(again, now=node.back))
+    assert back is not None
+    assert (back.state, back.due) == (NodeState.IN_SERVICE, None), "not out for the same change again"
+
+
+def test_a_window_of_some_hours_is_kept_to_its_end() -> None:
+    plan = decide(replace(SCHEDULED, end=SCHEDULED.start + 6 * 3600), a_cluster(a_node()))
+    assert not [action for action in plan.actions if isinstance(action, Notify)]
+    change = ScheduledChange(START, start=START, end=START + 6 * 3600)
+    assert change.empty_until(Timeouts()) == START + 7 * 3600
