@@ -50,7 +50,7 @@ def items(lab: Lab) -> list[dict[str, Any]]:
 
 
 def wait_unchanged(lab: Lab) -> list[dict[str, Any]]:
-    """Wait until 3 s have changed nothing in the table, errors and times aside; answers its items."""
+    """Wait until no node leaves and 3 s have changed nothing but errors and times; answers the items."""
 
     def read() -> list[dict[str, Any]]:
         return without_tick_items(items(lab))
@@ -58,7 +58,8 @@ def wait_unchanged(lab: Lab) -> list[dict[str, Any]]:
     def same() -> list[dict[str, Any]]:
         before = read()
         time.sleep(3)
-        return before if read() == before else []
+        leaves = any(item.get("state") == "leaving" for item in before)
+        return before if read() == before and not leaves else []
 
     return engine.wait_until(same, "nothing changes any more", seconds=180)
 
