@@ -152,9 +152,7 @@ def _is_launch(event: InstanceEvent) -> bool:
             return event.state is InstanceState.RUNNING
         case FleetInstanceChanged():
             return event.change is FleetChange.LAUNCHED
-        case (
-            _
-        ):  # a lifecycle action waits: few groups have launch hooks, and one that does waits for an answer
+        case _:  # a lifecycle action waits: few groups have launch hooks, and they wait for an answer
             return False
 
 
