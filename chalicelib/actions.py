@@ -91,6 +91,13 @@ class Dispatch:
 
 
 @dataclass(frozen=True, slots=True)
+class AskForTurn:
+    """Ask whether the evacuation of an instance, which waits on its record, may begin."""
+
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
 class FetchResult:
     """Fetch the result of a command whose end brought no event."""
 
@@ -164,6 +171,7 @@ Action = (
     | RecordOwners
     | RecordHostHealth
     | Dispatch
+    | AskForTurn
     | FetchResult
     | Complete
     | Heartbeat

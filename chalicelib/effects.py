@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import observability
 from chalicelib.actions import (
+    AskForTurn,
     Code,
     Complete,
     Dispatch,
@@ -28,7 +29,14 @@ from chalicelib.delivery.circuit_breaker import note_host
 from chalicelib.delivery.dispatcher import dispatch
 from chalicelib.delivery.job_command import send_job
 from chalicelib.errors import RefusedError, ThrottledError
-from chalicelib.events import IN_FLIGHT, CommandFinished, CommandRunning, InvocationEnded, finish_command
+from chalicelib.events import (
+    IN_FLIGHT,
+    CommandFinished,
+    CommandRunning,
+    InvocationEnded,
+    TurnAsked,
+    finish_command,
+)
 from chalicelib.notify import notify
 
 if TYPE_CHECKING:
@@ -118,6 +126,12 @@ def _do_record_host_health(cluster: str, action: RecordHostHealth, world: World)
     return Outcome(detail=f"{action.manager} {'did well' if action.healthy else 'failed'}")
 
 
+def _do_ask_for_turn(_: str, action: AskForTurn, world: World) -> Outcome:
+    """Ask once the record says that the node waits: whoever asks later sees it."""
+    asked = TurnAsked(world.clock.now(), action.instance)
+    return Outcome(detail=f"{action.instance} asks for its turn", event=asked)
+
+
 def _do_forget(cluster: str, action: Forget, world: World) -> Outcome:
     world.incidents.delete(cluster, action.key)
     return Outcome(detail=f"{action.key} is forgotten")
@@ -193,6 +207,7 @@ PERFORM: dict[type[Action], Callable[[str, Any, World], Outcome]] = {
     RecordOwners: _do_record_owners,
     RecordHostHealth: _do_record_host_health,
     Dispatch: dispatch,
+    AskForTurn: _do_ask_for_turn,
     FetchResult: _do_fetch_result,
     Complete: _do_complete,
     Heartbeat: _do_heartbeat,

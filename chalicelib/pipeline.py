@@ -46,6 +46,7 @@ from chalicelib.events import (
     SpotInterruptionWarning,
     TaskOrdered,
     Tick,
+    TurnAsked,
 )
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import decide
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from chalicelib.state.job import Job
     from chalicelib.state.node import Node
 
+TURNS_AHEAD_S = 90 * 86_400.0  # until when a node may be out that is given back some day
 MAX_RACES = 5  # lost in a row before it is left to the tick
 REGISTRATION_WAIT_S = 2.0  # after which an instance with an owner has a record, if it gets one
 
@@ -130,9 +132,20 @@ def _load_nodes(event: Event, cluster: str, node: Node | None, world: World, now
     match event:
         case InstancesDiscovered() | RedriveOrdered() | CommandFinished(task=AgentTask.INSPECT):
             return world.nodes.list_all(cluster)
-        case CommandFinished() | CommandRunning() | Tick():
-            # A tick heartbeats for what is not due, too.
+        case CommandFinished() | CommandRunning():
             return world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
+        case Tick():
+            # A tick heartbeats for what is not due, too. Whose turn it is follows from the number of nodes.
+            found = world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
+            waiting = any(one.waits_for_turn(now) for one in found)
+            return world.nodes.list_all(cluster) if waiting else found
+        case TurnAsked():
+            others = world.nodes.list_open(cluster, now + TURNS_AHEAD_S)
+            taken = any(
+                one.is_out_gently or one.postponed for one in others if one.instance != event.instance
+            )
+            # Only who is about to begin reads all: a node that is out for good has no open work.
+            return tuple(one for one in (node, *others) if one) if taken else world.nodes.list_all(cluster)
         case FleetNoted() | FleetFailed() | SettingsOrdered() | DiscoveryFailed() | TaskOrdered(instance=""):
             return ()
         case _:

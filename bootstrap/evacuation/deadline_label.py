@@ -37,7 +37,9 @@ def new_deadline(order: int, deadline: float, node: Node, now: float, *, kept: b
         return deadline
     if is_outdated(order, node):
         return None
-    if order > version(node) or (node.is_kept and not kept):
+    if node.is_kept and not kept:
+        return deadline  # an announced end takes the place of an order that nobody had announced
+    if order > version(node):
         return min(deadline, node.evacuation_deadline) if node.evacuation_deadline > now else deadline
     over = not order and node.evacuation_deadline <= now < deadline
     return deadline if over or deadline < node.evacuation_deadline - EARLIER_BY_S else None

@@ -23,6 +23,7 @@ from chalicelib.admin.payloads import (
     one_of,
     seconds,
     settling,
+    share,
     span,
     text,
 )
@@ -216,7 +217,8 @@ CALLS: dict[str, tuple[Mapping[str, Field], Call]] = {
     "configure": (
         CLUSTER
         | {"recommendations": Field(one_of(Recommendations)), "drills": Field(flag), "notify": Field(flag)}
-        | {"rebalance": Field(flag), "settle": Field(settling), "cooldown": Field(span)},
+        | {"rebalance": Field(flag), "settle": Field(settling), "cooldown": Field(span)}
+        | {"out_share": Field(share)},
         _configure,
     ),
     "pause": (CLUSTER, _pause),

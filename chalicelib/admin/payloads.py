@@ -65,6 +65,11 @@ def settling(value: Any) -> str:
     return "" if good else f"a number of seconds from 0 to {MAX_SETTLE_S:.0f}"
 
 
+def share(value: Any) -> str:
+    """Check a share of the whole."""
+    return "" if checks.is_number(value) and 0 < value <= 1 else "a number over 0, at most 1"
+
+
 def count(value: Any) -> str:
     """Check a count."""
     good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_COUNT

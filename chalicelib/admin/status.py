@@ -33,7 +33,10 @@ def show_status(wanted: str | None, world: World) -> dict[str, Any]:
 
 
 def _show_cluster(name: str, most: int, world: World) -> dict[str, Any]:
-    """``nodes``: those with work first, the gone ones last. ``left_out``: how many did not fit."""
+    """``nodes``: those with work first, the gone ones last. ``left_out``: how many did not fit.
+
+    ``waiting``: nodes that wait for their turn to be evacuated.
+    """
     records, incidents = world.nodes.list_all(name), world.incidents.list_all(name)
     nodes = _fitting((as_stored(node) for node in sorted(records, key=_rest_order)), most)
     newest = sorted(incidents, key=lambda incident: -incident.at)
@@ -42,6 +45,7 @@ def _show_cluster(name: str, most: int, world: World) -> dict[str, Any]:
         "settings": asdict(world.settings.get(name)),
         "managers": [asdict(host) for host in world.managers.list_hosts(name)],
         "states": Counter(node.state.value for node in records),
+        "waiting": [node.instance for node in records if node.waits_for_turn(world.clock.now())],
         "nodes": nodes,
         "incidents": shown,
         "left_out": {"nodes": len(records) - len(nodes), "incidents": len(incidents) - len(shown)},

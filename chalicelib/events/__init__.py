@@ -34,7 +34,7 @@ from chalicelib.events.run_command import (
     finish_command,
     parse_comment,
 )
-from chalicelib.events.schedule import DiscoveryFailed, InstancesDiscovered, Tick
+from chalicelib.events.schedule import DiscoveryFailed, InstancesDiscovered, Tick, TurnAsked
 
 # What happened to one instance, wherever it was heard.
 InstanceEvent = (
@@ -65,7 +65,7 @@ Incoming = (
     | Tick
 )
 Discovery = InstancesDiscovered | DiscoveryFailed
-Event = InstanceEvent | FleetEvent | Order | CommandFinished | CommandRunning | Discovery | Tick
+Event = InstanceEvent | FleetEvent | Order | CommandFinished | CommandRunning | Discovery | TurnAsked | Tick
 
 __all__ = [
     "IN_FLIGHT",
@@ -102,6 +102,7 @@ __all__ = [
     "TaskOrdered",
     "TerminateLifecycleAction",
     "Tick",
+    "TurnAsked",
     "finish_command",
     "parse_comment",
 ]

@@ -1,4 +1,4 @@
-"""The schedule, the only source that is guaranteed, and what the discovery finds."""
+"""The schedule, the only source that is guaranteed, what the discovery finds, and whose turn it is."""
 
 from __future__ import annotations
 
@@ -43,3 +43,11 @@ class DiscoveryFailed:
     def text(self) -> str:
         """What failed, for people."""
         return f"the discovery of {self.what} fails: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAsked:
+    """An instance whose record says that it waits asks whether it is its turn to be evacuated."""
+
+    time: float
+    instance: str

@@ -33,11 +33,22 @@ from chalicelib.events import (
     TaskOrdered,
     TerminateLifecycleAction,
     Tick,
+    TurnAsked,
 )
 from chalicelib.metrics import Metric
 from chalicelib.rules import command_results, finalize
 from chalicelib.rules.cluster import admin, jobs, rebalance
-from chalicelib.rules.nodes import drill, evacuate, fleet, give_back, leave, lifecycle_hooks, scheduled_change
+from chalicelib.rules.nodes import (
+    drill,
+    evacuate,
+    fleet,
+    give_back,
+    leave,
+    lifecycle_hooks,
+    recommendation,
+    scheduled_change,
+    turns,
+)
 from chalicelib.rules.reconcile import instances, overdue
 
 if TYPE_CHECKING:
@@ -94,12 +105,14 @@ def _apply_rule(event: Event, cluster: Cluster) -> Plan:
 
 
 def _apply_node_rule(  # noqa: C901 - one case for each event
-    event: InstanceEvent | NodeOrder, node: Node, cluster: Cluster
+    event: InstanceEvent | NodeOrder | TurnAsked, node: Node, cluster: Cluster
 ) -> Plan:
     """Apply the rule of an event about an instance that has a record."""
     match event:
         case EvacuationOrdered():
             return evacuate.on_evacuation_ordered(event, node, cluster)
+        case TurnAsked():
+            return turns.on_turn_asked(event, node, cluster)
         case GiveBackOrdered():
             return give_back.on_give_back_ordered(event, node, cluster)
         case _ if event.drill:
@@ -107,7 +120,7 @@ def _apply_node_rule(  # noqa: C901 - one case for each event
         case SpotInterruptionWarning():
             return evacuate.on_spot_interruption_warning(event, node, cluster)
         case RebalanceRecommended():
-            return evacuate.on_rebalance_recommended(event, node, cluster)
+            return recommendation.on_rebalance_recommended(event, node, cluster)
         case InstanceStateChanged():
             return leave.on_instance_state_changed(event, node, cluster)
         case SpotRequestFulfilled():
@@ -122,7 +135,7 @@ def _apply_node_rule(  # noqa: C901 - one case for each event
             assert_never(event)
 
 
-def _plan_without_record(event: InstanceEvent | NodeOrder, cluster: Cluster) -> Plan:
+def _plan_without_record(event: InstanceEvent | NodeOrder | TurnAsked, cluster: Cluster) -> Plan:
     """Plan nothing for an instance that the cluster has no record of; a waiting group may go on."""
     match event:
         case LaunchLifecycleAction() | TerminateLifecycleAction() if not event.drill:

@@ -91,6 +91,11 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
         if _has_vanished(change)
     ]
     actions += [
+        Notify(incidents.tasks_stay(change.after, cluster))
+        for change in changes
+        if _keeps_tasks(change.after)
+    ]
+    actions += [
         Notify(incidents.host_differs(change.before, report.detail, cluster))
         for change in changes
         if (report := reports.get(change.after.instance)) and report.differs
@@ -132,6 +137,11 @@ def _has_vanished(change: ReplaceRecord) -> bool:
     """Whether the swarm lists no node of an instance that had one."""
     node = change.after
     return node.state is NodeState.EVACUATED and node.fate == Fate.ABSENT.value and bool(change.before.node)
+
+
+def _keeps_tasks(node: Node) -> bool:
+    """Whether its evacuation has ended with tasks on it, as no end of the instance is announced."""
+    return node.is_left_unfinished and node.gentle
 
 
 def _concerns(event: CommandFinished, node: Node, report: NodeReport | None) -> bool:

@@ -3,7 +3,7 @@
     record                                        plan
     its lifecycle actions are over                complete them
     all attempts were made in vain                notify people, then let the work rest (dead letter)
-    in service, with a scheduled change ahead     due when the node has to be empty
+    in service, with an evacuation planned        due when the node has to be empty
 
 Until it is done the record is due, so that the tick finds what a crash left undone.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Notify, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules import incidents
-from chalicelib.rules.nodes import lifecycle_hooks, scheduled_change
+from chalicelib.rules.nodes import lifecycle_hooks, turns
 from chalicelib.state.lifecycle import NodeState
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def _measure_given_up(node: Node) -> tuple[Measure, ...]:
 
 
 def _set_due(node: Node, cluster: Cluster) -> Node:
-    """Make the record due: now if lifecycle actions are over, in service when a change comes near."""
+    """Make the record due: now if lifecycle actions are over, in service when an evacuation is planned."""
     if node.hooks and lifecycle_hooks.results(node):
         due = cluster.now if node.due is None else min(node.due, cluster.now)
         return replace(node, due=due)
     if node.state is NodeState.IN_SERVICE:
-        return replace(node, due=scheduled_change.next_due(node, cluster))
+        return replace(node, due=turns.next_due(node, cluster))
     return node

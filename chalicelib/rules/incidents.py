@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chalicelib.state.node import Node
     from chalicelib.state.scheduled_change import ScheduledChange
 
+NAMED_NODES = 5  # in a message
 STUCK_AFTER_S = 300.0  # that something may fail, or wait for a host, before people are notified
 REPEAT_AFTER_S = 3600.0  # an incident that lasts is reported again
 REPEAT_DAILY_S = 86_400.0
@@ -119,6 +120,40 @@ def change_is_long(change: ScheduledChange, node: Node, cluster: Cluster) -> Inc
         instance=node.instance,
         node=node.node,
         expires=change.end,
+    )
+
+
+def nodes_wait(first: Node, number: int, reason: str, out: list[str], cluster: Cluster) -> Incident:
+    """Describe nodes whose evacuation waits, as no end is announced and enough nodes are out."""
+    settings = {"cluster": cluster.name, "out_share": 0.5}
+    return Incident(
+        key="turns",
+        at=cluster.now,
+        what=f"{number} nodes of {cluster.name} wait for their turn, {first.instance} first: {reason}",
+        left=f"they serve on; out, though no end is announced, are {', '.join(out[:NAMED_NODES])}"
+        + (f" and {len(out) - NAMED_NODES} more" if out[NAMED_NODES:] else ""),
+        remedy="nothing, the tick evacuates them in turn; to let more nodes out at once:"
+        + cluster.deployment.write_call("configure", settings),
+        instance=first.instance,
+        node=first.node,
+        expires=cluster.now + REPEAT_AFTER_S,
+    )
+
+
+def tasks_stay(node: Node, cluster: Cluster) -> Incident:
+    """Describe an evacuation without an announced end that was ended with tasks on the node."""
+    back = cluster.deployment.write_call("give_back", {"cluster": cluster.name, "instance": node.instance})
+    return Incident(
+        key=f"stayed#{node.instance}#{node.since:.0f}",
+        at=cluster.now,
+        what=f"{node.instance} is not empty: {node.reason}",
+        left="these tasks serve on, as the end of the instance is not announced; the node gets no new ones",
+        remedy="give these services room elsewhere, then evacuate it again; stop them with"
+        f" docker node update --availability drain {node.node}; or give the node back:{back}",
+        instance=node.instance,
+        node=node.node,
+        drill=node.drill,
+        expires=cluster.now + REPEAT_DAILY_S,
     )
 
 

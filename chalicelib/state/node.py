@@ -8,8 +8,17 @@ from typing import Any, Self
 from chalicelib.errors import TransitionError
 from chalicelib.protocol import checks
 from chalicelib.protocol.messages import AgentTask, Fate, Target
-from chalicelib.state.instance import LifecycleAction, Role, Transition
-from chalicelib.state.lifecycle import ENTERING, LEGAL_CHANGES, MAX_ATTEMPTS, OUT_OF_SERVICE, WORK, NodeState
+from chalicelib.state.instance import LifecycleAction, Role
+from chalicelib.state.lifecycle import (
+    ENTERING,
+    LEGAL_CHANGES,
+    MAX_ATTEMPTS,
+    OUT_OF_SERVICE,
+    UNDER_EVACUATION,
+    WORK,
+    NodeState,
+)
+from chalicelib.state.postponed import Postponed
 from chalicelib.state.scheduled_change import ScheduledChange
 
 MAX_EARLIER = 8  # commands that a record remembers beside the last one
@@ -39,7 +48,8 @@ class Node:
     ``earlier``: commands sent for the same work before the last one, which may still end well.
     ``labels``: what people have set on the node that it was before, until the next one has it (NodeReport).
     ``zone``, ``kind`` (instance type), ``lifecycle``: as EC2 shows them, for the node's labels; "" in a
-    record of version 0.1 until the next discovery.
+    record of version 0.1 until the next discovery. ``gentle``: no end is announced, so tasks without
+    another place serve on. ``postponed``: the evacuation that waits for its turn; one at most.
     """
 
     cluster: str
@@ -70,6 +80,8 @@ class Node:
     kind: str = ""
     lifecycle: str = ""
     labels: str = ""
+    gentle: bool = False
+    postponed: tuple[Postponed, ...] = ()
 
     @property
     def task(self) -> AgentTask | None:
@@ -102,6 +114,15 @@ class Node:
         return self.state is NodeState.EVACUATED and self.fate == Fate.UNFINISHED.value
 
     @property
+    def is_out_gently(self) -> bool:
+        """Whether it serves less or not at all, though no end of its instance is announced."""
+        return self.gentle and self.state in {*UNDER_EVACUATION, *OUT_OF_SERVICE}
+
+    def waits_for_turn(self, now: float) -> bool:
+        """Whether the tick has to begin its evacuation, as soon as it is its turn."""
+        return self.state is NodeState.IN_SERVICE and self.due is not None and self.due <= now
+
+    @property
     def misfit(self) -> str:
         """Explain why no agent would take it as a target; "" where one would.
 
@@ -116,15 +137,7 @@ class Node:
     def target(self) -> Target:
         """The node as agents know it."""
         lasting = self.state is NodeState.EVACUATING and not self.back and not self.drill
-        return Target(
-            self.instance, self.address, self.node, self.version, kept=self.is_kept, lasting=lasting
-        )
-
-    @property
-    def is_kept(self) -> bool:
-        """It is evacuated though nobody has announced its end: what cannot start elsewhere is not stopped."""
-        is_ending = self.announced or any(hook.transition is Transition.TERMINATING for hook in self.hooks)
-        return self.state is NodeState.EVACUATING and not is_ending
+        return Target(self.instance, self.address, self.node, self.version, kept=self.gentle, lasting=lasting)
 
     @property
     def described_target(self) -> Target:
@@ -141,9 +154,9 @@ class Node:
             raise TransitionError(f"{self.instance} cannot go from {self.state} to {state}")
         fresh: dict[str, Any] = {"fate": "", "deadline": 0.0, "due": None, "command": "", "manager": ""}
         fresh |= {"attempts": 0, "expires": None, "state": state, "since": since, "reason": reason}
-        fresh["earlier"] = ()
+        fresh |= {"earlier": (), "postponed": ()}
         if state not in OUT_OF_SERVICE:
-            fresh |= {"back": 0.0, "announced": False}
+            fresh |= {"back": 0.0, "announced": False, "gentle": False}
         if state not in OUT_OF_SERVICE | ENTERING:
             fresh |= {"drill": False}
         return self.revise(**(fresh | phase))

@@ -19,7 +19,8 @@ class ClusterSettings:
     """What people set for a cluster with the manual calls configure, pause and resume.
 
     ``rebalance``: spread services again after joins, once no node has joined for ``settle`` seconds, and at
-    the earliest ``cooldown`` seconds after the last rebalance.
+    the earliest ``cooldown`` seconds after the last rebalance. ``out_share``: the share of the nodes, but at
+    least one, that may be out at once without an announced end; the others wait for their turn.
     """
 
     recommendations: Recommendations = Recommendations.NOTE
@@ -29,6 +30,7 @@ class ClusterSettings:
     rebalance: bool = True
     settle: float = 20.0
     cooldown: float = 300.0
+    out_share: float = 0.3334  # a third
 
 
 @dataclass(frozen=True, slots=True)

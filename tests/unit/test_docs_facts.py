@@ -136,9 +136,11 @@ def test_the_picture_of_the_layers_is_that_of_the_import_contracts(heading: str,
 def test_the_new_names_of_actions_and_events_in_the_changelog_are_those_of_the_code() -> None:
     text = page("CHANGELOG.md").section("The house is put in order")
     renamed_actions = [code(row[1])[0] for row in rows(text.replace("\n  |", "\n|"))]
-    kept = re.search(r"Kept are (.*?)\.", text, re.DOTALL)
+    kept = re.search(r"Kept are (.*?)\. New since is (.*?)\.", text, re.DOTALL)
     assert kept
-    assert sorted(renamed_actions + code(kept[1])) == sorted(kind.__name__ for kind in get_args(Action))
+    assert sorted(renamed_actions + code(kept[1]) + code(kept[2])) == sorted(
+        kind.__name__ for kind in get_args(Action)
+    )
     renamed = re.findall(r"`\w+` is\s+`(\w+)`", text)
     assert renamed
     assert set(renamed) <= set(events.__all__)

@@ -30,6 +30,7 @@ from chalicelib.state.instance import LifecycleAction, Role, Transition
 from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node, SentCommand
+from chalicelib.state.postponed import Postponed
 from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import Recommendations
 from chalicelib.state.stored_names import STORED_NAMES
@@ -48,7 +49,12 @@ ENUMS = {
     "task": AgentTask,
     "stage": JobStage,
 }
-PARTS: dict[str, type] = {"hooks": LifecycleAction, "notices": ScheduledChange, "earlier": SentCommand}
+PARTS: dict[str, type] = {
+    "hooks": LifecycleAction,
+    "notices": ScheduledChange,
+    "earlier": SentCommand,
+    "postponed": Postponed,
+}
 LOGGER = logging.getLogger("swarmkeeper")  # that of observability.py, which adapters do not know
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 EMPTY_VALUES = (None, "", (), False)

@@ -5,6 +5,7 @@ Event of the source swarmkeeper.drill -> plan for a node in service:
     stopping, shutting-down                    evacuated within the shutdown timeout
     recommendation, terminate hook, change     evacuated within the evacuation timeout
     any other                                  nothing
+    (each gently, and once it is its turn: rules/nodes/turns.py)
     stopped, terminated; fleet's termination   a node evacuated by a drill is given back now
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Plan, ReplaceRecord
+from chalicelib.actions import AskForTurn, Plan, ReplaceRecord
 from chalicelib.events import (
     ChangeScheduled,
     FleetChange,
@@ -23,7 +24,7 @@ from chalicelib.events import (
     TerminateLifecycleAction,
 )
 from chalicelib.metrics import Measure, Metric
-from chalicelib.rules.nodes import evacuate
+from chalicelib.rules.nodes import evacuate, turns
 from chalicelib.state.instance import ENDED, ENDING
 from chalicelib.state.lifecycle import NodeState
 
@@ -45,11 +46,12 @@ def on_drill(event: InstanceEvent, node: Node, cluster: Cluster) -> Plan:
         return Plan("a drill: nothing to do, the real event would change nothing or end something")
     if node.state is not NodeState.IN_SERVICE:
         return Plan(f"a drill: the node is {node.state}, only one in service is drilled")
-    deadline = evacuate.deadline(event.time, seconds, cluster.now)
-    reason = f"a drill: {max(deadline - cluster.now, 0):.0f} s to empty it, then it is given back"
-    back = deadline + cluster.timeouts.drill_s
-    disruption = evacuate.Disruption(event.time, deadline, reason, back, drill=True)
-    return evacuate.plan_for(node, cluster, disruption, Measure(Metric.DRILLS, instance=node.instance))
+    if node.postponed:
+        return Plan("a drill: another evacuation waits for its turn already")
+    reason = f"a drill: {seconds:.0f} s to empty it, then it is given back"
+    after = turns.postpone(node.revise(), event, seconds, reason, cluster)
+    counted = (Measure(Metric.DRILLS, instance=node.instance),)
+    return Plan(reason, (ReplaceRecord(node, after), AskForTurn(node.instance)), counted)
 
 
 def _is_end(event: InstanceEvent) -> bool:

@@ -1,17 +1,19 @@
 """Evacuate: a node that is about to end is emptied in the time that is left.
 
 Node, event -> plan:
-    not known to end          warning, order, group, change, shutdown   evacuating, due at once
+    not known to end          warning, order, group, shutdown           evacuating, due at once
     evacuating                a nearer deadline                         sent again with that deadline
+    evacuating gently         an announced end                          sent again with that end
     evacuating                the work was given up, or came late       begun again
     evacuating                a lasting reason after a passing one      not given back any more
     evacuated for a while     a lasting reason                          stays evacuated
     evacuated, but not empty  any of these, later                       begun again
     any other                 any of these                              a duplicate: send what is unsent
-    in service                rebalance recommendation                  as configured: ignored, noted, or
-                                                                        evacuated for a while
     evacuating                its command ended, and it is empty        evacuated
     evacuating                its command ended at the deadline         evacuated, with what is left on it
+
+Gently: without an announced end. Recommendations, scheduled changes and drills wait for their turn before
+(rules/nodes/turns.py).
 """
 
 from __future__ import annotations
@@ -25,14 +27,12 @@ from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import Fate
 from chalicelib.rules import retry
 from chalicelib.state.lifecycle import STAYING, NodeState
-from chalicelib.state.settings import Recommendations
 
 if TYPE_CHECKING:
     from chalicelib.actions import Action
     from chalicelib.events import (
         CommandFinished,
         EvacuationOrdered,
-        RebalanceRecommended,
         SpotInterruptionWarning,
     )
     from chalicelib.protocol.messages import NodeReport
@@ -53,6 +53,7 @@ class Disruption:
     """Why a node has to be empty by ``deadline``; given back at ``back`` if that is not 0.
 
     ``announced``: EC2 ends the instance. Otherwise the node stays empty even if the instance survives.
+    ``gentle``: nobody has said that the instance ends, so tasks without another place serve on.
     """
 
     since: float
@@ -61,6 +62,7 @@ class Disruption:
     back: float = 0.0
     announced: bool = False
     drill: bool = False
+    gentle: bool = False
 
 
 def on_spot_interruption_warning(event: SpotInterruptionWarning, node: Node, cluster: Cluster) -> Plan:
@@ -91,32 +93,10 @@ def deadline(time: float, seconds: float, now: float) -> float:
     return min(time, now) + seconds if now <= time + seconds else now + seconds
 
 
-def on_rebalance_recommended(event: RebalanceRecommended, node: Node, cluster: Cluster) -> Plan:
-    """Do as the cluster's settings say, once in a while for each node: most recommendations pass."""
-    wanted = cluster.settings.recommendations
-    if wanted is Recommendations.IGNORE:
-        return Plan("a rebalance recommendation: this cluster ignores them")
-    if node.state is not NodeState.IN_SERVICE or event.time < max(node.launched, node.hinted):
-        return _ignore(f"a rebalance recommendation: already {node.state}", node)
-    if event.time + cluster.timeouts.recommendation_s <= cluster.now:
-        return _ignore("a rebalance recommendation of long ago: nothing followed", node)
-    if node.hinted and event.time < node.hinted + cluster.timeouts.recommendation_s:
-        return _ignore("a rebalance recommendation soon after the last one", node)
-    counted = Measure(Metric.RECOMMENDATIONS, instance=node.instance)
-    if wanted is Recommendations.NOTE:
-        noted = node.revise(hinted=event.time)
-        return Plan("a rebalance recommendation: noted", (ReplaceRecord(node, noted),), (counted,))
-    back = event.time + cluster.timeouts.recommendation_s
-    reason = "EC2 recommends to leave it: evacuated for a while"
-    disruption = Disruption(event.time, cluster.now + cluster.timeouts.evacuation_s, reason, back)
-    after = begin(node, cluster.now, disruption, hinted=event.time)
-    return Plan(reason, (ReplaceRecord(node, after), Dispatch(node.instance)), (counted,))
-
-
 def on_evacuation_ordered(event: EvacuationOrdered, node: Node, cluster: Cluster) -> Plan:
     """Empty a node as a person ordered it."""
     back = event.time + event.seconds + event.back if event.back else 0.0
-    disruption = Disruption(event.time, event.time + event.seconds, "evacuated by hand", back)
+    disruption = Disruption(event.time, event.time + event.seconds, "evacuated by hand", back, gentle=True)
     return plan_for(node, cluster, disruption)
 
 
@@ -141,12 +121,15 @@ def apply(node: Node, now: float, disruption: Disruption) -> Node | None:
     if node.state in STAYING:
         return begin(node, now, disruption)
     lasting = _make_lasting(node, disruption)
-    if node.is_left_unfinished and disruption.since > node.since + SAME_TIME_S:
+    ends_now = node.gentle and not disruption.gentle  # the end is announced that was not so far
+    if node.is_left_unfinished and (ends_now or disruption.since > node.since + SAME_TIME_S):
         return begin(node, now, disruption)
     if node.state is NodeState.EVACUATED and lasting:
         return node.revise(due=None, reason=disruption.reason, **lasting)
     if node.state is not NodeState.EVACUATING:
         return None
+    if disruption.gentle and not node.gentle:  # it cannot hurry what has an announced end
+        return node.revise(**lasting) if lasting else None
     fresh = {
         "deadline": disruption.deadline,
         "command": "",
@@ -154,11 +137,12 @@ def apply(node: Node, now: float, disruption: Disruption) -> Node | None:
         "due": now,
         "attempts": 0,
         "reason": disruption.reason,
+        "gentle": disruption.gentle,
     }
     if (node.is_given_up or node.deadline <= now) and disruption.since > node.since + SAME_TIME_S:
-        return node.revise(since=disruption.since, **fresh, **lasting)
-    if disruption.deadline < node.deadline - SAME_TIME_S:
-        return node.revise(**fresh, **lasting)
+        return node.revise(since=disruption.since, **fresh | lasting)
+    if disruption.deadline < node.deadline - SAME_TIME_S or ends_now:
+        return node.revise(**fresh | lasting)
     return node.revise(**lasting) if lasting else None
 
 
@@ -170,7 +154,8 @@ def _make_lasting(node: Node, disruption: Disruption) -> dict[str, Any]:
     outlasts_announced = node.announced and not disruption.announced
     if disruption.back or not (node.back or node.drill or outlasts_announced):
         return {}
-    return {"back": 0.0, "drill": False, "announced": disruption.announced}
+    gentle = node.gentle and disruption.gentle
+    return {"back": 0.0, "drill": False, "announced": disruption.announced, "gentle": gentle}
 
 
 def notice_s(action: InterruptionAction, timeouts: Timeouts) -> float:
@@ -178,7 +163,7 @@ def notice_s(action: InterruptionAction, timeouts: Timeouts) -> float:
     return 0.0 if action is InterruptionAction.HIBERNATE else timeouts.notice_s
 
 
-def begin(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0) -> Node:
+def begin(node: Node, now: float, disruption: Disruption) -> Node:
     """Return the node at the beginning of its evacuation, due at once."""
     return node.enter(
         NodeState.EVACUATING,
@@ -189,7 +174,7 @@ def begin(node: Node, now: float, disruption: Disruption, *, hinted: float = 0.0
         back=disruption.back,
         announced=disruption.announced,
         drill=disruption.drill,
-        hinted=hinted or node.hinted,
+        gentle=disruption.gentle,
     )
 
 

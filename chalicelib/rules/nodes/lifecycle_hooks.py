@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Complete, Dispatch, Heartbeat, LifecycleResult, Plan, Register, ReplaceRecord
 from chalicelib.events import LaunchLifecycleAction
-from chalicelib.rules.nodes import evacuate, leave, scheduled_change
+from chalicelib.rules.nodes import evacuate, leave, turns
 from chalicelib.state.instance import Role, Transition
 from chalicelib.state.lifecycle import EMPTY, STAYING, NodeState
 from chalicelib.state.node import Node
@@ -142,7 +142,7 @@ def _due_without_hooks(node: Node, cluster: Cluster) -> float | None:
     if node.task:
         return node.due
     if node.state is NodeState.IN_SERVICE:
-        return scheduled_change.next_due(node, cluster)
+        return turns.next_due(node, cluster)
     return node.back or None
 
 

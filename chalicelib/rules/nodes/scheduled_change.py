@@ -2,12 +2,13 @@
 
     notice about a change        node                       plan
     it is far ahead              any                        noted; due when the node has to be empty
-    it is near, or goes on       not known to end           evacuating until the end of the change
+    it is near, or goes on       in service                 evacuating gently, once it is its turn
+    it is near, or goes on       evacuating for a while     not given back before the end of the change
     closed, or moved away        evacuated for it           given back
     its window is long           any                        people are notified: empty for a part only
     older than the known one     any                        a duplicate: send what is unsent
 
-    due: the change is near      in service                 evacuating
+    due: the change is near      in service                 evacuating gently, in its turn (turns.py)
                                  evacuated, to be returned  stays evacuated until the end of the change
 
 The notices stay on the record whatever becomes of the node meanwhile: whenever it is in service, its record
@@ -19,11 +20,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chalicelib.actions import Dispatch, Notify, Plan, ReplaceRecord
+from chalicelib.actions import AskForTurn, Dispatch, Notify, Plan, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.rules import incidents
 from chalicelib.rules.nodes import evacuate
-from chalicelib.state.lifecycle import UNDER_EVACUATION, NodeState
+from chalicelib.state.lifecycle import STAYING, UNDER_EVACUATION, NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ def on_change_scheduled(event: ChangeScheduled, node: Node, cluster: Cluster) ->
         sending = (Dispatch(node.instance),) if node.is_unsent else ()
         return Plan(f"{code}: known", sending, (Measure(Metric.DUPLICATES, instance=node.instance),))
     noted = replace(_apply(node, known, change, cluster), notices=_add(node, change, cluster))
+    asks = node.state is NodeState.IN_SERVICE and find_disruption(noted, cluster)
+    next_step = AskForTurn(node.instance) if asks else Dispatch(node.instance)
     actions: tuple[Action, ...] = (ReplaceRecord(node, noted),)
-    actions += (Dispatch(node.instance),) if noted.is_unsent else ()
+    actions += (next_step,) if asks or noted.is_unsent else ()
     if change.is_long and _list_pending((change,), node, cluster):
         actions += (Notify(incidents.change_is_long(change, node, cluster)),)
     return Plan(f"{code}: {_describe(change, node, cluster)}", actions)
@@ -57,12 +60,10 @@ def next_due(node: Node, cluster: Cluster) -> float | None:
     return min((change.empty_from(cluster.timeouts) for change in pending), default=None)
 
 
-def begin_evacuation(node: Node, cluster: Cluster) -> Node | None:
-    """Return the node that is due: evacuating, or due anew; None if it is not in service."""
-    if node.state is not NodeState.IN_SERVICE:
-        return None
+def find_disruption(node: Node, cluster: Cluster) -> evacuate.Disruption | None:
+    """Find the changes for which the node has to be empty by now; None if there is none."""
     near = _list_near(node.notices, node, cluster)
-    return evacuate.begin(node, cluster.now, _disrupt(cluster.now, near, cluster)) if near else node.revise()
+    return _disrupt(cluster.now, near, cluster) if near else None
 
 
 def postpone_return(node: Node, cluster: Cluster) -> Node | None:
@@ -74,7 +75,8 @@ def postpone_return(node: Node, cluster: Cluster) -> Node | None:
 
 def _apply(node: Node, known: ScheduledChange | None, change: ScheduledChange, cluster: Cluster) -> Node:
     """Return the node once the change is known: evacuated for it, given back after it, or as it is."""
-    if near := _list_near((change,), node, cluster):
+    near = _list_near((change,), node, cluster)
+    if near and node.state not in STAYING:
         disruption = _disrupt(change.published, near, cluster)
         return evacuate.apply(node, cluster.now, disruption) or node.revise()
     if known and node.state in UNDER_EVACUATION and node.back == known.empty_until(cluster.timeouts):
@@ -89,7 +91,7 @@ def _disrupt(since: float, near: tuple[ScheduledChange, ...], cluster: Cluster) 
     start, code = near[0].start, near[0].code
     deadline = min(start, latest) if start > cluster.now else latest
     back = max(change.empty_until(cluster.timeouts) for change in near)
-    return evacuate.Disruption(since, deadline, code, max(back, latest))
+    return evacuate.Disruption(since, deadline, code, max(back, latest), gentle=True)
 
 
 def _list_near(

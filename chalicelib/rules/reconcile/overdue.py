@@ -5,7 +5,7 @@ Record that is due -> plan:
     work is unsent                                           send it
     its lifecycle actions are over, or all attempts failed   rules/finalize.py
     evacuated for a while                                    returning, unless a scheduled change is near
-    in service                                               evacuating: its scheduled change is near
+    in service                                               evacuating, in its turn (rules/nodes/turns.py)
 
 Cluster -> plan:
     a group waits, and the work goes on                      heartbeat
@@ -30,7 +30,7 @@ from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import finalize, incidents, retry
 from chalicelib.rules.cluster import jobs
 from chalicelib.rules.incidents import STUCK_AFTER_S
-from chalicelib.rules.nodes import lifecycle_hooks, scheduled_change
+from chalicelib.rules.nodes import lifecycle_hooks, scheduled_change, turns
 from chalicelib.rules.reconcile import swarm
 from chalicelib.state.lifecycle import PLACES, NodeState, Place
 
@@ -52,9 +52,11 @@ def on_tick(_: Tick, cluster: Cluster) -> Plan:
     if cluster.settings.paused:
         return _plan_paused(len(overdue) + len(job_steps), cluster)
     changes = [action for node in overdue for action in _finish_or_begin(node, cluster)]
+    turned = turns.begin_next([node for node in overdue if _waits(node, cluster)], cluster)
+    changes += [action for action in turned if not isinstance(action, Notify)]
     changes += _list_heartbeats(cluster)
     changes += (*job_steps, *swarm.start_inspection(cluster))
-    messages = _list_messages(overdue, cluster)
+    messages = [action for action in turned if isinstance(action, Notify)] + _list_messages(overdue, cluster)
     work = [node for node in overdue if node.is_unsent or node.command]
     if not work and not changes and not messages:
         return Plan("nothing is overdue")
@@ -110,14 +112,19 @@ def _finish_or_begin(node: Node, cluster: Cluster) -> tuple[Action, ...]:
     return (ReplaceRecord(node, after),) if after else ()
 
 
+def _waits(node: Node, cluster: Cluster) -> bool:
+    """Whether the node waits for its turn, and has nothing else to be done first."""
+    return node.waits_for_turn(cluster.now) and not finalize.finish(node, cluster)
+
+
 def _begin_planned(node: Node, cluster: Cluster) -> Node | None:
-    """Give an evacuated node back, or evacuate a node ahead of its scheduled change."""
+    """Give an evacuated node back, unless a scheduled change is near."""
     if node.state is NodeState.EVACUATED and node.back:
         if postponed := scheduled_change.postpone_return(node, cluster):
             return postponed
         reason = "the drill is over" if node.drill else "nothing followed"
         return node.enter(NodeState.RETURNING, since=cluster.now, due=cluster.now, reason=reason)
-    return scheduled_change.begin_evacuation(node, cluster)
+    return None
 
 
 def _list_heartbeats(cluster: Cluster) -> list[Action]:

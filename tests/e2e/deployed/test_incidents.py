@@ -58,7 +58,8 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
         lab, "on_spot_interruption_warning", "a drill, but this cluster allows none", manager.instance
     )
     assert record(lab, manager)["state"] == "in-service"
-    assert node_life.call(lab, "configure", drills=True) == {"done": ["set: drills=True"]}
+    together = node_life.call(lab, "configure", drills=True, out_share=1.0)  # all from the next tick on
+    assert together == {"done": ["set: drills=True, out_share=1.0"]}
     for host in hosts:  # a drill ends nothing; were this heard late, it would end the next one
         for payload in ("instance_terminated", "spot_fleet_instance_terminated"):
             (function,) = deliver(lab, drill_event(payload, host))
@@ -77,7 +78,7 @@ def test_a_drill_of_any_kind_ends_as_it_began(lab: Lab) -> None:
     assert node_life.availability(lab, *hosts) == ["active"] * len(hosts)
     assert {record(lab, host).get("drill") for host in hosts} == {None}
     assert len(node_life.managers(lab)) == 3
-    node_life.call(lab, "configure", drills=False)
+    node_life.call(lab, "configure", drills=False, out_share=0.3334)
 
 
 def rehearses(lab: Lab, host: Host, emptied: set[str]) -> bool:

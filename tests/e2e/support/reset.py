@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "rebalance": False,
     "settle": 20,
     "cooldown": 300,
+    "out_share": 0.3334,
 }
 KEPT = ("cluster", "item", "instance", "role", "address", "launched", "node", "version")
 

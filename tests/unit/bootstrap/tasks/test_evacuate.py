@@ -56,6 +56,40 @@ def test_without_room_the_tasks_serve_until_the_drain_which_comes_inside_the_bud
     assert "node.id" not in json.dumps(swarm.spec("db"))
 
 
+def test_without_an_announced_end_no_task_is_stopped_that_has_no_other_place() -> None:
+    swarm = FakeSwarm(managers=1, workers=1)
+    swarm.add_service("db", 1, template={"Placement": {"Constraints": ["node.role==worker"]}})
+    swarm.add_service("web", 2)
+    deadline = swarm.time + NOTICE
+    result = run(swarm, "n02", kept=True)
+    assert swarm.time > deadline, "it may have room until the end"
+    assert (result.ok, result.nodes[0].fate) == (False, Fate.UNFINISHED)
+    assert result.nodes[0].detail.startswith("1 tasks are left on it, of db")
+    assert [task.node for task in swarm.of("db") if task.is_running] == ["n02"]
+    assert [task.node for task in swarm.of("web") if task.is_running] == ["n01", "n01"]
+    (node,) = (node for node in swarm.nodes() if node.id == "n02")
+    assert node.availability == "pause", "it gets no new tasks"
+
+
+def test_nobody_elses_run_stops_what_stays_on_a_node_without_an_announced_end() -> None:
+    swarm = FakeSwarm(managers=1, workers=2)
+    swarm.add_service(
+        "db", 2, template={"Placement": {"Constraints": ["node.role==worker"], "MaxReplicas": 1}}
+    )
+    run(swarm, "n02", kept=True)
+    assert run(swarm, "n03").nodes[0].fate is Fate.DRAINED
+    assert [task.node for task in swarm.of("db") if task.is_running] == ["n02"]
+
+
+def test_an_announced_end_empties_a_node_that_had_kept_its_tasks() -> None:
+    swarm = FakeSwarm(managers=1, workers=1)
+    swarm.add_service("db", 1, template={"Placement": {"Constraints": ["node.role==worker"]}})
+    run(swarm, "n02", kept=True)
+    began = swarm.time
+    assert run(swarm, "n02").nodes[0].fate is Fate.DRAINED
+    assert swarm.time < began + NOTICE
+
+
 def test_room_that_appears_during_the_notice_is_used() -> None:
     swarm = FakeSwarm(managers=1, workers=1)
     swarm.add_service("db", 1, template={"Placement": {"Constraints": ["node.role==worker"]}})

@@ -17,6 +17,7 @@ from chalicelib.state.instance import LifecycleAction, Role, Transition
 from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import SentCommand
+from chalicelib.state.postponed import Postponed
 from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import ClusterSettings, Recommendations
 from tests.unit.chalicelib.conftest import TABLE
@@ -61,6 +62,8 @@ FULL = a_node(
     back=START + 3600,
     drill=True,
     hinted=START - 5,
+    gentle=True,
+    postponed=(Postponed(START, START + 10, START + 3600, 600.0, "a hint", drill=True),),
     notices=(
         ScheduledChange(START, False, START + 99, code="REBOOT"),
         ScheduledChange(START - 0.5, True, START, START + 9, arn="a"),

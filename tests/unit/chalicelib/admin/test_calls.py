@@ -60,7 +60,7 @@ def test_a_bad_payload_is_one_clear_line(which: str, payload: object, error: str
         (
             "configure",
             BLUE,
-            "there is nothing to configure: give some of cooldown, drills, notify, rebalance, recom",
+            "there is nothing to configure: give some of cooldown, drills, notify, out_share, rebalance, r",
         ),
         (
             "configure",

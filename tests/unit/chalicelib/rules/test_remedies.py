@@ -47,7 +47,7 @@ COMMANDS = re.compile(
     r"|(?P<tags>aws autoscaling create-or-update-tags [^\n]*)"
     r"|(?P<tag>aws ec2 create-tags [^\n]*)"
     r"|(?P<make>make deploy STAGE=[^ ;,]*)|docker (?:info|node ls|swarm leave --force)"
-    r"|systemctl status docker|make the swarm"
+    r"|systemctl status docker|make the swarm|docker node update --availability drain [a-z0-9]+"
 )
 PAGES = re.compile(r"docs/[a-z-]+\.md(?:#[a-z-]+)?")
 SERVICES = Rebalance(services=("web", "it's"), mode="surge", max_moves=3)
@@ -94,6 +94,10 @@ def samples(cluster: Cluster) -> dict[str, list[Incident]]:
         "node_id_twice": [swarm_incidents.node_id_twice(node, replace(node, instance=MANAGERS[0]), cluster)],
         "host_differs": [incidents.host_differs(node, "it says manager", cluster)],
         "change_is_long": [incidents.change_is_long(ScheduledChange(START, end=START), node, cluster)],
+        "nodes_wait": [
+            incidents.nodes_wait(node, 3, "a hint", [WORKER] * number, cluster) for number in (1, 9)
+        ],
+        "tasks_stay": [incidents.tasks_stay(replace(node, node="n1"), cluster)],
         "node_stays_down": [incidents.node_stays_down(Target(WORKER, "10.0.0.1"), node, cluster)],
         "listing_differs": [incidents.listing_differs(4, 5, MANAGERS[0], cluster)],
         "manager_of_another_swarm": [incidents.manager_of_another_swarm(MANAGERS[0], "n1", cluster)],

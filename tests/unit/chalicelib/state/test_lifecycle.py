@@ -9,7 +9,6 @@ import pytest
 
 from chalicelib.errors import TransitionError
 from chalicelib.protocol.messages import AgentTask, Target
-from chalicelib.state.instance import LifecycleAction, Transition
 from chalicelib.state.lifecycle import LEGAL_CHANGES, NodeState
 from tests.unit.chalicelib.support.fakes import WORKER, a_cluster, a_node
 
@@ -56,17 +55,13 @@ def test_a_node_is_found_by_its_instance_and_is_a_target() -> None:
     assert node.revise().target == Target(WORKER, "10.0.0.10", "abc", 2)
 
 
-TERMINATING = LifecycleAction("group", "name", "token", Transition.TERMINATING, 1.0)
-
-
 @pytest.mark.parametrize(
     ("state", "changes", "kept"),
     [
-        (NodeState.EVACUATING, {}, True),
-        (NodeState.EVACUATING, {"drill": True}, True),
+        (NodeState.EVACUATING, {"gentle": True}, True),
+        (NodeState.EVACUATING, {"gentle": True, "drill": True}, True),
+        (NodeState.EVACUATING, {}, False),
         (NodeState.EVACUATING, {"announced": True}, False),
-        (NodeState.EVACUATING, {"hooks": (TERMINATING,)}, False),
-        (NodeState.LEAVING, {}, False),
     ],
 )
 def test_tasks_are_kept_where_an_evacuation_has_no_announced_end(

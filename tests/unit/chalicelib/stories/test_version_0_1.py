@@ -213,7 +213,7 @@ def test_status_shows_the_old_records_under_their_old_names(upgraded: Upgrade) -
     shown = call("status", {"cluster": "blue"}, upgraded.world)
     cluster = shown["clusters"]["blue"]
     assert shown["census"] > 0
-    keys = {"settings", "managers", "states", "nodes", "incidents", "left_out", "errands"}
+    keys = {"settings", "managers", "states", "nodes", "incidents", "left_out", "errands", "waiting"}
     assert set(cluster) == keys
     assert {row["told"] for row in cluster["incidents"]} == {True, False}
     hooks = [hook for row in cluster["nodes"] for hook in row["hooks"]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.actions import Dispatch, ReplaceRecord
+from chalicelib.actions import AskForTurn, Dispatch, ReplaceRecord
 from chalicelib.events import (
     ChangeScheduled,
     CommandFinished,
@@ -19,6 +19,7 @@ from chalicelib.events import (
     SpotInterruptionWarning,
     TerminateLifecycleAction,
     Tick,
+    TurnAsked,
 )
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
@@ -55,13 +56,23 @@ def after(event: Any, cluster: Cluster) -> Node | None:
     return moves[0].after if moves else None
 
 
+def after_turn(event: Any, cluster: Cluster) -> Node | None:
+    """Return the node after the event, and after the turn that the plan asks for."""
+    node = after(event, cluster)
+    if node and AskForTurn(node.instance) in decide(event, cluster).actions:
+        others = tuple(one for one in cluster.nodes if one.instance != node.instance)
+        asked = TurnAsked(cluster.now, node.instance)
+        return after(asked, replace(cluster, nodes=(node, *others))) or node
+    return node
+
+
 def test_a_recommendation_is_noted_by_default_and_ignored_if_so_configured() -> None:
     assert after(RECOMMENDATION, with_settings(a_node())) == a_node(version=2, hinted=START)
     assert after(RECOMMENDATION, with_settings(a_node(), recommendations=Recommendations.IGNORE)) is None
 
 
 def test_a_recommendation_evacuates_the_node_for_a_while_if_so_configured() -> None:
-    node = after(RECOMMENDATION, with_settings(a_node(), recommendations=Recommendations.EVACUATE))
+    node = after_turn(RECOMMENDATION, with_settings(a_node(), recommendations=Recommendations.EVACUATE))
     assert node is not None
     assert (node.state, node.deadline, node.back) == (NodeState.EVACUATING, START + 600, START + 3600)
 
@@ -157,7 +168,7 @@ NOTIFIED = FleetInstanceChanged(START, WORKER, FleetChange.TERMINATION_NOTIFIED)
 def test_only_a_warning_or_a_shutdown_marks_the_end_as_announced(
     event: Any, *, announced: bool, for_a_while: bool
 ) -> None:
-    node = after(event, a_cluster(a_node()))
+    node = after_turn(event, a_cluster(a_node()))
     assert node is not None
     assert (node.announced, node.back > 0) == (announced, for_a_while)
     ended = CommandFinished(START + 9, "c", "m", AgentTask.EVACUATE, "Success", SAFE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.actions import Notify, ReplaceRecord
+from chalicelib.actions import Notify
 from chalicelib.events import (
     ChangeScheduled,
     CommandFinished,
@@ -30,6 +30,7 @@ from tests.unit.chalicelib.rules.nodes.test_disruptions import (
     RECOMMENDATION,
     WARNING,
     after,
+    after_turn,
     with_settings,
 )
 from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
@@ -48,13 +49,12 @@ DRILLS = [
 
 @pytest.mark.parametrize(("event", "seconds"), DRILLS)
 def test_a_drill_evacuates_marks_the_record_and_gives_back(event: Any, seconds: float) -> None:
-    plan = decide(event, with_settings(a_node(), drills=True))
-    move = plan.actions[0]
-    assert isinstance(move, ReplaceRecord)
-    node = move.after
-    assert (node.state, node.drill, node.hooks) == (NodeState.EVACUATING, True, ())
+    cluster = with_settings(a_node(), drills=True)
+    node = after_turn(event, cluster)
+    assert node is not None
+    assert (node.state, node.drill, node.gentle, node.hooks) == (NodeState.EVACUATING, True, True, ())
     assert (node.deadline, node.back) == (START + seconds, START + seconds + 30)
-    assert plan.measures == (Measure(Metric.DRILLS, instance=WORKER),)
+    assert decide(event, cluster).measures == (Measure(Metric.DRILLS, instance=WORKER),)
 
 
 @pytest.mark.parametrize(("event", "_"), DRILLS)
@@ -87,7 +87,7 @@ def test_the_drilled_end_of_an_instance_gives_its_node_back_at_once() -> None:
 
 
 def test_a_drill_that_comes_late_has_its_time_all_the_same() -> None:
-    node = after(replace(WARNING, drill=True), with_settings(a_node(), now=START + 500, drills=True))
+    node = after_turn(replace(WARNING, drill=True), with_settings(a_node(), now=START + 500, drills=True))
     assert node is not None
     assert (node.deadline, node.back) == (START + 620, START + 650)
 

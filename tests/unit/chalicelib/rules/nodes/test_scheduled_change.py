@@ -15,7 +15,7 @@ from chalicelib.state.instance import LifecycleAction
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import Timeouts
-from tests.unit.chalicelib.rules.nodes.test_disruptions import after
+from tests.unit.chalicelib.rules.nodes.test_disruptions import after, after_turn
 from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
@@ -48,7 +48,7 @@ def test_a_due_planned_evacuation_begins_and_ends_with_the_node_given_back() -> 
 
 
 def test_a_change_that_is_near_begins_at_once() -> None:
-    node = after(replace(SCHEDULED, start=START + 300), a_cluster(a_node()))
+    node = after_turn(replace(SCHEDULED, start=START + 300), a_cluster(a_node()))
     assert node is not None
     assert (node.state, node.deadline) == (NodeState.EVACUATING, START + 300)
 
@@ -135,7 +135,7 @@ def test_notices_in_any_order_and_twice_end_in_the_latest_one(
 ) -> None:
     node = a_node()
     for event in order * 2:
-        node = after(event, a_cluster(node, now=now)) or node
+        node = after_turn(event, a_cluster(node, now=now)) or node
     assert node.notices == (replace(NOTICE, published=START + 5, closed=True),)
     if order[0] is CLOSED:
         assert (node.state, node.due) == (NodeState.IN_SERVICE, None)
@@ -148,13 +148,13 @@ def test_a_late_copy_of_a_notice_does_not_evacuate_a_node_given_back() -> None:
     plan = decide(replace(SCHEDULED, start=START + 60), a_cluster(closed))
     assert (plan.actions, plan.reason) == ((), "RETIREMENT: known")
     assert after(replace(OTHER, start=START + 60), a_cluster(closed)) is not None, "another change"
-    anew = after(replace(SCHEDULED, time=START + 6, start=START + 60), a_cluster(closed))
+    anew = after_turn(replace(SCHEDULED, time=START + 6, start=START + 60), a_cluster(closed))
     assert anew is not None, "newer than the end: announced anew"
     assert anew.state is NodeState.EVACUATING
 
 
 def test_a_copy_sends_what_a_crash_left_unsent() -> None:
-    begun = after(replace(SCHEDULED, start=START + 60), a_cluster(a_node()))
+    begun = after_turn(replace(SCHEDULED, start=START + 60), a_cluster(a_node()))
     assert begun is not None
     plan = decide(replace(SCHEDULED, start=START + 60), a_cluster(begun))
     assert plan.actions == (Dispatch(WORKER),)
@@ -181,7 +181,7 @@ def test_a_long_window_keeps_the_node_out_for_hours_and_people_are_told_once() -
     (message,) = [action.incident for action in plan.actions if isinstance(action, Notify)]
     assert message.key == f"change#{WORKER}#1"
     assert message.left.endswith("and given back 7 hours after that time")
-    node = after(days, a_cluster(a_node()))
+    node = after_turn(days, a_cluster(a_node()))
     assert node is not None
     assert (node.state, node.back) == (NodeState.EVACUATING, START + 300 + 7 * 3600)
     again = a_node(notices=node.notices, due=node.back)
