@@ -51,6 +51,7 @@ from chalicelib.events import (
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import decide
 from chalicelib.state.cluster import Cluster
+from chalicelib.state.instance import UP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,11 +121,16 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
     nodes = _load_nodes(event, cluster, known.node, world, now)
     jobs: tuple[Job, ...] = ()
     if isinstance(
-        event, (Tick, InstancesDiscovered, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)
-    ):
+        event, (Tick, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)
+    ) or _may_end_cluster(event):
         jobs = world.jobs.list_all(cluster)
     rest = (world.timeouts, known.settings, unnotified, jobs, world.deployment)
     return Cluster(cluster, now, nodes, known.managers, *rest)
+
+
+def _may_end_cluster(event: Event) -> bool:
+    """Whether no instance is up: the jobs of a cluster that has ended end too."""
+    return isinstance(event, InstancesDiscovered) and not any(one.state in UP for one in event.instances)
 
 
 def _load_nodes(event: Event, cluster: str, node: Node | None, world: World, now: float) -> tuple[Node, ...]:
