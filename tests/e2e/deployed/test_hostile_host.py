@@ -212,7 +212,7 @@ def test_a_wrapped_agent_that_answers_for_others_gets_nothing_and_is_told(lab: L
 
     engine.wait_until(refused, "the managers refuse the node that it names", pause=2)
     row = node_life.records(lab)[host.instance]
-    assert (row["state"], row["node"]) == ("activating", node)
+    assert row["state"] in ("activating", "joining"), "it joins anew, in vain"
     assert int(Path(f"/proc/{host.pid}/root/var/lies/count").read_text()) >= 4
     assert host.address not in {one.address for one in engine.nodes(engine.manager(lab))}
     assert picture(lab, host) == before

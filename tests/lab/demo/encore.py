@@ -34,7 +34,7 @@ class Encore:
 def play(lab: Lab, say: Say) -> Encore:
     """Warn the host that alone has the directory, and cut its power when the notice is over."""
     lab = state.load(lab.name)
-    host = max((one for one in lab.hosts if one.role == "worker" and one.pid), key=lambda one: one.name)
+    host = min((one for one in lab.hosts if one.role == "worker" and one.pid), key=lambda one: one.launched)
     _deploy(lab, host)
     say(f"one more act: {NAME} mounts a directory that only {host.name} has; EC2 warns of its end")
     began = time.time()
