@@ -120,17 +120,13 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
         )
     nodes = _load_nodes(event, cluster, known.node, world, now)
     jobs: tuple[Job, ...] = ()
-    if isinstance(
-        event, (Tick, CommandFinished, CommandRunning, TaskOrdered, RedriveOrdered)
-    ) or _may_end_cluster(event):
-        jobs = world.jobs.list_all(cluster)
+    match event:
+        case Tick() | CommandFinished() | CommandRunning() | TaskOrdered() | RedriveOrdered():
+            jobs = world.jobs.list_all(cluster)
+        case InstancesDiscovered(instances=found) if not any(one.state in UP for one in found):
+            jobs = world.jobs.list_all(cluster)  # of a cluster that has ended they end too
     rest = (world.timeouts, known.settings, unnotified, jobs, world.deployment)
     return Cluster(cluster, now, nodes, known.managers, *rest)
-
-
-def _may_end_cluster(event: Event) -> bool:
-    """Whether no instance is up: the jobs of a cluster that has ended end too."""
-    return isinstance(event, InstancesDiscovered) and not any(one.state in UP for one in event.instances)
 
 
 def _load_nodes(event: Event, cluster: str, node: Node | None, world: World, now: float) -> tuple[Node, ...]:

@@ -27,7 +27,10 @@ TARGET = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
     [
         (["evacuate", "{"], "arguments must be JSON"),
         (["evacuate", "[]"], "arguments must be a JSON object, not list"),
-        (["evacuate", '{"subject": []}'], "unknown field 'subject'; known are deadline, inspection, labels"),
+        (
+            ["evacuate", '{"subject": []}'],
+            "unknown field 'subject'; known are deadline, fresh, inspection, labels",
+        ),
         (["evacuate", '{"subjects": {}}'], "targets must be a list"),
         (["evacuate", json.dumps({"subjects": [TARGET]})], "evacuate needs a deadline"),
         (["evacuate", json.dumps({"deadline": 1e13})], "deadline must be seconds since the epoch"),
