@@ -199,6 +199,7 @@ def forged_answers(host: Host, victim: Host, node: str) -> list[str]:
     ]
 
 
+@pytest.mark.thorough  # each lie costs a join that is put off longer than the one before
 def test_a_wrapped_agent_that_answers_for_others_gets_nothing_and_is_told(lab: Lab) -> None:
     """It answers with the node id of a manager in the end, and keeps it when its instance is gone."""
     victim = living(lab)[0]
@@ -210,7 +211,7 @@ def test_a_wrapped_agent_that_answers_for_others_gets_nothing_and_is_told(lab: L
         node_life.tick(lab)
         return "refused: node" in node_life.records(lab).get(host.instance, {}).get("reason", "")
 
-    engine.wait_until(refused, "the managers refuse the node that it names", pause=2)
+    engine.wait_until(refused, "the managers refuse the node that it names", seconds=400, pause=2)
     row = node_life.records(lab)[host.instance]
     assert row["state"] in ("activating", "joining"), "it joins anew, in vain"
     assert int(Path(f"/proc/{host.pid}/root/var/lies/count").read_text()) >= 4
