@@ -35,7 +35,7 @@ from chalicelib.state.lifecycle import PLACES, NodeState, Place
 from chalicelib.state.node import SentCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from chalicelib.actions import Action
     from chalicelib.events import CommandFinished
@@ -84,27 +84,7 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     )
     if not changes:
         return Plan(f"{event.command}: nothing waits for this {event.task.value} any more, or yet")
-    actions: list[Action] = [*changes, *_notify_of_failed_managers(event, changes, cluster)]
-    actions += [
-        Notify(incidents.node_absent(change.before, change.after, cluster))
-        for change in changes
-        if _has_vanished(change)
-    ]
-    actions += [
-        Notify(incidents.tasks_stay(change.after, cluster))
-        for change in changes
-        if _keeps_tasks(change.after)
-    ]
-    actions += [
-        Notify(incidents.host_differs(change.before, report.detail, cluster))
-        for change in changes
-        if (report := reports.get(change.after.instance)) and report.differs
-    ]
-    actions += [
-        Notify(swarm_incidents.worker_promoted(report, cluster))
-        for report in reports.values()
-        if event.task is AgentTask.EVACUATE and report.fate is Fate.PROMOTED
-    ]
+    actions: list[Action] = [*changes, *_notify_people(event, changes, reports, cluster)]
     if PLACES[event.task] is Place.MANAGER and (event.host_failed or event.result):
         actions.append(RecordHostHealth(event.manager, healthy=not event.host_failed))
     actions += _dispatch_ready([change.after for change in changes], cluster.now)
@@ -112,6 +92,28 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     reason = "; ".join(f"{node.instance} {node.state}: {node.reason}" for node in after)
     measures = tuple(measure for change in changes for measure in _list_measures(change))
     return Plan(f"{event.status}: {reason}", tuple(actions), measures)
+
+
+def _notify_people(
+    event: CommandFinished,
+    changes: tuple[ReplaceRecord, ...],
+    reports: Mapping[str, NodeReport],
+    cluster: Cluster,
+) -> Iterator[Action]:
+    """Notify of all that people should hear of, kind by kind."""
+    yield from _notify_of_failed_managers(event, changes, cluster)
+    for change in changes:
+        if _has_vanished(change):
+            yield Notify(incidents.node_absent(change.before, change.after, cluster))
+    for change in changes:
+        if _keeps_tasks(change.after):
+            yield Notify(incidents.tasks_stay(change.after, cluster))
+    for change in changes:
+        if (report := reports.get(change.after.instance)) and report.differs:
+            yield Notify(incidents.host_differs(change.before, report.detail, cluster))
+    for report in reports.values():
+        if event.task is AgentTask.EVACUATE and report.fate is Fate.PROMOTED:
+            yield Notify(swarm_incidents.worker_promoted(report, cluster))
 
 
 def _dispatch_ready(nodes: list[Node], now: float) -> tuple[Dispatch, ...]:
