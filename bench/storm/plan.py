@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 
+from chalicelib.state.instance import Role
+from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import Node
 from tests.lab.aws.deploy import STAGE
 from tests.lab.aws.events import Event, interruption_warning
 from tests.lab.endpoint.instances import Instance
@@ -33,6 +36,19 @@ class Warned:
     def event(self, now: float) -> Event:
         """As EventBridge delivers it at that moment; its time is cut to whole seconds, as EC2's are."""
         return interruption_warning(self.host, now)
+
+
+def node_in_service(host: Host) -> Node:
+    """Make the record of a host that has been in service ever since it was launched."""
+    return Node(
+        cluster=CLUSTER,
+        instance=host.instance,
+        role=Role(host.role),
+        address=host.address,
+        launched=host.launched,
+        since=host.launched,
+        state=NodeState.IN_SERVICE,
+    )
 
 
 def hosts(number: int, now: float, first: int = 0) -> tuple[Host, ...]:

@@ -29,9 +29,6 @@ from chalicelib.adapters.dynamodb.items import key, node_item
 from chalicelib.adapters.dynamodb.managers import DynamoManagers
 from chalicelib.adapters.dynamodb.nodes import DynamoNodes
 from chalicelib.adapters.dynamodb.table import Table
-from chalicelib.state.instance import Role
-from chalicelib.state.lifecycle import NodeState
-from chalicelib.state.node import Node
 from tests.lab import lifecycle, state
 from tests.lab.aws import account, deploy, events, lab_api, local_aws
 from tests.lab.aws.events import Event
@@ -145,16 +142,7 @@ def _record(table: Table, own: tuple[Host, ...], doomed: Mapping[int, tuple[Host
 
 
 def _record_of(host: Host) -> dict[str, Any]:
-    node = Node(
-        cluster=plan.CLUSTER,
-        instance=host.instance,
-        role=Role(host.role),
-        address=host.address,
-        launched=host.launched,
-        since=host.launched,
-        state=NodeState.IN_SERVICE,
-    )
-    return node_item(node)
+    return node_item(plan.node_in_service(host))
 
 
 @contextmanager

@@ -27,7 +27,6 @@ from chalicelib.events import InvocationEnded, SpotInterruptionWarning, Tick
 from chalicelib.routing import handle
 from chalicelib.state.instance import DiscoveredInstance, InstanceState, Role
 from chalicelib.state.lifecycle import NodeState
-from chalicelib.state.node import Node
 from chalicelib.state.settings import Timeouts
 from tests.lab.aws import events
 from tests.lab.state import Host
@@ -87,7 +86,7 @@ class Ground:
     def __post_init__(self) -> None:
         """Record every node in service, as after a day, and a discovery."""
         self.own = plan.hosts(self.nodes, START)
-        self.records.register(map(_in_service, self.own))
+        self.records.register(map(plan.node_in_service, self.own))
         self.patience = Patience(self.clock)
         self.meter = Meter(self.clock, self.limits, self.patience)
         self.hosts = VirtualHosts(self.clock, self.limits, self._tell)
@@ -217,18 +216,6 @@ def _summarize(ground: Ground, size: int, number: int, over: float) -> VirtualSt
         slowest=round(ground.functions.slowest, 1),
         failures=dict(ground.functions.failed),
         bound=find_first_bound(ground.quotas, START),
-    )
-
-
-def _in_service(host: Host) -> Node:
-    return Node(
-        cluster=plan.CLUSTER,
-        instance=host.instance,
-        role=Role(host.role),
-        address=host.address,
-        launched=host.launched,
-        since=host.launched,
-        state=NodeState.IN_SERVICE,
     )
 
 
