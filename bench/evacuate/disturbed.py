@@ -110,7 +110,7 @@ def add_up(way: str, costs: list[Cost]) -> list[Sum]:
             sum(cost.fewest == 0 for cost in found),
             round(sum(cost.below_s for cost in found), 1),
             sum(cost.started for cost in found),
-            sum(not cost.is_as_wanted for cost in found),
+            sum(bool(cost.wrong) for cost in found),
         )
         for kind, shapes in (("even", SHAPES), ("uneven", UNEVEN))
         for found in [[cost for cost in costs if cost.case.shape in shapes]]

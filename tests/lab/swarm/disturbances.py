@@ -63,13 +63,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Cost:
-    """What it cost one service: fewest tasks of those wanted, for how long, and whether its spec is right."""
+    """What it cost one service: fewest tasks of those wanted, for how long, and what is wrong in its spec."""
 
     case: Case
     fewest: int
     below_s: float
     started: int
-    is_as_wanted: bool
+    wrong: str  # what its spec says, and should say; "" where it is right
 
     @property
     def missing(self) -> int:
@@ -125,7 +125,7 @@ def play(lab: Lab, cases: list[Case], doomed: Host, empty: Callable[[], object])
     while time.monotonic() < until and not _is_settled(watch, cases, node):
         time.sleep(0.3)
     watch.stop()
-    return [_cost(case, watch, _spec(lab, case.name) == wanted[case.name]) for case in cases]
+    return [_cost(case, watch, _difference(_spec(lab, case.name), wanted[case.name])) for case in cases]
 
 
 def remove(lab: Lab, cases: list[Case]) -> None:
@@ -136,11 +136,19 @@ def remove(lab: Lab, cases: list[Case]) -> None:
             service.remove()
 
 
-def _cost(case: Case, watch: Watch, is_as_wanted: bool) -> Cost:
+def _difference(found: Any, wanted: Any, path: str = "") -> str:
+    if not isinstance(found, dict) or not isinstance(wanted, dict):
+        return "" if found == wanted else f"{path}: {found!r} instead of {wanted!r}"
+    keys = sorted(found.keys() | wanted.keys())
+    parts = (_difference(found.get(key), wanted.get(key), f"{path}.{key}") for key in keys)
+    return "; ".join(part for part in parts if part)
+
+
+def _cost(case: Case, watch: Watch, wrong: str) -> Cost:
     counts = [sample.count(case.name) for sample in watch.samples]
     floor = min(case.replicas, case.replicas_after)
     below = sum(_seconds(watch.samples, at) for at, count in enumerate(counts) if count < floor)
-    return Cost(case, min(counts), round(below, 1), watch.started(case.name), is_as_wanted)
+    return Cost(case, min(counts), round(below, 1), watch.started(case.name), wrong)
 
 
 def _seconds(samples: list[Sample], at: int) -> float:
