@@ -74,7 +74,7 @@ def _measure(part: str, name: str, stage: Stage, out: Console, met: list[Target]
         }
         met += asked
     if part in ("c", "all"):
-        storms = [_run_virtual(*size, stage) for size in virtual.STORMS]
+        storms = [_run_virtual(*storm, stage) for storm in virtual.STORMS]
         asked = virtual.targets(storms)
         out.print(virtual_tables.storms(storms, Limits()), tables.targets(asked, "In virtual time"))
         report["virtual"] = {
@@ -86,9 +86,12 @@ def _measure(part: str, name: str, stage: Stage, out: Console, met: list[Target]
     return report
 
 
-def _run_virtual(size: int, nodes: int, stage: Stage) -> virtual.VirtualStorm:
-    stage.say(f"{size:,} interruptions of {nodes:,} nodes within {plan.WINDOW:.0f} s, in virtual time")
-    return virtual.run(size, nodes)
+def _run_virtual(size: int, nodes: int, reserved: int, stage: Stage) -> virtual.VirtualStorm:
+    stage.say(
+        f"{size:,} interruptions of {nodes:,} nodes within {plan.WINDOW:.0f} s, {reserved} reserved runs, "
+        "in virtual time"
+    )
+    return virtual.run(size, nodes, Limits(reserved=reserved))
 
 
 def _caveat() -> str:

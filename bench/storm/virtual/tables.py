@@ -21,7 +21,7 @@ def storms(found: Sequence[VirtualStorm], limits: Limits) -> Table:
     table = titled("Storms within 10 s in virtual time", CAVEAT.format(limits=told))
     table.add_column("")
     for one in found:
-        table.add_column(f"{one.size:,} of {one.nodes:,}", justify="right")
+        table.add_column(f"{one.size:,} of {one.nodes:,}, {one.reserved} reserved", justify="right")
     for name, show in ROWS:
         table.add_row(name, *(show(one) for one in found))
     return table
