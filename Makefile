@@ -14,7 +14,7 @@ export LAB_ENGINE := $(ENGINE)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install system python demo test check static unit lock fuzz format e2e e2e-thorough bench-evacuate bench-storm bench-storm-virtual bench-plan bench-rebalance deploy clean
+.PHONY: help install system python demo test beside check static unit lock fuzz format e2e e2e-thorough bench-evacuate bench-storm bench-storm-virtual bench-plan bench-rebalance deploy clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -61,7 +61,13 @@ lock: .venv/done ## write the lock files of the tools anew, from requirements-*.
 demo: system install ## a Spot interruption survived on a real swarm, on this machine; NOTICE=120 ENGINE=newest (root)
 	$(BIN)/python -m tests.lab.demo --notice $(NOTICE)
 
-test: system static unit e2e ## everything: static checks, all unit tests and the tests on real hosts (root)
+# Tests on real hosts wait half of their time for a swarm: all else runs beside them, with what they leave.
+test: system install ## everything: static checks, all unit tests and the tests on real hosts (root)
+	$(MAKE) -j2 beside e2e
+
+beside:
+	@mkdir -p build; nice -n 19 $(MAKE) --no-print-directory static unit > build/checks.log 2>&1; status=$$?; \
+	  cat build/checks.log; exit $$status
 
 check: static ## static checks and unit tests, about a minute; `make test` searches longer
 	$(UNIT) --hypothesis-profile quick -m "not exhaustive"
