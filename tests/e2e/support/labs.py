@@ -68,8 +68,9 @@ def left_over() -> list[str]:
 
 
 def living(lab: Lab) -> Lab:
-    """Answer the lab with those of its hosts that have power: the others are of the past."""
-    return replace(lab, hosts=tuple(host for host in lab.hosts if host.pid))
+    """Answer the lab with those of its hosts that have power, managers first: the others are of the past."""
+    hosts = sorted((host for host in lab.hosts if host.pid), key=lambda host: host.role)
+    return replace(lab, hosts=tuple(hosts))
 
 
 def running(name: str, managers: int = 3, workers: int = 3, *, bare: bool = False) -> Iterator[Lab]:
