@@ -18,19 +18,19 @@ from tests.lab.state import Lab, LabError
 from tests.lab.swarm.engine import NOT_YET
 
 # The files that one process of pytest runs one after the other, in this order, on the labs that they share.
-# Those that take longest are begun first: begun last, they would run alone in the end. Of the four that begin
-# together two have bare labs: deployments side by side take the whole processor, and all else waits for them.
+# Those with labs of their own come first: later, the lab that a process shares would be idle beside them.
+# Of the four that begin together two have bare labs, as deployments side by side slow all else down.
 GROUPS = (
-    ("loop",),  # a deployed lab
+    ("managers",),  # a lab of its own
     ("evacuation", "lab"),  # a bare lab
     ("rebalance", "operator", "hostile_worker"),  # another bare one
-    ("managers",),  # deployed labs of its own
-    ("incidents", "roles", "hostile_host"),  # deployed labs, as the next ones
-    ("events",),
     ("members",),  # one of its own
+    ("join", "burst"),  # one of its own each
+    ("loop",),  # a deployed lab, as all that follow
+    ("incidents", "roles", "hostile_host"),
+    ("events",),
     ("calls", "lost_and_found"),
     ("single_deaths",),
-    ("join", "burst"),  # one of its own each
 )
 
 LINES = 60  # of what happened in a lab are shown of a test that fails

@@ -1,4 +1,4 @@
-"""Hosts become nodes with no human: from nothing, killed in between, lost and found; no token token_leaks."""
+"""Hosts become nodes with no human: from nothing, killed in between, lost and found; no token leaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The labs that tests share: one of each kind for each process of pytest, up when it is first asked for."""
+"""The labs that tests share: one at a time for each process of pytest, up when it is first asked for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MANAGERS, WORKERS = 3, 3
 
 @dataclass
 class SharedLabs:
-    """The labs of one process of pytest; they stay up until ``close``."""
+    """The labs of one process of pytest; one is up at a time, until ``close``."""
 
     _up: set[str] = field(default_factory=set)
 
@@ -40,8 +40,14 @@ class SharedLabs:
             lifecycle.down(self._up.pop())
 
     def _ready(self, kind: str, start: Callable[[str], None], clean: Callable[[str], None]) -> Lab:
-        """Make the lab as new: clean up what others have left; where that fails, start another one."""
+        """Make the lab as new: clean up what others have left; where that fails, start another one.
+
+        The lab of the other kind goes: its engines, though idle, take processor from all others.
+        """
         name = named(kind)
+        for other in self._up - {name}:
+            self._up.remove(other)
+            lifecycle.down(other)
         if name in self._up:
             try:
                 clean(name)
