@@ -83,7 +83,7 @@ DEATHS = [
     pytest.param([handler_before], nothing, id="handler before it has sent"),
     pytest.param([handler_after], nothing, id="handler after it has sent", marks=thorough),
     pytest.param([result], nothing, id="result event", marks=thorough),
-    pytest.param([result], agent, id="result event and agent"),
+    pytest.param([result], agent, id="result event and agent", marks=thorough),
     pytest.param([handler_after], host, id="handler and manager host", marks=thorough),
     pytest.param([handler_before, result], nothing, id="handler and result event", marks=thorough),
     pytest.param([result], host, id="result event and manager host", marks=thorough),

@@ -18,6 +18,8 @@ from tests.lab.observe import node_life
 from tests.lab.state import Host, Lab
 from tests.lab.swarm import engine
 
+pytestmark = pytest.mark.thorough  # a lab of its own, and hosts that start twice: minutes
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
