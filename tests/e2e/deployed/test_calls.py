@@ -262,7 +262,7 @@ def test_what_a_caller_and_an_agent_that_died_left_the_tick_finishes(lab: Lab) -
 
 def kill_agent(lab: Lab, instance: str) -> None:
     """End the agent that runs on a host; its script ends with it."""
-    agents = processes.find_named(".pyz", lab.host(instance).pid)
+    agents = processes.find_named("/run/swarmkeeper/agent-", lab.host(instance).pid)
     for agent in agents:
         agent.send(signal.SIGKILL)
     assert agents
