@@ -72,8 +72,8 @@ def encode_result(result: Result) -> str:
 
     To fit, the hosts of the widest spreads are dropped, then the last service reports, then the longest of
     the nodes' labels, then the nodes' details and the error are cut, then the last rows of what ``inspect``
-    saw are dropped, then the last nodes that are down. The fate of a node, or of a service in a rebalance, is
-    never left out.
+    saw are dropped, then the last hosts of the inventory and then all of it, then the last nodes that are
+    down. The fate of a node, or of a service in a rebalance, is never left out.
     """
     while True:
         line = json.dumps(_result_row(result), separators=(",", ":"), sort_keys=True)
@@ -89,6 +89,8 @@ def _result_row(result: Result) -> dict[str, Any]:
         for name in ("differs", "labels"):
             if not report[name]:
                 del report[name]
+    if not result.inventory:
+        del row["inventory"]
     if result.listing:
         row["listing"]["down"] = [_target_row(target) for target in result.listing.down]
         if not result.listing.managers:
@@ -125,7 +127,17 @@ def _smaller(result: Result) -> Result:
         keep = len(rows) * 3 // 4
         facts = {**result.facts, "nodes": rows[:keep]}
         return replace(result, facts=facts, left_out=result.left_out + len(rows) - keep)
-    return _fewer_down(result)
+    return _less_inventory(result) if result.inventory else _fewer_down(result)
+
+
+def _less_inventory(result: Result) -> Result:
+    """Drop hosts first: what networks and stacks there are is short, unless somebody lies."""
+    inventory = result.inventory
+    if inventory is None or not inventory.hosts:
+        return replace(result, inventory=None, left_out=result.left_out + 1)
+    keep = len(inventory.hosts) * 3 // 4
+    left_out = result.left_out + len(inventory.hosts) - keep
+    return replace(result, inventory=replace(inventory, hosts=inventory.hosts[:keep]), left_out=left_out)
 
 
 def _fewer_down(result: Result) -> Result:

@@ -11,6 +11,8 @@ from enum import Enum
 from typing import Any
 from zlib import crc32
 
+from chalicelib.protocol.inventory import Inventory
+
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 MAX_LISTED_MANAGERS = 50  # more than Swarm is made for
 SHORT = 8  # characters that tell node ids apart: two of 5,000 agree in one swarm of 200,000
@@ -242,7 +244,7 @@ class Result:
     ``left_out`` counts reports and rows that did not fit into the line; ``facts`` is what ``inspect`` saw.
     ``spreads`` and ``wait`` are a rebalance's: seconds after which it is to be tried again (0: it is over).
     One that failed is tried again only to end a surge that it had to leave.
-    ``listing`` is what an inspection by the tick saw.
+    ``listing`` is what an inspection by the tick saw, ``inventory`` what there is of a description.
     """
 
     task: AgentTask
@@ -255,6 +257,7 @@ class Result:
     spreads: tuple[SpreadReport, ...] = ()
     wait: float = 0.0
     listing: Listing | None = None
+    inventory: Inventory | None = None
 
     @property
     def begun(self) -> bool:

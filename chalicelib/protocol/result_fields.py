@@ -5,12 +5,21 @@ Standard library only and Python 3.10 syntax: this module travels inside the age
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from enum import Enum
 from typing import Any, TypeVar
 
 from chalicelib.protocol import checks
+from chalicelib.protocol.inventory import (
+    MAX_ENTRIES,
+    SHORT_DIGEST,
+    Inventory,
+    ReportedHost,
+    ReportedNetwork,
+    ReportedStack,
+)
 from chalicelib.protocol.messages import (
     AgentTask,
     Balance,
@@ -31,6 +40,7 @@ MAX_TEXT = 1000  # characters of a text for people
 MAX_NAME = 300
 MAX_ROWS = 2000  # of a list; no answer that fits has more
 MAX_COUNT = 1_000_000_000
+DIGEST = re.compile(rf"([0-9a-f]{{{SHORT_DIGEST}}})?")
 FAR = 1e11  # seconds since the epoch; more was meant as milliseconds
 Kind = TypeVar("Kind")
 
@@ -119,6 +129,12 @@ def _counts_by_host(value: Any, field: str) -> dict[str, int]:
     return {checks.printable(host, MAX_NAME): count(found, field) for host, found in value.items()}
 
 
+def _texts(value: Any, field: str) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > MAX_ENTRIES:
+        raise ProtocolError(checks.wrong(field, f"an object of at most {MAX_ENTRIES} texts", value))
+    return {checks.printable(found, MAX_NAME): name(said, field) for found, said in value.items()}
+
+
 def _facts(value: Any, field: str) -> dict[str, Any]:
     """Read what a person asked for: any values, their texts made printable; ``nodes`` are rows."""
     if not isinstance(value, dict):
@@ -192,6 +208,31 @@ LISTING = {
     "ids": good_rows(checked(checks.node_id)),
     "managers": good_rows(checked(checks.node_id)),
 }
+_digest = checked(checks.matching(DIGEST, f"{SHORT_DIGEST} hexadecimal digits"))
+REPORTED_HOST = {
+    "instance": checked(checks.instance_id),
+    "node": checked(checks.node_id),
+    "description": _digest,
+    "version": name,
+    "storage_driver": name,
+    "log_driver": name,
+    "log_options": _texts,
+    "live_restore": _optional(flag),
+    "plugin": _optional(name),
+}
+REPORTED_NETWORK = {
+    "name": name,
+    "driver": name,
+    "subnets": good_rows(name),
+    "gateways": good_rows(name),
+    "attachable": flag,
+}
+REPORTED_STACK = {"name": name, "digest": _digest, "settings": _texts}
+INVENTORY = {
+    "hosts": good_rows(row_of(ReportedHost, REPORTED_HOST)),
+    "networks": _optional(good_rows(row_of(ReportedNetwork, REPORTED_NETWORK))),
+    "stacks": _optional(good_rows(row_of(ReportedStack, REPORTED_STACK))),
+}
 RESULT = {
     "task": chosen(AgentTask),
     "ok": flag,
@@ -203,5 +244,6 @@ RESULT = {
     "spreads": rows(row_of(SpreadReport, SPREAD)),
     "wait": seconds,
     "listing": _optional(row_of(Listing, LISTING)),
+    "inventory": _optional(row_of(Inventory, INVENTORY)),
 }
 read_result = row_of(Result, RESULT)

@@ -17,6 +17,7 @@ from chalicelib.protocol.codec import (
     encode_arguments,
     encode_result,
 )
+from chalicelib.protocol.inventory import Inventory, ReportedHost, ReportedNetwork, ReportedStack
 from chalicelib.protocol.messages import (
     AgentTask,
     Arguments,
@@ -49,6 +50,11 @@ GENUINE: dict[str, Any] = json.loads(
             ),
             wait=3.0,
             listing=Listing(3, (Target(WORKER, "10.0.0.1", "abc"),), ids=("abc",)),
+            inventory=Inventory(
+                (ReportedHost(WORKER, "abc", log_options={"max-size": "10m"}, plugin="net:1"),),
+                (ReportedNetwork("control", "overlay", ("10.32.100.0/24",)),),
+                (ReportedStack("control", settings={"REGISTRY": ""}),),
+            ),
         )
     )
 )
@@ -105,6 +111,10 @@ WRONG: list[dict[str, Any]] = [
     {"listing": {"parts": 0}},
     {"listing": {"ids": "abc"}},
     {"listing": {"down": [1] * 2001}},
+    {"inventory": {"hosts": "x"}},
+    {"inventory": {"hosts": [{}] * 2001}},
+    {"inventory": {"stacks": 1}},
+    {"inventory": {"unknown": []}},
 ]
 
 
@@ -181,6 +191,22 @@ def test_in_a_listing_only_rows_that_are_none_are_left_out() -> None:
         dump({**GENUINE, "listing": {"nodes": 4, "down": down, "ids": ["abc", "A b", 7]}})
     ).listing
     assert listing == Listing(4, (Target(WORKER, "10.0.0.1", "abc"),), ids=("abc",))
+
+
+def test_in_an_inventory_only_rows_that_are_none_are_left_out() -> None:
+    good = {"instance": WORKER, "version": "28.5.2\n", "live_restore": False, "plugin": ""}
+    bad = [
+        {"instance": "i-evil"},
+        {"instance": OTHER, "description": "no digest"},
+        {"instance": OTHER, "live_restore": "no"},
+        {"instance": OTHER, "log_options": {"max-size": 10}},
+        {"instance": OTHER, "log_options": {str(number): "" for number in range(101)}},
+        {"instance": OTHER, "more": ""},
+        7,
+    ]
+    answer = dump({**GENUINE, "inventory": {"hosts": [*bad, good], "stacks": [{"name": "a"}, {}]}})
+    host = ReportedHost(WORKER, version="28.5.2 ", live_restore=False, plugin="")
+    assert decode_result(answer).inventory == Inventory((host,), None, (ReportedStack("a"),))
 
 
 @given(CHANGES)
