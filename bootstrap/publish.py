@@ -33,7 +33,7 @@ WHEEL_INFO, SCRIPTS = ".dist-info", "bin"
 LICENCE_FILES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS")  # of wheels without a folder for them
 FAILURES = (ConcurrencyError, FoundationError, BotoCoreError, ClientError, subprocess.CalledProcessError)
 # Runs where one deploys, never on a host.
-DEPLOYS = ("publish.py", "concurrency.py", "foundation.py", "stages.py", "policies")
+DEPLOYS = ("publish.py", "concurrency.py", "foundation.py", "stages.py", "policies", "describe")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all files: the same sources give the same hash
 
 

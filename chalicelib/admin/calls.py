@@ -16,6 +16,7 @@ from chalicelib.admin.payloads import (
     Field,
     check_payload,
     count,
+    description,
     flag,
     instance,
     name,
@@ -218,7 +219,7 @@ CALLS: dict[str, tuple[Mapping[str, Field], Call]] = {
         CLUSTER
         | {"recommendations": Field(one_of(Recommendations)), "drills": Field(flag), "notify": Field(flag)}
         | {"rebalance": Field(flag), "settle": Field(settling), "cooldown": Field(span)}
-        | {"out_share": Field(share)},
+        | {"out_share": Field(share), "description": Field(description)},
         _configure,
     ),
     "pause": (CLUSTER, _pause),

@@ -45,6 +45,9 @@ def check_payload(payload: object, fields: Mapping[str, Field]) -> dict[str, Any
 
 
 name = checks.matching(NAME, "a cluster's name (letters, digits, '.', '_', '-')")
+description = checks.matching(
+    re.compile("([0-9a-f]{64})?"), "the SHA-256 of a published description, or nothing"
+)
 instance, flag, one_of = checks.instance_id, checks.flag, checks.one_of
 
 

@@ -129,7 +129,8 @@ def _short(value: Any) -> str:
     return digest(_canonical(value))[:SHORT_DIGEST]
 
 
-def _is_subnet(value: Any) -> str:
+def is_subnet(value: Any) -> str:
+    """Check a network of a useful size, written in the usual way."""
     try:
         network = IPv4Network(value) if isinstance(value, str) else None
         good = network is not None and str(network) == value and 8 <= network.prefixlen <= 29  # noqa: PLR2004
@@ -138,7 +139,8 @@ def _is_subnet(value: Any) -> str:
     return "" if good else "an IPv4 network such as 10.32.100.0/24"
 
 
-def _is_gateway(value: Any) -> str:
+def is_gateway(value: Any) -> str:
+    """Check an address, or "" for the engine's choice."""
     try:
         good = isinstance(value, str) and (not value or bool(IPv4Address(value)))
     except ValueError:
@@ -232,14 +234,14 @@ ENGINE = {
 }
 NETWORK = {
     "name": _name,
-    "subnet": checked(_is_subnet),
-    "gateway": checked(_is_gateway),
+    "subnet": checked(is_subnet),
+    "gateway": checked(is_gateway),
     "attachable": flag,
 }
 NETWORKING = {
     "driver": chosen(Driver),
     "plugin": lambda value, field: value and _text(IMAGE, "a plugin's reference with its tag")(value, field),
-    "range": checked(_is_subnet),
+    "range": checked(is_subnet),
     "networks": _named(row_of(WantedNetwork, NETWORK)),
 }
 read_networking = row_of(WantedNetworking, NETWORKING)

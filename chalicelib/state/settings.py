@@ -31,6 +31,7 @@ class ClusterSettings:
     settle: float = 20.0
     cooldown: float = 300.0
     out_share: float = 0.3334  # a third
+    description: str = ""  # the SHA-256 of what the cluster shall be, as it was published; "" for none
 
 
 @dataclass(frozen=True, slots=True)

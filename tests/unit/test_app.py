@@ -236,6 +236,7 @@ def test_status_shows_what_is_recorded(world: World, lambdas: Client) -> None:
                 "settle": 20.0,
                 "cooldown": 300.0,
                 "out_share": 0.3334,
+                "description": "",
             },
             "waiting": [],
             "managers": [],

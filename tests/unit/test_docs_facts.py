@@ -6,14 +6,19 @@ import ast
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from itertools import pairwise
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 import app as deployed
+from bootstrap.describe.describing import describe
+from bootstrap.describe.schema import load_schema
+from bootstrap.describe.stack_settings import networks_of
 from bootstrap.stacks.catalog import STACKS
 from chalicelib import events
 from chalicelib.actions import Action
@@ -183,7 +188,7 @@ def _configuration(heading: str) -> str:
 
 def _quoted(value: str) -> str:
     """Write a default as JSON."""
-    return value if re.fullmatch(r"true|false|[0-9.]+", value) else json.dumps(value)
+    return value if re.fullmatch(r'true|false|[0-9.]+|""', value) else json.dumps(value)
 
 
 @cache
@@ -239,3 +244,38 @@ def test_each_row_of_what_somebody_can_do_names_the_tests_that_show_it() -> None
         for file, test in named:
             assert f"def {test or 'test_'}" in (ROOT / file).read_text(), f"{file}: {test}"
         assert not row[-1].startswith("the same")
+
+
+def test_the_fields_of_a_description_are_those_of_the_schema() -> None:
+    table = [name for row in rows(page("docs/platform.md").section("Fields")) for name in code(row[0])]
+    assert sorted(table) == sorted(_fields(load_schema()["properties"]))
+
+
+def test_the_stacks_that_can_be_described_are_the_agents() -> None:
+    table = {code(row[0])[0]: tuple(code(row[2])) for row in rows(page("docs/platform.md").section("Stacks"))}
+    assert table == {stack.name: networks_of(stack) for stack in STACKS}
+
+
+def test_the_table_of_profiles_shows_what_stands_in_them() -> None:
+    for row in rows(page("docs/platform.md").section("Profiles")):
+        for name, cell in zip(("book", "current"), row[1:], strict=True):
+            text = (ROOT / "bootstrap" / "describe" / "profiles" / f"{name}.yaml").read_text()
+            shown = re.findall(r"[\w./-]*:?v?[0-9]+\.[0-9]+\.[0-9]+", cell)
+            assert all(one in text for one in shown), row
+
+
+@pytest.mark.parametrize("example", page("docs/platform.md").blocks("yaml"))
+def test_each_description_on_the_page_is_a_good_one(example: str, tmp_path: Path) -> None:
+    (tmp_path / "blue.yaml").write_text(example)
+    assert describe(tmp_path / "blue.yaml").description.name == "blue"
+
+
+def _fields(properties: dict[str, Any], before: str = "") -> Iterator[str]:
+    """List the paths of all fields whose names are fixed, but for those around others."""
+    for name, schema in properties.items():
+        inner = schema.get("properties", schema.get("else", {}).get("properties"))
+        if name in ("host", "engine", "network", "source") and inner:
+            yield from [f"{before}{name}"] if name == "source" else []
+            yield from _fields(inner, f"{before}{name}.")
+        else:
+            yield f"{before}{name}"

@@ -32,6 +32,7 @@ SETTINGS: dict[str, Any] = {
     "settle": 20,
     "cooldown": 300,
     "out_share": 0.3334,
+    "description": "",
 }
 KEPT = ("cluster", "item", "instance", "role", "address", "launched", "node", "version")
 

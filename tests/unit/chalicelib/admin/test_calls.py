@@ -60,7 +60,7 @@ def test_a_bad_payload_is_one_clear_line(which: str, payload: object, error: str
         (
             "configure",
             BLUE,
-            "there is nothing to configure: give some of cooldown, drills, notify, out_share, rebalance, r",
+            "there is nothing to configure: give some of cooldown, description, drills, notify, out_share, r",
         ),
         (
             "configure",
@@ -71,6 +71,7 @@ def test_a_bad_payload_is_one_clear_line(which: str, payload: object, error: str
         ("configure", {**BLUE, "settle": -1}, "settle must be a number of seconds from 0 to 600, not '-1'"),
         ("configure", {**BLUE, "settle": 1800}, "settle must be a number of seconds from 0 to 600"),
         ("configure", {**BLUE, "cooldown": False}, "cooldown must be a number of seconds"),
+        ("configure", {**BLUE, "description": "blue.yaml"}, "description must be the SHA-256 of a publ"),
         ("configure", {**BLUE, "drills": 1}, "drills must be true or false, not '1'"),
         ("init", NODE, f"{WORKER} is no manager of blue: status shows which are"),
         ("recover", {**NODE}, "confirm is missing; known fields are cluster, confirm, dry_run, instance"),
