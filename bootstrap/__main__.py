@@ -79,7 +79,7 @@ arguments, as JSON:
 
 commands, with options and help of their own:
   operator       rebalance whenever a node joins, without AWS; runs until it is ended
-  stack          deploy, remove or list the stacks that come with the agent: deploy, rm, ls
+  stack          the stacks that come with the agent: deploy, remove, status, ls
 
 exit status: 0 done, 1 not (all) done, 64 bad input, 69 something that is needed did not answer or refused
 What is done, and why, is logged on stderr. The line on stdout is the result as JSON, also where a task

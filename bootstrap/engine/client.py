@@ -226,6 +226,16 @@ class Engine(Connection):
         with self._translated(f"remove config {config.name} ({config.id})"):
             self._api.remove_config(config.id)
 
+    def secret_names(self) -> frozenset[str]:
+        """List the names of all secrets; no engine ever tells what is in them."""
+        return frozenset(self._rows("list secrets", APIClient.secrets, lambda row: str(row["Spec"]["Name"])))
+
+    def create_secret(self, name: str, content: bytes) -> None:
+        """Store a secret; RefusedError where there is one of that name."""
+        self._order(
+            f"create secret {name}", "/secrets/create", {"Name": name, "Data": b64encode(content).decode()}
+        )
+
     def node_events(self, quiet: float) -> Iterator[NodeEvent]:
         """Node events from now on, as they come; they end with the connection, or once all was quiet so long.
 

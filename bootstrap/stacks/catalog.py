@@ -6,9 +6,10 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 from bootstrap.engine.network import Network
 from bootstrap.errors import AgentError
@@ -16,33 +17,92 @@ from bootstrap.errors import AgentError
 CONFIG_BYTES = 500_000  # bytes; engines up to 23.0 take configs of 500 KiB at most
 WEAVE = ipaddress.IPv4Network("10.32.0.0/12")  # networks of any driver but overlay lie inside
 NETWORK, DRIVER, SUBNET, POST = "control", "CONTROL_DRIVER", "CONTROL_SUBNET", "DOCKER_API_POST"
-_SETTING = re.compile(r"(?<!\$)\$\{([A-Z_]+):-([^}]*)\}")
-_COMPUTED = re.compile(r"(?<!\$)\$\{([A-Z_]+)\}")
+LOGGING = "elk_net"
+ON_DEMAND = "ON_DEMAND"  # whether what keeps data stands on on-demand nodes only
+SECURITY = "SECURITY"  # whether the log store asks for passwords
+SWITCHES = (POST, ON_DEMAND, SECURITY, "ELASTIC_6")
+Docker = Callable[[Sequence[str], str, Path], str]  # (words, stdin, working directory) -> stdout
+_SETTING = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+):-([^}]*)\}")
+_COMPUTED = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)\}")
 _VALUE = re.compile(r"[\w./:@+-]*\Z", re.ASCII)
+_CHOSEN = re.compile(r"^(.*?) *# (where|without) ([A-Z0-9_]+)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack: what it is for, and its compose file."""
+    """A stack: what it is for, its compose file, and what it needs beside it.
+
+    ``files`` are its configs, beside the compose file in a folder of its name. ``networks`` are shared with
+    others: they are made where they are missing, and stay.
+    """
 
     name: str
     purpose: str
     agent: bool = False  # it runs the agent, which comes along as configs
+    files: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # networks that other stacks make
+    secrets: tuple[str, ...] = ()  # passwords, made once
+    keeps_data: bool = False
 
     @property
     def source(self) -> str:
         """The compose file as it is in the agent, settings not filled in."""
-        return resources.files("bootstrap").joinpath(f"stacks/{self.name}.yml").read_text("utf-8")
+        return _read(f"{self.name}.yml")
 
     @property
     def defaults(self) -> Mapping[str, str]:
-        """The settings and their defaults, in the order of the file."""
-        return dict(_SETTING.findall(self.source))
+        """The settings and their defaults, in the order of the files."""
+        texts = (self.source, *(_read(f"{self.name}/{file}") for file in self.files))
+        return {name: value for text in texts for name, value in _SETTING.findall(text)}
+
+    def configs(
+        self, settings: Mapping[str, str], own: Mapping[str, bytes] | None = None
+    ) -> dict[str, bytes]:
+        """Fill in its configs, by file; what is given as ``own`` is taken as it is."""
+        given = own or {}
+        return {
+            file: given[file] if file in given else _fill(_read(f"{self.name}/{file}"), settings).encode()
+            for file in self.files
+        }
 
 
 STACKS = (
     Stack("control", "network control, and docker-api on it: a part of the engine's API for your operators"),
     Stack("service-balancer", "the operator that rebalances when a node joins", agent=True),
+    Stack(
+        "traefik",
+        "the entry layer: ports 80 and 443 of on-demand nodes, routed by host name to the services' tasks",
+        files=("traefik.yml", "dynamic.yml"),
+        networks=("entry",),
+        needs=(NETWORK,),
+        keeps_data=True,
+    ),
+    Stack(
+        "es",
+        "the store of all logs: Elasticsearch",
+        files=("elasticsearch.yml", "check.sh"),
+        networks=(LOGGING,),
+        secrets=("elastic-password", "kibana-password", "logstash-password"),
+        keeps_data=True,
+    ),
+    Stack(
+        "kb",
+        "the page on which people search the logs: Kibana",
+        files=("kibana.yml",),
+        networks=(LOGGING,),
+        secrets=("kibana-password",),
+    ),
+    Stack(
+        "log",
+        "what takes log lines and hands them to the store: Logstash",
+        files=("logstash.yml", "logstash.conf"),
+        networks=(LOGGING,),
+        secrets=("logstash-password",),
+    ),
+    Stack(
+        "logspout", "what sends the output of all containers of each node to Logstash", networks=(LOGGING,)
+    ),
 )
 
 
@@ -67,10 +127,12 @@ def choose_settings(stack: Stack, given: Mapping[str, str], environment: Mapping
         settings["REGISTRY"] += "/"
     for name in {"SETTLE", "COOLDOWN"} & set(settings):
         _check_seconds(name, settings[name])
-    if settings.get(POST, "0") not in ("0", "1"):
-        raise AgentError(f"setting {POST} must be 0 (read only) or 1 (write, too), not {settings[POST]!r}")
-    if SUBNET in settings:
-        _check_subnet(settings[DRIVER], settings[SUBNET])
+    for name in set(SWITCHES) & set(settings):
+        if settings[name] not in ("0", "1"):
+            raise AgentError(f"setting {name} must be 0 or 1, not {settings[name]!r}")
+    for name, value in settings.items():
+        if name.endswith("_SUBNET"):
+            _check_subnet(name, settings[name.replace("_SUBNET", "_DRIVER")], value)
     return settings
 
 
@@ -81,17 +143,22 @@ def check_known(given: Iterable[str], stack: Stack) -> None:
         raise AgentError(f"stack {stack.name} has no setting {name!r}; its settings are {known}")
 
 
-def check_free(subnet: str, networks: Iterable[Network]) -> None:
-    """AgentError where ``control`` exists otherwise than it shall, or its range overlaps a network's."""
+def setting_of(network: str, what: str) -> str:
+    """Name the setting of a network: ``ELK_NET_SUBNET``."""
+    return f"{network.upper().replace('-', '_')}_{what}"
+
+
+def check_free(subnet: str, networks: Iterable[Network], name: str = NETWORK) -> None:
+    """AgentError where that network exists otherwise than it shall, or its range overlaps another's."""
     wanted = ipaddress.ip_network(subnet)
     for network in networks:
-        if network.name == NETWORK:
+        if network.name == name:
             _check_ours(network, subnet)
-        for taken in () if network.name == NETWORK else network.subnets:
+        for taken in () if network.name == name else network.subnets:
             if wanted.overlaps(ipaddress.ip_network(taken)):
                 raise AgentError(
-                    f"range {subnet} of network {NETWORK} overlaps {taken} of network {network.name}: choose "
-                    f"another with --set {SUBNET}=…"
+                    f"range {subnet} of network {name} overlaps {taken} of network {network.name}: choose "
+                    f"another with --set {setting_of(name, 'SUBNET')}=…"
                 )
 
 
@@ -102,14 +169,41 @@ def parts(agent: bytes) -> dict[str, bytes]:
     return {f"agent-{digest}-{number}": agent[cut : cut + CONFIG_BYTES] for number, cut in enumerate(cuts, 1)}
 
 
-def rendered(stack: Stack, settings: Mapping[str, str], agent: Mapping[str, bytes]) -> str:
-    """Fill in the compose file; ``agent`` are the configs, which lie as files beside it."""
+def name_configs(stack: Stack, contents: Mapping[str, bytes]) -> dict[str, str]:
+    """Name configs after their content, by file: Swarm's configs never change, so a change is a new name."""
+    return {
+        file: f"{stack.name}-{file}-{hashlib.sha256(content).hexdigest()[:12]}"
+        for file, content in contents.items()
+    }
+
+
+def rendered(
+    stack: Stack,
+    settings: Mapping[str, str],
+    agent: Mapping[str, bytes],
+    names: Mapping[str, str] | None = None,
+) -> str:
+    """Fill in the compose file; ``agent`` and the configs, by their ``names``, lie as files beside it."""
     # JSON is YAML too. The targets are numbered so that the shell's * has them in order.
     mounts = [{"source": name, "target": f"/agent/{number:03}"} for number, name in enumerate(agent, 1)]
     files = {name: {"name": name, "file": f"./{name}"} for name in agent}
     computed = {"AGENT_MOUNTS": json.dumps(mounts), "AGENT_PARTS": json.dumps(files)}
-    text = _COMPUTED.sub(lambda found: computed[found[1]], stack.source)
-    return _SETTING.sub(lambda found: settings[found[1]], text)
+    computed |= {re.sub(r"\W", "_", file).upper(): name for file, name in (names or {}).items()}
+    text = _fill(stack.source, settings)
+    return _COMPUTED.sub(lambda found: computed[found[1]], text)
+
+
+def _read(place: str) -> str:
+    return resources.files("bootstrap").joinpath(f"stacks/{place}").read_text("utf-8")
+
+
+def _fill(text: str, settings: Mapping[str, str]) -> str:
+    """Fill in settings; a line that ends in ``# where NAME`` stays where the setting is not empty or 0."""
+
+    def choose(found: re.Match[str]) -> str:
+        return f"{found[1]}\n" if (settings[found[3]] not in ("", "0")) == (found[2] == "where") else ""
+
+    return _SETTING.sub(lambda found: settings[found[1]], _CHOSEN.sub(choose, text))
 
 
 def _check_seconds(name: str, value: str) -> None:
@@ -117,24 +211,24 @@ def _check_seconds(name: str, value: str) -> None:
         raise AgentError(f"setting {name} must be a number of seconds, not {value!r}")
 
 
-def _check_subnet(driver: str, subnet: str) -> None:
+def _check_subnet(name: str, driver: str, subnet: str) -> None:
     try:
         network = ipaddress.IPv4Network(subnet)
     except ValueError as error:
-        raise AgentError(
-            f"setting {SUBNET} must be an IPv4 network such as 10.32.100.0/24: {error}"
-        ) from None
+        raise AgentError(f"setting {name} must be an IPv4 network such as 10.32.100.0/24: {error}") from None
     if driver != "overlay" and not network.subnet_of(WEAVE):
-        raise AgentError(f"a network of driver {driver} must lie inside {WEAVE}, unlike {SUBNET}={subnet}")
+        raise AgentError(f"a network of driver {driver} must lie inside {WEAVE}, unlike {name}={subnet}")
 
 
 def _check_ours(network: Network, subnet: str) -> None:
-    if network.stack != NETWORK:
+    if network.name == NETWORK and network.stack != NETWORK:
         raise AgentError(
             f"there is a network {NETWORK} that no stack made: remove it (docker network rm {NETWORK})"
         )
     if subnet not in network.subnets:
+        setting, kept = setting_of(network.name, "SUBNET"), next(iter(network.subnets), "")
+        how = f"stack rm {NETWORK}" if network.name == NETWORK else f"docker network rm {network.name}"
         raise AgentError(
-            f"network {NETWORK} has range {', '.join(network.subnets)}, and cannot be changed: deploy with "
-            f"--set {SUBNET}={network.subnets[0]}, or remove the stack first (stack rm {NETWORK})"
+            f"network {network.name} has range {', '.join(network.subnets)}, and cannot be changed: deploy "
+            f"with --set {setting}={kept}, or remove what is on it first ({how})"
         )

@@ -142,7 +142,7 @@ def test_each_task_command_and_setting_of_the_agent_exists(document: Page) -> No
     defaults = {name for stack in STACKS for name in stack.defaults}
     for given in filter(None, map(_for_agent, document.commands)):
         assert given[0] in known, f"{document.name}: {given}"
-        if given[:2] in (["stack", "deploy"], ["stack", "rm"]) and given[2:]:
+        if given[:2] in (["stack", "deploy"], ["stack", "rm"], ["stack", "remove"]) and given[2:]:
             assert given[2] in stacks, f"{document.name}: {given}"
         pairs = [given[at + 1] for at, word in enumerate(given) if word == "--set"]
         assert {pair.partition("=")[0] for pair in pairs} <= defaults, f"{document.name}: {given}"

@@ -66,10 +66,11 @@ def test_the_manual_calls_and_their_fields_are_those_of_the_code() -> None:
     assert table == wanted
 
 
-def test_the_settings_of_the_operators_stacks_are_those_of_their_files() -> None:
+def test_the_settings_of_the_stacks_are_those_of_their_files() -> None:
     table = {
         (code(row[1])[0], (code(row[2]) or [""])[0])
-        for row in rows(page("docs/service-balancer.md").section("Settings"))
+        for name in ("docs/service-balancer.md", "docs/stacks.md")
+        for row in rows(page(name).section("Settings"))
     }
     assert table == {(name, value) for stack in STACKS for name, value in stack.defaults.items()}
 

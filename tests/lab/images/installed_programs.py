@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.lab.images import registry
-from tests.lab.images.registry import Image
+from tests.lab.images.registry import Image, Layer
 from tests.lab.machines import programs
 from tests.lab.state import Lab, LabError
 
@@ -35,12 +35,17 @@ def push_socat(lab: Lab) -> None:
     program = shutil.which("socat", path="/usr/bin:/bin")
     if program is None:
         raise LabError("programs are missing: socat; install them: make system")
-    files = {"usr/bin/socat": Path(program), **_libraries([Path(program)])}
-    registry.push(lab, SOCAT, registry.layer(registry.base_files()), registry.layer(_tar(files)))
+    files = {"usr/bin/socat": Path(program), **libraries([Path(program)])}
+    registry.push(lab, SOCAT, registry.layer(registry.base_files()), registry.layer(pack(files)))
 
 
 def push_python(lab: Lab) -> None:
     """``python:3``, the running interpreter with its standard library, and busybox as its shell."""
+    registry.push(lab, PYTHON, registry.layer(registry.base_files()), python_layer())
+
+
+def python_layer() -> Layer:
+    """Pack the running interpreter with its standard library."""
     program = Path(sys.executable).resolve()
     library = Path(sysconfig.get_path("stdlib"))
     kept = [
@@ -49,9 +54,8 @@ def push_python(lab: Lab) -> None:
     extensions = [path for path in kept if path.suffix == ".so"]
     files = {f"usr/local/lib/{library.name}/{path.relative_to(library)}": path for path in kept}
     # The interpreter finds its standard library by its own place.
-    files |= {"usr/local/bin/python": program, **_libraries([program, *extensions])}
-    tar = _tar(files, {"bin/python": "/usr/local/bin/python"})
-    registry.push(lab, PYTHON, registry.layer(registry.base_files()), registry.layer(tar))
+    files |= {"usr/local/bin/python": program, **libraries([program, *extensions])}
+    return registry.layer(pack(files, {"bin/python": "/usr/local/bin/python"}))
 
 
 def _left_out(path: Path) -> bool:
@@ -63,13 +67,13 @@ def _left_out(path: Path) -> bool:
     )
 
 
-def _libraries(binaries: Iterable[Path]) -> dict[str, Path]:
+def libraries(binaries: Iterable[Path]) -> dict[str, Path]:
     """Find the shared libraries that the programs need, by where they look for them."""
     told = programs.run(["ldd", *map(str, binaries)])
     return {found.lstrip("/"): Path(found).resolve() for found in LIBRARY.findall(told)}
 
 
-def _tar(files: dict[str, Path], links: dict[str, str] | None = None) -> bytes:
+def pack(files: dict[str, Path], links: dict[str, str] | None = None) -> bytes:
     """Pack files into a tar, with every directory above them: an engine makes missing ones for root."""
     out = io.BytesIO()
     folders = {str(parent) for name in files for parent in Path(name).parents if parent.name} | {"tmp"}

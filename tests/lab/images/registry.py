@@ -51,6 +51,7 @@ class Image:
     command: tuple[str, ...]
     environment: tuple[str, ...] = ()
     health: dict[str, object] = field(default_factory=dict)
+    entrypoint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,8 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def _config(image: Image, layers: Sequence[Layer]) -> dict[str, object]:
     config: dict[str, object] = {"Cmd": image.command, "Env": ["PATH=/bin", *image.environment]}
+    if image.entrypoint:
+        config |= {"Entrypoint": image.entrypoint, "Cmd": []}
     if image.health:
         config["Healthcheck"] = image.health
     rootfs = {"type": "layers", "diff_ids": [one.diff for one in layers]}

@@ -42,15 +42,14 @@ def create(lab: Lab, name: str, image: str, replicas: int | None, **settings: An
     """Create one service on the network; ``replicas`` None makes it global, settings are the docker SDK's."""
     mode = ServiceMode("global") if replicas is None else ServiceMode("replicated", replicas)
     # The docker command line always sends a Placement, if an empty one; the SDK only with constraints.
-    settings = {"constraints": [], "endpoint_spec": EndpointSpec(mode="dnsrr"), **settings}
+    usual = {"constraints": [], "endpoint_spec": EndpointSpec(mode="dnsrr"), "networks": [NETWORK]}
     engine.manager(lab).services.create(
         registry.reference(lab, image),
         name=name,
         mode=mode,
-        networks=[NETWORK],
         hostname="{{.Service.Name}}-{{.Node.Hostname}}",
         stop_grace_period=4 * SECOND,
-        **settings,
+        **{**usual, **settings},
     )
 
 

@@ -166,7 +166,7 @@ stacks:
             "blue.yaml:6: engine.live_restore must be false: an engine with live-restore makes no swarm, not",
             "blue.yaml:10: network.networks.web.gateway must be an address inside 10.40.0.0/24 that is ",
             "blue.yaml:11: network.networks.api.subnet must be apart from 10.40.0.0/24 of network web, not ",
-            "blue.yaml:13: stacks.control: setting DOCKER_API_POST must be 0 (read only) or 1 (write, too)",
+            "blue.yaml:13: stacks.control: setting DOCKER_API_POST must be 0 or 1",
         ]
         lines = refused(text)
         assert [line[: len(said)] for line, said in zip(lines, told, strict=True)] == told
