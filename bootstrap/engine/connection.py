@@ -51,6 +51,11 @@ class Connection:
             self._client = APIClient(base_url=self._socket, version="auto", timeout=ANSWER_TIMEOUT_S)
         return self._client
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the engine has told its version: one that hangs or is not there tells nothing."""
+        return self._client is not None
+
     def renew(self) -> None:
         """Ask the engine for its version anew: behind the socket there may be another or a newer one."""
         self._client = None

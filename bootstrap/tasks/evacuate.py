@@ -36,7 +36,13 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     Targets that are no node are reported as absent and fail the task; nothing is changed for them. Raises
     EngineError where the engine does not answer at the start or for 9 s, or its swarm not until the deadline.
     """
-    evacuation = Evacuation(engine, arguments, clock, engine.node_id())
+
+    def gives_up() -> bool:
+        """Wait for a new leader, not for an engine: without a leader, no manager can say who it is."""
+        return clock.now() > arguments.deadline or not (engine.has_answered and engine.is_alive())
+
+    self_id = until_deadline(engine.node_id, clock, arguments.deadline, POLL_S, gives_up)
+    evacuation = Evacuation(engine, arguments, clock, self_id)
     return until_deadline(evacuation.poll, clock, arguments.deadline, POLL_S, evacuation.gives_up)
 
 

@@ -2,7 +2,7 @@
 
 Failure -> next attempt:
     the command or the host failed       at once, IMMEDIATE_ATTEMPTS times; then after a back-off
-    the agent failed on this node        likewise
+    the agent failed on this node        likewise; an evacuation several times before its deadline
     the swarm said "not now" (NOT_NOW)   after a back-off: another manager would say the same
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from chalicelib.protocol.messages import AgentTask, Fate
+from chalicelib.state.lifecycle import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
     from chalicelib.events import CommandFinished
@@ -50,7 +51,22 @@ def after_failure(node: Node, report: NodeReport | None, event: CommandFinished,
     not_now = report is not None and report.fate in NOT_NOW
     if not not_now and node.attempts < IMMEDIATE_ATTEMPTS:
         return node.reopen(due=now, reason=reason, fate=fate)
-    return node.reopen(due=now + back_off(node.attempts, node.instance), reason=reason, fate=fate)
+    pause = back_off(node.attempts, node.instance)
+    if not not_now:
+        pause = min(pause, _share_of_time_left(node, now))
+    return node.reopen(due=now + pause, reason=reason, fate=fate)
+
+
+def _share_of_time_left(node: Node, now: float) -> float:
+    """Return the seconds between attempts that are spread until the deadline; no limit past it.
+
+    A hung leader has all managers fail for some 20 s, until they have elected another one (measured): four
+    attempts are made by then, and the back-off that follows four is longer than what a warning leaves.
+    """
+    if node.task is not AgentTask.EVACUATE or now >= node.deadline:
+        return LONGEST_BACK_OFF_S
+    attempts_left = MAX_ATTEMPTS[AgentTask.EVACUATE] - node.attempts
+    return (node.deadline - now) / (max(attempts_left, 0) + 1)
 
 
 def explain(report: NodeReport | None, event: CommandFinished) -> str:

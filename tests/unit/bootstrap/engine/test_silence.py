@@ -63,6 +63,22 @@ def silent(swarm: FakeSwarm, since: float, until: float, error: EngineError) -> 
     swarm.nodes = nodes  # type: ignore[method-assign]
 
 
+def test_a_manager_whose_leader_hangs_begins_once_there_is_another(swarm: FakeSwarm) -> None:
+    """Until managers have elected another one, no engine of theirs can say who it is."""
+    began, known = swarm.time, swarm.node_id
+
+    def node_id() -> str:
+        if swarm.time < began + 20:
+            swarm.time += ANSWER_TIMEOUT_S
+            raise EngineError("the engine did not say what it is within 5 s")
+        return known()
+
+    swarm.node_id = node_id  # type: ignore[method-assign]
+    result = evacuate.run(swarm, arguments(began), swarm.clock)
+    assert result.nodes[0].fate is Fate.SAFE
+    assert began + 20 <= swarm.time < began + NOTICE
+
+
 def test_a_silent_engine_ends_the_evacuation_while_others_can_still_do_it(
     swarm: FakeSwarm,
 ) -> None:

@@ -103,6 +103,10 @@ class FakeEngine(Engine):
 
     # what the engine answers
 
+    @property
+    def has_answered(self) -> bool:
+        return True
+
     def is_alive(self) -> bool:
         return True
 

@@ -125,6 +125,15 @@ def test_work_that_the_swarm_puts_off_is_tried_after_a_back_off(task: AgentTask,
     assert plan.actions == (ReplaceRecord(node, after), RecordHostHealth(MANAGERS[0], healthy=True))
 
 
+@pytest.mark.parametrize(("left", "due"), [(90.0, 10.0), (9.0, 1.0), (-1.0, back_off(4, WORKER))])
+def test_attempts_at_an_evacuation_are_spread_over_the_time_left(left: float, due: float) -> None:
+    node = replace(EVACUATING, attempts=4, deadline=NOW + left)
+    plan = decide(ended(AgentTask.EVACUATE, result=None, failure="Failed"), a_cluster(node, now=NOW))
+    move = plan.actions[0]
+    assert isinstance(move, ReplaceRecord)
+    assert move.after.due == pytest.approx(NOW + due)
+
+
 FAILURES = [
     ({"result": None, "status": "TimedOut", "failure": "TimedOut: nothing"}, "TimedOut: nothing", False),
     ({"result": Result(AgentTask.EVACUATE, ok=False, error="no manager")}, "no manager", False),

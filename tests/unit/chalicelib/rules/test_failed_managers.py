@@ -16,7 +16,7 @@ from tests.unit.chalicelib.support.fakes import MANAGERS, a_cluster
 
 @pytest.mark.parametrize(("attempts", "longest"), [(4, 120), (5, 240), (6, 300), (11, 300)])
 def test_after_four_failures_a_back_off_begins_and_people_are_notified(attempts: int, longest: float) -> None:
-    node = replace(EVACUATING, attempts=attempts)
+    node = replace(EVACUATING, attempts=attempts, deadline=NOW)
     event = ended(AgentTask.EVACUATE, result=None, status="Failed", failure="Failed: broken")
     plan = decide(event, a_cluster(node, now=NOW))
     move = plan.actions[0]
