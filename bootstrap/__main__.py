@@ -11,6 +11,8 @@ from bootstrap.balancer import operator
 from bootstrap.clock import Clock, go_on_from
 from bootstrap.engine.client import SOCKET, Engine
 from bootstrap.errors import BAD_INPUT, NOT_DONE, UNAVAILABLE, AgentError
+from bootstrap.network import command as network
+from bootstrap.network import tasks as network_tasks
 from bootstrap.stacks import deploy
 from bootstrap.tasks import (
     activate,
@@ -42,9 +44,16 @@ RUN: dict[AgentTask, Callable[[Engine, Arguments, Clock], Result]] = {
     AgentTask.RECOVER: recover.run,
     AgentTask.REBALANCE: rebalance.run,
     AgentTask.INSPECT: inspect.run,
+    **network_tasks.RUN,
 }
-ALONE = frozenset({AgentTask.INSPECT, AgentTask.REBALANCE, AgentTask.ROTATE_TOKENS})  # need no target
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"operator": operator.command, "stack": deploy.command}
+ALONE = frozenset(  # need no target
+    {AgentTask.INSPECT, AgentTask.REBALANCE, AgentTask.ROTATE_TOKENS, *network_tasks.RUN}
+)
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    **network.COMMANDS,
+    "operator": operator.command,
+    "stack": deploy.command,
+}
 UNCHANGED = "; nothing was changed (see --help)"
 HELP = """\
 tasks, on a manager unless they say otherwise:
@@ -60,6 +69,10 @@ tasks, on a manager unless they say otherwise:
   recover        force a new swarm from the state of this host, the target, where the quorum is lost for good
   rebalance      spread services evenly again, with the fewest moves and never below strength
   inspect        show the nodes as this manager sees them; changes nothing
+  create-network, remove-ingress
+                 make a network of the swarm; remove the routing mesh
+  install-plugin, verify-plugin, remove-peer
+                 the network plugin on this host, any member of the swarm; see the command network-plugin
 
 arguments, as JSON:
   {"targets": [{"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}], "deadline": 1764237600}
@@ -74,10 +87,16 @@ arguments, as JSON:
   rebalance what a rebalance may do, all optional: {"services": names or ids, without it those with the label
             rebalance.on.node.create=true; "mode": surge or rolling; "dry_run": plan only; "max_moves",
             "settle", "cooldown": numbers}; its deadline is 10 minutes from now if none is given
+  network   what tasks about networks are to do: {"driver": overlay or the plugin's reference, "range": the
+            plugin's, "peers": how many, "name", "subnet", "gateway": a network's, "peer", "address",
+            "forget_only": a host that is gone, "dry_run": change nothing}
   inspection  its number, where the tick asks: inspect answers briefly, in a big swarm with a part of the ids
   (commands say subjects and look for targets and inspection: agents of all versions understand that)
 
 commands, with options and help of their own:
+  network-plugin install, verify, remove-peer: the plugin that makes the networks between hosts
+  network        create: a network of the swarm, its range checked
+  ingress        remove: the routing mesh
   operator       rebalance whenever a node joins, without AWS; runs until it is ended
   stack          the stacks that come with the agent: deploy, remove, status, ls
 

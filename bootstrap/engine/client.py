@@ -49,6 +49,11 @@ PORT = 2377  # of the managers
 class Engine(Connection):
     """One host's engine. Every method raises EngineError where it is refused or not answered."""
 
+    @property
+    def socket(self) -> str:
+        """Where the engine is, such as ``unix:///var/run/docker.sock``."""
+        return self._socket
+
     def is_alive(self) -> bool:
         """Tell whether the engine itself answers, however its swarm is."""
         try:

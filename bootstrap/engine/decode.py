@@ -156,8 +156,16 @@ def read_config(row: Mapping[str, Any]) -> Config:
 def read_network(row: Mapping[str, Any]) -> Network:
     """Read a network from one row of ``GET /networks``."""
     ranges = _objects(_object(row.get("IPAM")).get("Config"))
-    subnets = tuple(checked(one["Subnet"], str) for one in ranges if one.get("Subnet"))
-    return Network(checked(row["Name"], str), subnets, _text(_object(row.get("Labels")).get(NAMESPACE_LABEL)))
+    return Network(
+        name=checked(row["Name"], str),
+        subnets=tuple(checked(one["Subnet"], str) for one in ranges if one.get("Subnet")),
+        stack=_text(_object(row.get("Labels")).get(NAMESPACE_LABEL)),
+        driver=_text(row.get("Driver")),
+        gateways=tuple(checked(one["Gateway"], str) for one in ranges if one.get("Gateway")),
+        is_attachable=bool(row.get("Attachable")),
+        is_ingress=bool(row.get("Ingress")),
+        id=_text(row.get("Id")),
+    )
 
 
 def read_node_event(row: Mapping[str, Any]) -> NodeEvent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,9 +12,9 @@ from pathlib import Path
 
 from bootstrap.engine.network import Network
 from bootstrap.errors import AgentError
+from bootstrap.network.ranges import check_inside, find_overlap
 
 CONFIG_BYTES = 500_000  # bytes; engines up to 23.0 take configs of 500 KiB at most
-WEAVE = ipaddress.IPv4Network("10.32.0.0/12")  # networks of any driver but overlay lie inside
 NETWORK, DRIVER, SUBNET, POST = "control", "CONTROL_DRIVER", "CONTROL_SUBNET", "DOCKER_API_POST"
 LOGGING = "elk_net"
 ON_DEMAND = "ON_DEMAND"  # whether what keeps data stands on on-demand nodes only
@@ -150,16 +149,16 @@ def setting_of(network: str, what: str) -> str:
 
 def check_free(subnet: str, networks: Iterable[Network], name: str = NETWORK) -> None:
     """AgentError where that network exists otherwise than it shall, or its range overlaps another's."""
-    wanted = ipaddress.ip_network(subnet)
-    for network in networks:
+    known = tuple(networks)
+    for network in known:
         if network.name == name:
             _check_ours(network, subnet)
-        for taken in () if network.name == name else network.subnets:
-            if wanted.overlaps(ipaddress.ip_network(taken)):
-                raise AgentError(
-                    f"range {subnet} of network {name} overlaps {taken} of network {network.name}: choose "
-                    f"another with --set {setting_of(name, 'SUBNET')}=…"
-                )
+    if found := find_overlap(subnet, known, name):
+        network, taken = found
+        raise AgentError(
+            f"range {subnet} of network {name} overlaps {taken} of network {network.name}: choose "
+            f"another with --set {setting_of(name, 'SUBNET')}=…"
+        )
 
 
 def parts(agent: bytes) -> dict[str, bytes]:
@@ -213,11 +212,9 @@ def _check_seconds(name: str, value: str) -> None:
 
 def _check_subnet(name: str, driver: str, subnet: str) -> None:
     try:
-        network = ipaddress.IPv4Network(subnet)
-    except ValueError as error:
-        raise AgentError(f"setting {name} must be an IPv4 network such as 10.32.100.0/24: {error}") from None
-    if driver != "overlay" and not network.subnet_of(WEAVE):
-        raise AgentError(f"a network of driver {driver} must lie inside {WEAVE}, unlike {name}={subnet}")
+        check_inside(driver, subnet)
+    except AgentError as error:
+        raise AgentError(f"setting {name}: {error}") from None
 
 
 def _check_ours(network: Network, subnet: str) -> None:

@@ -21,6 +21,8 @@ from chalicelib.protocol.messages import (
     SpreadReport,
     Target,
 )
+from chalicelib.protocol.network_order import NetworkOrder
+from chalicelib.protocol.network_order_fields import read_network_order
 from chalicelib.protocol.result_fields import FAR, read_result
 from chalicelib.protocol.strict_json import ProtocolError, read_object
 
@@ -40,6 +42,8 @@ def encode_arguments(arguments: Arguments) -> str:
     given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
     if arguments.rebalance == Rebalance():
         del given["rebalance"]
+    if arguments.network == NetworkOrder():
+        del given["network"]
     given["targets"] = [_target_row(target) for target in arguments.targets]
     given = {STORED_NAMES.get(name, name): value for name, value in given.items()}
     return json.dumps(given, separators=(",", ":"), sort_keys=True)
@@ -64,6 +68,7 @@ def decode_arguments(text: str, left_out: list[tuple[str, str]] | None = None) -
         int(_count(message, "inspection")),
         _moment(message, "sent"),
         _flag(message, "fresh"),
+        read_network_order(message.get("network", {}), "network"),
     )
 
 

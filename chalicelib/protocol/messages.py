@@ -12,6 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from chalicelib.protocol.inventory import Inventory
+from chalicelib.protocol.network_order import NetworkOrder
 
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 MAX_LISTED_MANAGERS = 50  # more than Swarm is made for
@@ -33,6 +34,11 @@ class AgentTask(str, Enum):
     RECOVER = "recover"  # a new swarm from one manager's state, where the quorum is lost for good
     REBALANCE = "rebalance"  # spread opted-in services evenly again, with the fewest moves
     INSPECT = "inspect"
+    INSTALL_PLUGIN = "install-plugin"  # these run on any host: the network plugin, once managers have formed
+    VERIFY_PLUGIN = "verify-plugin"  # with all peers connected
+    REMOVE_PEER = "remove-peer"  # of a host that is gone
+    CREATE_NETWORK = "create-network"
+    REMOVE_INGRESS = "remove-ingress"  # the routing mesh
 
 
 class Fate(str, Enum):
@@ -141,6 +147,7 @@ class Arguments:
     ("manager", "worker"); ``labels`` are the node labels they shall have. Never a token: arguments travel in
     clear. ``inspection`` numbers those of the tick, each of another part of a swarm; 0 where a person asks.
     ``fresh``: the cluster ended before, so the join tokens that are stored are of a swarm that is gone.
+    ``network`` is what tasks about networks are to do.
     """
 
     targets: tuple[Target, ...] = ()
@@ -152,6 +159,7 @@ class Arguments:
     inspection: int = 0
     sent: float = 0.0
     fresh: bool = False
+    network: NetworkOrder = field(default_factory=NetworkOrder)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +117,10 @@ def test_each_image_has_an_exact_version_and_those_looked_up_a_digest() -> None:
         (["deploy", "control", "--set", "REGISTRY"], "--set takes NAME=VALUE, not 'REGISTRY'"),
         (["deploy", "control", "--set", 'REGISTRY=a"\nb'], "may hold letters, digits and ._/:@+- only"),
         (["deploy", "control", "--set", "CONTROL_SUBNET=10.32.100.1/24"], "such as 10.32.100.0/24"),
-        (["deploy", "control", "--set", "CONTROL_SUBNET=10.32.0.0/33"], "must be an IPv4 network"),
+        (["deploy", "control", "--set", "CONTROL_SUBNET=10.32.0.0/33"], "is no IPv4 network"),
         (
             ["deploy", "control", "--set", "CONTROL_DRIVER=weave:1", "--set", "CONTROL_SUBNET=10.0.0.0/24"],
-            "a network of driver weave:1 must lie inside 10.32.0.0/12, unlike CONTROL_SUBNET=10.0.0.0/24",
+            "setting CONTROL_SUBNET: a network of driver weave:1 must lie inside 10.32.0.0/12",
         ),
         (
             ["deploy", "control", "--set", "DOCKER_API_POST=yes"],
@@ -150,7 +151,7 @@ def test_a_network_is_read_from_what_the_engine_lists() -> None:
         "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.32.100.0/24", "Gateway": "10.32.100.1"}]},
         "Labels": {"com.docker.stack.namespace": "control"},
     }
-    assert read_network(row) == OURS
+    assert read_network(row) == replace(OURS, gateways=("10.32.100.1",))
     assert read_network({"Name": "host", "IPAM": {"Config": None}, "Labels": None}) == Network("host", ())
 
 

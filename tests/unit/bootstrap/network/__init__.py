@@ -1,0 +1,1 @@
+"""The plugin, networks and the routing mesh."""
