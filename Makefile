@@ -1,7 +1,7 @@
 # Everything that is needed is installed by the targets themselves; `make help` lists them.
 # Asked for once, and only where it is needed.
 ifndef PYTHON
-PYTHON = $(eval PYTHON := $(shell sh .ci/choose-python))$(PYTHON)
+PYTHON = $(eval PYTHON := $(shell sh tools/choose-python))$(PYTHON)
 endif
 BIN := .venv/bin
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120
@@ -33,7 +33,7 @@ python:
 
 LOCKS = requirements.txt requirements-agent.txt requirements-dev.txt
 .venv/done: $(LOCKS) | python
-	@sh .ci/choose-python $(PYTHON)
+	@sh tools/choose-python $(PYTHON)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(sys.argv[1] + sys.version.split()[0])' \
 	  "error: Python 3.11 or later is needed (make PYTHON=...); $(PYTHON) is "
 	@$(call DROP_OTHER,.venv)

@@ -20,7 +20,7 @@ from tests.lab.__main__ import cli
 from tests.unit.support.pages import ROOT, SPAN, Page, page, pages, payload, rows, words
 
 MAKEFILE = (ROOT / "Makefile").read_text()
-PLACES = ("chalicelib/", "bootstrap/", "tests/", "bench/", "docs/", ".chalice/", ".ci/")
+PLACES = ("chalicelib/", "bootstrap/", "tests/", "bench/", "docs/", ".chalice/", ".ci/", "tools/")
 FILES = ("app.py", "Makefile", "pyproject.toml")
 PATH = re.compile(r"[\w.<>*-]+(/[\w.<>*-]*)+")
 AGENT = re.compile(r"(.*/)?agent(-\*)?\.pyz|agent")

@@ -13,7 +13,7 @@ import pytest
 from chalice.config import Config
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / ".ci/choose-python"
+SCRIPT = ROOT / "tools/choose-python"
 # Python as far as the script asks: does it run, is it new enough, which version is it?
 RUNS = 'case "$2" in *print*) echo {version};; *) exit {old}; esac'
 HASHED = ["requirements.txt", "requirements-agent.txt", "requirements-dev.txt", "requirements-ministack.txt"]
