@@ -1,9 +1,8 @@
-"""Perform the actions of a plan in one cluster: a function for each kind, in the table at the end."""
+"""Perform the actions of a plan in one cluster: a function for each kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, assert_never
 
 from chalicelib import observability
 from chalicelib.actions import (
@@ -42,6 +41,7 @@ from chalicelib.notify import notify
 if TYPE_CHECKING:
     from chalicelib.actions import Action, Plan
     from chalicelib.adapters.ports import World
+    from chalicelib.state.job import Job
 
 
 def perform_all(plan: Plan, cluster: str, world: World) -> tuple[list[Outcome], list[Exception]]:
@@ -81,10 +81,49 @@ def _perform_group(cluster: str, group: list[Action], world: World) -> list[Outc
     results: list[Outcome | Exception] = []
     for action in group:
         try:
-            results.append(PERFORM[type(action)](cluster, action, world))
+            results.append(_perform(cluster, action, world))
         except Exception as error:  # noqa: BLE001 - the caller raises it
             results.append(error)
     return results
+
+
+def _perform(  # noqa: C901, PLR0912 - one case for each kind of action
+    cluster: str, action: Action, world: World
+) -> Outcome:
+    """Perform one action. Failures that are to be expected are in the outcome, all others are raised."""
+    match action:
+        case Register():
+            return _do_register(action, world)
+        case ReplaceRecord():
+            return action.describe(done=world.nodes.replace(action.before, action.after))
+        case RecordManagers():
+            return _do_record_managers(cluster, action, world)
+        case RecordOwners():
+            return _do_record_owners(cluster, action, world)
+        case RecordHostHealth():
+            return _do_record_host_health(cluster, action, world)
+        case Dispatch():
+            return dispatch(cluster, action, world)
+        case AskForTurn():
+            return _do_ask_for_turn(action, world)
+        case FetchResult():
+            return _do_fetch_result(cluster, action, world)
+        case Complete():
+            return _do_complete(cluster, action, world)
+        case Heartbeat():
+            return _do_heartbeat(cluster, action, world)
+        case Notify(incident):
+            return notify(cluster, incident, world)
+        case Forget(key):
+            return _do_forget(cluster, key, world)
+        case UpdateSettings():
+            return _do_update_settings(cluster, action, world)
+        case ReplaceJob(before, after):
+            return _do_replace_job(cluster, before, after, world)
+        case Send(job):
+            return send_job(cluster, job, world)
+        case _:
+            assert_never(action)
 
 
 def find_instance(action: Action) -> str:
@@ -102,13 +141,9 @@ def find_instance(action: Action) -> str:
             return str(getattr(action, "instance", ""))
 
 
-def _do_register(_: str, action: Register, world: World) -> Outcome:
+def _do_register(action: Register, world: World) -> Outcome:
     world.nodes.register(action.nodes, owned=action.owned)
     return Outcome(detail=f"{len(action.nodes)} registered")
-
-
-def _do_replace_record(_: str, action: ReplaceRecord, world: World) -> Outcome:
-    return action.describe(done=world.nodes.replace(action.before, action.after))
 
 
 def _do_record_managers(cluster: str, action: RecordManagers, world: World) -> Outcome:
@@ -126,15 +161,15 @@ def _do_record_host_health(cluster: str, action: RecordHostHealth, world: World)
     return Outcome(detail=f"{action.manager} {'did well' if action.healthy else 'failed'}")
 
 
-def _do_ask_for_turn(_: str, action: AskForTurn, world: World) -> Outcome:
+def _do_ask_for_turn(action: AskForTurn, world: World) -> Outcome:
     """Ask once the record says that the node waits: whoever asks later sees it."""
     asked = TurnAsked(world.clock.now(), action.instance)
     return Outcome(detail=f"{action.instance} asks for its turn", event=asked)
 
 
-def _do_forget(cluster: str, action: Forget, world: World) -> Outcome:
-    world.incidents.delete(cluster, action.key)
-    return Outcome(detail=f"{action.key} is forgotten")
+def _do_forget(cluster: str, key: str, world: World) -> Outcome:
+    world.incidents.delete(cluster, key)
+    return Outcome(detail=f"{key} is forgotten")
 
 
 def _do_update_settings(cluster: str, action: UpdateSettings, world: World) -> Outcome:
@@ -142,19 +177,10 @@ def _do_update_settings(cluster: str, action: UpdateSettings, world: World) -> O
     return Outcome(detail=f"set: {', '.join(action.changes)}")
 
 
-def _do_notify(cluster: str, action: Notify, world: World) -> Outcome:
-    return notify(cluster, action.incident, world)
-
-
-def _do_replace_job(cluster: str, action: ReplaceJob, world: World) -> Outcome:
-    before, after = action.before, action.after
+def _do_replace_job(cluster: str, before: Job | None, after: Job, world: World) -> Outcome:
     if world.jobs.replace(cluster, before, after):
         return Outcome(detail=f"{after.task.value}: {before.stage if before else 'new'} -> {after.stage}")
     return Outcome(Code.LOST_RACE, f"{after.task.value} was changed meanwhile")
-
-
-def _do_send(cluster: str, action: Send, world: World) -> Outcome:
-    return send_job(cluster, action.job, world)
 
 
 def _do_fetch_result(cluster: str, action: FetchResult, world: World) -> Outcome:
@@ -186,7 +212,7 @@ def _do_complete(cluster: str, action: Complete, world: World) -> Outcome:
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"the lifecycle action stays open, the tick tries again: {error}")
     if action.change:
-        return _do_replace_record(cluster, action.change, world)
+        return _perform(cluster, action.change, world)
     return Outcome(detail=f"{action.instance}: completed")
 
 
@@ -196,24 +222,4 @@ def _do_heartbeat(cluster: str, action: Heartbeat, world: World) -> Outcome:
             world.autoscaling.record_heartbeat(action.instance, hook)
     except (ThrottledError, RefusedError) as error:
         return Outcome(Code.LEFT_OPEN, f"no heartbeat, the next tick tries again: {error}")
-    return _do_replace_record(cluster, action.change, world)
-
-
-# Failures that are to be expected are in the outcome, all others are raised.
-PERFORM: dict[type[Action], Callable[[str, Any, World], Outcome]] = {
-    Register: _do_register,
-    ReplaceRecord: _do_replace_record,
-    RecordManagers: _do_record_managers,
-    RecordOwners: _do_record_owners,
-    RecordHostHealth: _do_record_host_health,
-    Dispatch: dispatch,
-    AskForTurn: _do_ask_for_turn,
-    FetchResult: _do_fetch_result,
-    Complete: _do_complete,
-    Heartbeat: _do_heartbeat,
-    Notify: _do_notify,
-    Forget: _do_forget,
-    UpdateSettings: _do_update_settings,
-    ReplaceJob: _do_replace_job,
-    Send: _do_send,
-}
+    return _perform(cluster, action.change, world)
