@@ -13,7 +13,7 @@ TYPE_LABEL = "swarmkeeper.type"  # its instance type
 LIFECYCLE_LABEL = "swarmkeeper.lifecycle"  # spot or on-demand
 ROLE_LABEL = "swarmkeeper.role"  # what it shall be: manager or worker
 CLUSTER_LABEL = "swarmkeeper.cluster"
-KEPT = "kept"  # the end of that label, where no end of the instance is announced
+GENTLE = "kept"  # the last word of that label, where no end of the instance is announced
 EVACUATION_DEADLINE_LABEL = (
     "swarmkeeper.evacuate"  # node label: the second since the epoch at which the node is gone
 )
@@ -85,9 +85,9 @@ class Node:
             return None
 
     @property
-    def is_kept(self) -> bool:
-        """Nobody has announced its end: what cannot start elsewhere is not stopped."""
-        return self.labels.get(EVACUATION_DEADLINE_LABEL, "").endswith(f" {KEPT}")
+    def is_gentle(self) -> bool:
+        """It is evacuated though nobody has announced its end: what cannot start elsewhere is not stopped."""
+        return self.labels.get(EVACUATION_DEADLINE_LABEL, "").endswith(f" {GENTLE}")
 
     @property
     def is_evacuating(self) -> bool:

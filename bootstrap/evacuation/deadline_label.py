@@ -5,15 +5,15 @@ An order with an older version than the label's comes too late, whatever it want
 
 from __future__ import annotations
 
-from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, KEPT, Node
+from bootstrap.engine.node import EVACUATION_DEADLINE_LABEL, GENTLE, Node
 
 EARLIER_BY_S = 1.0  # seconds by which another notice has to be shorter, to hurry a job that runs
 
 
-def text(deadline: float, order: int, node: Node, *, kept: bool = False) -> str:
-    """Write the label's text: the deadline, the newest version unless it is 0, and whether it is kept."""
+def text(deadline: float, order: int, node: Node, *, gentle: bool = False) -> str:
+    """Write the label's text: the deadline, the newest version unless it is 0, and whether it is gentle."""
     newest = max(order, version(node))
-    words = [f"{deadline:.0f}", *([str(newest)] if newest else []), *([KEPT] if kept else [])]
+    words = [f"{deadline:.0f}", *([str(newest)] if newest else []), *([GENTLE] if gentle else [])]
     return " ".join(words)
 
 
@@ -28,7 +28,9 @@ def is_outdated(order: int, node: Node) -> bool:
     return 0 < order < version(node)
 
 
-def new_deadline(order: int, deadline: float, node: Node, now: float, *, kept: bool = False) -> float | None:
+def new_deadline(
+    order: int, deadline: float, node: Node, now: float, *, gentle: bool = False
+) -> float | None:
     """Choose the deadline that an order to evacuate sets; None where the label says as much.
 
     A deadline that is ahead is brought forward only; one that is over is replaced by what is ordered anew.
@@ -37,7 +39,7 @@ def new_deadline(order: int, deadline: float, node: Node, now: float, *, kept: b
         return deadline
     if is_outdated(order, node):
         return None
-    if node.is_kept and not kept:
+    if node.is_gentle and not gentle:
         return deadline  # an announced end takes the place of an order that nobody had announced
     if order > version(node):
         return min(deadline, node.evacuation_deadline) if node.evacuation_deadline > now else deadline

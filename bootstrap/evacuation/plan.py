@@ -59,7 +59,7 @@ def _drains(scene: Scene) -> list[Action]:
         needed = needed_services(node, scene)
         if not needed:
             actions.append(DrainNode(node, "all its replicated tasks are served elsewhere"))
-        elif not node.is_kept and scene.now >= scene.drain_at(node):
+        elif not node.is_gentle and scene.now >= scene.drain_at(node):
             names = ", ".join(service.name for service in needed[:NAMED])
             more = f" and {len(needed) - NAMED} more" if len(needed) > NAMED else ""
             actions.append(DrainNode(node, f"the notice is nearly over, still there: {names}{more}"))

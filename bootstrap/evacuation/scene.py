@@ -125,7 +125,7 @@ class Scene:
     def is_given_up(self, service: Service) -> bool:
         """Tell whether its tasks stay on their nodes, whose end nobody has announced, as the time is over."""
         nodes = [self.snapshot.node_by_id[task.node] for task in self.leaving(service)]
-        over = all(node.is_kept and self.now > self._deadline(node.id) for node in nodes)
+        over = all(node.is_gentle and self.now > self._deadline(node.id) for node in nodes)
         return bool(nodes) and over and not (has_exclusion(service) and self.snapshot.is_replacing(service))
 
     def _deadline(self, node: str) -> float:

@@ -85,7 +85,7 @@ class Evacuation:
                 return None
 
     def _next_actions(self, scene: Scene) -> tuple[Action, ...]:
-        is_lasting = any(target.lasting for target in self.arguments.targets)
+        is_lasting = any(target.is_lasting for target in self.arguments.targets)
         return next_actions(scene, self.self_id, is_lasting=is_lasting)
 
     def _result(self, snapshot: Snapshot) -> Result:
@@ -119,7 +119,7 @@ class Evacuation:
 def _is_over(node: Node, scene: Scene) -> bool:
     """Tell whether a node is empty, or keeps what is on it since no end of its instance is announced."""
     is_late = scene.now > (node.evacuation_deadline or 0.0)
-    return scene.snapshot.is_drained(node) or (node.is_kept and is_late and node.availability != "drain")
+    return scene.snapshot.is_drained(node) or (node.is_gentle and is_late and node.availability != "drain")
 
 
 def living_nodes(targets: Collection[Target], snapshot: Snapshot) -> tuple[Node, ...]:
@@ -132,7 +132,7 @@ def voting_nodes(targets: Collection[Target], snapshot: Snapshot) -> tuple[Node,
     """Find the living managers among the targets that do not come back: the quorum must not hang on them."""
     return tuple(
         node
-        for node in living_nodes([target for target in targets if target.lasting], snapshot)
+        for node in living_nodes([target for target in targets if target.is_lasting], snapshot)
         if node.has_vote
     )
 
@@ -156,14 +156,14 @@ def _pauses(arguments: Arguments, snapshot: Snapshot, now: float) -> tuple[Actio
     return tuple(
         PauseNode(
             node,
-            deadline_label.text(deadline, target.version, node, kept=target.kept),
+            deadline_label.text(deadline, target.version, node, gentle=target.is_gentle),
             "its instance is going",
         )
         for target in arguments.targets
         for node in living_nodes([target], snapshot)
         if (
             deadline := deadline_label.new_deadline(
-                target.version, arguments.deadline, node, now, kept=target.kept
+                target.version, arguments.deadline, node, now, gentle=target.is_gentle
             )
         )
         is not None

@@ -15,6 +15,7 @@ from typing import Any
 from chalicelib.protocol import checks
 from chalicelib.protocol.messages import (
     Arguments,
+    End,
     Mode,
     Rebalance,
     Result,
@@ -33,6 +34,13 @@ MAX_STDOUT = 24_000
 MAX_ARGUMENTS = 64_000  # characters; Run Command takes no more
 PLAIN_FIELDS = ("zone", "kind", "lifecycle")  # of a target
 MODES = [mode.value for mode in Mode]
+# By ``kept`` and ``lasting`` of a target, which said the same in commands that may be in flight still.
+FORMER_FLAGS = {
+    (False, False): End.NOT_SAID,
+    (False, True): End.ANNOUNCED,
+    (True, True): End.FOR_GOOD,
+    (True, False): End.FOR_A_WHILE,
+}
 MODE = checks.matching(re.compile("|".join([*MODES, ""])), " or ".join(MODES))
 
 
@@ -105,7 +113,7 @@ def _result_row(result: Result) -> dict[str, Any]:
 
 def _target_row(target: Target) -> dict[str, Any]:
     """Return a target as JSON knows it; what EC2 says of it is left out where it is empty."""
-    optional = {"role", "kept", "labels", "lasting", *PLAIN_FIELDS}
+    optional = {"role", "labels", "end", *PLAIN_FIELDS}
     return {name: value for name, value in asdict(target).items() if value or name not in optional}
 
 
@@ -205,21 +213,28 @@ def _targets(rows: list[Any], left_out: list[tuple[str, str]] | None) -> tuple[T
 def _target(row: Any) -> Target:
     if not isinstance(row, dict):
         raise ProtocolError(checks.wrong("a target", "an object", row))
-    _known(row, {one.name for one in fields(Target)}, "a target")
+    _known(row, {one.name for one in fields(Target)} | {"kept", "lasting"}, "a target")
     instance, address, node = (str(row.get(name, "")) for name in ("instance", "address", "node"))
     plain = {name: str(row.get(name, "")) for name in PLAIN_FIELDS}
     labels = row.get("labels", "")
     _require("labels", checks.kept_labels, labels)
     role, version = _role(row.get("role", "")), int(_count(row, "version"))
     zone, kind, lifecycle = plain.values()
-    kept, lasting = _flag(row, "kept"), _flag(row, "lasting")
-    target = Target(instance, address, node, version, role, zone, kind, lifecycle, kept, labels, lasting)
+    target = Target(instance, address, node, version, role, zone, kind, lifecycle, labels, _end(row))
     _require("instance", checks.instance_id, target.instance)
     _require("address", checks.address, target.address)
     _require("node", checks.node_id, target.node)
     for name, value in plain.items():
         _require(name, checks.word, value)
     return target
+
+
+def _end(row: dict[str, Any]) -> End:
+    """Read what is known of an instance's end."""
+    if "end" in row:
+        _require("end", checks.one_of(End), row["end"])
+        return End(row["end"])
+    return FORMER_FLAGS[_flag(row, "kept"), _flag(row, "lasting")]
 
 
 def _address(value: Any) -> str:

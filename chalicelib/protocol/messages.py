@@ -95,15 +95,22 @@ class Balance(str, Enum):
     LEFT = "left"  # it was not begun; the reason says why
 
 
+class End(str, Enum):
+    """What is known of the end of an instance whose node is evacuated."""
+
+    ANNOUNCED = "announced"  # it ends: nothing may be left on it, and its vote goes before
+    FOR_GOOD = "for-good"  # nobody says that it ends, but it stays out: gentle, and its vote goes too
+    FOR_A_WHILE = "for-a-while"  # it comes back: gentle, and no manager is made in its place
+    NOT_SAID = ""  # no evacuation, or one by version 0.1: as announced, but no manager is made in its place
+
+
 @dataclass(frozen=True)
 class Target:
     """One EC2 instance: its id, private IPv4 address and, once known, its Swarm node id ("" before).
 
     ``version``: of the record that the order is from, which grows with each order; 0 for none.
     ``role`` (manager or worker), ``zone``, ``kind`` (instance type) and ``lifecycle`` are EC2's word, or ""
-    where it is not known. ``kept``: nobody has announced its end, so that an evacuation stops nothing that
-    cannot start elsewhere.
-    ``labels``: as in NodeReport, of the node before. ``lasting``: evacuated for good.
+    where it is not known. ``labels``: as in NodeReport, of the node before.
     """
 
     instance: str
@@ -114,9 +121,18 @@ class Target:
     zone: str = ""
     kind: str = ""
     lifecycle: str = ""
-    kept: bool = False
     labels: str = ""
-    lasting: bool = False
+    end: End = End.NOT_SAID
+
+    @property
+    def is_gentle(self) -> bool:
+        """Whether its evacuation stops nothing that cannot start elsewhere: no end is announced."""
+        return self.end in (End.FOR_GOOD, End.FOR_A_WHILE)
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it does not come back, so that the managers' quorum must not hang on it."""
+        return self.end in (End.ANNOUNCED, End.FOR_GOOD)
 
 
 @dataclass(frozen=True)

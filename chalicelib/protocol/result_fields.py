@@ -23,6 +23,7 @@ from chalicelib.protocol.inventory import (
 from chalicelib.protocol.messages import (
     AgentTask,
     Balance,
+    End,
     Fate,
     Listing,
     Mode,
@@ -173,9 +174,8 @@ TARGET = {
     "zone": checked(checks.word),
     "kind": checked(checks.word),
     "lifecycle": checked(checks.word),
-    "kept": flag,
     "labels": checked(checks.kept_labels),
-    "lasting": flag,
+    "end": chosen(End),
 }
 NODE = {
     "instance": checked(checks.instance_id),

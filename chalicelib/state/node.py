@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from chalicelib.errors import TransitionError
 from chalicelib.protocol import checks
-from chalicelib.protocol.messages import AgentTask, Fate, Target
+from chalicelib.protocol.messages import AgentTask, End, Fate, Target
 from chalicelib.state.instance import LifecycleAction, Role
 from chalicelib.state.lifecycle import (
     ENTERING,
@@ -136,8 +136,16 @@ class Node:
     @property
     def target(self) -> Target:
         """The node as agents know it."""
-        lasting = self.state is NodeState.EVACUATING and not self.back and not self.drill
-        return Target(self.instance, self.address, self.node, self.version, kept=self.gentle, lasting=lasting)
+        return Target(self.instance, self.address, self.node, self.version, end=self._end)
+
+    @property
+    def _end(self) -> End:
+        """What an evacuation has to know of the instance's end; a drill of version 0.1 was not gentle."""
+        if self.state is not NodeState.EVACUATING:
+            return End.NOT_SAID
+        if self.back or self.drill:
+            return End.FOR_A_WHILE if self.gentle else End.NOT_SAID
+        return End.FOR_GOOD if self.gentle else End.ANNOUNCED
 
     @property
     def described_target(self) -> Target:

@@ -56,7 +56,7 @@ def test_an_order_at_100_sets_the_deadline(
     assert deadline_label.new_deadline(order, deadline, node(label, availability), 100.0) == expected
 
 
-KEPT_TABLE = {
+GENTLE_TABLE = {
     "an announced end that is later": ("110 5 kept", 6, False, 120, 120),
     "an announced end by hand": ("110 5 kept", 0, False, 120, 120),
     "an announced end of an older order": ("110 5 kept", 4, False, 120, None),
@@ -66,9 +66,9 @@ KEPT_TABLE = {
 
 
 @pytest.mark.parametrize(
-    ("label", "order", "kept", "deadline", "expected"), KEPT_TABLE.values(), ids=KEPT_TABLE
+    ("label", "order", "gentle", "deadline", "expected"), GENTLE_TABLE.values(), ids=GENTLE_TABLE
 )
 def test_an_announced_end_has_its_whole_time_after_an_order_without_one_at_100(
-    label: str, order: int, *, kept: bool, deadline: float, expected: float | None
+    label: str, order: int, *, gentle: bool, deadline: float, expected: float | None
 ) -> None:
-    assert deadline_label.new_deadline(order, deadline, node(label), 100.0, kept=kept) == expected
+    assert deadline_label.new_deadline(order, deadline, node(label), 100.0, gentle=gentle) == expected

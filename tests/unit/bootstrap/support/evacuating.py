@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bootstrap.tasks import evacuate
-from chalicelib.protocol.messages import Arguments, Result, Target, Way
+from chalicelib.protocol.messages import Arguments, End, Result, Target, Way
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 
 NOTICE = 120.0
@@ -16,8 +16,8 @@ def target(node: str) -> Target:
     return Target(instance(number), f"10.0.0.{number}")
 
 
-def run(swarm: FakeSwarm, *nodes: str, notice: float = NOTICE, kept: bool = False) -> Result:
-    targets = tuple(replace(target(node), kept=kept) for node in nodes)
+def run(swarm: FakeSwarm, *nodes: str, notice: float = NOTICE, end: End = End.NOT_SAID) -> Result:
+    targets = tuple(replace(target(node), end=end) for node in nodes)
     return evacuate.run(swarm, Arguments(targets, swarm.time + notice), swarm.clock)
 
 

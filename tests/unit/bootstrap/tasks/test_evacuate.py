@@ -11,7 +11,7 @@ import pytest
 from bootstrap.engine.node import Node
 from bootstrap.specs.exclusion import Pace, exclude_nodes, has_exclusion
 from bootstrap.tasks import evacuate
-from chalicelib.protocol.messages import Arguments, Fate, Target, Way
+from chalicelib.protocol.messages import Arguments, End, Fate, Target, Way
 from tests.unit.bootstrap.support.evacuating import NOTICE, run, target, three_services, way
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
@@ -61,7 +61,7 @@ def test_without_an_announced_end_no_task_is_stopped_that_has_no_other_place() -
     swarm.add_service("db", 1, template={"Placement": {"Constraints": ["node.role==worker"]}})
     swarm.add_service("web", 2)
     deadline = swarm.time + NOTICE
-    result = run(swarm, "n02", kept=True)
+    result = run(swarm, "n02", end=End.FOR_A_WHILE)
     assert swarm.time > deadline, "it may have room until the end"
     assert (result.ok, result.nodes[0].fate) == (False, Fate.UNFINISHED)
     assert result.nodes[0].detail.startswith("1 tasks are left on it, of db")
@@ -76,7 +76,7 @@ def test_nobody_elses_run_stops_what_stays_on_a_node_without_an_announced_end() 
     swarm.add_service(
         "db", 2, template={"Placement": {"Constraints": ["node.role==worker"], "MaxReplicas": 1}}
     )
-    run(swarm, "n02", kept=True)
+    run(swarm, "n02", end=End.FOR_A_WHILE)
     assert run(swarm, "n03").nodes[0].fate is Fate.DRAINED
     assert [task.node for task in swarm.of("db") if task.is_running] == ["n02"]
 
@@ -84,7 +84,7 @@ def test_nobody_elses_run_stops_what_stays_on_a_node_without_an_announced_end() 
 def test_an_announced_end_empties_a_node_that_had_kept_its_tasks() -> None:
     swarm = FakeSwarm(managers=1, workers=1)
     swarm.add_service("db", 1, template={"Placement": {"Constraints": ["node.role==worker"]}})
-    run(swarm, "n02", kept=True)
+    run(swarm, "n02", end=End.FOR_A_WHILE)
     began = swarm.time
     assert run(swarm, "n02").nodes[0].fate is Fate.DRAINED
     assert swarm.time < began + NOTICE

@@ -12,7 +12,7 @@ import pytest
 from bootstrap.clock import Clock
 from bootstrap.engine.service import EXCLUSION_LABEL, SURGE_LABEL
 from bootstrap.tasks import evacuate, give_back
-from chalicelib.protocol.messages import Arguments, Fate, Result, Way
+from chalicelib.protocol.messages import Arguments, End, Fate, Result, Way
 from tests.unit.bootstrap.support.evacuating import run, target, three_services, way
 from tests.unit.bootstrap.support.fake_engine import copied
 from tests.unit.bootstrap.support.fake_host import Killed
@@ -39,8 +39,8 @@ def acting(swarm: FakeSwarm, act: Callable[[], None], when: Callable[[], bool]) 
     return replace(swarm.clock, sleep=sleep)
 
 
-def evacuated(swarm: FakeSwarm, node: str, clock: Clock, *, kept: bool = False) -> Result:
-    targets = (replace(target(node), kept=kept),)
+def evacuated(swarm: FakeSwarm, node: str, clock: Clock, *, end: End = End.NOT_SAID) -> Result:
+    targets = (replace(target(node), end=end),)
     return evacuate.run(swarm, Arguments(targets, swarm.time + SHORT), clock)
 
 
@@ -79,7 +79,7 @@ def test_what_cannot_run_elsewhere_is_not_stopped_where_no_end_is_announced() ->
     specs = {name: swarm.spec(name) for name in swarm.service_rows}
     doomed = home(swarm)
     swarm.sick = set(swarm.node_rows) - {doomed}
-    result = evacuated(swarm, doomed, swarm.clock, kept=True)
+    result = evacuated(swarm, doomed, swarm.clock, end=End.FOR_A_WHILE)
     assert result.nodes[0].fate is Fate.UNFINISHED
     assert "single (1: its new tasks do not serve" in result.nodes[0].detail
     assert swarm.fewest["single"] == 1
@@ -91,7 +91,7 @@ def test_an_announced_end_takes_over_from_one_that_was_not() -> None:
     swarm = three_services()
     doomed = home(swarm)
     swarm.sick = set(swarm.node_rows) - {doomed}
-    evacuated(swarm, doomed, swarm.clock, kept=True)
+    evacuated(swarm, doomed, swarm.clock, end=End.FOR_A_WHILE)
     assert run(swarm, doomed).nodes[0].fate is Fate.DRAINED
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bootstrap.engine.client import NotManagerError
 from bootstrap.engine.node import Node
 from bootstrap.tasks import evacuate
-from chalicelib.protocol.messages import Arguments, Fate, Result, Target
+from chalicelib.protocol.messages import Arguments, End, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
 
 NOTICE_S = 60.0
@@ -32,10 +32,10 @@ class Swarm(FakeSwarm):
         return [key for key, row in self.node_rows.items() if row["Spec"]["Role"] == "manager"]
 
 
-def run(swarm: FakeSwarm, *numbers: int, lasting: bool = True) -> Result:
+def run(swarm: FakeSwarm, *numbers: int, end: End = End.ANNOUNCED) -> Result:
     for number in numbers:
         swarm.node_rows[f"n{number:02}"]["Spec"]["Labels"]["swarmkeeper.instance"] = instance(number)
-    targets = tuple(Target(instance(one), f"10.0.0.{one}", lasting=lasting) for one in numbers)
+    targets = tuple(Target(instance(one), f"10.0.0.{one}", end=end) for one in numbers)
     return evacuate.run(swarm, Arguments(targets, swarm.time + NOTICE_S), swarm.clock)
 
 
@@ -73,7 +73,7 @@ def test_a_doomed_manager_that_stays_one_is_not_called_safe() -> None:
 def test_the_only_manager_that_comes_back_stays_one_and_is_soon_done() -> None:
     swarm = Swarm(managers=1, workers=2)
     began = swarm.time
-    result = run(swarm, 1, lasting=False)
+    result = run(swarm, 1, end=End.FOR_A_WHILE)
     assert (result.ok, swarm.managers) == (True, ["n01"])
     assert swarm.time - began < 30
 
@@ -97,7 +97,7 @@ def test_the_agent_does_not_demote_itself_while_others_are_not_empty_yet() -> No
 
 def test_a_manager_that_is_drilled_is_demoted_by_itself_too() -> None:
     swarm = Swarm(managers=3, workers=1)
-    result = run(swarm, 1, lasting=False)
+    result = run(swarm, 1, end=End.FOR_A_WHILE)
     assert (result.ok, swarm.managers) == (True, ["n02", "n03"])
 
 

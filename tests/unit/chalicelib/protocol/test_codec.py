@@ -19,6 +19,7 @@ from chalicelib.protocol.messages import (
     AgentTask,
     Arguments,
     Balance,
+    End,
     Fate,
     Listing,
     Mode,
@@ -171,9 +172,29 @@ def test_what_ec2_says_of_a_target_is_left_out_where_it_is_not_known() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "end"),
+    [
+        ({}, End.NOT_SAID),  # by version 0.1
+        ({"lasting": True}, End.ANNOUNCED),  # these by handlers before ``end``
+        ({"kept": True, "lasting": True}, End.FOR_GOOD),
+        ({"kept": True}, End.FOR_A_WHILE),
+        *(({"end": end.value}, end) for end in End),
+    ],
+    ids=str,
+)
+def test_the_end_of_a_target_is_read_as_all_versions_have_sent_it(sent: dict[str, object], end: End) -> None:
+    row = {"instance": "i-0123456789abcdef0", "address": "10.0.0.1", **sent}
+    (target,) = decode_arguments(json.dumps({"subjects": [row]})).targets
+    assert target.end is end
+    assert decode_arguments(encode_arguments(Arguments((target,)))).targets == (target,)
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"role": "Manager"},
+        {"end": "near"},
+        {"end": []},
         {"role": 1},
         {"zone": "a b"},
         {"kind": "x" * 65},

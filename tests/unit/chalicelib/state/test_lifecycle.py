@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import TransitionError
-from chalicelib.protocol.messages import AgentTask, Target
+from chalicelib.protocol.messages import AgentTask, End, Target
 from chalicelib.state.lifecycle import LEGAL_CHANGES, NodeState
 from tests.unit.chalicelib.support.fakes import WORKER, a_cluster, a_node
 
@@ -56,15 +56,18 @@ def test_a_node_is_found_by_its_instance_and_is_a_target() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "changes", "kept"),
+    ("state", "changes", "end"),
     [
-        (NodeState.EVACUATING, {"gentle": True}, True),
-        (NodeState.EVACUATING, {"gentle": True, "drill": True}, True),
-        (NodeState.EVACUATING, {}, False),
-        (NodeState.EVACUATING, {"announced": True}, False),
+        (NodeState.EVACUATING, {"gentle": True}, End.FOR_GOOD),
+        (NodeState.EVACUATING, {"gentle": True, "drill": True}, End.FOR_A_WHILE),
+        (NodeState.EVACUATING, {"gentle": True, "back": 9.0}, End.FOR_A_WHILE),
+        (NodeState.EVACUATING, {}, End.ANNOUNCED),
+        (NodeState.EVACUATING, {"announced": True}, End.ANNOUNCED),
+        (NodeState.EVACUATING, {"drill": True}, End.NOT_SAID),  # as version 0.1 recorded it
+        (NodeState.EVACUATED, {"gentle": True}, End.NOT_SAID),
     ],
 )
-def test_tasks_are_kept_where_an_evacuation_has_no_announced_end(
-    state: NodeState, changes: dict[str, Any], kept: bool
+def test_an_evacuation_is_told_what_is_known_of_the_instances_end(
+    state: NodeState, changes: dict[str, Any], end: End
 ) -> None:
-    assert a_node(state=state, **changes).target.kept is kept
+    assert a_node(state=state, **changes).target.end is end
