@@ -100,6 +100,6 @@ def try_action(engine: Engine, action: Action) -> bool:
     try:
         perform(engine, action)
     except RefusedError as refusal:
-        say(f"{refusal}; looking again")
+        say(f"{refusal}; polling again")
         return False
     return True

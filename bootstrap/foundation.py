@@ -19,7 +19,7 @@ TEMPLATE = ROOT / ".chalice" / "foundation.yaml"
 POLL_S = 2.0
 LONGEST_S = 900.0
 WHOLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
-# A stack that was never whole or is going: only deleting it leads on, which keeps table and bucket.
+# A stack that was never whole or is being deleted: only deleting it leads on, which keeps table and bucket.
 DEAD = frozenset(
     {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "REVIEW_IN_PROGRESS"}
     | {"DELETE_FAILED", "DELETE_IN_PROGRESS", "IMPORT_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_FAILED"}

@@ -78,7 +78,7 @@ class OwnerSearch:
             self.polls += 1
 
     def _poll_s(self) -> float:
-        """Answer ever longer pauses: in a storm hundreds wait, and keep the table from who takes it."""
+        """Answer ever longer intervals: in a storm hundreds wait, and keep the table from who takes it."""
         return jittered_s(FIRST_POLL_S, self.polls, MAX_POLL_S)
 
 

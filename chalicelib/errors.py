@@ -34,7 +34,7 @@ class ThrottledError(SwarmkeeperError):
 
 
 class RefusedError(SwarmkeeperError):
-    """AWS refuses a call: the same one is refused again until somebody mends what AWS names."""
+    """AWS refuses a call: the same one is refused again until somebody fixes what AWS names."""
 
 
 class CallError(SwarmkeeperError, ValueError):

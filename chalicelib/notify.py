@@ -38,7 +38,7 @@ def notify(cluster: str, incident: Incident, world: World) -> Outcome:
         except RefusedError as error:
             return Outcome(Code.LEFT_OPEN, f"{incident.what}; not told, the tick tries again: {error}")
     world.incidents.mark_notified(cluster, incident.key)
-    return Outcome(Code.RAISED, f"{incident.what}. Left: {incident.left}. To do: {incident.remedy}")
+    return Outcome(Code.RAISED, f"{incident.what}. Left: {incident.left}. To do: {incident.fix}")
 
 
 def subject(cluster: str, incident: Incident) -> str:
@@ -56,7 +56,7 @@ def text(cluster: str, incident: Incident) -> str:
         instance=incident.instance or "-",
         node=incident.node or "-",
         left=incident.left,
-        remedy=incident.remedy,
+        fix=incident.fix,
     )
 
 

@@ -99,7 +99,7 @@ class Operator:
             self.turn()
 
     def turn(self) -> None:
-        """Take the next step. What fails is taken again, after a pause that grows."""
+        """Take the next step. What fails is tried again, after a back-off that grows."""
         try:
             self._step()
         except AgentError as error:

@@ -49,7 +49,7 @@ def _addition(service: Service, scene: Scene, by: int) -> UpdateService:
     begun = newest_task_time(service, scene.snapshot)
     until = max(node.evacuation_deadline or 0.0 for node in scene.snapshot.evacuating_nodes)
     spec = add_tasks(service, by, nodes, begun, until)
-    return UpdateService(service, spec, f"{by} more tasks, before those on nodes that are going stop")
+    return UpdateService(service, spec, f"{by} more tasks, before those on evacuated nodes stop")
 
 
 def _nodes(service: Service, scene: Scene) -> frozenset[str]:
@@ -63,8 +63,8 @@ def _known(service: Service) -> frozenset[str]:
 
 def _rank(service: Service, scene: Scene) -> tuple[float, int, str]:
     """Order services: those that would lose the largest part come first, of these the cheapest."""
-    going = len(scene.leaving(service))
-    return -going / max(1, wanted_replicas(service)), going, service.name
+    leaving = len(scene.leaving(service))
+    return -leaving / max(1, wanted_replicas(service)), leaving, service.name
 
 
 def _missing(service: Service, scene: Scene) -> int:
@@ -81,12 +81,12 @@ def _starting(service: Service, scene: Scene) -> int:
 
 def _at_once(service: Service, scene: Scene) -> int:
     """Choose how many more tasks of one service may start now."""
-    going, config = scene.leaving(service), service.update_config
-    left = min(scene.drain_at(scene.snapshot.node_by_id[task.node]) for task in going) - scene.now
+    leaving, config = scene.leaving(service), service.update_config
+    left = min(scene.drain_at(scene.snapshot.node_by_id[task.node]) for task in leaving) - scene.now
     delay = float(config.get("Delay") or 0) / 1e9
     waves = max(1, int(left / 2 // (START_S + delay)))
-    least = math.ceil(len(going) / waves)
-    wave = least if _unevenness(service, scene) > 1 else len(going)
+    least = math.ceil(len(leaving) / waves)
+    wave = least if _unevenness(service, scene) > 1 else len(leaving)
     if delay and int(config.get("Parallelism", 1)) >= least:
         wave = int(config.get("Parallelism", 1))
     return wave - (_starting(service, scene))

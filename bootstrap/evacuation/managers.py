@@ -26,8 +26,8 @@ def manager_actions(
 ) -> list[Action]:
     """Choose the next change of a role; ``is_lasting``: the agent's own targets do not come back."""
     managers = [node for node in snapshot.nodes if node.role == "manager"]
-    going = {node.id for node in managers if node.is_evacuating}
-    if is_lasting and lacks_majority(managers, going) and (rescue := _rescue(snapshot, managers, going)):
+    leaving = {node.id for node in managers if node.is_evacuating}
+    if is_lasting and lacks_majority(managers, leaving) and (rescue := _rescue(snapshot, managers, leaving)):
         return [rescue]
     # Measured: a new leader goes on with a start-first update by stopping old tasks at once. So none then.
     is_moving = any(is_marked(service) for service in snapshot.services)
@@ -41,9 +41,9 @@ def manager_actions(
     return [DemoteNode(manager, reason)] if manager else []
 
 
-def _rescue(snapshot: Snapshot, managers: list[Node], going: set[str]) -> Action | None:
+def _rescue(snapshot: Snapshot, managers: list[Node], leaving: set[str]) -> Action | None:
     """Give those that stay a majority: without the dead ones, or with one manager more."""
-    dead = [node.id for node in managers if node.is_down and node.id not in going]
+    dead = [node.id for node in managers if node.is_down and node.id not in leaving]
     manager, reason = next_demotion(managers, dead)
     if manager:
         return DemoteNode(manager, reason)

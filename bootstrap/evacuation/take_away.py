@@ -49,7 +49,7 @@ def has_leftovers(scene: Scene) -> bool:
 
 
 def departures(scene: Scene, ways: Ways) -> Iterator[UpdateService]:
-    """Let Swarm replace the tasks of a service on nodes that are going, and no others."""
+    """Let Swarm replace the tasks of a service on evacuated nodes, and no others."""
     is_one_stopping = False
     for service in scene.leaving_services:
         way, why = ways[service.id]

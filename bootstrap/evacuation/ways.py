@@ -1,4 +1,4 @@
-"""How the tasks of a service leave nodes that are going, and why it is not better; pure.
+"""How the tasks of a service leave evacuated nodes, and why it is not better; pure.
 
 | the service, first match                                   | way                                         |
 | ---------------------------------------------------------- | ------------------------------------------- |
@@ -96,5 +96,5 @@ def why_not_served(service: Service, scene: Scene) -> str:
         return f"its new tasks do not serve yet: {unsure[0].state}"
     if count_room(service, scene):
         return NO_TURN
-    going, wanted = len(scene.leaving(service)), wanted_replicas(service)
-    return f"room for {len(here) + going - wanted} of {going} tasks"
+    leaving, wanted = len(scene.leaving(service)), wanted_replicas(service)
+    return f"room for {len(here) + leaving - wanted} of {leaving} tasks"

@@ -18,7 +18,7 @@ PID = Path("/var/run/docker.pid")
 
 
 class DaemonError(AgentError):
-    """The engine's configuration cannot be read, written or taken over; the text says what to mend."""
+    """The engine's configuration cannot be read, written or taken over; the text says what to fix."""
 
 
 class Daemon:

@@ -24,7 +24,7 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+\Z")
 
 
 class MetadataError(AgentError):
-    """The instance metadata service does not answer, or not as EC2's does; the text says what to mend."""
+    """The instance metadata service does not answer, or not as EC2's does; the text says what to fix."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ BACKOFFS_S = (1.0, 2.0, 4.0, 8.0)  # at most
 
 
 class ParameterError(AgentError):
-    """Parameter Store refused or did not answer; the text says what to mend, and holds no value."""
+    """Parameter Store refused or did not answer; the text says what to fix, and holds no value."""
 
 
 class ThrottledError(ParameterError):
@@ -57,11 +57,11 @@ class Parameters:
 
     def _call(self, operation: str, name: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """Call one operation, again while it is throttled; {} where there is no such parameter."""
-        for pause in BACKOFFS_S:
+        for back_off_s in BACKOFFS_S:
             try:
                 return self._once(operation, name, message)
             except ThrottledError:
-                time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                time.sleep(back_off_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
         return self._once(operation, name, message)
 
     def _once(self, operation: str, name: str, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,8 +81,8 @@ class Parameters:
             return {}
         if kind in THROTTLED:
             raise ThrottledError(f"{operation} of {name} is throttled ({kind} {words}): try again later")
-        mend = f": let this host's role do ssm:{operation} on it" if "AccessDenied" in kind else ""
-        raise ParameterError(f"{operation} of {name} was refused ({kind} {words}){mend}")
+        fix = f": let this host's role do ssm:{operation} on it" if "AccessDenied" in kind else ""
+        raise ParameterError(f"{operation} of {name} was refused ({kind} {words}){fix}")
 
     def _post(self, operation: str, message: Mapping[str, Any]) -> requests.Response:
         region, keys = self._metadata.region(), self._metadata.credentials()

@@ -58,7 +58,7 @@ def next_join_step(seen: Membership, disowned: str = "", waited: float = 0.0) ->
     said = f"{seen.state} ({seen.error})" if seen.error else seen.state
     return (
         JoinStep.STOP,
-        f"its swarm state is {said}: mend it, or docker swarm leave --force if its node is gone",
+        f"its swarm state is {said}: fix it, or docker swarm leave --force if its node is gone",
     )
 
 

@@ -1,6 +1,6 @@
 """When a manager may be demoted or made: never so that the managers' quorum is at risk; pure.
 
-| the managers                                     | demote one that is going | make one more       |
+| the managers                                     | demote one that leaves   | make one more       |
 | ------------------------------------------------ | ------------------------ | ------------------- |
 | fewer than a majority answer                     | no                       | no                  |
 | there is only one                                | no                       | yes, if it answers  |
@@ -16,19 +16,19 @@ from collections.abc import Collection
 from bootstrap.engine.node import Node
 
 
-def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[Node | None, str]:
-    """Choose the manager among ``going`` (node ids) to demote now, or None, and say why.
+def next_demotion(managers: Collection[Node], leaving: Collection[str]) -> tuple[Node | None, str]:
+    """Choose the manager among ``leaving`` (node ids) to demote now, or None, and say why.
 
     Dead ones come first, because they count against the quorum until they are demoted (moby 30847); a leader
     comes last, because its demotion costs an election. One at a time: the managers agree on each change.
     Managers in name only, as there are after force-new-cluster, neither count nor can be demoted.
     """
     candidates = sorted(
-        (node for node in managers if node.reachability and node.id in going),
+        (node for node in managers if node.reachability and node.id in leaving),
         key=lambda node: (node.reachability == "reachable", node.is_leader, node.id),
     )
     if not candidates:
-        return None, "no manager is going"
+        return None, "no manager is to leave"
     voters = [node for node in managers if node.reachability]
     total, reachable = len(voters), sum(node.reachability == "reachable" for node in voters)
     first = candidates[0]
@@ -42,14 +42,16 @@ def next_demotion(managers: Collection[Node], going: Collection[str]) -> tuple[N
     return first, f"{left} of {total - 1} managers keep the quorum without {first.hostname}"
 
 
-def lacks_majority(managers: Collection[Node], going: Collection[str]) -> bool:
-    """Tell whether those that stay would have no majority once all are demoted that are ``going``.
+def lacks_majority(managers: Collection[Node], leaving: Collection[str]) -> bool:
+    """Tell whether those that stay would have no majority once all are demoted that are ``leaving``.
 
     One that is becoming a manager counts as one that stays.
     """
-    staying = [node for node in managers if node.id not in going and (node.reachability or not node.is_down)]
+    staying = [
+        node for node in managers if node.id not in leaving and (node.reachability or not node.is_down)
+    ]
     answering = sum(node.reachability != "unreachable" and not node.is_down for node in staying)
-    return bool(going) and answering < _majority(len(staying))
+    return bool(leaving) and answering < _majority(len(staying))
 
 
 def has_quorum(nodes: Collection[Node]) -> bool:

@@ -34,7 +34,7 @@ class Group:
         )
         return {**dict.fromkeys(self.nodes, ()), **dict(inner)}
 
-    def tallies(self, counts: Mapping[str, int]) -> Counter[Path]:
+    def totals(self, counts: Mapping[str, int]) -> Counter[Path]:
         """Count how many tasks stand in each group, at any depth, by its path; all must stand in this one."""
         found: Counter[Path] = Counter()
         for node, count in counts.items():
@@ -75,7 +75,7 @@ def unevenness(group: Group, counts: Mapping[str, int]) -> Cost:
     """Tell how uneven a distribution is, at each level from the outermost inwards: less is more even."""
     depth = max(map(len, group.paths.values()), default=0)
     found = [0] * depth + [sum(count * count for count in counts.values())]
-    for path, count in group.tallies(counts).items():
+    for path, count in group.totals(counts).items():
         found[len(path) - 1] += count * count
     return tuple(found)
 

@@ -66,8 +66,8 @@ def stands(candidates: Candidates, counts: Counts) -> str:
 
 def _gaps(candidates: Candidates, counts: Counts) -> tuple[int, int]:
     """Tell by how much the outermost groups differ, and how full the fullest node is."""
-    tallies = candidates.group.tallies(counts)
-    outer = [tallies[(key,)] for key, size in candidates.sizes.items() if size]
+    totals = candidates.group.totals(counts)
+    outer = [totals[(key,)] for key, size in candidates.sizes.items() if size]
     return max(outer) - min(outer), fullest_count(counts)
 
 

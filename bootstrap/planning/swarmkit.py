@@ -34,7 +34,7 @@ class Scheduler:
 
     def __post_init__(self) -> None:
         self.counts = dict(self.before)
-        self.tallies = self.group.tallies(self.before)
+        self.totals = self.group.totals(self.before)
 
     def scale_up(self) -> int:
         """Place the waiting tasks; how many found a place."""
@@ -48,13 +48,13 @@ class Scheduler:
 
         As in swarmkit, the average does not count what was placed before: a second round can overshoot.
         """
-        tallies = {key: self.tallies.get((*path, key), 0) for key in group.groups}
-        usable = sorted(tallies, key=lambda key: (-tallies[key], -self._lowest(group.groups[key])))
+        totals = {key: self.totals.get((*path, key), 0) for key in group.groups}
+        usable = sorted(totals, key=lambda key: (-totals[key], -self._lowest(group.groups[key])))
         placed = 0
         while placed < tasks and usable:
-            share, extra = divmod(sum(tallies[key] for key in usable) + tasks - placed, len(usable))
+            share, extra = divmod(sum(totals[key] for key in usable) + tasks - placed, len(usable))
             for key in tuple(usable):
-                wanted = share - tallies[key] + (extra > 0)
+                wanted = share - totals[key] + (extra > 0)
                 if wanted <= 0:
                     continue
                 found = self._schedule((*path, key), group.groups[key], wanted)
@@ -110,16 +110,16 @@ def scale_down(counts: Mapping[str, int], tasks: int, group: Group) -> dict[str,
             left.update(dict.fromkeys(highest, top - 1))
             tasks -= len(highest)
         else:
-            tallies = group.tallies(left)
-            emptiest = sorted(highest, key=lambda node: _fullness(group.paths[node], tallies))
+            totals = group.totals(left)
+            emptiest = sorted(highest, key=lambda node: _fullness(group.paths[node], totals))
             left.update(dict.fromkeys(emptiest[:tasks], top - 1))
             tasks = 0
     return {node: count for node, count in left.items() if count}
 
 
-def _fullness(path: Path, tallies: Mapping[Path, int]) -> list[int]:
+def _fullness(path: Path, totals: Mapping[Path, int]) -> list[int]:
     """Count how many tasks the groups on the path hold, outermost first."""
-    return [tallies[path[: depth + 1]] for depth in range(len(path))]
+    return [totals[path[: depth + 1]] for depth in range(len(path))]
 
 
 def plan_waves(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[int, ...]:

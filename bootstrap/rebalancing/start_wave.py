@@ -33,9 +33,9 @@ def mode_of(service: Service, asked: Rebalance) -> Mode | None:
 def why_not(service: Service, mode: Mode | None, snapshot: Snapshot, run: Run) -> tuple[str, float]:
     """Say why no wave of it may begin, and in how many seconds to try again (0: never)."""
     wave = run.waves.get(service.id)
-    going = [node.hostname for node in snapshot.evacuating_nodes if not snapshot.is_drained(node)]
-    if going:
-        return f"an evacuation is under way, of {', '.join(going)}", RETRY_S
+    evacuating = [node.hostname for node in snapshot.evacuating_nodes if not snapshot.is_drained(node)]
+    if evacuating:
+        return f"an evacuation is under way, of {', '.join(evacuating)}", RETRY_S
     if mode is None:
         return f"label {MODE_LABEL}={service.labels[MODE_LABEL]} is neither surge nor rolling", 0.0
     if mode is Mode.SURGE and (named := why_one_for_one(service)):

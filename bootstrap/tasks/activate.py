@@ -58,7 +58,7 @@ def perform_step(engine: Engine, step: Step) -> None:
         try:
             perform(engine, step)
         except ConflictError as conflict:
-            say(f"{conflict}; looking again")
+            say(f"{conflict}; polling again")
 
 
 def _manager_view(engine: Engine, now: float, started: float) -> ManagerView:

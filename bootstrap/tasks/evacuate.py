@@ -157,7 +157,7 @@ def _pauses(arguments: Arguments, snapshot: Snapshot, now: float) -> tuple[Actio
         PauseNode(
             node,
             deadline_label.text(deadline, target.version, node, gentle=target.is_gentle),
-            "its instance is going",
+            "it is evacuated",
         )
         for target in arguments.targets
         for node in living_nodes([target], snapshot)

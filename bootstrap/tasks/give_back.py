@@ -67,7 +67,7 @@ def _give_back(engine: Engine, node: Node) -> None:
     try:
         perform(engine, ChangeNode(node, changes, "its instance lives on"))
     except ConflictError as conflict:
-        say(f"{conflict}; looking again")
+        say(f"{conflict}; polling again")
 
 
 def _node_report(target: Target, nodes: tuple[Node, ...]) -> NodeReport:

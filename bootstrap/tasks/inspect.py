@@ -77,6 +77,6 @@ def _node_row(node: Node, tasks: tuple[Task, ...]) -> dict[str, Any]:
         "leader": node.is_leader,
         "state": node.state,
         "availability": node.availability,
-        "doomed": node.evacuation_deadline,
+        "evacuation_deadline": node.evacuation_deadline,
         "running": sum(task.node == node.id and task.is_running for task in tasks),
     }

@@ -140,7 +140,7 @@ def _join_swarm(engine: Engine, attempt: Attempt, host: Host) -> None:
         engine.join(address, token, here)
     except EngineError as error:
         attempt.refused = str(error)
-        say(f"{error}; looking again")
+        say(f"{error}; polling again")
 
 
 def _result(attempt: Attempt, seen: Membership, seconds: float) -> Result:

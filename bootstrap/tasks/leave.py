@@ -28,7 +28,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     """Remove the targets' nodes. A node that still answers is not removed, nor one that the quorum needs.
 
     A target that is no node counts as removed: leaving twice is leaving once. Ends when what an evacuation
-    that died has left behind is mended too, and nodes that are nobody's are removed. Raises EngineError where
+    that died has left behind is fixed too, and nodes that are nobody's are removed. Raises EngineError where
     the engine does not answer at the start, or not until the deadline (0: after 60 s).
     """
     self_id, deadline = engine.node_id(), arguments.deadline or clock.now() + TIMEOUT_S

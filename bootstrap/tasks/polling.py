@@ -10,14 +10,14 @@ from bootstrap.errors import ConflictError, EngineError, NotManagerError
 from bootstrap.log import say
 
 Answer = TypeVar("Answer")
-Pause = Union[float, Callable[[float], float]]  # seconds, or made from the seconds that a poll took
+Interval = Union[float, Callable[[float], float]]  # seconds, or made from the seconds that a poll took
 
 
 def until_deadline(
     poll: Callable[[], Union[Answer, None]],
     clock: Clock,
     deadline: float,
-    pause_s: Pause,
+    interval_s: Interval,
     gives_up: Union[Callable[[], bool], None] = None,
 ) -> Answer:
     """Poll until there is an answer; survive an engine that refuses or is silent until the deadline.
@@ -42,4 +42,4 @@ def until_deadline(
             if str(error) != trouble:  # once for each trouble, not once for each try
                 trouble = str(error)
                 say(f"{trouble}; trying again")
-        clock.sleep(pause_s(clock.now() - started) if callable(pause_s) else pause_s)
+        clock.sleep(interval_s(clock.now() - started) if callable(interval_s) else interval_s)

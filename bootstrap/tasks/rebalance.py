@@ -32,8 +32,8 @@ from chalicelib.protocol.messages import AgentTask, Arguments, Balance, Rebalanc
 
 TIME_BUDGET_S = 600.0  # once nodes have settled, where no deadline is given
 POLL_S = 0.5  # between two polls at least
-PAUSE_SHARE = 4  # times what a poll took, to the next one, where that is longer
-LONGEST_PAUSE_S = 10.0  # between two polls at most
+INTERVAL_SHARE = 4  # times what a poll took, to the next one, where that is longer
+LONGEST_INTERVAL_S = 10.0  # between two polls at most
 LEASE_TIMEOUT_S = LEASE_S + 2  # for which a manual call waits for the lease: a dead holder is outlived
 
 
@@ -60,7 +60,11 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
         _await_stable_nodes(engine, asked, lease, clock, deadline)
         rebalancing = Rebalancing(engine, asked, lease, clock, deadline)
         result = until_deadline(
-            rebalancing.poll, clock, deadline, rebalancing.pause, gives_up=lambda: rebalancing.is_stopping
+            rebalancing.poll,
+            clock,
+            deadline,
+            rebalancing.interval_s,
+            gives_up=lambda: rebalancing.is_stopping,
         )
         starts_cooldown = result.begun and (result.ok or not result.wait)
         return result
@@ -121,7 +125,7 @@ def _await_stable_nodes(
         return stabilization.is_over(clock.now()) or None
 
     if asked.settle:  # managers that join cost elections: no error ends the wait
-        until_deadline(poll, clock, deadline, _pause, gives_up=lambda: False)
+        until_deadline(poll, clock, deadline, _interval_s, gives_up=lambda: False)
 
 
 @dataclass
@@ -163,9 +167,9 @@ class Rebalancing:
                 return None
             self.run = replace(step.run, refused={})
 
-    def pause(self, _: float) -> float:
-        """Choose the pause after the last poll; those before it, which all worked, do not count."""
-        return _pause(self.clock.now() - self.poll_started)
+    def interval_s(self, _: float) -> float:
+        """Choose the seconds until the next poll; those before it, which all worked, do not count."""
+        return _interval_s(self.clock.now() - self.poll_started)
 
     def _stop(self, why: str) -> Result:
         self.is_stopping = True  # an error is the last one now
@@ -178,9 +182,9 @@ class Rebalancing:
         return "" if self.lease.take() else f"its lease was taken over by {self.lease.other_holder()}"
 
 
-def _pause(took: float) -> float:
+def _interval_s(took: float) -> float:
     """Choose the seconds until the next poll: the managers of a big swarm are not kept busy with us."""
-    return max(POLL_S, min(PAUSE_SHARE * took, LONGEST_PAUSE_S))
+    return max(POLL_S, min(INTERVAL_SHARE * took, LONGEST_INTERVAL_S))
 
 
 def _watched_services(run: Run, now: float, services: Collection[Service]) -> Collection[str]:

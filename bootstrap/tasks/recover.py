@@ -67,7 +67,7 @@ def _has_lost_quorum(engine: Engine, clock: Clock) -> bool:
             return False
         if has_quorum(engine.nodes()):
             return True
-        say("fewer than a majority of the managers answer; looking again")
+        say("fewer than a majority of the managers answer; polling again")
         return None
 
     if until_deadline(poll, clock, until, POLL_S, gives_up=lambda: False):

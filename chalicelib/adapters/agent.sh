@@ -16,7 +16,7 @@ agent=$cache/$KEY
 unpacked=${SWARMKEEPER_RUN:-/run/swarmkeeper}/${KEY%.pyz}
 
 if [ "$(sum "$agent")" != "$SHA256" ]; then
-  mkdir -p -m 0700 "$cache" || fail 73 "cannot write to $cache: mend its owner and mode"
+  mkdir -p -m 0700 "$cache" || fail 73 "cannot write to $cache: fix its owner and mode"
   fresh=$(mktemp "$cache/fetch-XXXXXX") || fail 73 "cannot write to $cache: make room on this host"
   trap 'rm -f "$fresh"' EXIT
   "$python" - "$URL" "$fresh" <<'PYTHON' || exit
@@ -31,8 +31,8 @@ try:
 except Exception as error:
     address = url.partition("?")[0]  # what follows is the signature
     missing = getattr(error, "code", 0) in (403, 404)  # S3 says 403, too, of what is not there
-    remedy = "publish and deploy again" if missing else "let this host reach S3"
-    fail(66, f"no agent from {address} ({error}): {remedy}")
+    fix = "publish and deploy again" if missing else "let this host reach S3"
+    fail(66, f"no agent from {address} ({error}): {fix}")
 try:
     with open(path, "wb") as file:
         file.write(agent)

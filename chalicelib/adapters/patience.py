@@ -1,7 +1,7 @@
 """Wait out calls that AWS throttles or does not answer for now, inside the time budget of an invocation.
 
 Lambda would run the handler again after a minute, which is half of a Spot notice. So a call is repeated here,
-with short pauses, until the budget of its invocation is used up; then its error is raised.
+with short back-offs, until the budget of its invocation is used up; then its error is raised.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 BUDGET_S = 45.0  # for the waits of one invocation, from its begin: half of what Lambda lets a handler run
 CALL_S = 3.0  # that each call may be repeated even when the budget is used up
-FIRST_PAUSE_S = 0.05
-LONGEST_PAUSE_S = 2.0
+FIRST_BACK_OFF_S = 0.05
+LONGEST_BACK_OFF_S = 2.0
 BEGAN = "swarmkeeper_began"  # when a call failed first, in botocore's context of the call
 
 _budget_end: ContextVar[float] = ContextVar("budget_end", default=0.0)
@@ -45,20 +45,20 @@ class Patience:
                 return None
             began = request_dict["context"].setdefault(BEGAN, self.clock.now())
             # Botocore would sleep for what is answered here, but by the real clock.
-            return 0.0 if self.pause(attempts, began, longest_s) else None
+            return 0.0 if self.back_off(attempts, began, longest_s) else None
 
         client.meta.events.register("needs-retry", repeat)  # type: ignore[arg-type]
 
-    def pause(self, attempts: int, began: float, longest_s: float = BUDGET_S) -> bool:
-        """Pause before the next attempt at what was tried since ``began``; False if there is no time left."""
-        pause_s = jittered_s(FIRST_PAUSE_S, attempts - 1, LONGEST_PAUSE_S)
+    def back_off(self, attempts: int, began: float, longest_s: float = BUDGET_S) -> bool:
+        """Wait before the next attempt at what was tried since ``began``; False if there is no time left."""
+        back_off_s = jittered_s(FIRST_BACK_OFF_S, attempts - 1, LONGEST_BACK_OFF_S)
         until = max(began + CALL_S, min(_budget_end.get(), began + longest_s))
-        if self.clock.now() + pause_s > until:
+        if self.clock.now() + back_off_s > until:
             return False
-        self.clock.sleep(pause_s)
+        self.clock.sleep(back_off_s)
         return True
 
 
 def jittered_s(first_s: float, doublings: int, longest_s: float) -> float:
-    """Return the seconds of a pause that grows, with jitter that separates handlers that failed together."""
+    """Return the seconds of a growing back-off, with jitter that separates handlers that failed together."""
     return random.uniform(0.5, 1.0) * exponential_s(first_s, doublings, longest_s)  # noqa: S311

@@ -23,9 +23,9 @@ from chalicelib.admin.payloads import (
     names,
     one_of,
     seconds,
-    settling,
     share,
     span,
+    stabilization,
     text,
 )
 from chalicelib.admin.status import show_status
@@ -218,7 +218,7 @@ CALLS: dict[str, tuple[Mapping[str, Field], Call]] = {
     "configure": (
         CLUSTER
         | {"recommendations": Field(one_of(Recommendations)), "drills": Field(flag), "notify": Field(flag)}
-        | {"rebalance": Field(flag), "settle": Field(settling), "cooldown": Field(span)}
+        | {"rebalance": Field(flag), "settle": Field(stabilization), "cooldown": Field(span)}
         | {"out_share": Field(share), "description": Field(description)},
         _configure,
     ),

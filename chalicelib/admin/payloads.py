@@ -62,7 +62,7 @@ def span(value: Any) -> str:
     return "" if value == 0 and not isinstance(value, bool) else seconds(value)
 
 
-def settling(value: Any) -> str:
+def stabilization(value: Any) -> str:
     """Check a time span that a rebalance can wait for joins."""
     good = not span(value) and value <= MAX_SETTLE_S
     return "" if good else f"a number of seconds from 0 to {MAX_SETTLE_S:.0f}"

@@ -211,7 +211,7 @@ def _try_manager(cluster: str, manager: str, batch: Batch, state: Round, world: 
         command = world.hosts.send((manager,), cluster, batch.task, batch.arguments(now), batch.seconds(now))
     except ThrottledError as error:
         state.throttled = state.may_pass = True
-        return str(error)  # not the manager's fault: the same one again, after a pause
+        return str(error)  # not the manager's fault: the same one again, after a back-off
     except UnreachableError as error:
         state.may_pass = True
         return _fail(cluster, manager, str(error), state, world)

@@ -64,10 +64,10 @@ def _send_patiently(cluster: str, job: Job, now: float, world: World) -> str:
                 (job.manager,), cluster, job.task, _bound_arguments(job, world.clock.now()), job.seconds
             )
         except ThrottledError:
-            pause_s = jittered_s(FIRST_BACK_OFF_S, back_offs, LONGEST_BACK_OFF_S)
-            if world.clock.now() + pause_s > until:
+            back_off_s = jittered_s(FIRST_BACK_OFF_S, back_offs, LONGEST_BACK_OFF_S)
+            if world.clock.now() + back_off_s > until:
                 raise
-            world.clock.sleep(pause_s)
+            world.clock.sleep(back_off_s)
             back_offs += 1
 
 

@@ -46,7 +46,7 @@ def read_object(text: str, what: str, max_length: int) -> dict[str, Any]:
 
 
 def _depth(text: str) -> int:
-    """Count how deep it goes, without going there. Escapes outside of texts are no JSON anyway."""
+    """Count how deep it goes, without descending. Escapes outside of texts are no JSON anyway."""
     depth = deepest = 0
     is_text = False
     for match in MARKS.finditer(text):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate
-from chalicelib.rules import incidents, remedies, swarm_incidents
+from chalicelib.rules import fixes, incidents, swarm_incidents
 from chalicelib.rules.cluster import jobs
 from chalicelib.rules.nodes import evacuate, give_back, join, leave
 from chalicelib.rules.reconcile import swarm
@@ -131,7 +131,7 @@ def _notify_of_failed_managers(
     failed = event.host_failed or event.unfetched
     if not failed or PLACES[event.task] is Place.INSTANCE or attempts < enough:
         return ()
-    cause = remedies.explain_host_failure(event, cluster)
+    cause = fixes.explain_host_failure(event, cluster)
     return (Notify(incidents.no_manager_could(cluster, event.task, said, event.manager, cause)),)
 
 

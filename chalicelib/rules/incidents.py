@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.protocol.codec import decode_arguments
 from chalicelib.protocol.messages import AgentTask
-from chalicelib.rules.remedies import LEFT_BY_JOB, LEFT_BY_NODE_TASK, NO_QUORUM, RECOVER, find_remedy
+from chalicelib.rules.fixes import LEFT_BY_JOB, LEFT_BY_NODE_TASK, NO_QUORUM, RECOVER, find_fix
 from chalicelib.state.incident import Incident
 from chalicelib.state.stored_names import as_stored
 
@@ -46,7 +46,7 @@ def node_work_given_up(node: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{node.task.value} was given up after {node.attempts} attempts: {node.reason}",
         left=LEFT_BY_NODE_TASK[node.task],
-        remedy=f"{find_remedy(node.reason)}, then:{order}",
+        fix=f"{find_fix(node.reason)}, then:{order}",
         instance=node.instance,
         node=node.node,
         record=json.dumps(as_stored(node), sort_keys=True),
@@ -67,7 +67,7 @@ def job_failed(job: Job, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{job.name} failed: {job.reason}",
         left=LEFT_BY_JOB[job.task],
-        remedy=f"{find_remedy(job.reason)}{automatic}, then:{order}",
+        fix=f"{find_fix(job.reason)}{automatic}, then:{order}",
         instance=job.instance or job.manager,
         record=json.dumps(as_stored(job), sort_keys=True),
         expires=cluster.now + (REPEAT_AFTER_S if job.automatic else KEEP_DEAD_LETTER_S),
@@ -77,14 +77,14 @@ def job_failed(job: Job, cluster: Cluster) -> Incident:
 def no_manager_could(
     cluster: Cluster, task: AgentTask, said: str, manager: str, cause: tuple[str, str] = NO_QUORUM
 ) -> Incident:
-    """Describe a task that no manager could do; ``cause`` has the key and the remedy."""
-    key, remedy = cause
+    """Describe a task that no manager could do; ``cause`` has the key and the fix."""
+    key, fix = cause
     return Incident(
         key=key,
         at=cluster.now,
         what=f"no manager of {cluster.name} could {task.value}: {said}",
         left="nothing destructive is done; the work is tried again with a growing back-off",
-        remedy=remedy,
+        fix=fix,
         instance=manager,
         expires=cluster.now + REPEAT_AFTER_S,
     )
@@ -97,7 +97,7 @@ def node_absent(before: Node, after: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{after.instance} was to be evacuated, but the swarm does not list its node: {after.reason}",
         left="nothing was changed; containers that still run there are not Swarm's to move",
-        remedy="check on the instance: docker info; and on a manager: docker node ls",
+        fix="check on the instance: docker info; and on a manager: docker node ls",
         instance=after.instance,
         node=before.node,
         drill=after.drill,
@@ -116,7 +116,7 @@ def change_is_long(change: ScheduledChange, node: Node, cluster: Cluster) -> Inc
         at=cluster.now,
         what=f"AWS Health announces {change.code} for {node.instance}, at any time from {begin} to {end}",
         left=f"the node is evacuated before {begin}, and given back {until / 3600:.0f} hours after that time",
-        remedy="choose the time yourself: replace the instance, or stop and start it",
+        fix="choose the time yourself: replace the instance, or stop and start it",
         instance=node.instance,
         node=node.node,
         expires=change.end,
@@ -132,7 +132,7 @@ def nodes_wait(first: Node, number: int, reason: str, out: list[str], cluster: C
         what=f"{number} nodes of {cluster.name} wait for their turn, {first.instance} first: {reason}",
         left=f"they serve on; out, though no end is announced, are {', '.join(out[:NAMED_NODES])}"
         + (f" and {len(out) - NAMED_NODES} more" if out[NAMED_NODES:] else ""),
-        remedy="nothing, the tick evacuates them in turn; to let more nodes out at once:"
+        fix="nothing, the tick evacuates them in turn; to let more nodes out at once:"
         + cluster.deployment.write_call("configure", settings),
         instance=first.instance,
         node=first.node,
@@ -148,7 +148,7 @@ def tasks_stay(node: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{node.instance} is not empty: {node.reason}",
         left="these tasks serve on, as the end of the instance is not announced; the node gets no new ones",
-        remedy="give these services room elsewhere, then evacuate it again; stop them with"
+        fix="give these services room elsewhere, then evacuate it again; stop them with"
         f" docker node update --availability drain {node.node}; or give the node back:{back}",
         instance=node.instance,
         node=node.node,
@@ -164,7 +164,7 @@ def host_differs(node: Node, detail: str, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{node.instance} is not what it says it is: {detail}",
         left="role and labels of its node are EC2's; what the host says changed nothing",
-        remedy="if it was booted from an image of another node, nothing: it leaves that and joins anew; "
+        fix="if it was booted from an image of another node, nothing: it leaves that and joins anew; "
         "else find out who is root on it, and where in doubt terminate the instance",
         instance=node.instance,
         node=node.node,
@@ -179,7 +179,7 @@ def node_stays_down(target: Target, node: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"node {target.node} stays down though its instance runs and was to join again: {node.reason}",
         left="Swarm runs its tasks elsewhere; the node stays listed, and its join is tried again",
-        remedy="check dockerd on the host (systemctl status docker), or terminate the instance",
+        fix="check dockerd on the host (systemctl status docker), or terminate the instance",
         instance=target.instance,
         node=target.node,
         expires=cluster.now + REPEAT_DAILY_S,
@@ -193,7 +193,7 @@ def listing_differs(missing: int, covered: int, manager: str, cluster: Cluster) 
         at=cluster.now,
         what=f"{manager} does not list {missing} of {covered} nodes that are in service",
         left="everything: no node leaves its swarm because of such a list",
-        remedy="compare docker node ls there and elsewhere; docker swarm leave --force where it is wrong",
+        fix="compare docker node ls there and elsewhere; docker swarm leave --force where it is wrong",
         instance=manager,
         expires=cluster.now + REPEAT_DAILY_S,
     )
@@ -206,7 +206,7 @@ def manager_of_another_swarm(manager: str, node: str, cluster: Cluster) -> Incid
         at=cluster.now,
         what=f"{manager} lists a swarm that does not have its node {node} as a manager",
         left="everything: no node leaves its swarm because of such a list",
-        remedy="compare docker node ls there and elsewhere; docker swarm leave --force where it is wrong",
+        fix="compare docker node ls there and elsewhere; docker swarm leave --force where it is wrong",
         instance=manager,
         expires=cluster.now + REPEAT_DAILY_S,
     )
@@ -221,7 +221,7 @@ def no_host_takes_commands(waiting: list[Node], cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"no host of {cluster.name} has taken commands for {STUCK_AFTER_S / 60:.0f} min: {first.reason}",
         left=f"{len(waiting)} nodes wait, {first.instance} among them; every tick tries again",
-        remedy=find_remedy(first.reason, wait),
+        fix=find_fix(first.reason, wait),
         instance=first.instance,
         expires=cluster.now + REPEAT_AFTER_S,
     )
@@ -237,7 +237,7 @@ def no_swarm(waiting: list[Node], joining: int, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"{cluster.name} has no swarm that could be joined: {waiting[0].reason}",
         left=f"{joining} instances wait, {waiting[0].instance} among them; they go on trying",
-        remedy=f"{tag}make the swarm on its first manager:{order}",
+        fix=f"{tag}make the swarm on its first manager:{order}",
         expires=cluster.now + REPEAT_AFTER_S,
     )
 
@@ -249,7 +249,7 @@ def lifecycle_action_open(group: str, node: Node, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=f"lifecycle actions of {group} could not be completed for {STUCK_AFTER_S / 60:.0f} min",
         left=f"{node.instance} is {node.state}, its group still waits for it; every tick tries again",
-        remedy=f"see its error: {cluster.deployment.write_log('tick')}"
+        fix=f"see its error: {cluster.deployment.write_log('tick')}"
         "\nwhere it is AccessDenied, tag the group:"
         f"\n  {cluster.deployment.write_tag_group(group, cluster.name)}",
         instance=node.instance,
@@ -264,7 +264,7 @@ def discovery_failed(event: DiscoveryFailed, cluster: Cluster) -> Incident:
         at=cluster.now,
         what=event.text,
         left="events are still followed; what happens without an event is not noticed meanwhile",
-        remedy=f"see its error, and the permissions: {cluster.deployment.write_log('tick')}",
+        fix=f"see its error, and the permissions: {cluster.deployment.write_log('tick')}",
         expires=cluster.now + REPEAT_AFTER_S,
     )
 
@@ -276,7 +276,7 @@ def fleet_failed(event: FleetEvent, cluster: Cluster) -> Incident:
         at=event.time,
         what=event.text,
         left="no node was touched; no capacity comes from this fleet meanwhile",
-        remedy="check the fleet in EC2: its limits, prices, instance types and zones",
+        fix="check the fleet in EC2: its limits, prices, instance types and zones",
         drill=event.drill,
         expires=cluster.now + REPEAT_AFTER_S,
     )

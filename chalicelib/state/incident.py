@@ -10,7 +10,7 @@ class Incident:
     """Something that a person has to know, once.
 
     ``key``: equal for incidents that are the same. ``what`` happened, what was ``left`` as it was, what to do
-    (``remedy``). ``record``: the record as JSON where work was given up, which makes it a dead letter.
+    (``fix``). ``record``: the record as JSON where work was given up, which makes it a dead letter.
     ``notified``: a message was sent, or the cluster wants none. From ``expires`` on it is news again.
     """
 
@@ -18,7 +18,7 @@ class Incident:
     at: float
     what: str
     left: str
-    remedy: str
+    fix: str
     instance: str = ""
     node: str = ""
     record: str = ""

@@ -45,8 +45,8 @@ LEGAL_CHANGES: dict[NodeState, frozenset[NodeState]] = {
 
 # Groups of states, each with one meaning.
 ENTERING = frozenset({_JOINING, _ACTIVATING})  # on the way into service
-IN_SWARM = (_IN_SERVICE, _ACTIVATING, _RETURNING)  # a node of the swarm that stays; the most settled first
-STAYING = (*IN_SWARM, _JOINING)  # the instance is not known to end; the most settled first
+IN_SWARM = (_IN_SERVICE, _ACTIVATING, _RETURNING)  # a node of the swarm that stays; the furthest first
+STAYING = (*IN_SWARM, _JOINING)  # the instance is not known to end; the furthest first
 UNDER_EVACUATION = frozenset({_EVACUATING, _EVACUATED})  # to be empty, or empty
 OUT_OF_SERVICE = frozenset({_EVACUATED, _RETURNING})  # empty, perhaps for a while
 REMOVED = frozenset({_LEAVING, _GONE})  # the instance has ended

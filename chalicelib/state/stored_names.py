@@ -10,7 +10,7 @@ from chalicelib.state.instance import LifecycleAction
 from chalicelib.state.scheduled_change import ScheduledChange
 
 STORED_NAMES: dict[type, dict[str, str]] = {
-    Incident: {"notified": "told"},
+    Incident: {"fix": "remedy", "notified": "told"},
     LifecycleAction: {"heartbeat": "beat"},
     ScheduledChange: {"published": "told"},
 }

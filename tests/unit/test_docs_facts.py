@@ -217,8 +217,8 @@ def _says(said: str, message: str) -> bool:
 def _texts() -> tuple[str, ...]:
     """Every text in the code of the product, with … for what is filled in."""
     script = AGENT_SCRIPT.read_text()
-    remedies = [one for line in re.findall("remedy = .*", script) for one in re.findall(r'"([^"]+)"', line)]
-    whole = "\n".join(script.replace("{remedy}", one) for one in remedies)
+    fixes = [one for line in re.findall("fix = .*", script) for one in re.findall(r'"([^"]+)"', line)]
+    whole = "\n".join(script.replace("{fix}", one) for one in fixes)
     found = re.sub(r"\{\w+\}|\$\w+", "…", whole).splitlines()
     for place in ("chalicelib", "bootstrap"):
         for path in (ROOT / place).rglob("*.py"):

@@ -58,7 +58,7 @@ class Meter:
         began, attempts = self.clock.now(), 0
         while not self._try(call):
             attempts += 1
-            if not self.patience.pause(attempts, began):
+            if not self.patience.back_off(attempts, began):
                 raise ThrottledError(f"DynamoDB asks for fewer calls: {call.name}")
 
     def _try(self, call: Call) -> bool:

@@ -136,7 +136,7 @@ def incident_from(item: Item) -> Incident:
     except UNREADABLE as error:
         name = str(item["item"].get("S", "")).removeprefix("incident#")
         what = f"this incident cannot be read: {type(error).__name__} {error}"
-        return Incident(key=name, at=0.0, what=what, left="-", remedy="delete its item", notified=True)
+        return Incident(key=name, at=0.0, what=what, left="-", fix="delete its item", notified=True)
 
 
 def job_item(cluster: str, job: Job) -> Item:
@@ -169,7 +169,7 @@ def try_job_from(item: Item) -> Job | None:
 def _explain(item: Item, error: Exception) -> str:
     where = f"({item['cluster'].get('S')}, {item['item'].get('S')})"
     why = checks.show(f"{type(error).__name__} {error}")
-    return f"the item {where} cannot be read: {why}; mend or delete it"
+    return f"the item {where} cannot be read: {why}; fix or delete it"
 
 
 def _version(item: Item) -> int:

@@ -62,7 +62,7 @@ class Table:
             if not wanted:
                 return items
             attempts += 1
-            if not self.patience.pause(attempts, began):
+            if not self.patience.back_off(attempts, began):
                 raise ThrottledError(f"DynamoDB asks for fewer calls: {len(items)} of {len(keys)} items read")
 
     def query_prefix(self, cluster: str, prefix: str) -> Iterator[Item]:

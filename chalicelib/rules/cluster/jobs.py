@@ -45,7 +45,7 @@ KEPT_FIELDS = ("version", "wanted", "ended", "result")  # by a new order: the la
 
 
 def on_task_ordered(event: TaskOrdered, cluster: Cluster) -> Plan:
-    """Begin a job, unless one of its task is under way or has settled the matter."""
+    """Begin a job, unless one of its task is under way or has done it."""
     node, before = cluster.node(event.instance), cluster.job(event.task)
     if event.instance and node is None:
         return Plan(f"{event.instance} has no record in {cluster.name}", refused=True)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from chalicelib.state.cluster import Cluster
 
 TICK_S = 60.0
-SETTLED_S = 60.0  # a leader that has lost its followers goes on listing what it knows for about 15 s
+LISTED_FOR_S = 60.0  # a leader that has lost its followers goes on listing what it knows for about 15 s
 MAX_MESSAGES = 20  # of one inspection: each may take seconds if the topic does not answer
 NAMED_NODES = 5  # in a plan's reason
 
@@ -136,7 +136,7 @@ def _find_missing(listing: Listing, job: Job, cluster: Cluster) -> tuple[list[No
 
 
 def _quiet(job: Job, cluster: Cluster) -> dict[str, Node]:
-    return {node.instance: node for node in cluster.nodes if node.since + SETTLED_S < job.since}
+    return {node.instance: node for node in cluster.nodes if node.since + LISTED_FOR_S < job.since}
 
 
 def _count(listing: Listing) -> str:

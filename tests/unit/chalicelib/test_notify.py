@@ -29,7 +29,7 @@ INCIDENT = Incident(
     at=START,
     what="join was given up",
     left="no node",
-    remedy="redrive",
+    fix="redrive",
     instance=WORKER,
     expires=START + 60,
 )

@@ -125,12 +125,10 @@ def test_an_agent_that_cannot_be_fetched_is_one_clear_line(place: Place, url: st
 
 
 @pytest.mark.parametrize(
-    ("status", "remedy"),
+    ("status", "fix"),
     [(403, "publish and deploy again"), (404, "publish and deploy again"), (503, "let this host reach S3")],
 )
-def test_an_object_that_is_missing_asks_for_another_deployment(
-    place: Place, status: int, remedy: str
-) -> None:
+def test_an_object_that_is_missing_asks_for_another_deployment(place: Place, status: int, fix: str) -> None:
     class S3(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(status)
@@ -144,7 +142,7 @@ def test_an_object_that_is_missing_asks_for_another_deployment(
         server.shutdown()
     assert (done.returncode, done.stdout, place.kept) == (66, "", [])
     assert f"/agent.pyz (HTTP Error {status}: " in done.stderr
-    assert done.stderr.endswith(f"): {remedy}\n")
+    assert done.stderr.endswith(f"): {fix}\n")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -189,7 +187,7 @@ def test_a_cache_that_takes_no_file_is_the_hosts_own_trouble(place: Place) -> No
     place.cache.write_text("in the way")
     done = place.run()
     assert (done.returncode, done.stdout) == (73, "")
-    assert f"cannot write to {place.cache}: mend its owner and mode" in done.stderr
+    assert f"cannot write to {place.cache}: fix its owner and mode" in done.stderr
 
 
 def test_arguments_cannot_break_out_of_their_quotes(place: Place) -> None:

@@ -14,7 +14,7 @@ from tests.unit.chalicelib.support.fakes import START, a_node
 HOOK = LifecycleAction("workers", "leave", "token", Transition.TERMINATING, START, heartbeat=START + 60)
 CHANGE = ScheduledChange(START, start=START + 9, arn="1")
 NODE = a_node(hooks=(HOOK,), notices=(CHANGE,))
-INCIDENT = Incident(key="k", at=START, what="what", left="left", remedy="remedy", notified=True)
+INCIDENT = Incident(key="k", at=START, what="what", left="left", fix="fix", notified=True)
 
 
 def test_renamed_fields_are_stored_and_read_under_their_old_names() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NODES = [a_node(cluster=plan.CLUSTER, instance=instance(9000 + number), due=5.0) for number in range(3)]
 CHANGED = [(node, node.revise(reason="changed")) for node in NODES]
 JOB = Job(task=AgentTask.INSPECT, since=0.0)
-INCIDENT = Incident(key="a", at=0.0, what="x", left="y", remedy="z")
+INCIDENT = Incident(key="a", at=0.0, what="x", left="y", fix="z")
 IN = plan.CLUSTER
 CALLS: list[tuple[str, str, tuple[Any, ...]]] = [
     ("nodes", "register", (NODES,)),

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters import wiring
-from chalicelib.adapters.patience import BUDGET_S, CALL_S, LONGEST_PAUSE_S, Patience
+from chalicelib.adapters.patience import BUDGET_S, CALL_S, LONGEST_BACK_OFF_S, Patience
 from chalicelib.errors import ThrottledError
 from chalicelib.events import InvocationEnded, SpotInterruptionWarning
 from chalicelib.routing import handle
@@ -80,7 +80,7 @@ def test_given_no_writes_for_20_s_expected_the_command_inside_the_notice(
     warn(world)
     hosts: Any = world.hosts
     (sent,) = hosts.sent
-    assert START + 20 <= sent.at <= START + 20 + 3 * LONGEST_PAUSE_S
+    assert START + 20 <= sent.at <= START + 20 + 3 * LONGEST_BACK_OFF_S
 
 
 def test_given_no_database_for_20_s_expected_the_command_inside_the_notice(
@@ -90,7 +90,7 @@ def test_given_no_database_for_20_s_expected_the_command_inside_the_notice(
     Calls(clock, every, START + 20).watch(database(world))
     warn(world)
     hosts: Any = world.hosts
-    assert START + 20 <= hosts.sent[0].at <= START + 20 + 3 * LONGEST_PAUSE_S
+    assert START + 20 <= hosts.sent[0].at <= START + 20 + 3 * LONGEST_BACK_OFF_S
 
 
 def test_given_a_table_without_writes_at_all_expected_an_error_inside_lambdas_time(
@@ -100,7 +100,7 @@ def test_given_a_table_without_writes_at_all_expected_an_error_inside_lambdas_ti
     with pytest.raises(ExceptionGroup) as raised:
         warn(world)
     assert raised.group_contains(ClientError, match="ProvisionedThroughputExceeded")
-    assert START + BUDGET_S - LONGEST_PAUSE_S <= clock.time <= START + BUDGET_S + CALL_S
+    assert START + BUDGET_S - LONGEST_BACK_OFF_S <= clock.time <= START + BUDGET_S + CALL_S
     assert calls.made["PutItem"] < 60, "pauses grow"
 
 
@@ -139,7 +139,7 @@ def test_given_keys_that_are_not_processed_expected_pauses_until_the_budget_ends
     )
     with pytest.raises(ThrottledError, match="0 of 2 items read"):
         world.clusters.read("blue")
-    assert START + BUDGET_S - LONGEST_PAUSE_S <= clock.time <= START + BUDGET_S
+    assert START + BUDGET_S - LONGEST_BACK_OFF_S <= clock.time <= START + BUDGET_S
     assert len(asked) < 60
 
 
@@ -177,4 +177,4 @@ def test_given_ec2_throttled_for_a_while_expected_the_discovery_all_the_same(
     )
     assert world.ec2.discover() == ()
     assert calls.made["DescribeInstances"] > 3
-    assert START + 10 <= clock.time <= START + 10 + LONGEST_PAUSE_S
+    assert START + 10 <= clock.time <= START + 10 + LONGEST_BACK_OFF_S

@@ -277,7 +277,7 @@ def test_a_cluster_is_treated_as_usual_until_something_else_is_set(world: World)
 
 
 INCIDENT = Incident(
-    key="join#i-1#5", at=START, what="it broke", left="all", remedy="mend", record="{}", expires=START + 60
+    key="join#i-1#5", at=START, what="it broke", left="all", fix="mount it", record="{}", expires=START + 60
 )
 
 

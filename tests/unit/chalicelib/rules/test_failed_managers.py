@@ -34,7 +34,7 @@ def test_an_agent_that_cannot_be_fetched_blames_no_manager() -> None:
     assert [type(action) for action in first.actions] == [ReplaceRecord, Dispatch]
     fourth = decide(event, a_cluster(replace(EVACUATING, attempts=4), now=NOW))
     (alarm,) = (action.incident for action in fourth.actions if isinstance(action, Notify))
-    assert (alarm.key, "make deploy" in alarm.remedy) == ("agent", True)
+    assert (alarm.key, "make deploy" in alarm.fix) == ("agent", True)
     assert not any(isinstance(action, RecordHostHealth) for action in fourth.actions)
 
 
@@ -44,13 +44,13 @@ def test_an_agent_that_cannot_be_fetched_blames_no_manager() -> None:
 def test_only_an_answer_of_the_swarm_leads_to_recover(changes: dict[str, object]) -> None:
     node = replace(EVACUATING, attempts=4)
     spoken: dict[str, object] = {"result": Result(AgentTask.EVACUATE, ok=False, error="no quorum")}
-    remedies = [
-        action.incident.remedy
+    fixes = [
+        action.incident.fix
         for event in (ended(AgentTask.EVACUATE, **changes), ended(AgentTask.EVACUATE, **spoken))
         for action in decide(event, a_cluster(node, now=NOW)).actions
         if isinstance(action, Notify)
     ]
-    assert ["recover" in remedy for remedy in remedies] == [False, True]
+    assert ["recover" in fix for fix in fixes] == [False, True]
 
 
 LEADERLESS = "the engine refused to list nodes: The swarm does not have a leader"

@@ -37,7 +37,7 @@ def test_what_was_recorded_but_not_sent_is_sent() -> None:
 
 def test_messages_come_last_and_one_tick_sends_only_some_that_were_missed() -> None:
     unnotified = tuple(
-        Incident(key=f"fleet#{number}", at=START - 100, what="", left="", remedy="") for number in range(50)
+        Incident(key=f"fleet#{number}", at=START - 100, what="", left="", fix="") for number in range(50)
     )
     plan = decide(Tick(), replace(a_cluster(UNSENT), unnotified=unnotified))
     assert plan.actions == (Dispatch(seconds=0), *map(Notify, unnotified[:20]))

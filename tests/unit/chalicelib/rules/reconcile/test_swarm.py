@@ -133,7 +133,7 @@ def test_a_joining_node_that_stays_down_is_an_incident(state: NodeState) -> None
     (incident,) = (step.incident for step in plan.actions if isinstance(step, Notify))
     assert (incident.key, incident.instance, incident.node) == (f"down#{WORKER}", WORKER, "n1")
     assert "the engine does not answer" in incident.what
-    assert "dockerd" in incident.remedy
+    assert "dockerd" in incident.fix
     assert moved(plan) == []
 
 

@@ -1,4 +1,4 @@
-"""What a message tells people to do works as written: every command of every remedy is resolved."""
+"""What a message tells people to do works as written: every command of every fix is resolved."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from chalicelib.protocol.messages import (
     Result,
     Target,
 )
-from chalicelib.rules import incidents, remedies, swarm_incidents
-from chalicelib.rules.remedies import LEFT_BY_JOB, LEFT_BY_NODE_TASK, REFUSALS
+from chalicelib.rules import fixes, incidents, swarm_incidents
+from chalicelib.rules.fixes import LEFT_BY_JOB, LEFT_BY_NODE_TASK, REFUSALS
 from chalicelib.state.cluster import Cluster
 from chalicelib.state.deployment import Deployment
 from chalicelib.state.incident import Incident
@@ -64,9 +64,9 @@ def jobs() -> Iterator[Job]:
 
 def causes(cluster: Cluster) -> Iterator[tuple[str, str]]:
     ended = CommandFinished(START, "c", MANAGERS[0], AgentTask.EVACUATE, "Failed", failure="it broke")
-    yield remedies.explain_host_failure(replace(ended, unfetched=True), cluster)
-    yield remedies.explain_host_failure(ended, cluster)
-    yield remedies.explain_host_failure(replace(ended, result=Result(AgentTask.EVACUATE, ok=False)), cluster)
+    yield fixes.explain_host_failure(replace(ended, unfetched=True), cluster)
+    yield fixes.explain_host_failure(ended, cluster)
+    yield fixes.explain_host_failure(replace(ended, result=Result(AgentTask.EVACUATE, ok=False)), cluster)
 
 
 def samples(cluster: Cluster) -> dict[str, list[Incident]]:
@@ -172,16 +172,16 @@ def test_there_is_a_sample_of_every_incident_that_rules_make() -> None:
 def test_every_command_in_every_remedy_works_as_written(stage: str) -> None:
     seen: list[str | None] = []
     for made in samples(a_deployed_cluster(stage)).values():
-        for remedy in (incident.remedy for incident in made):
-            found = list(COMMANDS.finditer(remedy))
+        for fix in (incident.fix for incident in made):
+            found = list(COMMANDS.finditer(fix))
             for command in found:
                 resolve(command, stage)
             seen += [command.lastgroup for command in found]
-            assert not PROGRAMS.search(COMMANDS.sub("", remedy)), f"a command that no test resolves: {remedy}"
-            for page in PAGES.findall(remedy):
+            assert not PROGRAMS.search(COMMANDS.sub("", fix)), f"a command that no test resolves: {fix}"
+            for page in PAGES.findall(fix):
                 name, _, anchor = page.partition("#")
                 assert anchor in Page(ROOT / name).anchors
-            assert "…" not in remedy, "nothing is left for the reader to fill in"
+            assert "…" not in fix, "nothing is left for the reader to fill in"
     assert {"invoke", "chalice", "logs", "make", "tags", "tag"} <= set(seen)
 
 
@@ -189,7 +189,7 @@ def test_each_call_is_shown_without_the_checkout_and_with_it() -> None:
     (one, *_) = samples(a_deployed_cluster("prod"))["node_work_given_up"]
     payload = json.dumps({"cluster": "blue", "instance": WORKER})
     direct = "  aws lambda invoke --function-name swarmkeeper-prod-redrive --region eu-west-1"
-    assert one.remedy.splitlines() == [
+    assert one.fix.splitlines() == [
         "fix the cause, then:",
         f"{direct} --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout",
         "or, in the checkout that it was deployed from:",
@@ -198,9 +198,9 @@ def test_each_call_is_shown_without_the_checkout_and_with_it() -> None:
 
 
 def test_a_recovery_is_ordered_again_with_its_confirmation() -> None:
-    remedies = [made.remedy for made in samples(a_deployed_cluster("prod"))["job_failed"]]
-    (remedy,) = (text for text in remedies if "swarmkeeper-prod-recover" in text)
-    assert json.dumps({"cluster": "blue", "instance": WORKER, "confirm": "blue"}) in remedy
+    fixes = [made.fix for made in samples(a_deployed_cluster("prod"))["job_failed"]]
+    (fix,) = (text for text in fixes if "swarmkeeper-prod-recover" in text)
+    assert json.dumps({"cluster": "blue", "instance": WORKER, "confirm": "blue"}) in fix
 
 
 @pytest.mark.parametrize("given", [{"services": ["it's"]}, {"cluster": 'a"b'}, {"cluster": "$(id)"}])

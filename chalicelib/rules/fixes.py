@@ -37,7 +37,7 @@ LEFT_BY_JOB = {
 
 
 def explain_host_failure(event: CommandFinished, cluster: Cluster) -> tuple[str, str]:
-    """Return key and remedy where commands fail; only a swarm that answered can lead to recover."""
+    """Return key and fix where commands fail; only a swarm that answered can lead to recover."""
     if event.unfetched:
         again = f"{cluster.deployment.write_deploy()} again, and let the managers reach S3"
         return "agent", f"{again}; their swarm was not asked"
@@ -46,6 +46,6 @@ def explain_host_failure(event: CommandFinished, cluster: Cluster) -> tuple[str,
     return NO_QUORUM
 
 
-def find_remedy(reason: str, otherwise: str = "fix the cause") -> str:
+def find_fix(reason: str, otherwise: str = "fix the cause") -> str:
     """Return what to do about the reason for which something was not done."""
-    return next((remedy for words, remedy in REFUSALS.items() if words in reason), otherwise)
+    return next((fix for words, fix in REFUSALS.items() if words in reason), otherwise)
