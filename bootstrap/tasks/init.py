@@ -20,7 +20,8 @@ from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport,
 def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HOST) -> Result:
     """Start the swarm unless this host manages one, label its node, store the tokens unless they are stored.
 
-    Raises AgentError where the cluster has a swarm already, which this host is not a manager of.
+    Raises AgentError where the cluster has a swarm already, which this host is not a manager of; so has one
+    whose tokens are stored, also if it is of another stage.
     """
     started, identity, cluster = clock.now(), check_named(arguments, host), cluster_of(arguments)
     label_engine(engine, {**arguments.labels, **labels_of(identity)}, clock, host)
@@ -30,6 +31,8 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
             f"this host is in a swarm, as no manager (its state is {seen.state}): "
             "run docker swarm leave --force here, if it shall be the first manager"
         )
+    if seen.is_manager and not arguments.fresh:
+        _refuse_tokens_of_another_swarm(engine, cluster, host)
     if seen.state == "inactive":
         if not arguments.fresh:
             _refuse_a_second_swarm(cluster, host)
@@ -82,6 +85,23 @@ def _refuse_a_second_swarm(cluster: str, host: Host) -> None:
             f"{cluster} has join tokens, so it has a swarm: let this host join that one; if it is gone for "
             f"good, delete both parameters under /swarmkeeper/{cluster}/join-token/ first"
         )
+
+
+def _refuse_tokens_of_another_swarm(engine: Engine, cluster: str, host: Host) -> None:
+    """Keep what is stored of another swarm: hosts that belong there would join this one."""
+    own, stored = engine.tokens(), host.stored_tokens(cluster)
+    if any(token and _swarm_of(token) != _swarm_of(own[role]) for role, token in stored.items()):
+        raise AgentError(
+            f"the join tokens of {cluster} are another swarm's, such as that of a cluster of this name in "
+            "another stage, so nothing was stored: tag this cluster with another name; after docker swarm ca "
+            "--rotate call rotate_tokens instead; if the other swarm is gone for good, delete both "
+            f"parameters under /swarmkeeper/{cluster}/join-token/ first"
+        )
+
+
+def _swarm_of(token: str) -> str:
+    """Return what tokens of one swarm have in common, its CA's digest; the secret behind it is rotated."""
+    return token.rpartition("-")[0]
 
 
 def _view(engine: Engine, now: float) -> ManagerView:

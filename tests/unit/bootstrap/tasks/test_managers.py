@@ -84,6 +84,26 @@ def test_init_refuses_a_second_swarm_of_the_cluster(host: FakeHost) -> None:
         call(init, host)
 
 
+def test_given_tokens_of_another_swarm_expected_that_init_stores_none_over_them(host: FakeHost) -> None:
+    """Two stages had clusters of one name: new workers of the one joined the other."""
+    call(init, host)
+    stored = {"worker": "SWMTKN-1-beef-worker-0", "manager": "SWMTKN-1-beef-manager-0"}
+    host.tokens.update(stored)
+    with pytest.raises(AgentError, match="are another swarm's") as refusal:
+        call(init, host)
+    assert host.tokens == stored
+    assert "SWMTKN" not in str(refusal.value)
+
+
+def test_given_older_tokens_of_the_swarm_expected_that_init_stores_the_newest(
+    engine: Manager, host: FakeHost
+) -> None:
+    call(init, host)
+    engine.rotate_tokens()
+    call(init, host)
+    assert host.tokens == engine.tokens()
+
+
 def test_init_and_recover_refuse_another_host_than_the_one_that_was_named(host: FakeHost) -> None:
     for task in (init, recover):
         with pytest.raises(AgentError, match="not the one that was named"):
