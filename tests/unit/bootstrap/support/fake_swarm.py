@@ -13,22 +13,22 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
+import pickle
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.clock import Clock
 from bootstrap.engine.client import EngineError
-from bootstrap.engine.decode import read_service
+from bootstrap.engine.decode import read_node, read_service
 from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
 from bootstrap.placement.capacity import SwarmCapacity
 from bootstrap.placement.constraints import can_hold
 from bootstrap.planning.candidates import group_path
-from tests.unit.bootstrap.support.fake_engine import FakeEngine, instance
+from tests.unit.bootstrap.support.fake_engine import FakeEngine, copied, instance
 
 __all__ = ["FakeSwarm", "instance"]
 
@@ -50,6 +50,9 @@ class FakeSwarm(FakeEngine):
         self.refusals = 0  # updates of services that the engine refuses, as without a leader
         self.updates: list[str] = []
         self.fewest: dict[str, int] = {}
+        self.ages: Counter[str] = Counter()  # steps since a task was made, placed or told to stop
+        self.calm = b""  # all rows as they stood when there was nothing to do
+        self.serving: dict[str, int] = {}
 
     def add_service(self, name: str, replicas: int | None = 2, **spec: Any) -> str:
         super().add_service(name, replicas, **spec)
@@ -67,16 +70,17 @@ class FakeSwarm(FakeEngine):
             self.refusals -= 1
             raise EngineError("The swarm does not have a leader")
         row = self.service_rows[service.id]
-        self._change(row, service.version, copy.deepcopy(spec))
+        self._change(row, service.version, copied(spec))
         self.updates.append(service.id)
         row.pop("UpdateStatus", None)
-        if any(task.is_wanted and not self._fits(task) for task in self.of(service.id)):
+        changed = read_service(row)
+        if any(task.is_wanted and not self._fits(task, changed) for task in self.of(service.id)):
             row["UpdateStatus"] = {"State": "updating", "ours": True}
         for slot in self._slots(service.id).values():
-            fresh = [task for task in slot if self._fits(task)]
+            fresh = [task for task in slot if self._fits(task, changed)]
             if fresh and not any(task.is_running for task in fresh):
                 for task in slot:
-                    if not self._fits(task):
+                    if not self._fits(task, changed):
                         self._stop(task)
 
     # what swarmkit does as time passes
@@ -89,12 +93,21 @@ class FakeSwarm(FakeEngine):
         self.time += STEP
         for row in self.task_rows.values():
             self._age(row)
-        for service in self.services():
+        if (before := self._all_rows()) != self.calm:
+            self._orchestrate_all()
+            self.calm = before if self._all_rows() == before else b""
+        for service, seen in self.serving.items():
+            self.fewest[service] = min(seen, self.fewest.get(service, seen))
+
+    def _all_rows(self) -> bytes:
+        """Show all that the orchestrator goes by: as long as it is the same, there is nothing to do."""
+        return pickle.dumps((self.node_rows, self.service_rows, self.task_rows, self.done))
+
+    def _orchestrate_all(self) -> None:
+        services = [read_service(row) for row in self.service_rows.values()]
+        for service in services:
             self._orchestrate(service)
-        for service in self.services():
-            if service.is_replicated:
-                seen = self.running(service.id)
-                self.fewest[service.id] = min(seen, self.fewest.get(service.id, seen))
+        self.serving = {one.id: self.running(one.id) for one in services if one.is_replicated}
 
     def _orchestrate(self, service: Service) -> None:
         for task in self.of(service.id):
@@ -102,9 +115,9 @@ class FakeSwarm(FakeEngine):
                 self._stop(task)
         if service.is_global:
             held = {task.node for task in self.of(service.id) if task.is_wanted}
-            for node in self.nodes():
-                if node.id not in held and can_hold(node, service):
-                    self._start(service, 0, node.id)
+            for node, row in self.node_rows.items():
+                if node not in held and can_hold(read_node(row), service):
+                    self._start(service, 0, node)
         elif service.is_replicated:
             self._replicate(service, self._slots(service.id))
 
@@ -118,7 +131,7 @@ class FakeSwarm(FakeEngine):
         slots |= {slot: [] for slot in itertools.islice(unused, more)}
         free = self._parallelism(service) - sum(not self._at_rest(tasks) for tasks in slots.values())
         for slot, tasks in sorted(slots.items()):
-            dirty = self._at_rest(tasks) and not self._fits(tasks[0])
+            dirty = self._at_rest(tasks) and not self._fits(tasks[0], service)
             if not dirty or free > 0:
                 self._fill(service, slot, tasks)
             free -= dirty
@@ -134,7 +147,9 @@ class FakeSwarm(FakeEngine):
 
     def _complete(self, service: Service, slots: dict[int, list[Task]]) -> None:
         status = self.service_rows[service.id].get("UpdateStatus", {})
-        if "ours" in status and all(self._at_rest(slot) and self._fits(slot[0]) for slot in slots.values()):
+        if "ours" in status and all(
+            self._at_rest(slot) and self._fits(slot[0], service) for slot in slots.values()
+        ):
             status["State"] = "completed"
 
     def _surplus(self, slots: dict[int, list[Task]], replicas: int) -> list[int]:
@@ -151,7 +166,7 @@ class FakeSwarm(FakeEngine):
         return sorted(running_first, key=lambda slot: ranks[slot])[replicas:]
 
     def _fill(self, service: Service, slot: int, tasks: list[Task]) -> None:
-        fresh = [task for task in tasks if self._fits(task)]
+        fresh = [task for task in tasks if self._fits(task, service)]
         for task in tasks:
             stop_first = service.update_config.get("Order", "stop-first") == "stop-first"
             if task not in fresh and (stop_first or any(other.is_running for other in fresh)):
@@ -162,7 +177,7 @@ class FakeSwarm(FakeEngine):
     def _schedule(self, service: Service) -> None:
         """Give nodes to the tasks that have none, all at once, in swarmkit's own order."""
         wanted = [task for task in self.of(service.id) if task.is_wanted]
-        waiting = [task for task in wanted if not task.node and self._fits(task)]
+        waiting = [task for task in wanted if not task.node and self._fits(task, service)]
         if not waiting:
             return
         snapshot = Snapshot(self.nodes(), self.services(), self.rows())
@@ -181,7 +196,7 @@ class FakeSwarm(FakeEngine):
             node = free[at % len(free)]
             own[node] += 1
             room[node] -= 1
-            self.task_rows[task.id].update(NodeID=node, age=0)
+            self._place(task, node)
             following = free[(at + 1) % len(free)]
             if at + 1 >= len(free) or own[following] < own[node]:
                 at += 1
@@ -198,7 +213,11 @@ class FakeSwarm(FakeEngine):
                 node = min(free, key=lambda node: (totals[zones[node]], own[node], node))
                 own[node] += 1
                 room[node] -= 1
-                self.task_rows[task.id].update(NodeID=node, age=0)
+                self._place(task, node)
+
+    def _place(self, task: Task, node: str) -> None:
+        self.task_rows[task.id]["NodeID"] = node
+        self.ages[task.id] = 0
 
     def _start(self, service: Service, slot: int, node: str) -> None:
         key = f"t{next(self.counter):04}"
@@ -210,8 +229,7 @@ class FakeSwarm(FakeEngine):
             "Status": {"State": "pending"},
             "DesiredState": "running",
             "CreatedAt": self.stamp(self.time + self.ahead),
-            "age": 0,
-            "template": _template(service),
+            "template": copied(_template(service)),
         }
 
     def stamp(self, time: float) -> str:
@@ -221,17 +239,18 @@ class FakeSwarm(FakeEngine):
     def _age(self, row: dict[str, Any]) -> None:
         if row["ID"] in self.done:
             return
-        row["age"] += 1
+        self.ages[row["ID"]] += 1
+        age = self.ages[row["ID"]]
         if self.node_rows.get(row["NodeID"], {}).get("Status", {}).get("State") == "down":
             return
-        if row["DesiredState"] == "shutdown" and row["age"] >= STOP_STEPS:
+        if row["DesiredState"] == "shutdown" and age >= STOP_STEPS:
             self._enter(row, "shutdown" if row["Status"]["State"] != "failed" else "failed")
         elif row["DesiredState"] == "running" and row["NodeID"]:
-            if row["NodeID"] in self.crashing and row["age"] > START_STEPS + 1:
+            if row["NodeID"] in self.crashing and age > START_STEPS + 1:
                 self._enter(row, "failed")
                 row["DesiredState"] = "shutdown"
             else:
-                runs = row["age"] >= START_STEPS and row["NodeID"] not in self.sick
+                runs = age >= START_STEPS and row["NodeID"] not in self.sick
                 self._enter(row, "running" if runs else "starting")
 
     def _enter(self, row: dict[str, Any], state: str) -> None:
@@ -243,7 +262,8 @@ class FakeSwarm(FakeEngine):
     def _stop(self, task: Task) -> None:
         row = self.task_rows[task.id]
         if row["DesiredState"] != "shutdown":
-            row.update(DesiredState="shutdown", age=0)
+            row["DesiredState"] = "shutdown"
+            self.ages[task.id] = 0
 
     def _slots(self, service: str) -> dict[int, list[Task]]:
         slots: dict[int, list[Task]] = {}
@@ -252,15 +272,14 @@ class FakeSwarm(FakeEngine):
                 slots.setdefault(task.slot, []).append(task)
         return slots
 
-    def _fits(self, task: Task) -> bool:
-        service = read_service(self.service_rows[task.service])
+    def _fits(self, task: Task, service: Service) -> bool:
         rules = {rule.replace(" ", "") for rule in service.placement.get("Constraints") or []}
         excluded = f"node.id!={task.node}" in rules
         return not excluded and self.task_rows[task.id]["template"] == _template(service)
 
     def _stopped_by_node(self, task: Task) -> bool:
-        node = self._node(task)
-        return node.is_down or node.availability == "drain"
+        row = self.node_rows[task.node]
+        return row["Status"]["State"] == "down" or row["Spec"]["Availability"] == "drain"
 
 
 def _template(service: Service) -> tuple[Any, ...]:
