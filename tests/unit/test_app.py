@@ -19,7 +19,7 @@ from chalicelib.adapters.run_command import Agent, SsmHosts
 from chalicelib.delivery.watch import POLL_S
 from chalicelib.errors import SettingError
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.conftest import aws, table
+from tests.unit.chalicelib.conftest import aws, moto, table
 from tests.unit.chalicelib.support.fakes import a_node
 from tests.unit.chalicelib.support.samples import sample
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2.type_defs import TagTypeDef
 
-__all__ = ["aws", "table"]  # fixtures
+__all__ = ["aws", "moto", "table"]  # fixtures
 
 SAMPLES = {
     "on_spot_interruption_warning": ["spot_interruption_warning", "drill_interruption_warning"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.adapters import wiring
+from tests.unit.chalicelib.conftest import quiet_log
 from tests.unit.chalicelib.permissions.called_actions import INDEX, handlers, needed_actions
 from tests.unit.chalicelib.permissions.recorded_life import record_histories
 
@@ -53,7 +54,8 @@ def called() -> Iterator[dict[str, frozenset[str]]]:
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         wiring._world.cache_clear()  # noqa: SLF001
         _, world = wiring._world("swarmkeeper-prod", "swarmkeeper-prod", "prod")  # noqa: SLF001
-        methods = record_histories().methods
+        with quiet_log():
+            methods = record_histories().methods
         yield {
             handler: frozenset().union(
                 *(needed_actions(type(getattr(world, port)), method) for port, method in methods[handler])
