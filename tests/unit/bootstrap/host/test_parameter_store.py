@@ -15,7 +15,7 @@ from bootstrap.engine.client import EngineError
 from bootstrap.errors import AgentError
 from bootstrap.host.docker_daemon import Daemon, DaemonError
 from bootstrap.host.host import Host
-from bootstrap.host.instance_metadata import Credentials, Identity, Metadata, MetadataError
+from bootstrap.host.instance_metadata import RETRIES, Credentials, Identity, Metadata, MetadataError
 from bootstrap.host.parameter_store import ParameterError, Parameters
 
 TOKEN = "SWMTKN-1-cafe-beef"  # noqa: S105 what must never be told
@@ -83,7 +83,7 @@ class Aws(BaseHTTPRequestHandler):
 def aws() -> Iterator[type[Aws]]:
     handler = type("Handler", (Aws,), {"values": dict(VALUES), "stored": {}, "asked": [], "throttled": 0})
     server = HTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     handler.place = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
     yield handler
     server.shutdown()
@@ -129,7 +129,10 @@ def test_metadata_that_is_none_of_ec2_is_refused(
         metadata.identity()
 
 
-def test_a_host_without_metadata_or_profile_is_told_apart(aws: type[Aws], metadata: Metadata) -> None:
+def test_a_host_without_metadata_or_profile_is_told_apart(
+    aws: type[Aws], metadata: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bootstrap.host.instance_metadata.RETRIES", RETRIES.new(backoff_factor=0))
     with pytest.raises(MetadataError, match="does not answer within 2 s"):
         Metadata("http://127.0.0.1:9").identity()
     aws.values["instance-id"] = "my-laptop"
