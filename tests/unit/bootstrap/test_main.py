@@ -18,6 +18,7 @@ from bootstrap.__main__ import RUN, main
 from bootstrap.clock import Clock
 from chalicelib.protocol.codec import decode_result
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
+from tests.unit.bootstrap.support.built_agent import built_agent
 
 TARGET = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
 
@@ -131,7 +132,7 @@ def test_an_engine_that_does_not_answer_is_told_apart(
 
 def test_the_zipapp_runs_by_itself_and_equal_sources_give_equal_bytes(tmp_path: Path) -> None:
     agent = tmp_path / "agent.pyz"
-    agent.write_bytes(publish.build())
+    agent.write_bytes(built_agent())
     assert publish.build() == agent.read_bytes()
     assert len(agent.read_bytes()) < 2_000_000
     told = subprocess.run([sys.executable, "-I", agent, "--help"], capture_output=True, text=True, check=True)
@@ -143,7 +144,7 @@ def test_the_zipapp_runs_by_itself_and_equal_sources_give_equal_bytes(tmp_path: 
 
 
 def test_the_zipapp_holds_the_licence_texts_of_all_that_is_packed_and_its_own() -> None:
-    with zipfile.ZipFile(io.BytesIO(publish.build())) as archive:
+    with zipfile.ZipFile(io.BytesIO(built_agent())) as archive:
         found = {name: archive.read(name) for name in archive.namelist()}
     required = re.findall(
         r"^([\w-]+)==([\w.]+)", (publish.ROOT / "requirements-agent.txt").read_text(), re.MULTILINE

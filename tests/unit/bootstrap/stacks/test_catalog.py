@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from bootstrap import publish
 from bootstrap.__main__ import main
 from bootstrap.engine.decode import read_network
 from bootstrap.engine.network import Network
@@ -27,6 +26,7 @@ from bootstrap.stacks.catalog import (
     parts,
     rendered,
 )
+from tests.unit.bootstrap.support.built_agent import built_agent
 
 CONTROL, BALANCER = named("control"), named("service-balancer")
 OURS = Network("control", ("10.32.100.0/24",), "control")
@@ -164,7 +164,7 @@ def test_the_list_shows_every_stack_with_its_settings(capsys: pytest.CaptureFixt
 
 def test_the_zipapp_renders_its_stacks_with_its_own_bytes(tmp_path: Path) -> None:
     agent = tmp_path / "agent.pyz"
-    agent.write_bytes(publish.build())
+    agent.write_bytes(built_agent())
     words = [sys.executable, "-I", str(agent), "stack", "deploy", "service-balancer", "--dry-run"]
     text = subprocess.run(words, capture_output=True, text=True, check=True, cwd="/").stdout
     for name in parts(agent.read_bytes()):
