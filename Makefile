@@ -80,7 +80,8 @@ static: .venv/done ## ruff, mypy, the import contracts and cfn-lint
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint .chalice/*.yaml
 
-UNIT = $(BIN)/python -m pytest tests/unit -n auto --timeout 300
+# File by file, as what a file makes ready for all of its tests is then made ready once.
+UNIT = $(BIN)/python -m pytest tests/unit -n auto --dist loadfile --no-loadscope-reorder --timeout 300
 unit: .venv/done ## all unit tests, with the long searches too
 	$(UNIT)
 

@@ -1,4 +1,7 @@
-"""The policies by two linters that need no network: parliament and cfn-lint."""
+"""The policies by two linters that need no network: parliament and cfn-lint.
+
+Both are imported by the tests that run them: each takes long, and every process collects this file.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,12 @@ import json
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from cfnlint.api import lint_all
-from cfnlint.match import Match
 
-with warnings.catch_warnings():  # what it reads its own files with is deprecated
-    warnings.simplefilter("ignore")
-    from parliament import analyze_policy_string
+if TYPE_CHECKING:
+    from cfnlint.match import Match
 
 ROOT = Path(__file__).parents[2]
 POLICIES = sorted([*ROOT.glob(".chalice/policy-*.json"), *ROOT.glob("bootstrap/policies/*.json")])
@@ -42,6 +42,8 @@ def bad_policy(statement: dict[str, Any]) -> dict[str, Any]:
 @cache
 def lint_as_template() -> tuple[Match, ...]:
     """Lint all policies as one template: to get ready takes cfn-lint longest."""
+    from cfnlint.api import lint_all  # noqa: PLC0415 - see above
+
     policies = {path.stem: json.loads(path.read_text()) for path in POLICIES}
     policies |= {name: bad_policy(statement) for name, statement in BAD.items()}
     resources = {
@@ -66,6 +68,9 @@ def is_limited_by_tags(finding: Any, text: str) -> bool:
 
 def lint(name: str, text: str) -> list[str]:
     """List what both find: the one knows conditions too, the other the newest actions."""
+    with warnings.catch_warnings():  # what it reads its own files with is deprecated
+        warnings.simplefilter("ignore")
+        from parliament import analyze_policy_string  # noqa: PLC0415 - see above
     said = analyze_policy_string(text).findings
     found = [f"{one.issue} {one.detail}" for one in said if not is_limited_by_tags(one, text)]
     resource = "".join(filter(str.isalnum, name))
