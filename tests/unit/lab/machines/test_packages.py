@@ -55,10 +55,10 @@ def test_debian_12_or_ubuntu_24_04_needs_no_package_for_the_client(place: Path) 
 def test_debian_13_without_the_client_gets_its_package(place: Path) -> None:
     (place / "knows").touch()
     (place / "missing").write_text("docker-cli\n")
-    assert calls(place)[1].endswith(" socat docker-cli")
+    assert calls(place)[1].endswith(" curl docker-cli")
 
 
 def test_debian_13_without_package_lists_is_asked_again_after_the_update(place: Path) -> None:
     (place / "new").touch()
     (place / "bin/docker").unlink()
-    assert calls(place)[1].endswith(" socat docker-cli")
+    assert calls(place)[1].endswith(" curl docker-cli")
