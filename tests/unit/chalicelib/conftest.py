@@ -13,7 +13,8 @@ import pytest
 from moto import mock_aws
 from moto.core.models import MockAWS
 from moto.dynamodb import models
-from moto.dynamodb.models import DynamoDBBackend, Table
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.table import Table
 
 from chalicelib.observability import logger
 

@@ -275,7 +275,7 @@ class FakeSwarm(FakeEngine):
     def _fits(self, task: Task, service: Service) -> bool:
         rules = {rule.replace(" ", "") for rule in service.placement.get("Constraints") or []}
         excluded = f"node.id!={task.node}" in rules
-        return not excluded and self.task_rows[task.id]["template"] == _template(service)
+        return not excluded and bool(self.task_rows[task.id]["template"] == _template(service))
 
     def _stopped_by_node(self, task: Task) -> bool:
         row = self.node_rows[task.node]
