@@ -279,7 +279,7 @@ class FakeSwarm(FakeEngine):
 
     def _stopped_by_node(self, task: Task) -> bool:
         row = self.node_rows[task.node]
-        return row["Status"]["State"] == "down" or row["Spec"]["Availability"] == "drain"
+        return bool(row["Status"]["State"] == "down" or row["Spec"]["Availability"] == "drain")
 
 
 def _template(service: Service) -> tuple[Any, ...]:
