@@ -85,9 +85,11 @@ def _judge(path: Path, check: checks.Check, value: object) -> Iterator[Fault]:
 
 
 def _in_stacks(merged: Mapping[str, Any], network: WantedNetworking) -> Iterator[Fault]:
-    known = {one.name for one in network.networks}
-    for stack in chosen_stacks(merged):
+    known, chosen = {one.name for one in network.networks}, chosen_stacks(merged)
+    for stack in chosen:
         path: Path = ("stacks", stack.name)
+        for name in set(stack.needs) - {one.name for one in chosen}:
+            yield Fault(path, f"{write(path)} needs what stack {name} runs: name that among the stacks, too")
         missing = [name for name in networks_of(stack) if name not in known]
         for name in missing:
             at = write(("network", "networks", name))

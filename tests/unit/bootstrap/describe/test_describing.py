@@ -262,6 +262,10 @@ stacks:
         (line,) = refused("name: blue\nprofile: ours.yaml\nstacks:\n  control: {}\n")
         assert line.startswith("blue.yaml:4: stacks.control is on network control: describe it, network.netw")
 
+    def test_a_stack_needs_the_stack_whose_network_it_uses(self) -> None:
+        (line,) = refused("name: blue\nstacks:\n  traefik: {}\n")
+        assert line.startswith("blue.yaml:3: stacks.traefik needs what stack control runs: name that among")
+
     def test_a_wrong_profile_is_told_with_its_own_lines(self) -> None:
         Path("ours.yaml").write_text("name: red\nengine: {version: new}\n")
         first, second = refused("name: blue\nprofile: ours.yaml\n")

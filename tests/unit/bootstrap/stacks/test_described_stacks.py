@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 
 from bootstrap.describe import schema
 from bootstrap.describe.describing import PROFILES
 from bootstrap.describe.schema import find_faults, load_schema, with_stacks
 from bootstrap.describe.stack_settings import image_names, networks_of
+from bootstrap.describe.yaml_file import read_yaml
 from bootstrap.stacks.catalog import STACKS
 
 FOLDER = Path(schema.__file__).parent
@@ -29,6 +29,6 @@ def test_the_images_of_all_stacks_can_be_described() -> None:
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_each_profile_is_a_good_one_and_offers_each_network(name: str) -> None:
-    profile = yaml.safe_load((FOLDER / "profiles" / f"{name}.yaml").read_text())
+    profile = read_yaml(FOLDER / "profiles" / f"{name}.yaml").value
     assert list(find_faults(profile, is_profile=True)) == []
     assert {one for stack in STACKS for one in networks_of(stack)} <= set(profile["network"]["networks"])
