@@ -169,8 +169,8 @@ def _send_to_instances(cluster: str, batch: Batch, state: Round, world: World) -
 def _send_to_a_manager(cluster: str, batch: Batch, state: Round, world: World) -> Outcome | None:
     """Have one manager run the batch. An outcome ends the sending, None goes on."""
     avoid = state.failed | state.busy | {node.manager for node in batch.nodes}
-    again = any(node.attempts for node in batch.nodes)
-    host = choose_manager(world.managers.list_hosts(cluster), world.clock.now(), avoid, again=again)
+    tried = [sent.manager for node in batch.nodes for sent in node.earlier]
+    host = choose_manager(world.managers.list_hosts(cluster), world.clock.now(), avoid, tried=tried)
     if host is None:
         return Outcome(Code.LEFT_OPEN, "no manager is known: tag one with swarmkeeper:role=manager")
     if problem := _try_manager(cluster, host.instance, batch, state, world):

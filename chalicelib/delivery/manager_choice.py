@@ -8,7 +8,7 @@ from chalicelib.state.cluster import Host
 from chalicelib.state.lifecycle import ENTERING, STAYING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 
 STATE_RANK = {state: rank for rank, state in enumerate(STAYING)}  # the less a node is disturbed, the better
@@ -22,26 +22,28 @@ def members(hosts: Collection[Host]) -> list[Host]:
 
 
 def choose_manager(
-    hosts: Collection[Host], now: float, avoid: Collection[str] = (), *, again: bool = False
+    hosts: Collection[Host], now: float, avoid: Collection[str] = (), *, tried: Sequence[str] = ()
 ) -> Host | None:
     """Choose the manager to send to: none to avoid, in the swarm and staying, no failure last time.
 
-    Of equals the one that did well last is the first; for what is sent ``again`` it is the last: it took that
-    command, too, and may never end it. One whose breaker is open comes after those whose is closed, the one
-    that closes first before the others; one that is about to end comes last: it may end in the middle, and
-    the last demotion is for one that stays. A breaker is advice, the quorum is not. None without managers.
+    Of equals the one that did well last is the first. Those that were ``tried`` come later, in that order: what
+    they were sent for the same work may never end. One whose breaker is open comes after those whose is
+    closed, the one that closes first before the others; one that is about to end comes last: it may end in
+    the middle, and the last demotion is for one that stays. A breaker is advice, the quorum is not. None
+    without managers.
 
     A tag alone makes no manager: once there is one that is proven, those that may never have been in the
     swarm (without a node id, or on their way into it) get no command.
     """
     hosts = members(hosts)
 
-    def rank(host: Host) -> tuple[bool, bool, float, int, bool, float, str]:
+    def rank(host: Host) -> tuple[bool, bool, float, int, int, bool, float, str]:
         state_rank = STATE_RANK.get(host.state, len(STATE_RANK))
         open_until = host.breaker.open_until if host.breaker.open_until > now else 0.0
         failed = host.breaker.failures > 0
-        good = host.breaker.good if again else -host.breaker.good
-        is_ending = host.state not in STAYING
-        return host.instance in avoid, is_ending, open_until, state_rank, failed, good, host.instance
+        last_try = max((at for at, name in enumerate(tried, 1) if name == host.instance), default=0)
+        is_ending, good = host.state not in STAYING, -host.breaker.good
+        use = (host.instance in avoid, is_ending, open_until, last_try)
+        return *use, state_rank, failed, good, host.instance
 
     return min(hosts, key=rank, default=None)

@@ -75,5 +75,6 @@ def test_a_success_closes_it() -> None:
 
 def test_what_is_sent_again_goes_to_whom_it_was_not_sent_yet() -> None:
     hosts = [Host("a", breaker=Breaker(good=START)), Host("b", breaker=Breaker(good=START + 12)), Host("c")]
-    chosen = choose_manager(hosts, START + 60, ("b",), again=True)
+    chosen = choose_manager(hosts, START + 60, ("b",), tried=("a", "b"))
     assert chosen == hosts[2]
+    assert choose_manager(hosts, START + 60, ("c",), tried=("b", "a", "c")) == hosts[1], "tried longest ago"
