@@ -26,8 +26,8 @@ def choose_manager(
 ) -> Host | None:
     """Choose the manager to send to: none to avoid, in the swarm and staying, no failure last time.
 
-    Of equals the one that did well last is the first. Those that were ``tried`` come later, in that order: what
-    they were sent for the same work may never end. One whose breaker is open comes after those whose is
+    Of equals the one that did well last is the first. Those that were ``tried`` come later, in that order:
+    what they were sent for the same work may never end. One whose breaker is open comes after those whose is
     closed, the one that closes first before the others; one that is about to end comes last: it may end in
     the middle, and the last demotion is for one that stays. A breaker is advice, the quorum is not. None
     without managers.
