@@ -37,6 +37,21 @@ class Daemon:
         self._write({**settings, "labels": wanted})
         return True
 
+    def check_labels_can_be_set(self) -> None:
+        """Refuse where the engine has labels on its command line: with both it would not start.
+
+        Measured on 26.1: "specified both as a flag and in the configuration file: labels".
+        """
+        try:
+            words = Path(f"/proc/{int(self._pid.read_text())}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):  # no engine runs whose words could be read
+            return
+        if any(word.partition(b"=")[0] == b"--label" for word in words):
+            raise DaemonError(
+                f"the engine has labels on its command line, so {self._settings} was left as it is: "
+                "remove those (--label), then run systemctl restart docker on this host"
+            )
+
     def reload(self) -> None:
         """Let the running engine read its settings again; containers run on."""
         try:

@@ -84,6 +84,7 @@ def poll_membership(engine: Engine, clock: Clock, until: float) -> Membership:
 
 def label_engine(engine: Engine, labels: Mapping[str, str], clock: Clock, host: Host) -> None:
     """See to it that the running engine carries these labels, from its settings file. Raises AgentError."""
+    host.daemon.check_labels_can_be_set()
     changed = host.daemon.set_labels(labels)
     if not changed and _carries(engine, labels):
         return
@@ -93,8 +94,8 @@ def label_engine(engine: Engine, labels: Mapping[str, str], clock: Clock, host: 
     while not _carries(engine, labels):
         if clock.now() > until:
             raise AgentError(
-                "the engine does not take over its labels: it may have some on its command line too; "
-                "remove those (--label), then restart it"
+                "the engine does not take over the labels in its settings file: run systemctl restart docker "
+                "on this host"
             )
         clock.sleep(POLL_S)
 

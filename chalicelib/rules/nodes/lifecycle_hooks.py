@@ -4,12 +4,14 @@ Lifecycle action, node -> plan:
     new, launching       any                                        recorded; the group waits
     new, terminating     not known to end                           recorded; evacuating
     known                any                                        send what is unsent
+    new, launching       evacuated, and no end is announced         joining
     new, launching from  evacuated or removed                       joining
       the warm pool      joining, in a back-off                     sent at once
     launching into the   any, also none                             completed: CONTINUE; the host itself sees
       warm pool                                                     that it is not to join yet
     launching            in service                                 completed: CONTINUE
-    launching            evacuated or removed, or work given up     completed: ABANDON
+    launching            evacuated, and no end is announced         completed: CONTINUE
+    launching            evacuated else, removed, work given up     completed: ABANDON
     terminating          evacuated or removed, or work given up     completed: CONTINUE
     terminating          it has survived the end that was planned   completed: CONTINUE
     any                  the work goes on for HEARTBEAT_S more      heartbeat
@@ -44,7 +46,10 @@ def on_lifecycle_action(
     hook = event.hook
     if _is_known(node, hook):
         return Plan(f"the lifecycle action is known, the node is {node.state}", _dispatch_if_unsent(node))
-    after = _add(_leave_pool(event, node, cluster), hook, event.time, cluster)
+    from_pool = isinstance(event, LaunchLifecycleAction) and event.from_pool
+    after = _add(
+        _enter_service(node, hook, event.time, cluster, from_pool=from_pool), hook, event.time, cluster
+    )
     reason = f"{hook.group} waits for the node, which is {node.state}"
     if hook.transition is Transition.TERMINATING:
         reason = f"{hook.group} ends the instance"
@@ -71,7 +76,10 @@ def adopt(node: Node, seen: tuple[LifecycleAction, ...], time: float, cluster: C
     A group may show a completed action for a while: completing it again changes nothing.
     """
     new = tuple(hook for hook in seen if not _is_known(node, hook))
-    return replace(_add(node, new[0], time, cluster), hooks=(*node.hooks, *new)) if new else None
+    if not new:
+        return None
+    after = _add(_enter_service(node, new[0], time, cluster), new[0], time, cluster)
+    return replace(after, hooks=(*node.hooks, *new))
 
 
 def results(node: Node) -> tuple[tuple[LifecycleAction, LifecycleResult], ...]:
@@ -99,18 +107,23 @@ def heartbeat(node: Node, cluster: Cluster) -> Heartbeat | None:
     return Heartbeat(late, ReplaceRecord(node, node.revise(hooks=hooks)))
 
 
-def _leave_pool(
-    event: LaunchLifecycleAction | TerminateLifecycleAction, node: Node, cluster: Cluster
+def _enter_service(
+    node: Node, hook: LifecycleAction, time: float, cluster: Cluster, *, from_pool: bool = False
 ) -> Node:
-    """Return the node of an instance that enters service from the warm pool: it joins, now."""
-    if not isinstance(event, LaunchLifecycleAction) or not event.from_pool or event.time <= node.since:
+    """Return the node of an instance that enters service once more: it joins, now."""
+    if hook.transition is not Transition.LAUNCHING or hook.warm or time <= node.since:
         return node
-    if node.state in EMPTY:
-        reason = "it enters service from the warm pool"
-        after = node.enter(NodeState.JOINING, since=event.time, due=cluster.now, reason=reason, node="")
+    if _is_out_for_a_while(node) or (from_pool and node.state in EMPTY):
+        reason = f"it enters service {'from the warm pool' if from_pool else 'once more'}"
+        after = node.enter(NodeState.JOINING, since=time, due=cluster.now, reason=reason, node="")
         return replace(after, version=node.version)
-    waits = node.state is NodeState.JOINING and not node.command
+    waits = from_pool and node.state is NodeState.JOINING and not node.command
     return replace(node, due=cluster.now, attempts=0) if waits else node
+
+
+def _is_out_for_a_while(node: Node) -> bool:
+    """Whether it was evacuated by hand, for a hint or a pool: its group need not end it for that."""
+    return node.state is NodeState.EVACUATED and not node.announced
 
 
 def _add(node: Node, hook: LifecycleAction, time: float, cluster: Cluster) -> Node:
@@ -129,9 +142,9 @@ def _result(node: Node, hook: LifecycleAction) -> LifecycleResult | None:
     if hook.warm:
         return LifecycleResult.CONTINUE
     if hook.transition is Transition.LAUNCHING:
-        if node.state in EMPTY or node.is_exhausted:
-            return LifecycleResult.ABANDON
-        return LifecycleResult.CONTINUE if node.state is NodeState.IN_SERVICE else None
+        if node.state is NodeState.IN_SERVICE or _is_out_for_a_while(node):
+            return LifecycleResult.CONTINUE
+        return LifecycleResult.ABANDON if node.state in EMPTY or node.is_exhausted else None
     # A node that stays has survived the end for which its group waited.
     over = node.state in EMPTY or node.state in STAYING or node.is_exhausted
     return LifecycleResult.CONTINUE if over else None

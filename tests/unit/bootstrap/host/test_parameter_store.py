@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -256,3 +258,21 @@ def test_the_metadata_service_tells_whether_the_group_keeps_the_host_in_a_warm_p
     if state:
         aws.values["autoscaling/target-lifecycle-state"] = state
     assert metadata.is_warm() is warm
+
+
+@pytest.mark.parametrize("words", [["--label", "x=y"], ["--label=x=y"]])
+def test_labels_on_the_engines_command_line_are_named_before_anything_changes(
+    tmp_path: Path, words: list[str]
+) -> None:
+    daemon = Daemon(tmp_path / "daemon.json", tmp_path / "pid")
+    daemon.check_labels_can_be_set()  # no engine runs
+    engine = subprocess.Popen([sys.executable, "-c", "input()", *words], stdin=subprocess.PIPE)
+    try:
+        (tmp_path / "pid").write_text(str(engine.pid))
+        with pytest.raises(
+            AgentError, match=r"has labels on its command line, so .* was left as it is: remove"
+        ):
+            daemon.check_labels_can_be_set()
+    finally:
+        engine.communicate(b"\n")
+    assert not (tmp_path / "daemon.json").exists()

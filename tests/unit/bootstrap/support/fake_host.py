@@ -122,6 +122,9 @@ class FakeDaemon:
 
     engine: FakeEngine
 
+    def check_labels_can_be_set(self) -> None:
+        pass
+
     def set_labels(self, labels: Mapping[str, str]) -> bool:
         changed = not labels.items() <= self.engine.settings.items()
         self.engine.settings.update(labels)

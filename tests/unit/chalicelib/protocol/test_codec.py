@@ -116,10 +116,12 @@ def test_a_result_survives_the_way(result: Result) -> None:
 WARNING = "sys:1: DeprecationWarning: {'ssl': old} [1] is going\n"
 
 
-@pytest.mark.parametrize("before", ["", WARNING, '{"level": "info"}\n', "\n\n", "note: "], ids=repr)
-@pytest.mark.parametrize(
-    "after", ["", "\n" + WARNING * 20, '\n{"level": "info"}\n', "\nbye {", "--output truncated--"], ids=repr
-)
+BEFORE = ["", WARNING, '{"level": "info"}\n', "\n\n", "note: ", '{"level": "info"}', 'W: dict {"a"} ']
+AFTER = ["", "\n" + WARNING * 20, '\n{"level": "info"}\n', "\nbye {", "--output truncated--", ' {"level":1}']
+
+
+@pytest.mark.parametrize("before", BEFORE, ids=repr)
+@pytest.mark.parametrize("after", AFTER, ids=repr)
 def test_a_result_is_found_wherever_it_stands(before: str, after: str) -> None:
     result = Result(AgentTask.EVACUATE, ok=True, nodes=(NodeReport("i-0123456789abcdef0", "n", Fate.SAFE),))
     assert decode_result(before + encode_result(result) + after) == result

@@ -262,7 +262,8 @@ class Life:
         assert node is not None
         launching = hook.transition is Transition.LAUNCHING
         if launching and result is LifecycleResult.CONTINUE:
-            assert node.state is NodeState.IN_SERVICE, "a group is told to go on when the node is of use"
+            is_out = node.state is NodeState.EVACUATED and not node.announced
+            assert is_out or node.state is NodeState.IN_SERVICE, "a group goes on with a node of use"
         if not launching and node.state in (NodeState.EVACUATING, NodeState.RETURNING):
             assert node.is_exhausted, "a group is not told to go on while the node is being emptied"
         self.lab.autoscaling.completed.append((name, hook.token, result))

@@ -15,7 +15,7 @@ from chalicelib.events import (
 )
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
-from chalicelib.rules.nodes.lifecycle_hooks import results
+from chalicelib.rules.nodes.lifecycle_hooks import adopt, results
 from chalicelib.state.cluster import Cluster
 from chalicelib.state.instance import LifecycleAction, Transition
 from chalicelib.state.lifecycle import NodeState
@@ -57,6 +57,29 @@ def test_the_same_action_twice_is_one() -> None:
     assert decide(TerminateLifecycleAction(START, WORKER, END), a_cluster(node)).actions == ()
 
 
+@pytest.mark.parametrize("seen", ["event", "tick"])
+def test_an_evacuated_instance_that_enters_service_once_more_joins(seen: str) -> None:
+    """As Standby ends, or a warm pool gives it back and the event about it is lost."""
+    node = a_node(state=NodeState.EVACUATED, since=START - 60)
+    cluster = a_cluster(node)
+    if seen == "event":
+        move = decide(LaunchLifecycleAction(START, WORKER, LAUNCH), cluster).actions[0]
+        assert isinstance(move, ReplaceRecord)
+        after: Node | None = move.after
+    else:
+        after = adopt(node, (LAUNCH,), START, cluster)
+    assert after is not None
+    assert (after.state, after.hooks, after.due) == (NodeState.JOINING, (LAUNCH,), cluster.now)
+    assert results(after) == ()
+
+
+def test_a_late_copy_of_a_launch_does_not_bring_an_evacuated_node_back() -> None:
+    node = a_node(state=NodeState.EVACUATED, since=START + 60)
+    after = adopt(node, (LAUNCH,), START, a_cluster(node))
+    assert after is not None
+    assert after.state is NodeState.EVACUATED
+
+
 VERDICTS = [
     (a_node(state=NodeState.JOINING), LAUNCH, None),
     (a_node(state=NodeState.ACTIVATING), LAUNCH, None),
@@ -64,7 +87,8 @@ VERDICTS = [
     (a_node(state=NodeState.JOINING, **TRIED), LAUNCH, LifecycleResult.ABANDON),
     (a_node(state=NodeState.EVACUATING), LAUNCH, None),
     (a_node(state=NodeState.EVACUATING, **TRIED), LAUNCH, LifecycleResult.ABANDON),
-    (a_node(state=NodeState.EVACUATED), LAUNCH, LifecycleResult.ABANDON),
+    (a_node(state=NodeState.EVACUATED), LAUNCH, LifecycleResult.CONTINUE),
+    (a_node(state=NodeState.EVACUATED, announced=True), LAUNCH, LifecycleResult.ABANDON),
     (a_node(state=NodeState.GONE), LAUNCH, LifecycleResult.ABANDON),
     (a_node(state=NodeState.EVACUATING), END, None),
     (a_node(state=NodeState.EVACUATING, **TRIED), END, LifecycleResult.CONTINUE),
