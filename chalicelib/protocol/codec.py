@@ -127,11 +127,8 @@ def _smaller(result: Result) -> Result:
         keep = len(result.services) * 3 // 4
         left_out = result.left_out + len(result.services) - keep
         return replace(result, services=result.services[:keep], left_out=left_out)
-    if longest := max((len(node.labels) for node in result.nodes), default=0):
-        cut = tuple(
-            replace(node, labels="") if len(node.labels) == longest else node for node in result.nodes
-        )
-        return replace(result, nodes=cut, left_out=result.left_out + 1)
+    if any(node.labels for node in result.nodes):
+        return _fewer_labels(result)
     if longest := max(
         (len(text) for text in (result.error, *(node.detail for node in result.nodes))), default=0
     ):
@@ -142,6 +139,14 @@ def _smaller(result: Result) -> Result:
         facts = {**result.facts, "nodes": rows[:keep]}
         return replace(result, facts=facts, left_out=result.left_out + len(rows) - keep)
     return _less_inventory(result) if result.inventory else _fewer_down(result)
+
+
+def _fewer_labels(result: Result) -> Result:
+    """Drop the longest labels, of one node: as many others as possible keep theirs."""
+    at = max(range(len(result.nodes)), key=lambda at: len(result.nodes[at].labels))
+    cut = replace(result.nodes[at], labels="")
+    nodes = (*result.nodes[:at], cut, *result.nodes[at + 1 :])
+    return replace(result, nodes=nodes, left_out=result.left_out + 1)
 
 
 def _less_inventory(result: Result) -> Result:

@@ -210,3 +210,12 @@ def test_what_cannot_be_said_of_a_target_is_refused(wrong: dict[str, object]) ->
     assert decode_arguments(json.dumps({"targets": [good]})).targets
     with pytest.raises(ProtocolError, match=next(iter(wrong))):
         decode_arguments(json.dumps({"targets": [{**good, **wrong}]}))
+
+
+def test_of_a_hundred_nodes_as_many_labels_are_kept_as_fit() -> None:
+    labels = json.dumps({"disk": "s" * 70})
+    rows = [NodeReport(f"i-{at:017x}", "n" * 25, Fate.REMOVED, labels=labels) for at in range(100)]
+    line = encode_result(Result(AgentTask.LEAVE, ok=True, nodes=tuple(rows)))
+    kept = [node for node in decode_result(line).nodes if node.labels]
+    assert len(line) <= MAX_LINE
+    assert 40 < len(kept) < 100
