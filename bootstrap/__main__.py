@@ -13,7 +13,7 @@ from bootstrap.engine.client import SOCKET, Engine
 from bootstrap.errors import BAD_INPUT, NOT_DONE, UNAVAILABLE, AgentError
 from bootstrap.network import command as network
 from bootstrap.network import tasks as network_tasks
-from bootstrap.stacks import deploy
+from bootstrap.stacks import deploy, envoy_command
 from bootstrap.tasks import (
     activate,
     evacuate,
@@ -51,6 +51,7 @@ ALONE = frozenset(  # need no target
 )
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     **network.COMMANDS,
+    "envoy": envoy_command.command,
     "operator": operator.command,
     "stack": deploy.command,
 }
@@ -97,6 +98,7 @@ commands, with options and help of their own:
   network-plugin install, verify, remove-peer: the plugin that makes the networks between hosts
   network        create: a network of the swarm, its range checked
   ingress        remove: the routing mesh
+  envoy          render: from the spec of a proxy to Envoy's configuration
   operator       rebalance whenever a node joins, without AWS; runs until it is ended
   stack          the stacks that come with the agent: deploy, remove, status, ls
 

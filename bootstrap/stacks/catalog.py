@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from bootstrap.network.ranges import check_inside, find_overlap
 
 CONFIG_BYTES = 500_000  # bytes; engines up to 23.0 take configs of 500 KiB at most
 NETWORK, DRIVER, SUBNET, POST = "control", "CONTROL_DRIVER", "CONTROL_SUBNET", "DOCKER_API_POST"
-LOGGING = "elk_net"
+LOGGING, ENVOY, ENVOY_CONFIG = "elk_net", "envoy", "envoy.json"
 ON_DEMAND = "ON_DEMAND"  # whether what keeps data stands on on-demand nodes only
 SECURITY = "SECURITY"  # whether the log store asks for passwords
 SWITCHES = (POST, ON_DEMAND, SECURITY, "ELASTIC_6")
 Docker = Callable[[Sequence[str], str, Path], str]  # (words, stdin, working directory) -> stdout
 _SETTING = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+):-([^}]*)\}")
 _COMPUTED = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)\}")
+_PROXY = re.compile(rf"{ENVOY}-([a-z][a-z0-9-]{{0,39}})\Z", re.ASCII)
 _VALUE = re.compile(r"[\w./:@+-]*\Z", re.ASCII)
 _CHOSEN = re.compile(r"^(.*?) *# (where|without) ([A-Z0-9_]+)\n", re.MULTILINE)
 
@@ -37,6 +38,7 @@ class Stack:
 
     name: str
     purpose: str
+    template: str = ""  # of which stack it is one of several, "" for a stack of its own
     agent: bool = False  # it runs the agent, which comes along as configs
     files: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
@@ -47,12 +49,17 @@ class Stack:
     @property
     def source(self) -> str:
         """The compose file as it is in the agent, settings not filled in."""
-        return _read(f"{self.name}.yml")
+        return _read(f"{self.folder}.yml")
+
+    @property
+    def folder(self) -> str:
+        """Where its compose file and configs are, in the agent."""
+        return self.template or self.name
 
     @property
     def defaults(self) -> Mapping[str, str]:
         """The settings and their defaults, in the order of the files."""
-        texts = (self.source, *(_read(f"{self.name}/{file}") for file in self.files))
+        texts = (self.source, *(_read(f"{self.folder}/{file}") for file in self.files))
         return {name: value for text in texts for name, value in _SETTING.findall(text)}
 
     def configs(
@@ -61,7 +68,7 @@ class Stack:
         """Fill in its configs, by file; what is given as ``own`` is taken as it is."""
         given = own or {}
         return {
-            file: given[file] if file in given else _fill(_read(f"{self.name}/{file}"), settings).encode()
+            file: given[file] if file in given else _fill(_read(f"{self.folder}/{file}"), settings).encode()
             for file in self.files
         }
 
@@ -103,6 +110,14 @@ STACKS = (
         "logspout", "what sends the output of all containers of each node to Logstash", networks=(LOGGING,)
     ),
 )
+# One stack for each function: `envoy-orders` stands in front of `orders`.
+PROXIES = Stack(
+    f"{ENVOY}-NAME",
+    "a proxy in front of the function NAME: retries, circuit breaking, traces",
+    template=ENVOY,
+    files=(ENVOY_CONFIG,),
+    networks=("entry",),
+)
 
 
 def named(name: str) -> Stack:
@@ -110,9 +125,15 @@ def named(name: str) -> Stack:
     for stack in STACKS:
         if stack.name == name:
             return stack
-    raise AgentError(
-        f"there is no stack {name!r}; the stacks are {', '.join(stack.name for stack in STACKS)}"
-    )
+    if _PROXY.match(name):
+        return replace(PROXIES, name=name)
+    known = ", ".join(stack.name for stack in (*STACKS, PROXIES))
+    raise AgentError(f"there is no stack {name!r}; the stacks are {known}")
+
+
+def is_ours(name: str) -> bool:
+    """Tell whether a stack of that name is one of these."""
+    return bool(_PROXY.match(name)) or name in {stack.name for stack in STACKS}
 
 
 def choose_settings(stack: Stack, given: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -188,6 +209,7 @@ def rendered(
     files = {name: {"name": name, "file": f"./{name}"} for name in agent}
     computed = {"AGENT_MOUNTS": json.dumps(mounts), "AGENT_PARTS": json.dumps(files)}
     computed |= {re.sub(r"\W", "_", file).upper(): name for file, name in (names or {}).items()}
+    computed["PROXY"] = stack.name.removeprefix(f"{ENVOY}-") + "-proxy"
     text = _fill(stack.source, settings)
     return _COMPUTED.sub(lambda found: computed[found[1]], text)
 

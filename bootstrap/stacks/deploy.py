@@ -17,6 +17,9 @@ from bootstrap.engine.client import SOCKET, Engine, RefusedError
 from bootstrap.engine.network import NAMESPACE_LABEL
 from bootstrap.errors import BAD_INPUT, NOT_DONE, UNAVAILABLE, AgentError
 from bootstrap.stacks.catalog import (
+    ENVOY,
+    ENVOY_CONFIG,
+    PROXIES,
     STACKS,
     SUBNET,
     Docker,
@@ -24,11 +27,13 @@ from bootstrap.stacks.catalog import (
     check_free,
     check_known,
     choose_settings,
+    is_ours,
     name_configs,
     named,
     parts,
     rendered,
 )
+from bootstrap.stacks.envoy_command import configure
 from bootstrap.stacks.status import as_json, is_whole, read_status, table
 from bootstrap.stacks.surroundings import check_networks, check_nodes, make_network, make_passwords, warn
 
@@ -49,6 +54,8 @@ def command(words: Sequence[str]) -> int:
         given, own = _pairs("--set", options.set), _read_files(stack, options.config)
         check_known(given, stack)
         settings = choose_settings(stack, given, options.environment)
+        if options.what == "deploy":
+            own |= _proxy(stack, options.spec, own)
         if options.dry_run:
             names = name_configs(stack, stack.configs(settings, own))
             print(rendered(stack, settings, _agent(stack), names), end="")
@@ -129,14 +136,23 @@ def _read_files(stack: Stack, given: Sequence[str]) -> dict[str, bytes]:
     return found
 
 
+def _proxy(stack: Stack, spec: Path | None, own: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Make the configuration of a proxy, unless it is given whole."""
+    if stack.template != ENVOY:
+        if spec:
+            raise AgentError(f"stack {stack.name} takes no --spec; stacks {ENVOY}-NAME do")
+        return {}
+    return {} if own else {ENVOY_CONFIG: configure(stack, spec)}
+
+
 def _status(options: argparse.Namespace) -> int:
     try:
-        chosen = [named(name) for name in options.stacks] or STACKS
-        found = read_status(Engine(options.engine), [stack.name for stack in chosen])
+        chosen = {named(name).name for name in options.stacks}
+        found = read_status(Engine(options.engine), (lambda name: name in chosen) if chosen else is_ours)
     except AgentError as error:
         return _fail(error, UNAVAILABLE)
     print(as_json(found) if options.json else table(found))
-    missing = {named(name).name for name in options.stacks} - {one.stack for one in found}
+    missing = chosen - {one.stack for one in found}
     return 0 if is_whole(found) and not missing else NOT_DONE
 
 
@@ -187,7 +203,7 @@ def docker_at(engine: str, *flags: str) -> Docker:
 
 
 def _list() -> int:
-    for stack in STACKS:
+    for stack in (*STACKS, PROXIES):
         print(f"{stack.name}: {stack.purpose}")
         for name, value in stack.defaults.items():
             print(f"  {name}={value}")
@@ -244,6 +260,7 @@ def _add_deploy_options(up: argparse.ArgumentParser) -> None:
         metavar="NAME=FILE",
         help="a file in place of a config that `stack ls` shows; it is taken as it is",
     )
+    up.add_argument("--spec", type=Path, metavar="FILE", help="of a proxy: its policy, as JSON")
     up.add_argument("--dry-run", action="store_true", help="print the compose file, change nothing")
     up.add_argument(
         "--with-registry-auth",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from bootstrap.engine.client import Engine
@@ -28,14 +28,13 @@ class ServiceStatus:
     error: str = ""
 
 
-def read_status(engine: Engine, stacks: Iterable[str]) -> list[ServiceStatus]:
-    """Read what runs of these stacks, by name."""
+def read_status(engine: Engine, is_chosen: Callable[[str], bool]) -> list[ServiceStatus]:
+    """Read what runs of the stacks that are chosen by their names."""
     engine.node_id()
-    chosen = {name: rank for rank, name in enumerate(stacks)}
-    services = [one for one in engine.services() if one.labels.get(NAMESPACE_LABEL) in chosen]
+    services = [one for one in engine.services() if is_chosen(one.labels.get(NAMESPACE_LABEL, ""))]
     tasks = engine.tasks(service=[one.id for one in services]) if services else ()
     found = [_judge(one, [task for task in tasks if task.service == one.id]) for one in services]
-    return sorted(found, key=lambda one: (chosen[one.stack], one.service))
+    return sorted(found, key=lambda one: (one.stack, one.service))
 
 
 def is_whole(status: Iterable[ServiceStatus]) -> bool:

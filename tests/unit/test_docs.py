@@ -12,7 +12,7 @@ import pytest
 
 import app as deployed
 from bootstrap.__main__ import COMMANDS
-from bootstrap.stacks.catalog import STACKS
+from bootstrap.stacks.catalog import PROXIES, STACKS, is_ours
 from chalicelib.admin.calls import CALLS
 from chalicelib.admin.payloads import check_payload
 from chalicelib.protocol.messages import AgentTask
@@ -138,12 +138,11 @@ def test_each_call_without_the_checkout_exists_and_takes_the_payload(document: P
 @every_page
 def test_each_task_command_and_setting_of_the_agent_exists(document: Page) -> None:
     known = {task.value for task in AgentTask} | set(COMMANDS) | {"--help"}
-    stacks = {stack.name for stack in STACKS}
-    defaults = {name for stack in STACKS for name in stack.defaults}
+    defaults = {name for stack in (*STACKS, PROXIES) for name in stack.defaults}
     for given in filter(None, map(_for_agent, document.commands)):
         assert given[0] in known, f"{document.name}: {given}"
         if given[:2] in (["stack", "deploy"], ["stack", "rm"], ["stack", "remove"]) and given[2:]:
-            assert given[2] in stacks, f"{document.name}: {given}"
+            assert is_ours(given[2]), f"{document.name}: {given}"
         pairs = [given[at + 1] for at, word in enumerate(given) if word == "--set"]
         assert {pair.partition("=")[0] for pair in pairs} <= defaults, f"{document.name}: {given}"
 

@@ -19,7 +19,7 @@ import app as deployed
 from bootstrap.describe.describing import describe
 from bootstrap.describe.schema import load_schema
 from bootstrap.describe.stack_settings import networks_of
-from bootstrap.stacks.catalog import STACKS
+from bootstrap.stacks.catalog import PROXIES, STACKS
 from chalicelib import events
 from chalicelib.actions import Action
 from chalicelib.admin.calls import CALLS
@@ -72,7 +72,8 @@ def test_the_settings_of_the_stacks_are_those_of_their_files() -> None:
         for name in ("docs/service-balancer.md", "docs/stacks.md")
         for row in rows(page(name).section("Settings"))
     }
-    assert table == {(name, value) for stack in STACKS for name, value in stack.defaults.items()}
+    stacks = (*STACKS, PROXIES)
+    assert table == {(name, value) for stack in stacks for name, value in stack.defaults.items()}
 
 
 def test_the_events_are_the_handlers_with_exactly_their_patterns() -> None:

@@ -257,9 +257,9 @@ def test_a_changed_pipeline_rolls_logstash_alone_and_is_used(logging: Lab) -> No
     shipped = (programs.PROJECT / "bootstrap/stacks/log/logstash.conf").read_text()
     text = "\n".join(line.partition(" # where")[0] for line in shipped.splitlines())
     changed = text.replace("filter {", 'filter {\n  mutate { add_field => { "pipeline" => "second" } }', 1)
-    place = Path(f"/proc/{managers(logging)[0].pid}/root/tmp/logstash.conf")
+    place = Path(f"/proc/{managers(logging)[0].pid}/root/opt/logstash.conf")
     place.write_text(changed)
-    deploy(logging, "log", "--config", "logstash.conf=/tmp/logstash.conf")
+    deploy(logging, "log", "--config", "logstash.conf=/opt/logstash.conf")
     engine.wait_until(lambda: ids(logging, "log_logstash") - before["log_logstash"], "Logstash has rolled")
     services.wait_running(logging)
     line = f"after-the-change-{int(time.time())}"
@@ -278,3 +278,103 @@ def test_nobody_reads_the_store_without_a_password_or_from_outside(logging: Lab)
     ask_ = "curl -s -o /dev/null -w '%{http_code}' http://elasticsearch:9200/logs-*/_search"
     image = registry.reference(logging, logging_images.STORE.image.name + ":8.19.21")
     assert client.containers.run(image, ["sh", "-c", ask_], network="elk_net", remove=True) == b"401"
+
+
+# Envoy in front of a function that fails on demand: its waits are short, the rest is as it ships.
+QUICK = {"retry": {"attempts": 3, "first_s": 0.01, "most_s": 0.1}, "tracing": {"host": "zipkin"}}
+FAILING, CALLS, CHAINS = 0.01, 5, 400
+PROXY = "envoy-orders_orders-proxy"
+
+
+@pytest.fixture(scope="module")
+def proxy(lab: Lab) -> Lab:
+    """Create three tasks of a function that fails in 1 % of calls, a proxy before it, and a Zipkin."""
+    logging_images.push_function(lab)
+    packaged_programs.push(lab, packaged_programs.ENVOY)
+    image = "function:1"
+    services.create(lab, "zipkin", image, 1, networks=["entry"])
+    services.create(lab, "orders", image, 3, networks=["entry"], env=[f"FAIL={FAILING}"])
+    put_policy(lab, **QUICK)
+    services.wait_running(lab)
+    return lab
+
+
+def put_policy(lab: Lab, **policy: Any) -> None:
+    """Deploy the proxy with a policy, and wait until no task has another one."""
+    place = Path(f"/proc/{managers(lab)[0].pid}/root/opt/orders.json")
+    place.write_text(json.dumps({"name": "orders", **policy}))
+    deploy(lab, "envoy-orders", "--spec", "/opt/orders.json", ENVOY_REPLICAS="1")
+    name = next(one for one in engine.services(engine.manager(lab)) if one.name == PROXY)
+    wanted = name.spec["TaskTemplate"]["ContainerSpec"]["Configs"][0]["ConfigName"]
+
+    def is_rolled() -> bool:
+        rows = engine.manager(lab).api.tasks({"service": PROXY, "desired-state": "running"})
+        return [
+            (row["Status"]["State"], row["Spec"]["ContainerSpec"]["Configs"][0]["ConfigName"]) for row in rows
+        ] == [("running", wanted)]
+
+    engine.wait_until(is_rolled, "the proxy has its policy")
+    time.sleep(2)  # the old one's address is out of DNS, and the new one knows the function's tasks
+
+
+def run_in(lab: Lab, service: str, *words: str) -> str:
+    """Run a program in the first task of a service; answers what it says."""
+    task = next(one for one in engine.tasks(engine.manager(lab), service) if one.running)
+    host = next(host for host in lab.hosts if host.pid and formation.node_of(lab, host).id == task.node)
+    container = engine.connect(host, timeout=120).containers.get(task.container)
+    return str(container.exec_run(list(words), stderr=False).output, "utf-8")
+
+
+def function(lab: Lab, *words: str) -> Any:
+    return json.loads(run_in(lab, "zipkin", "python", "/function.py", *words))
+
+
+def stats(lab: Lab) -> dict[str, int]:
+    text = run_in(lab, PROXY, "wget", "-q", "-O", "-", "http://127.0.0.1:9901/stats?usedonly")
+    pairs = (line.partition(": ") for line in text.splitlines())
+    return {name.strip(): int(value) for name, _, value in pairs if value.strip().isdigit()}
+
+
+def test_retries_make_a_chain_of_calls_as_good_as_one_with_a_span_for_each(proxy: Lab) -> None:
+    direct = function(proxy, "chains", "orders/", str(CALLS), str(CHAINS))
+    before = function(proxy, "get", "localhost/spans")
+    through = function(proxy, "chains", "orders-proxy/", str(CALLS), str(CHAINS))
+    shares = [said["whole"] / said["of"] for said in (direct, through)]
+    sys.stderr.write(
+        f"chains of {CALLS}: computed {0.99**CALLS:.4f}, direct {shares[0]}, proxy {shares[1]}\n"
+    )
+    assert 0.90 <= shares[0] <= 0.985
+    assert shares[1] == 1
+    calls = CALLS * CHAINS
+    found = engine.wait_until(
+        lambda: (n := function(proxy, "get", "localhost/spans") - before) >= calls and n, "all spans came"
+    )
+    assert found == calls
+    sys.stderr.write(f"retries {stats(proxy)['cluster.function.upstream_rq_retry']}, spans {found}\n")
+
+
+def test_a_task_that_fails_is_ejected_and_asked_nothing(proxy: Lab) -> None:
+    run_in(proxy, "orders", "python", "/function.py", "post", "localhost/fail?1")
+    said = function(proxy, "chains", "orders-proxy/", "1", "200")
+    seen = stats(proxy)
+    sys.stderr.write(f"one of three broken: {said}, {_kept(seen, 'ejections')}\n")
+    assert said["whole"] == said["of"]
+    assert seen["cluster.function.outlier_detection.ejections_active"] == 1
+    run_in(proxy, "orders", "python", "/function.py", "post", f"localhost/fail?{FAILING}")
+
+
+def test_a_changed_policy_restarts_the_proxy_alone_and_its_breaker_opens(proxy: Lab) -> None:
+    functions, proxies = ids(proxy, "orders"), ids(proxy, PROXY)
+    put_policy(proxy, retry={"attempts": 0}, breaker={"connections": 2, "waiting": 1, "requests": 2})
+    said = function(proxy, "at-once", "orders-proxy/slow", "12")
+    seen = stats(proxy)
+    sys.stderr.write(f"12 at once: {said}, {_kept(seen, 'overflow')}\n")
+    assert not ids(proxy, PROXY) & proxies
+    assert ids(proxy, "orders") == functions
+    assert said["503"] > 0
+    assert said["200"] > 0
+    assert seen["cluster.function.upstream_rq_pending_overflow"] == said["503"]
+
+
+def _kept(seen: dict[str, int], what: str) -> dict[str, int]:
+    return {name.rpartition(".")[2]: value for name, value in seen.items() if what in name}

@@ -1,4 +1,4 @@
-"""Images of the logging stacks: a store that answers as Elasticsearch, and stand-ins."""
+"""Images of the logging stacks, with a store that answers as Elasticsearch; and a function that fails."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ IMAGES = (
         "gliderlabs/logspout", "v3.2.14", ("python", "/logspout.py"), entrypoint=("python", "/logspout.py")
     ),
 )
+
+
+FUNCTION = Image("function", "1", ("python", "/function.py"))
+
+
+def push_function(lab: Lab) -> None:
+    """Put the function that fails on demand into the lab's registry."""
+    ours = registry.layer(installed_programs.pack({"function.py": STAND_INS / "function.py"}))
+    base, python = registry.layer(registry.base_files()), installed_programs.python_layer()
+    registry.push(lab, FUNCTION, base, python, ours)
 
 
 def push_all(lab: Lab) -> None:

@@ -13,7 +13,7 @@ from bootstrap.engine.config import Config
 from bootstrap.engine.network import Network
 from bootstrap.errors import AgentError
 from bootstrap.stacks import deploy
-from bootstrap.stacks.catalog import STACKS, Stack, choose_settings, named
+from bootstrap.stacks.catalog import Stack, choose_settings, is_ours, named
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
 CONTROL, BALANCER = named("control"), named("service-balancer")
@@ -40,7 +40,7 @@ class Manager(FakeSwarm):
         return tuple(self.found)
 
     def configs_of(self, stack: str) -> tuple[Config, ...]:
-        assert stack in {one.name for one in STACKS}
+        assert is_ours(stack)
         return tuple(Config(f"id-{name}", 1, {"Name": name}) for name in sorted(self.stored))
 
     def secret_names(self) -> frozenset[str]:
