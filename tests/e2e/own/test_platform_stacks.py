@@ -97,7 +97,7 @@ def lab(zipapp: Path) -> Iterator[Lab]:
             label(up, node.id, "on-demand" if node.role == "manager" else "spot")
         deploy(up, "control", DOCKER_API_IMAGE=OPEN_SOCKET)
         deploy(up, "traefik", TRAEFIK_LOG="DEBUG")
-        services.wait_running(up)
+        wait_whole(up)
         yield up
 
 
@@ -127,6 +127,11 @@ def deploy(lab: Lab, name: str, *words: str, **settings: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def wait_whole(lab: Lab) -> None:
+    """Wait until all tasks of all stacks run, as the agent itself sees it."""
+    engine.wait_until(lambda: stack(lab, "status").returncode == 0, "all stacks are whole", pause=1)
 
 
 def open_shop(lab: Lab, name: str, replicas: int, host: str) -> None:
@@ -200,7 +205,7 @@ def test_a_restart_of_the_entry_layer_fails_no_one_who_tries_again(lab: Lab) -> 
     with Visitors(managers(lab), SHOP) as visitors:
         deploy(lab, "traefik", TRAEFIK_LOG="INFO")
         engine.wait_until(lambda: not before & ids(lab, "traefik_traefik"), "all were replaced")
-        services.wait_running(lab)
+        wait_whole(lab)
     sys.stderr.write(f"{('restart:', dict(visitors.answers), 'retries', visitors.retries)}\n")
     assert visitors.failures == []
     assert ids(lab, "shop") == shops
@@ -212,7 +217,7 @@ def logging(lab: Lab) -> Lab:
     logging_images.push_all(lab)
     for name in ("es", "log", "logspout"):
         deploy(lab, name)
-    services.wait_running(lab)
+    wait_whole(lab)
     return lab
 
 
@@ -261,7 +266,7 @@ def test_a_changed_pipeline_rolls_logstash_alone_and_is_used(logging: Lab) -> No
     place.write_text(changed)
     deploy(logging, "log", "--config", "logstash.conf=/opt/logstash.conf")
     engine.wait_until(lambda: ids(logging, "log_logstash") - before["log_logstash"], "Logstash has rolled")
-    services.wait_running(logging)
+    wait_whole(logging)
     line = f"after-the-change-{int(time.time())}"
     print_line(logging, logging.hosts[-1], line)
     assert wait_for_line(logging, line)["pipeline"] == "second"
@@ -295,7 +300,7 @@ def proxy(lab: Lab) -> Lab:
     services.create(lab, "zipkin", image, 1, networks=["entry"])
     services.create(lab, "orders", image, 3, networks=["entry"], env=[f"FAIL={FAILING}"])
     put_policy(lab, **QUICK)
-    services.wait_running(lab)
+    engine.wait_until(lambda: len(ids(lab, "orders")) == 3, "the function runs")
     return lab
 
 
