@@ -37,9 +37,9 @@ class RefusedError(SwarmkeeperError):
     """AWS refuses a call: the same one is refused again until somebody fixes what AWS names."""
 
 
+class UnreachableError(RefusedError):
+    """Run Command cannot reach this host (``InvalidInstanceId``), so it refuses it: another host may do."""
+
+
 class CallError(SwarmkeeperError, ValueError):
     """A manual call cannot be carried out; nothing was changed."""
-
-
-class UnreachableError(SwarmkeeperError):
-    """Run Command cannot reach this host (``InvalidInstanceId``): another host may do."""

@@ -159,7 +159,7 @@ class DiscoveryRecords(Protocol):
 
 
 class Hosts(Protocol):
-    """The hosts. Calls raise ThrottledError, UnreachableError and RefusedError."""
+    """The hosts. Calls raise ThrottledError and RefusedError, of which UnreachableError is one."""
 
     def find_reachable(self, instances: tuple[str, ...]) -> frozenset[str]:
         """Find those of at most 50 instances that Run Command can reach now."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.admin.tables import show_result, summarize
 from chalicelib.delivery.manager_choice import choose_manager
-from chalicelib.errors import CallError, RefusedError, ThrottledError, UnreachableError
+from chalicelib.errors import CallError, RefusedError, ThrottledError
 from chalicelib.events import IN_FLIGHT, UNKNOWN, CommandFinished, InvocationEnded, finish_command
 from chalicelib.events.parsing import EVENT_TIME_RESOLUTION_S
 from chalicelib.pipeline import follow
@@ -56,7 +56,7 @@ def ask_manager(task: AgentTask, arguments: Arguments, cluster: str, world: Worl
     until = world.clock.now() + MAX_WAIT_S
     try:
         command = world.hosts.send((host.instance,), cluster, task, arguments, QUESTION_S)
-    except (ThrottledError, UnreachableError, RefusedError) as error:
+    except (ThrottledError, RefusedError) as error:
         raise CallError(f"{host.instance} could not be asked: {error}; nothing was changed") from error
     while world.clock.now() < until:
         if end := _fetch_end(task, command, host.instance, world):

@@ -9,7 +9,7 @@ from chalicelib.actions import Code, Outcome
 from chalicelib.adapters.patience import jittered_s
 from chalicelib.delivery.circuit_breaker import note_host
 from chalicelib.delivery.manager_choice import choose_manager, members
-from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
+from chalicelib.errors import RefusedError, ThrottledError
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure
 from chalicelib.protocol.codec import decode_arguments
@@ -47,7 +47,7 @@ def send_job(cluster: str, job: Job, world: World, refused: frozenset[str] = fro
         command = _send_patiently(cluster, claimed, now, world)
     except ThrottledError as error:
         return _put_off(cluster, claimed, f"not sent: {error}", world)
-    except (UnreachableError, RefusedError) as error:
+    except RefusedError as error:
         return _after_refusal(cluster, claimed, str(error), refused | {manager}, world)
     known = claimed.revise(command=command, due=now + world.timeouts.answer_s)
     world.jobs.replace(cluster, claimed, known)

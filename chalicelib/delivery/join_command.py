@@ -6,19 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.delivery.postpone import postpone
-from chalicelib.errors import RefusedError, ThrottledError, UnreachableError
+from chalicelib.errors import RefusedError, ThrottledError
 from chalicelib.metrics import Measure, Metric
 from chalicelib.observability import measure, warn
+from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules.retry import MAX_ATTEMPTS_WITHOUT_SWARM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from chalicelib.adapters.ports import World
     from chalicelib.delivery.batching import Batch
     from chalicelib.state.node import Node
 
-MAX_CALLS = 16  # of SendCommand for one batch; what is left then goes out with the next
+MAX_CALLS = 16  # of each kind for one batch; what is left then goes out with the next
 MAX_REFUSED = 3  # parts refused while nothing is taken: then it is not for single instances
 
 
@@ -35,40 +36,58 @@ def send_join(cluster: str, batch: Batch, world: World) -> tuple[int, str]:
         postpone(batch.nodes, "no manager stays that it could join at", world)
         return 0, ""
     try:
-        reached = world.hosts.find_reachable(tuple(node.instance for node in batch.nodes))
-        there = tuple(node for node in batch.nodes if node.instance in reached)
-        unreached = [node for node in batch.nodes if node not in there]
-        postpone(unreached, "Run Command cannot reach it yet", world)
+        there = _find_reachable(cluster, batch.nodes, world)
         return (_send_in_parts(cluster, replace(batch, nodes=there), world) if there else 0), ""
     except ThrottledError as error:
         return 0, str(error)
-    except RefusedError as error:  # it may not be asked whom it reaches
-        postpone(batch.nodes, str(error), world)
-        return 0, ""
+
+
+def _find_reachable(cluster: str, nodes: tuple[Node, ...], world: World) -> tuple[Node, ...]:
+    """Find whom Run Command reaches; the others are put off."""
+    found: list[Node] = []
+
+    def ask(part: tuple[Node, ...]) -> int:
+        reached = world.hosts.find_reachable(tuple(node.instance for node in part))
+        found.extend(node for node in part if node.instance in reached)
+        unreached = [node for node in part if node.instance not in reached]
+        postpone(unreached, "Run Command cannot reach it yet", world)
+        return len(part)
+
+    _call_in_parts(cluster, nodes, ask, world)
+    return tuple(found)
 
 
 def _send_in_parts(cluster: str, batch: Batch, world: World) -> int:
-    """Send to all at once; where that is refused to halves, until it is clear who is refused.
+    """Send to all that are not refused; answers how many were sent to."""
+    return _call_in_parts(
+        cluster, batch.nodes, lambda part: _send(cluster, replace(batch, nodes=part), world), world
+    )
 
-    One instance that AWS refuses has the command refused for all. Answers how many were sent to.
+
+def _call_in_parts(
+    cluster: str, nodes: tuple[Node, ...], call: Callable[[tuple[Node, ...]], int], world: World
+) -> int:
+    """Call for all at once; where that is refused for halves, until it is clear who is refused.
+
+    One instance that AWS refuses has the call refused for all. Answers for how many it was not.
     """
-    parts, sent, refused = [batch.nodes], 0, 0
+    parts, done, refused = [nodes], 0, 0
     for _ in range(MAX_CALLS):
         if not parts:
             break
-        nodes = parts.pop()
+        part = parts.pop()
         try:
-            sent += _send(cluster, replace(batch, nodes=nodes), world)
-        except (RefusedError, UnreachableError) as error:
-            half = len(nodes) // 2
-            if half and (sent or refused < MAX_REFUSED):
-                parts += [nodes[half:], nodes[:half]]
+            done += call(part)
+        except RefusedError as error:
+            half = len(part) // 2
+            if half and (done or refused < MAX_REFUSED):
+                parts += [part[half:], part[:half]]
                 continue
             refused += 1
             measure(cluster, [Measure(Metric.COMMAND_FAILURES)])
-            warn(str(error), cluster=cluster, instances=len(nodes), task=batch.task.value)
-            postpone(nodes, str(error), world)
-    return sent
+            warn(str(error), cluster=cluster, instances=len(part), task=AgentTask.JOIN.value)
+            postpone(part, str(error), world)
+    return done
 
 
 def _send(cluster: str, batch: Batch, world: World) -> int:

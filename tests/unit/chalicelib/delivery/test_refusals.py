@@ -10,7 +10,7 @@ from chalicelib.actions import Code, Dispatch
 from chalicelib.admin.calls import call
 from chalicelib.delivery.dispatcher import dispatch
 from chalicelib.delivery.join_command import MAX_CALLS
-from chalicelib.errors import CallError, RefusedError
+from chalicelib.errors import CallError, RefusedError, UnreachableError
 from chalicelib.events import Answer
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.job import JobStage
@@ -161,16 +161,37 @@ def test_who_is_refused_among_fifty_is_found_and_all_others_are_sent_to() -> Non
     assert sorted(sent_to(lab)) == sorted(set(names) - bad)
 
 
-def test_a_handler_that_may_not_ask_whom_it_reaches_counts_an_attempt_and_goes_on() -> None:
+@pytest.mark.parametrize("refusal", [RefusedError, UnreachableError])
+def test_a_handler_that_may_not_ask_whom_it_reaches_counts_an_attempt_and_goes_on(
+    refusal: type[RefusedError],
+) -> None:
     lab = three_managers()
     join(lab, WORKER)
 
     def deny(instances: tuple[str, ...]) -> frozenset[str]:
-        raise RefusedError(f"Run Command refuses {len(instances)} instances: AccessDeniedException: no")
+        raise refusal(f"Run Command refuses {len(instances)} instances: AccessDeniedException: no")
 
     lab.hosts.find_reachable = deny  # type: ignore[method-assign]
     assert dispatch("blue", Dispatch(seconds=0), lab.world()).code is Code.DONE
     assert (lab.node().attempts, lab.node().reason[-25:]) == (1, "AccessDeniedException: no"[-25:])
+
+
+@pytest.mark.parametrize("refusal", [RefusedError, UnreachableError])
+def test_one_instance_that_cannot_be_asked_about_stops_no_join_of_the_others(
+    refusal: type[RefusedError],
+) -> None:
+    lab = three_managers()
+    join(lab, *NEW)
+
+    def deny(instances: tuple[str, ...]) -> frozenset[str]:
+        if NEW[4] in instances:
+            raise refusal("InvalidInstanceId: an instance of the list")
+        return frozenset(instances)
+
+    lab.hosts.find_reachable = deny  # type: ignore[method-assign]
+    assert dispatch("blue", Dispatch(seconds=0), lab.world()).code is Code.DONE
+    assert sorted(sent_to(lab)) == sorted(set(NEW) - {NEW[4]})
+    assert (lab.node(NEW[4]).attempts, lab.node(NEW[4]).reason[:17]) == (1, "InvalidInstanceId")
 
 
 def test_an_answer_or_a_cancellation_that_is_refused_stops_no_sending() -> None:
