@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
     from chalicelib.actions import Outcome
     from chalicelib.events import Event
+    from chalicelib.state.cluster import Overview
     from chalicelib.state.incident import Incident
     from chalicelib.state.job import Job
     from chalicelib.state.node import Node
@@ -118,7 +119,7 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
         unnotified = tuple(
             incident for incident in world.incidents.list_all(cluster) if not incident.notified
         )
-    nodes = _load_nodes(event, cluster, known.node, world, now)
+    nodes = _load_nodes(event, cluster, known, world, now)
     jobs: tuple[Job, ...] = ()
     match event:
         case Tick() | CommandFinished() | CommandRunning() | TaskOrdered() | RedriveOrdered():
@@ -129,11 +130,18 @@ def load(event: Event, cluster: str, world: World) -> Cluster:
     return Cluster(cluster, now, nodes, known.managers, *rest)
 
 
-def _load_nodes(event: Event, cluster: str, node: Node | None, world: World, now: float) -> tuple[Node, ...]:
-    """Read the nodes that the event is about; ``node`` is its own, as far as that was read already."""
+def _load_nodes(event: Event, cluster: str, known: Overview, world: World, now: float) -> tuple[Node, ...]:
+    """Read the nodes that the event is about; ``known`` has its own, as far as that was read already."""
+    node = known.node
     match event:
         case InstancesDiscovered() | RedriveOrdered() | CommandFinished(task=AgentTask.INSPECT):
             return world.nodes.list_all(cluster)
+        case CommandFinished(task=AgentTask.JOIN | AgentTask.ACTIVATE | AgentTask.GIVE_BACK):
+            found = world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
+            return (
+                *found,
+                *_load_managers(set(known.managers) - {one.instance for one in found}, cluster, world),
+            )
         case CommandFinished() | CommandRunning():
             return world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
         case Tick():
@@ -155,3 +163,8 @@ def _load_nodes(event: Event, cluster: str, node: Node | None, world: World, now
                 world.clock.sleep(REGISTRATION_WAIT_S)
                 node = world.nodes.get(cluster, event.instance)
             return (node,) if node else ()
+
+
+def _load_managers(names: set[str], cluster: str, world: World) -> list[Node]:
+    """Read the records of managers, also those without open work: somebody may say to be one of them."""
+    return [node for name in sorted(names) if (node := world.nodes.get(cluster, name))]

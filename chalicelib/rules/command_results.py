@@ -21,6 +21,7 @@ The tasks of jobs are in rules/cluster/jobs.py, an inspection in rules/reconcile
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceRecord
@@ -28,10 +29,10 @@ from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate
 from chalicelib.rules import fixes, incidents, swarm_incidents
 from chalicelib.rules.cluster import jobs
-from chalicelib.rules.nodes import evacuate, give_back, join, leave
+from chalicelib.rules.nodes import evacuate, give_back, join, leave, twins
 from chalicelib.rules.reconcile import swarm
 from chalicelib.rules.retry import IMMEDIATE_ATTEMPTS
-from chalicelib.state.lifecycle import PLACES, NodeState, Place
+from chalicelib.state.lifecycle import ENTERING, PLACES, NodeState, Place
 from chalicelib.state.node import SentCommand
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
         return jobs.on_job_finished(event, cluster)
     reports = {report.instance: report for report in event.result.nodes} if event.result else {}
     changes = tuple(
-        ReplaceRecord(node, CONCLUDE[event.task](node, reports.get(node.instance), event, cluster.now))
+        ReplaceRecord(node, _conclude(node, reports.get(node.instance), event, cluster))
         for node in cluster.nodes
         if _concerns(event, node, reports.get(node.instance))
     )
@@ -92,6 +93,13 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     reason = "; ".join(f"{node.instance} {node.state}: {node.reason}" for node in after)
     measures = tuple(measure for change in changes for measure in _list_measures(change))
     return Plan(f"{event.status}: {reason}", tuple(actions), measures)
+
+
+def _conclude(node: Node, report: NodeReport | None, event: CommandFinished, cluster: Cluster) -> Node:
+    """Return the record after its command; the node id of another record is only remembered as a claim."""
+    after = CONCLUDE[event.task](node, report, event, cluster.now)
+    is_anothers = after.state in ENTERING and twins.find_holder(after, cluster.nodes)
+    return replace(after, node="", claimed=after.node) if is_anothers else after
 
 
 def _notify_people(
@@ -109,6 +117,9 @@ def _notify_people(
         if _keeps_tasks(change.after):
             yield Notify(incidents.tasks_stay(change.after, cluster))
     for change in changes:
+        claimed = replace(change.after, node=change.after.claimed)
+        if event.task is AgentTask.JOIN and (holder := twins.find_holder(claimed, cluster.nodes)):
+            yield Notify(swarm_incidents.node_id_twice(holder, change.after, cluster))
         if (report := reports.get(change.after.instance)) and report.differs:
             yield Notify(incidents.host_differs(change.before, report.detail, cluster))
     for report in reports.values():

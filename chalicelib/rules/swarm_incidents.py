@@ -43,13 +43,14 @@ def cluster_ended(nodes: list[Node], cluster: Cluster) -> Incident:
 
 
 def node_id_twice(first: Node, second: Node, cluster: Cluster) -> Incident:
-    """Describe two instances that say to be the same node: one was booted from an image of the other."""
+    """Describe two instances that say to be the same node: an image of the other one, or a lie."""
     return Incident(
         key=f"twice#{second.instance}",
         at=cluster.now,
         what=f"{first.instance} and {second.instance} both say that they are node {first.node}",
-        left=f"what its managers have labelled as {first.instance} stays that; {second.instance} joins anew",
-        fix="take images only of hosts that are in no swarm",
+        left=f"the record of {first.instance}; {second.instance} goes on without that node id",
+        fix=f"take images only of hosts that are in no swarm; if {second.instance} was booted from none, "
+        "see who is root on it, and replace it",
         instance=second.instance,
         node=first.node,
         expires=cluster.now + REPEAT_DAILY_S,

@@ -49,7 +49,8 @@ class Node:
     ``labels``: what people have set on the node that it was before, until the next one has it (NodeReport).
     ``zone``, ``kind`` (instance type), ``lifecycle``: as EC2 shows them, for the node's labels; "" in a
     record of version 0.1 until the next discovery. ``gentle``: no end is announced, so tasks without
-    another place serve on. ``postponed``: the evacuation that waits for its turn; one at most.
+    another place serve on. ``postponed``: the evacuation that waits for its turn; one at most. ``claimed``:
+    the node id that the host says to have, while another record has it or managers do not call it its own.
     """
 
     cluster: str
@@ -82,6 +83,7 @@ class Node:
     labels: str = ""
     gentle: bool = False
     postponed: tuple[Postponed, ...] = ()
+    claimed: str = ""
 
     @property
     def task(self) -> AgentTask | None:
@@ -136,7 +138,12 @@ class Node:
     @property
     def target(self) -> Target:
         """The node as agents know it."""
-        return Target(self.instance, self.address, self.node, self.version, end=self._end)
+        return Target(self.instance, self.address, self.asked_id, self.version, end=self._end)
+
+    @property
+    def asked_id(self) -> str:
+        """The node id that an agent is asked about: on its way into service also one that is only claimed."""
+        return self.node or (self.claimed if self.state in ENTERING else "")
 
     @property
     def _end(self) -> End:
@@ -151,7 +158,7 @@ class Node:
     def described_target(self) -> Target:
         """The same with what EC2 says of it, for tasks that label a node or give it a role."""
         shown = (self.role.value, self.zone, self.kind, self.lifecycle)
-        return Target(self.instance, self.address, self.node, self.version, *shown, labels=self.labels)
+        return Target(self.instance, self.address, self.asked_id, self.version, *shown, labels=self.labels)
 
     def enter(self, state: NodeState, *, since: float, reason: str, **phase: Any) -> Self:
         """Return the record at the beginning of another state, without what belonged to the last one.
@@ -162,7 +169,7 @@ class Node:
             raise TransitionError(f"{self.instance} cannot go from {self.state} to {state}")
         fresh: dict[str, Any] = {"fate": "", "deadline": 0.0, "due": None, "command": "", "manager": ""}
         fresh |= {"attempts": 0, "expires": None, "state": state, "since": since, "reason": reason}
-        fresh |= {"earlier": (), "postponed": ()}
+        fresh |= {"earlier": (), "postponed": (), "claimed": ""}
         if state not in OUT_OF_SERVICE:
             fresh |= {"back": 0.0, "announced": False, "gentle": False}
         if state not in OUT_OF_SERVICE | ENTERING:

@@ -39,15 +39,15 @@ def conclude(node: Node, report: NodeReport | None, event: CommandFinished, now:
 def conclude_activation(node: Node, report: NodeReport | None, event: CommandFinished, now: float) -> Node:
     """Return the node after an activate command: in service, joining again, or open again.
 
-    A record that joins again keeps its node id. So the agent on the host knows that the managers do not list
-    that node, or as another instance's, and leaves what its engine still believes to be; all others join
-    without a node id.
+    A record that joins again keeps its node id, or the one that its host claims. So the agent on the host
+    knows that the managers do not list that node, or as another instance's, and leaves what its engine still
+    believes to be; all others join without a node id.
     Not at once: between two swarms of one name hosts would change sides for ever.
     """
     if report is not None and report.fate in (Fate.ABSENT, Fate.ANOTHERS):
         reason = f"{report.detail}: it joins anew"
         due = now + retry.back_off(1, node.instance)
-        return node.enter(NodeState.JOINING, since=event.time, due=due, reason=reason)
+        return node.enter(NodeState.JOINING, since=event.time, due=due, reason=reason, claimed=node.claimed)
     if report is None or report.fate is not Fate.ACTIVE:
         return retry.after_failure(node, report, event, now)
     return node.enter(

@@ -10,7 +10,7 @@
     ... with a lifecycle action               does not have the action          added; evacuating if need be
     ending, ended, or not at all              as rules/nodes/leave.py says      evacuating, leaving
     none of the cluster any more              all leaving                       as ending.py says
-    two                                       with one node id                  the younger joins again
+    two                                       with one node id                  as nodes/twins.py says
 
 What a record began after the discovery did is left alone: the discovery may not show it yet.
 """
@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.actions import Notify, Plan, RecordManagers, RecordOwners, Register, ReplaceRecord
 from chalicelib.protocol.messages import Fate
 from chalicelib.rules import swarm_incidents
-from chalicelib.rules.nodes import leave, lifecycle_hooks
+from chalicelib.rules.nodes import leave, lifecycle_hooks, twins
 from chalicelib.rules.reconcile import ending
 from chalicelib.state.instance import UP, Role
-from chalicelib.state.lifecycle import REMOVED, STAYING, NodeState
+from chalicelib.state.lifecycle import STAYING, NodeState
 from chalicelib.state.node import Node
 
 if TYPE_CHECKING:
@@ -59,29 +59,20 @@ def on_instances_discovered(event: InstancesDiscovered, cluster: Cluster) -> Pla
     actions += [Register(fresh)] if fresh else []
     actions += [RecordManagers(managers)] if managers != cluster.managers else []
     actions += changes
-    actions += [] if event.hurried or changes else _separate_twins(cluster)
+    actions += _separate_twins([node for node, after in afters if not after], cluster)
     reason = f"{len(seen)} instances seen: {len(fresh)} new, {len(changes)} changed, {len(managers)} managers"
     return Plan(reason, tuple(actions))
 
 
-def _separate_twins(cluster: Cluster) -> list[Action]:
-    """Notify of instances with one node id, and have the younger one found out about by its managers.
-
-    It was booted from an image of the other: it joins again, and leaves what its managers call another's.
-    """
-    known: dict[str, Node] = {}
+def _separate_twins(nodes: list[Node], cluster: Cluster) -> list[Action]:
+    """Notify of records with one node id; who has less right to it goes on without."""
     actions: list[Action] = []
-    for node in sorted(cluster.nodes, key=lambda node: (node.launched, node.instance)):
-        if not node.node or node.state in REMOVED:
-            continue
-        first = known.setdefault(node.node, node)
-        if first is node:
-            continue
-        actions.append(Notify(swarm_incidents.node_id_twice(first, node, cluster)))
-        if node.state is NodeState.IN_SERVICE:
-            reason = f"node {node.node} is that of {first.instance}, too: it joins again"
-            after = node.enter(NodeState.JOINING, since=cluster.now, due=cluster.now, reason=reason, node="")
-            actions.insert(0, ReplaceRecord(node, after))
+    for holder, claimant in twins.find_twins(nodes):
+        actions.append(Notify(swarm_incidents.node_id_twice(holder, claimant, cluster)))
+        if twins.loses(holder, claimant):
+            reason = f"node {claimant.node} is that of {holder.instance}"
+            after = twins.without_node_id(claimant, cluster.now, reason)
+            actions.insert(0, ReplaceRecord(claimant, after))
     return actions
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from chalicelib.actions import Dispatch, ReplaceRecord
+from chalicelib.actions import Dispatch, Notify, ReplaceRecord
 from chalicelib.events import CommandFinished
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide, retry
+from chalicelib.state.instance import Role
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
@@ -96,3 +99,33 @@ def test_the_end_of_one_hosts_join_says_nothing_about_the_others_of_its_command(
     assert [
         action for action in decide(event, a_cluster(other)).actions if isinstance(action, ReplaceRecord)
     ] == []
+
+
+MASTER = a_node(instance=MANAGER, role=Role.MANAGER, node="m1", launched=START - 60)
+
+
+def test_a_join_that_names_a_managers_node_records_no_node_id_and_is_told() -> None:
+    event = ended(AgentTask.JOIN, NodeReport(WORKER, "m1", Fate.JOINED))
+    plan = decide(event, a_cluster(out(AgentTask.JOIN), MASTER))
+    (change,) = (action for action in plan.actions if isinstance(action, ReplaceRecord))
+    assert (change.after.state, change.after.node, change.after.claimed) == (NodeState.ACTIVATING, "", "m1")
+    assert change.after.described_target.node == "m1", "the managers are asked about it"
+    (told,) = (action.incident for action in plan.actions if isinstance(action, Notify))
+    assert told.key == f"twice#{WORKER}"
+
+
+def test_a_host_from_anothers_image_leaves_what_it_claims_and_joins_as_itself() -> None:
+    claimed = out(AgentTask.ACTIVATE, claimed="m1")
+    another = ended(AgentTask.ACTIVATE, NodeReport(WORKER, "m1", Fate.ANOTHERS, "refused", differs=True))
+    (move,) = (
+        action
+        for action in decide(another, a_cluster(claimed, MASTER)).actions
+        if isinstance(action, ReplaceRecord)
+    )
+    joining = move.after
+    assert (joining.state, joining.node, joining.target.node) == (NodeState.JOINING, "", "m1")
+    own = after(
+        replace(joining, command=COMMAND, manager=WORKER),
+        ended(AgentTask.JOIN, NodeReport(WORKER, "xyz", Fate.JOINED)),
+    )
+    assert (own.state, own.node, own.claimed) == (NodeState.ACTIVATING, "xyz", "")

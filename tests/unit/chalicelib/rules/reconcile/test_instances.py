@@ -172,3 +172,73 @@ def test_two_records_with_one_node_id_are_told_and_the_younger_joins_again() -> 
     assert (change.before, change.after.state, change.after.node) == (younger, NodeState.JOINING, "")
     assert isinstance(message, Notify)
     assert message.incident.what == f"{older.instance} and {younger.instance} both say that they are node abc"
+
+
+@pytest.mark.parametrize("state", [NodeState.JOINING, NodeState.ACTIVATING])
+@pytest.mark.parametrize("known", [NodeState.IN_SERVICE, NodeState.EVACUATING, NodeState.RETURNING])
+def test_an_older_worker_that_names_a_managers_node_changes_no_manager(
+    state: NodeState, known: NodeState
+) -> None:
+    """Found by a review: the manager in service, the younger one, was sent to join again."""
+    manager = replace(KNOWN[0], node="m1", state=known, deadline=START + 60)
+    liar = a_node(state=state, node="m1", launched=START - 9000, due=START, since=START - 60)
+    seen = discovery(a_discovered_instance(launched=START - 9000))
+    plan = decide(seen, a_cluster(manager, *KNOWN[1:], liar))
+    change, message = plan.actions
+    assert isinstance(change, ReplaceRecord)
+    assert change.before == liar
+    assert (change.after.state, change.after.node, change.after.claimed) == (state, "", "m1")
+    assert change.after.target.node == "m1", "the managers are asked whose it is; only then it leaves"
+    assert isinstance(message, Notify)
+    assert message.incident.instance == liar.instance
+
+
+def test_a_liar_that_is_evacuated_loses_the_node_id_for_good() -> None:
+    manager, liar = replace(KNOWN[0], node="m1"), a_node(state=NodeState.EVACUATED, node="m1", launched=0)
+    change, _ = decide(
+        discovery(a_discovered_instance(launched=0)), a_cluster(manager, *KNOWN[1:], liar)
+    ).actions
+    assert isinstance(change, ReplaceRecord)
+    assert (change.after.instance, change.after.state) == (liar.instance, NodeState.EVACUATED)
+    assert (change.after.node, change.after.target.node) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("manager", "worker"),
+    [({"since": START - 900}, {"since": START - 60}), ({}, {"launched": START - 9000})],
+    ids=["activated before", "launched after"],
+)
+def test_of_two_in_service_the_manager_keeps_its_node(
+    manager: dict[str, float], worker: dict[str, float]
+) -> None:
+    one, other = replace(KNOWN[0], node="m1", **manager), a_node(node="m1", **worker)  # type: ignore[arg-type]
+    shown = a_discovered_instance(launched=other.launched)
+    change, _ = decide(discovery(shown), a_cluster(one, *KNOWN[1:], other)).actions
+    assert isinstance(change, ReplaceRecord)
+    assert (change.before, change.after.state) == (other, NodeState.JOINING)
+
+
+def test_of_two_workers_in_service_the_last_one_activated_keeps_the_node() -> None:
+    """An activation refuses what managers call another's, so the last one tells what they call it now."""
+    first = a_node(node="abc", launched=START - 9000, since=START - 8000)
+    last = a_node(instance=instance(11), node="abc", launched=START - 900, since=START - 800)
+    shown = [a_discovered_instance(one.instance, launched=one.launched) for one in (first, last)]
+    change, _ = decide(discovery(*shown), a_cluster(*KNOWN, first, last)).actions
+    assert isinstance(change, ReplaceRecord)
+    assert change.before == first
+
+
+def test_of_two_that_are_both_on_their_way_in_an_activation_tells() -> None:
+    pair = [a_node(instance=instance(n), state=NodeState.ACTIVATING, node="abc") for n in (11, 12)]
+    shown = [a_discovered_instance(one.instance) for one in pair]
+    plan = decide(discovery(*shown), a_cluster(*KNOWN, *pair))
+    assert [type(action) for action in plan.actions] == [Notify]
+
+
+def test_twins_are_told_apart_also_while_others_change() -> None:
+    manager, liar = replace(KNOWN[0], node="m1"), a_node(state=NodeState.ACTIVATING, node="m1", launched=0)
+    moving = a_node(instance=instance(11))
+    shown = (a_discovered_instance(launched=0), a_discovered_instance(instance(11), address="10.0.0.99"))
+    plan = decide(discovery(*shown), a_cluster(manager, *KNOWN[1:], liar, moving))
+    changed = [action.before.instance for action in plan.actions if isinstance(action, ReplaceRecord)]
+    assert sorted(changed) == sorted([liar.instance, moving.instance])
