@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib import observability
 from chalicelib.actions import Watch
-from chalicelib.adapters.patience import jittered_s
+from chalicelib.adapters.patience import Patience, jittered_s
 from chalicelib.adapters.ports import World
 from chalicelib.adapters.wiring import connected
 from chalicelib.delivery.watch import hedge_after_s, stay_with
@@ -48,7 +48,7 @@ RUN_COMMAND_LAG_S = 3.0  # that Run Command may need to show what its event said
 THROTTLE_WAIT_S = 45.0  # that an answer is asked for while Run Command throttles
 ANSWER_POLL_S = 0.5
 LONGEST_POLL_S = 4.0
-GUARD_AFTER_S = 10.0  # by then the handler of a warning has recorded and sent its evacuation
+GUARD_AFTER_S = 15.0  # by then most evacuations have ended, and there is time for two managers that die
 GUARD_JITTER_S = 5.0
 GUARD_POLL_S = 3.0
 GUARD_S = 110.0  # that it guards, at most
@@ -93,18 +93,21 @@ def _handle_instance(event: InstanceEvent, world: World) -> list[str]:
 def guard(payload: object, world: World | None = None) -> list[str]:
     """Stay with the evacuation of a warned node, also if its handler has died; answers all reasons.
 
-    Where all goes well it reads the record some times and leaves. It begins what nobody has begun, sends what
-    nobody has sent, and watches a command that lasts.
+    Where all goes well it reads the record once and leaves. It begins what nobody has begun, sends what
+    nobody has sent, and watches a command that lasts. One that gets no run in time, as in a storm, leaves.
     """
     world = world or connected()
     try:
         warning = SpotInterruptionWarning.parse(payload, world.clock.now())
     except MalformedError:
         return []  # the handler of the warning itself tells of it
-    until, reasons = world.clock.now() + GUARD_S, list[str]()
+    until, reasons, cluster = world.clock.now() + GUARD_S, list[str](), None
+    if world.clock.now() > warning.time + GUARD_FRESH_S - GUARD_AFTER_S:
+        return reasons
+    Patience(world.clock).begin(GUARD_S)  # it begins its work when the budget of others is half used up
     world.clock.sleep(GUARD_AFTER_S + random.uniform(0, GUARD_JITTER_S))  # noqa: S311 - in a storm, not all at once
     while world.clock.now() < until:
-        cluster, now = world.nodes.find_owner(warning.instance), world.clock.now()
+        cluster, now = cluster or world.nodes.find_owner(warning.instance), world.clock.now()
         node = world.nodes.get(cluster, warning.instance) if cluster else None
         if cluster is None or node is None or node.state in STAYING:
             is_nobodys = cluster is None and world.discoveries.latest().taken >= warning.time

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bench.evacuate.targets import Target
 from bench.storm import plan
 from bench.storm.scale import Storm
+from bench.storm.virtual.limits import GUARD
 
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"})
 NOTICE = 120.0
@@ -33,9 +34,10 @@ class Facts:
     """One storm. All seconds run from its first event, those of nodes from their first warning.
 
     ``lost``: nodes that were warned and are not evacuated. ``late``: those that were told after their notice.
-    ``strangers``: targets of commands that nobody was warned of. ``wait`` is the mean of a handler's wait
-    for a free worker of this machine, in seconds: none on real Lambda. ``emulator``: seconds that the table
-    was at work until the last command, beyond the storm's own. ``refused``: calls that it throttled.
+    ``strangers``: targets of commands that nobody was warned of. ``wait`` is the mean of a handler's wait for
+    a run, in seconds, reserved or of this machine. It and ``slowest`` leave out guards, which wait by design.
+    ``last_command``: the one that was a node's first, the latest of them. ``emulator``: seconds that the
+    table was at work until then, beyond the storm's own. ``refused``: calls that it throttled.
     """
 
     size: int
@@ -76,9 +78,11 @@ def facts(storm: Storm) -> Facts:
     database = [(one.second, one.number) for one in storm.database]
     writes = [(one.second, one.number) for one in storm.database if one.name in WRITES]
     safe = _safe(storm)
+    ran = [one for one in storm.invocations if one.handler != GUARD]
     sizes = [len(set(one.targets)) for one in storm.work]
     known = set(storm.states)
-    began = [one.began - storm.began for one in storm.work]
+    first = find_first((one.began, one.targets) for one in storm.work)
+    last_command = max((time - storm.began for time in first.values()), default=0.0)
     return Facts(
         size=storm.size,
         events=len(storm.warned),
@@ -95,16 +99,16 @@ def facts(storm: Storm) -> Facts:
         withdrawn=sum(action == "ssm:CancelCommand" for _, action in storm.api),
         targets=round(sum(sizes) / len(sizes), 1) if sizes else 0.0,
         fullest=max(sizes, default=0),
-        last_command=round(max(began, default=0.0), 1),
+        last_command=round(last_command, 1),
         last_evacuated=round(storm.over - storm.began, 1),
         safe_median=percentile(safe, 0.5),
         safe_p99=percentile(safe, 0.99),
         failures=sum(bool(one.error) for one in storm.invocations),
         errors=dict(Counter(one.error.partition(":")[0] for one in storm.invocations if one.error)),
-        slowest=round(max((one.ended - one.began for one in storm.invocations), default=0.0), 1),
-        wait=_mean([one.began - one.sent for one in storm.invocations]),
+        slowest=round(max((one.ended - one.began for one in ran), default=0.0), 1),
+        wait=_mean([one.began - one.sent for one in ran]),
         refused=storm.refused,
-        emulator=_busy(storm, max(began, default=0.0)),
+        emulator=_busy(storm, last_command),
     )
 
 
@@ -129,6 +133,17 @@ def percentile(values: Sequence[float], part: float) -> float:
     ranked = sorted(values)
     index = max(0, -int(-part * len(ranked) // 1) - 1)
     return round(ranked[index], 1) if ranked else 0.0
+
+
+def find_first(work: Iterable[tuple[float, Iterable[str]]]) -> dict[str, float]:
+    """Find when each node had its first command; of (time, targets), in any order.
+
+    A command that lasts is sent to a second manager too: that is no node's first one.
+    """
+    first: dict[str, float] = {}
+    for time, names in sorted((time, tuple(names)) for time, names in work):
+        first |= {name: time for name in names if name not in first}
+    return first
 
 
 def targets(found: Sequence[Facts]) -> tuple[Target, ...]:
@@ -163,10 +178,7 @@ def _safe(storm: Storm) -> list[float]:
     warned: dict[str, float] = {}
     for time, one in storm.warned:
         warned.setdefault(one.host.instance, time)
-    ended: dict[str, float] = {}
-    for work in sorted(storm.work, key=lambda one: one.ended):
-        for name in work.targets:
-            ended.setdefault(name, work.ended)
+    ended = find_first((work.ended, work.targets) for work in storm.work)
     return [time - warned[name] for name, time in ended.items() if name in storm.states]
 
 

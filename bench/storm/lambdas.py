@@ -1,4 +1,7 @@
-"""The handlers at work: processes that run them, each event handed to one, failed ones tried again."""
+"""The handlers at work: processes that run them, each event handed to one, failed ones tried again.
+
+Where runs are reserved for a handler it has no more at once: further events wait for one, in their order.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count, cycle
@@ -55,9 +59,12 @@ class Lambdas:
     threads: int
     environment: Mapping[str, str]
     log: Path
+    reserved: Mapping[str, int] = field(default_factory=dict)
     invocations: list[Invocation] = field(default_factory=list)
     calls: list[Calls] = field(default_factory=list)
     _waiting: dict[int, _Sent] = field(default_factory=dict)
+    _running: Counter[str] = field(default_factory=Counter)
+    _held: dict[str, deque[int]] = field(default_factory=lambda: defaultdict(deque))
     _ids: count[int] = field(default_factory=count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -106,9 +113,19 @@ class Lambdas:
         with self._lock:
             number = next(self._ids) if number < 0 else number
             self._waiting[number] = sent
+            self._held[sent.handler].append(number)
+            self._start_held(sent.handler)
+
+    def _start_held(self, handler: str) -> None:
+        """Start what has come for a handler, as far as it may run at once; under the lock."""
+        held, room = self._held[handler], self.reserved.get(handler)
+        while held and (room is None or self._running[handler] < room):
+            number = held.popleft()
+            self._running[handler] += 1
             pipe = next(self._next).stdin
             if pipe and not pipe.closed:
-                pipe.write(json.dumps({"id": number, "handler": sent.handler, "event": sent.event}) + "\n")
+                row = {"id": number, "handler": handler, "event": self._waiting[number].event}
+                pipe.write(json.dumps(row) + "\n")
 
     def _read(self, worker: subprocess.Popen[str]) -> None:
         for line in worker.stdout or ():
@@ -119,6 +136,9 @@ class Lambdas:
             self.calls += [Calls(*one) for one in row["calls"]]
             return
         sent = self._waiting[row["id"]]
+        with self._lock:
+            self._running[sent.handler] -= 1
+            self._start_held(sent.handler)
         self.invocations.append(Invocation(sent.handler, sent.time, row["began"], row["ended"], row["error"]))
         if row["error"] and sent.attempt < len(PAUSES):
             timer = threading.Timer(PAUSES[sent.attempt], self._send, (sent, row["id"]))

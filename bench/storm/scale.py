@@ -2,8 +2,8 @@
 
 Ministack starts a process for each event that it hands to a Lambda, which two cores cannot do a thousand
 times in ten seconds. So the same handlers (the deployable copy of app.py) run in a few processes with many
-threads, against ministack's real DynamoDB, throttled as one partition of AWS's is, and the lab's own Run
-Command and EC2.
+threads, as many at once of the warnings' handlers as are reserved for them, against ministack's real
+DynamoDB, throttled as one partition of AWS's is, and the lab's own Run Command and EC2.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from bench.storm import plan
 from bench.storm.cloud import Cloud, Work
 from bench.storm.lambdas import Calls, Invocation, Lambdas
 from bench.storm.throttle import ThrottledTable
+from bench.storm.virtual.limits import GUARD, POOLS, WARNINGS
 from chalicelib.adapters.dynamodb.discoveries import DynamoDiscoveries
 from chalicelib.adapters.dynamodb.items import key, node_item
 from chalicelib.adapters.dynamodb.managers import DynamoManagers
@@ -61,6 +62,7 @@ class Storm:
     database: tuple[Calls, ...] = ()
     refused: int = 0
     busy: tuple[tuple[float, float], ...] = ()
+    quiet: float = 0.0  # when no event waited any more
 
 
 @dataclass
@@ -166,7 +168,7 @@ def _ground(lab: Lab, nodes: DynamoNodes, own: tuple[Host, ...], now: float) -> 
             "LOG_LEVEL": "WARNING",
             "POWERTOOLS_METRICS_DISABLED": "true",
         }
-        lambdas.append(Lambdas(PROCESSES, THREADS, environment, lab.directory / "handlers.log"))
+        lambdas.append(Lambdas(PROCESSES, THREADS, environment, lab.directory / "handlers.log", POOLS))
         try:
             yield Ground(nodes, simulated, lambdas[0])
         finally:
@@ -197,6 +199,12 @@ def _tick(ground: Ground) -> None:
     ground.lambdas.invoke("tick", events.scheduled("arn:aws:events:us-east-1:1:rule/tick", time.time()))
 
 
+def deliver(lambdas: Lambdas, warning: Event) -> None:
+    """Hand a warning to both of its handlers, as EventBridge does."""
+    for handler in (WARNINGS, GUARD):
+        lambdas.invoke(handler, warning)
+
+
 def _storm(ground: Ground, size: int, doomed: tuple[Host, ...]) -> Storm:
     events_to_come = plan.warnings(doomed, plan.foreigners(500, time.time()), seed=size)
     lambdas, first = ground.lambdas, len(ground.lambdas.invocations)
@@ -206,8 +214,8 @@ def _storm(ground: Ground, size: int, doomed: tuple[Host, ...]) -> Storm:
     for one in events_to_come:
         time.sleep(max(0.0, began + one.after - time.time()))
         warned.append((time.time(), one))
-        lambdas.invoke("on_spot_interruption_warning", one.event(time.time()))
-    over = _await_end(ground, began)
+        deliver(lambdas, one.event(time.time()))
+    over, quiet = _await_end(ground, began)
     time.sleep(SETTLED)
     mine = {host.instance for host in doomed}
     nodes = {node.instance: node.state.value for node in ground.nodes.list_all(plan.CLUSTER)}
@@ -216,11 +224,12 @@ def _storm(ground: Ground, size: int, doomed: tuple[Host, ...]) -> Storm:
     states = {instance: nodes.get(instance, "") for instance in mine}
     ran = tuple(lambdas.invocations[first:])
     seen = (tuple(warned), states, tuple(work), tuple(calls), ran)
-    return Storm(size, began, over, *seen, refused=table.refused - refused, busy=tuple(table.busy))
+    refusals = table.refused - refused
+    return Storm(size, began, over, *seen, refused=refusals, busy=tuple(table.busy), quiet=quiet)
 
 
-def _await_end(ground: Ground, began: float) -> float:
-    """When nothing was open any more and no event waited, with a tick every minute meanwhile."""
+def _await_end(ground: Ground, began: float) -> tuple[float, float]:
+    """When nothing was open any more, and when no event waited, with a tick every minute meanwhile."""
     tick = began + TICK / 3
     over = 0.0
     while time.time() < began + PATIENCE:
@@ -233,11 +242,11 @@ def _await_end(ground: Ground, began: float) -> float:
         else:
             over = over or now
             if not ground.lambdas.waiting:
-                return over
+                return over, time.time()
         time.sleep(0.5)
-    return over or time.time()
+    return over or time.time(), time.time()
 
 
 def _with_calls(storm: Storm, calls: list[Calls]) -> Storm:
-    mine = tuple(one for one in calls if int(storm.began) <= one.second <= storm.over + SETTLED)
+    mine = tuple(one for one in calls if int(storm.began) <= one.second <= storm.quiet + SETTLED)
     return replace(storm, database=mine)

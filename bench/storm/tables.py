@@ -13,7 +13,8 @@ from bench.storm.sight import Seen
 
 CAVEAT = """\
 Not Lambda itself: ministack starts a process for each event, too slow for this machine. The same handlers run
-in {processes} processes with {threads} threads each, {calls} calls of each at once, against ministack's
+in {processes} processes with {threads} threads each, {calls} calls of each at once; of those of a warning and
+its guard as many as are reserved. They run against ministack's
 DynamoDB, throttled as a partition of AWS's (1,000 write and 3,000 read units a second), and the lab's Run
 Command and EC2, all on {cores} cores: seconds are those of this machine, calls are the product's.
 Hosts are simulated: an evacuation takes {least:g} to {most:g} s and {each:g} s more for each node.

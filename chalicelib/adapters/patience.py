@@ -33,9 +33,9 @@ class Patience:
 
     clock: Clock = field(default_factory=WallClock)
 
-    def begin(self) -> None:
+    def begin(self, budget_s: float = BUDGET_S) -> None:
         """Begin the budget of an invocation."""
-        _budget_end.set(self.clock.now() + BUDGET_S)
+        _budget_end.set(self.clock.now() + budget_s)
 
     def watch(self, client: BaseClient, longest_s: float = BUDGET_S) -> None:
         """Repeat the client's calls, each for at most ``longest_s``; its own retries have to be off."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,11 @@ from chalicelib.events import SpotInterruptionWarning
 RETRIES_S = (60.0, 120.0)  # before a handler that failed is run again
 LONGEST_PAUSE_S = 300.0
 SHARED, RESERVED = "Lambda executions at once", "reserved executions of the warnings' handler"
+GUARDS = "reserved executions of the guards"
+
+
+class Guard:
+    """The second handler of a warning, as a kind beside those of events."""
 
 
 @dataclass
@@ -27,11 +32,19 @@ class Functions:
     running: Counter[str] = field(default_factory=Counter)
     most: int = 0
     cold: int = 0
-    slowest: float = 0.0
+    slowest: dict[Any, float] = field(default_factory=lambda: defaultdict(float))
     failed: Counter[str] = field(default_factory=Counter)
     waiting: int = 0
     idle: Counter[Any] = field(default_factory=Counter)
     quotas: dict[Any, Quota] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep the executions that are reserved; all others share the rest."""
+        limits = self.limits
+        own = {SpotInterruptionWarning: (RESERVED, limits.reserved), Guard: (GUARDS, limits.guards)}
+        self.pools = {kind: pool for kind, (pool, room) in own.items() if room}
+        self.rooms = {pool: room for pool, room in own.values() if room}
+        self.rooms[SHARED] = limits.concurrency - sum(self.rooms.values())
 
     def invoke(self, kind: Any, payload: Any) -> None:
         """Have EventBridge deliver an event."""
@@ -45,7 +58,7 @@ class Functions:
         now = self.clock.now()
         is_cold = not self.idle[kind]
         pool = self._pool(kind)
-        if self.running[pool] >= self._room(pool):
+        if self.running[pool] >= self.rooms[pool]:
             self._quota(pool).refuse(now)
         elif not is_cold or self._quota(kind).take(now):
             self.running[pool] += 1
@@ -70,14 +83,10 @@ class Functions:
         self.waiting -= 1
         self.running[self._pool(kind)] -= 1
         self.idle[kind] += 1
-        self.slowest = max(self.slowest, self.clock.now() - began)
+        self.slowest[kind] = max(self.slowest[kind], self.clock.now() - began)
 
     def _pool(self, kind: Any) -> str:
-        return RESERVED if self.limits.reserved and kind is SpotInterruptionWarning else SHARED
-
-    def _room(self, pool: str) -> int:
-        reserved = self.limits.reserved
-        return reserved if pool == RESERVED else self.limits.concurrency - reserved
+        return self.pools.get(kind, SHARED)
 
     def _quota(self, kind: Any) -> Quota:
         if kind not in self.quotas:

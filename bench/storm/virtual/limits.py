@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONFIG = json.loads((Path(__file__).parents[3] / ".chalice" / "config.json").read_text())
-WARNINGS = CONFIG["stages"]["prod"]["lambda_functions"]["on_spot_interruption_warning"]
-RESERVED: int = WARNINGS.get("reserved_concurrency", 0)
+POOLS: dict[str, int] = {
+    name: function["reserved_concurrency"]
+    for name, function in CONFIG["stages"]["prod"]["lambda_functions"].items()
+    if "reserved_concurrency" in function
+}
+WARNINGS, GUARD = "on_spot_interruption_warning", "guard_spot_interruption_warning"
+RESERVED, GUARDS = POOLS[WARNINGS], POOLS[GUARD]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +23,7 @@ class Limits:
     # Lambda: executions at once in the account; how many new environments a function gets.
     concurrency: int = 1000
     reserved: int = RESERVED  # of these for the warnings' handler, which gets no more
+    guards: int = GUARDS  # and for the guards of warnings
     environments: float = 100.0
     environments_burst: float = 1000.0
     cold_start_s: float = 1.5  # measured, see docs/limits-and-cost.md

@@ -44,6 +44,7 @@ class Meter:
     limits: Limits
     patience: Patience
     calls: Counter[str] = field(default_factory=Counter)
+    callers: Counter[str] = field(default_factory=Counter)
     writes: Quota = field(init=False)
     reads: Quota = field(init=False)
 
@@ -53,9 +54,10 @@ class Meter:
         self.writes = Quota("DynamoDB writes of the partition", limits.write_units, limits.write_units, now)
         self.reads = Quota("DynamoDB reads of the partition", limits.read_units, limits.read_units, now)
 
-    def spend(self, call: Call) -> None:
+    def spend(self, call: Call, caller: str) -> None:
         """Make a call, and repeat it as the handlers' own clients do. Raises ThrottledError."""
         began, attempts = self.clock.now(), 0
+        self.callers[caller] += 1
         while not self._try(call):
             attempts += 1
             if not self.patience.back_off(attempts, began):
@@ -105,17 +107,19 @@ class OpenNodes(MemoryNodes):
 
 
 class Metered:
-    """A port whose calls are metered first, as ``costs`` says for each method."""
+    """A port whose calls are metered first, as ``costs`` says for each method, each to its caller."""
 
-    def __init__(self, port: Any, meter: Meter, costs: dict[str, Callable[..., Iterable[Call]]]) -> None:
-        self._port, self._meter, self._costs = port, meter, costs
+    def __init__(
+        self, port: Any, meter: Meter, costs: dict[str, Callable[..., Iterable[Call]]], caller: str = ""
+    ) -> None:
+        self._port, self._meter, self._costs, self._caller = port, meter, costs, caller
 
     def __getattr__(self, name: str) -> Any:
         method, cost = getattr(self._port, name), self._costs[name]
 
         def metered(*args: Any, **more: Any) -> Any:
             for call in cost(self._port, *args, **more):
-                self._meter.spend(call)
+                self._meter.spend(call, self._caller)
             return method(*args, **more)
 
         return metered

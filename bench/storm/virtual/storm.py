@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from bench.evacuate.targets import Target
 from bench.storm import plan
-from bench.storm.facts import NOTICE, percentile
-from bench.storm.virtual.functions import Functions
+from bench.storm.facts import NOTICE, find_first, percentile
+from bench.storm.virtual.functions import GUARDS, Functions, Guard
 from bench.storm.virtual.limits import RESERVED, Limits
 from bench.storm.virtual.quotas import Quota, find_first_bound
 from bench.storm.virtual.records import COSTS, Meter, Metered, OpenNodes, costs_of_nodes
@@ -24,7 +24,7 @@ from chalicelib import observability
 from chalicelib.adapters.patience import Patience
 from chalicelib.adapters.ports import World
 from chalicelib.events import InvocationEnded, SpotInterruptionWarning, Tick
-from chalicelib.routing import handle
+from chalicelib.routing import guard, handle
 from chalicelib.state.instance import DiscoveredInstance, InstanceState, Role
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.settings import Timeouts
@@ -41,6 +41,7 @@ from tests.unit.chalicelib.support.memory import (
     MemorySettings,
 )
 
+HANDLERS, GUARD = "handlers", "guards"  # who calls DynamoDB
 START = 1_800_000_000.0
 FIRST_TICK_S, TICK_S = 20.0, 60.0
 END_S = 240.0  # then the storm is given up
@@ -67,6 +68,8 @@ class VirtualStorm:
     safe_p99: float
     calls: dict[str, int]
     calls_an_event: float
+    callers: dict[str, int]
+    longest_guard: float
     most_writes: int
     refused: int
     executions: int
@@ -95,20 +98,23 @@ class Ground:
         self.hosts = VirtualHosts(self.clock, self.limits, self._tell)
         self.ec2 = VirtualEc2(self.clock, self.limits, tuple(map(_discovered, self.own)))
         self.functions = Functions(self.clock, self.limits, self._run)
-        self.world = self._make_world()
+        self.ports = self._make_ports()
+        self.world, self.guards_world = self._make_world(HANDLERS), self._make_world(GUARD)
 
     @property
     def quotas(self) -> list[Quota]:
-        """Everything that may bind."""
+        """Everything that may bind. Guards that get no run are not missed unless a handler dies."""
         database = [self.meter.writes, self.meter.reads]
-        return [*self.functions.quotas.values(), *database, *self.hosts.quotas.values(), self.ec2.quota]
+        functions = [quota for name, quota in self.functions.quotas.items() if name != GUARDS]
+        return [*functions, *database, *self.hosts.quotas.values(), self.ec2.quota]
 
     def warn(self, one: plan.Warned) -> None:
-        """Have EC2 warn of the end of a host."""
+        """Have EC2 warn of the end of a host: the handler of the warning, and its guard."""
         now = self.clock.now()
         if not one.foreign:
             self.warned.setdefault(one.host.instance, now)
-        self.functions.invoke(SpotInterruptionWarning, one.event(now))
+        for kind in (SpotInterruptionWarning, Guard):
+            self.functions.invoke(kind, one.event(now))
 
     def tick(self) -> None:
         """Have the schedule come, now and every minute."""
@@ -122,14 +128,17 @@ class Ground:
 
     def _run(self, kind: Any, payload: Any) -> None:
         self.patience.begin()
-        handle(kind, payload, replace(self.world, holder=uuid4().hex))
+        if kind is Guard:
+            guard(payload, replace(self.guards_world, holder=uuid4().hex))
+        else:
+            handle(kind, payload, replace(self.world, holder=uuid4().hex))
 
-    def _make_world(self) -> World:
+    def _make_ports(self) -> dict[str, Any]:
         managers, settings = MemoryManagers(self.records), MemorySettings()
         managers.record(plan.CLUSTER, [host.instance for host in self.own if host.role == "manager"])
         discoveries = MemoryDiscoveries(self.records)
         discoveries.finish(START - TICK_S, [plan.CLUSTER])
-        ports = {
+        return {
             "clusters": MemoryClusters(self.records, managers, settings),
             "managers": managers,
             "settings": settings,
@@ -138,9 +147,13 @@ class Ground:
             "lease": MemoryLease(),
             "discoveries": discoveries,
         }
-        metered: Any = {name: Metered(port, self.meter, COSTS[name]) for name, port in ports.items()}
+
+    def _make_world(self, caller: str) -> World:
+        metered: Any = {
+            name: Metered(port, self.meter, COSTS[name], caller) for name, port in self.ports.items()
+        }
         return World(
-            nodes=cast("Any", Metered(self.records, self.meter, costs_of_nodes(self.limits))),
+            nodes=cast("Any", Metered(self.records, self.meter, costs_of_nodes(self.limits), caller)),
             hosts=self.hosts,
             ec2=cast("Any", self.ec2),
             autoscaling=FakeAutoScaling(),
@@ -192,13 +205,11 @@ def _await_end(ground: Ground) -> float:
 
 def _summarize(ground: Ground, size: int, number: int, over: float) -> VirtualStorm:
     work = [one for one in ground.hosts.work if one.task == "evacuate"]
-    ended: dict[str, float] = {}
-    for one in sorted(work, key=lambda one: one.ended):
-        for name in one.targets:
-            ended.setdefault(name, one.ended)
+    ended = find_first((one.ended, one.targets) for one in work)
+    began = find_first((one.began, one.targets) for one in work)
     safe = [ended[name] - warned for name, warned in ground.warned.items() if name in ended]
     states = [ground.records.records[plan.CLUSTER, name].state for name in ground.warned]
-    calls = dict(ground.meter.calls)
+    calls, slowest = dict(ground.meter.calls), {Tick: 0.0, Guard: 0.0, **ground.functions.slowest}
     return VirtualStorm(
         size=size,
         nodes=ground.nodes,
@@ -207,17 +218,19 @@ def _summarize(ground: Ground, size: int, number: int, over: float) -> VirtualSt
         lost=sum(state is not NodeState.EVACUATED for state in states),
         late=sum(seconds > NOTICE for seconds in safe) + len(ground.warned) - len(safe),
         commands=ground.hosts.calls["SendCommand"],
-        last_command=round(max((one.began for one in work), default=START) - START, 1),
+        last_command=round(max(began.values(), default=START) - START, 1),
         last_evacuated=over,
         safe_median=percentile(safe, 0.5),
         safe_p99=percentile(safe, 0.99),
         calls=calls,
         calls_an_event=round(sum(calls.values()) / number, 2),
+        callers=dict(ground.meter.callers),
+        longest_guard=round(slowest[Guard], 1),
         most_writes=max(ground.meter.writes.used.values(), default=0),
         refused=ground.meter.writes.refused + ground.meter.reads.refused,
         executions=ground.functions.most,
         cold_starts=ground.functions.cold,
-        slowest=round(ground.functions.slowest, 1),
+        slowest=round(max(seconds for kind, seconds in slowest.items() if kind is not Guard), 1),
         failures=dict(ground.functions.failed),
         bound=find_first_bound(ground.quotas, START),
     )

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bench.evacuate.tables import titled
 from bench.storm.virtual.limits import Limits
-from bench.storm.virtual.storm import VirtualStorm
+from bench.storm.virtual.storm import GUARD, VirtualStorm
 
 CAVEAT = """\
 The handlers' own code in virtual time, and AWS as bench/storm/virtual/limits.py says: {limits}."""
@@ -38,11 +38,16 @@ ROWS: tuple[tuple[str, Callable[[VirtualStorm], str]], ...] = (
     ("warning to safe: P99", lambda one: f"{one.safe_p99:.1f} s"),
     ("DynamoDB calls", lambda one: f"{sum(one.calls.values()):,}"),
     ("DynamoDB calls for each event", lambda one: f"{one.calls_an_event:.1f}"),
+    (
+        "  those of the guards",
+        lambda one: f"{one.callers.get(GUARD, 0) / one.events:.2f}",
+    ),
     ("write units of the partition, most in a second", lambda one: f"{one.most_writes:,}"),
     ("DynamoDB calls refused and repeated", lambda one: f"{one.refused:,}"),
     ("Lambda executions at once", lambda one: f"{one.executions:,}"),
     ("Lambda cold starts", lambda one: f"{one.cold_starts:,}"),
     ("longest run of a handler", lambda one: f"{one.slowest:.1f} s"),
+    ("longest run of a guard", lambda one: f"{one.longest_guard:.1f} s"),
     ("runs that failed", lambda one: ", ".join(f"{n} {name}" for name, n in one.failures.items()) or "-"),
     ("what binds first", lambda one: one.bound),
 )

@@ -9,6 +9,7 @@ from bench.storm.cloud import Work
 from bench.storm.facts import Facts, Rate, facts, percentile, rate, targets
 from bench.storm.lambdas import Calls, Invocation
 from bench.storm.scale import Storm
+from bench.storm.virtual.limits import GUARD
 
 T = 1_800_000_000.0
 HOSTS = plan.hosts(7, T)[3:]
@@ -29,6 +30,7 @@ def storm() -> Storm:
         work=(
             Work("a", "m", "evacuate", (NAMES[0],), T + 0.5, T + 10),
             Work("b", "m", "evacuate", tuple(NAMES[1:]), T + 6, T + 18),
+            Work("b again", "n", "evacuate", tuple(NAMES[1:]), T + 18, T + 30),
         ),
         api=tuple(
             (T + after, action)
@@ -39,7 +41,11 @@ def storm() -> Storm:
                 (6, "ec2:Y"),
             )
         ),
-        invocations=(Invocation("h", T, T + 0.5, T + 3, ""), Invocation("h", T, T + 0.1, T + 1, "late")),
+        invocations=(
+            Invocation("h", T, T + 0.5, T + 3, ""),
+            Invocation("h", T, T + 0.1, T + 1, "late"),
+            Invocation(GUARD, T, T + 40, T + 90, ""),
+        ),
         database=(Calls(int(T), "PutItem", 3), Calls(int(T), "GetItem", 5), Calls(int(T) + 1, "Query", 2)),
     )
 
@@ -50,7 +56,7 @@ def test_everything_is_counted_from_the_first_event() -> None:
     assert (found.lost, found.late, found.strangers) == (0, 0, 0)
     assert (found.ssm, found.ec2) == (Rate(3, 2, 0.1), Rate(1, 1, 0.1))
     assert (found.database, found.writes) == (Rate(10, 8, 0.5), Rate(3, 3, 0.1))
-    assert (found.sends, found.targets, found.fullest) == (2, 2.0, 3)
+    assert (found.sends, found.targets, found.fullest) == (2, 2.3, 3)
     assert (found.last_command, found.last_evacuated) == (6.0, 20.0)
     assert (found.safe_median, found.safe_p99) == (15.0, 17.0)
     assert (found.failures, found.slowest, found.wait) == (1, 2.5, 0.3)

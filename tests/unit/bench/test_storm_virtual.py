@@ -51,6 +51,19 @@ def test_given_a_small_storm_expected_nothing_lost_and_the_same_again() -> None:
     assert run(20, 100) == first
 
 
+def test_given_a_storm_expected_each_warning_at_its_guard_too() -> None:
+    few, none_free = run(20, 100), run(20, 100, Limits(guards=1))
+    assert few.callers["guards"] > 0
+    assert none_free.callers["guards"] < few.callers["guards"], "a pool of their own bounds them"
+    assert few.longest_guard > 15
+
+
+def test_given_a_storm_of_many_expected_five_calls_for_an_event_guards_too() -> None:
+    found = run(500, 2000)
+    assert sum(found.calls.values()) <= 5 * found.events
+    assert sum(found.callers.values()) == sum(found.calls.values()) - found.refused
+
+
 def test_given_a_narrow_partition_expected_it_named_and_nothing_lost() -> None:
     found = run(40, 100, Limits(write_units=25.0))
     assert (found.lost, found.late, found.failures) == (0, 0, {})
@@ -59,7 +72,7 @@ def test_given_a_narrow_partition_expected_it_named_and_nothing_lost() -> None:
 
 
 def test_given_few_executions_expected_lambdas_queue_to_try_again() -> None:
-    found = run(40, 100, Limits(concurrency=3, reserved=0))
+    found = run(40, 100, Limits(concurrency=4, reserved=0, guards=1))
     assert found.lost == 0
     assert found.bound.startswith("Lambda executions at once")
     found = run(40, 100, Limits(reserved=6))

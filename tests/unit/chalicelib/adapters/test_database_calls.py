@@ -16,8 +16,9 @@ from chalicelib.events import (
     SpotInterruptionWarning,
     Tick,
 )
-from chalicelib.routing import handle
+from chalicelib.routing import GUARD_FRESH_S, guard, handle
 from chalicelib.state.instance import Role
+from chalicelib.state.lifecycle import NodeState
 from tests.unit.chalicelib.adapters.aws_calls import Calls
 from tests.unit.chalicelib.conftest import TABLE
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, Lab, a_node, instance
@@ -59,6 +60,13 @@ class Counted:
         payload = sample("spot_interruption_warning", self.lab.clock.time, instance_id=name)
         return self.cost(SpotInterruptionWarning, payload)
 
+    def guard(self, name: str, began: float = START) -> int:
+        """Guard a warning that was sent at START; answer how many calls it took."""
+        self.calls.made.clear()
+        self.lab.clock.time = began
+        guard(sample("spot_interruption_warning", START, instance_id=name), self.world)
+        return self.calls.made.total()
+
     def end(self) -> int:
         (sent,) = self.lab.hosts.sent
         self.lab.clock.time = max(self.lab.clock.time, sent.at + self.lab.hosts.takes)
@@ -78,6 +86,44 @@ def test_given_a_storm_expected_four_calls_for_each_warning(counted: Counted) ->
     lease.acquire("blue", "another", START, 15)
     lease.request_recheck("blue", START)
     assert [counted.warn(name) for name in WORKERS[:3]] == [4, 4, 4]
+
+
+def test_given_an_evacuation_that_has_ended_expected_two_calls_of_its_guard(counted: Counted) -> None:
+    """Owner and record. With the four of the warning's handler and a share of the end that is all."""
+    counted.warn(WORKERS[0])
+    counted.end()
+    assert counted.guard(WORKERS[0]) == 2
+    assert set(counted.calls.made) == {"GetItem"}
+
+
+def test_given_an_evacuation_that_goes_on_expected_a_call_for_each_look(counted: Counted) -> None:
+    counted.warn(WORKERS[0])
+    node = counted.world.nodes.get("blue", WORKERS[0])
+    assert node
+    sent = replace(node, due=START + 60.0)  # a moment ago, at the first look
+    counted.world.nodes.replace(node, sent)
+    sleep, looks = counted.lab.clock.sleep, []
+
+    def noted(seconds: float) -> None:
+        looks.append(seconds)
+        sleep(seconds)
+        if len(looks) == 3:
+            ended = sent.enter(NodeState.EVACUATED, since=counted.lab.clock.time, reason="safe")
+            counted.world.nodes.replace(sent, ended)
+
+    counted.lab.clock.sleep = noted  # type: ignore[method-assign]
+    counted.guard(WORKERS[0])
+    assert counted.calls.made == {"GetItem": 1 + len(looks), "PutItem": 1}
+
+
+def test_given_a_guard_without_a_run_in_time_expected_no_call(counted: Counted) -> None:
+    counted.warn(WORKERS[0])
+    assert counted.guard(WORKERS[0], began=START + GUARD_FRESH_S) == 0
+
+
+def test_given_a_warning_of_nobodys_instance_expected_two_calls_of_its_guard(counted: Counted) -> None:
+    counted.world.discoveries.finish(START + 1, ["blue"])
+    assert counted.guard(instance(9999)) == 2
 
 
 def test_given_a_batch_of_100_expected_as_many_calls_as_for_one(counted: Counted) -> None:

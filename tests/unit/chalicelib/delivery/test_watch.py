@@ -7,12 +7,14 @@ from contextlib import suppress
 import pytest
 
 from chalicelib.actions import Dispatch
+from chalicelib.adapters.patience import Patience
 from chalicelib.delivery.dispatcher import dispatch
 from chalicelib.errors import ThrottledError
 from chalicelib.events import Answer, SpotInterruptionWarning
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.routing import guard, handle
 from chalicelib.state.lifecycle import NodeState
+from chalicelib.state.node import Node
 from chalicelib.state.settings import Timeouts
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab, a_node, instance
 from tests.unit.chalicelib.support.killer import Killed, Killer
@@ -239,3 +241,21 @@ def test_the_guard_leaves_instances_that_are_nobodys_and_events_that_are_none(la
     assert lab.ec2.asked == 0
     assert guard({"detail-type": "nonsense"}, lab.world()) == []
     assert [one.task for one in lab.hosts.sent if one.task is AgentTask.EVACUATE] == []
+
+
+def test_a_guard_waits_out_refused_calls_though_it_begins_late(lab: Lab) -> None:
+    """The budget of others is half used up by its first look; then a batch is sent, and must be recorded."""
+    patience = Patience(lab.clock)
+    patience.begin()
+    waited: list[bool] = []
+    get = lab.nodes.get
+
+    def refused_for_long(cluster: str, instance: str) -> Node | None:
+        lab.clock.sleep(20.0)
+        waited.append(patience.back_off(1, lab.clock.time - 20.0))
+        return get(cluster, instance)
+
+    lab.nodes.get = refused_for_long  # type: ignore[method-assign]
+    lab.clock.sleep(15.0)
+    guard(WARNING, lab.world(holder="guard"))
+    assert waited[0]
