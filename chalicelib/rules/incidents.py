@@ -1,4 +1,4 @@
-"""Every incident that rules make: its key, what happened, what was left as it was, what to do."""
+"""Incidents that rules make, but for those about a whole swarm (swarm_incidents.py): the key, what happened, what was left as it was, what to do."""
 
 from __future__ import annotations
 
