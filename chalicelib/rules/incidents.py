@@ -1,4 +1,4 @@
-"""Incidents that rules make, but for those about a whole swarm (swarm_incidents.py): the key, what happened, what was left as it was, what to do."""
+"""Incidents that rules make: key, what happened, what was left, what to do (of a swarm: swarm_incidents.py)."""
 
 from __future__ import annotations
 
