@@ -1,4 +1,4 @@
-"""Incidents that rules make: key, what happened, what was left, what to do (of a swarm: swarm_incidents.py)."""
+"""Incidents that rules make: key, what happened, what was left, what to do (swarms: swarm_incidents.py)."""
 
 from __future__ import annotations
 
