@@ -5,9 +5,9 @@
 | global                                                     | Swarm stops its task with the node          |
 | a job; work that has ended and would be done again         | the drain                                   |
 | its own update is under way or paused                      | the drain, unless that ends in time         |
+| no other node has room, and nothing of it moves yet        | the drain, unless room appears              |
 | its owner labelled it stop-first                           | an update, stop-first, one service at a time |
 | its slots are named in its spec, or it runs each task once | an update, start-first: slot for slot       |
-| no other node has room                                     | the drain, unless room appears              |
 | any other                                                  | more tasks first; once they serve these stop |
 """
 
@@ -46,19 +46,13 @@ def choose_way(service: Service, scene: Scene) -> tuple[Leave, str]:
         return Leave.HELD, why
     if not has_exclusion(service) and (why := why_busy(service)):
         return Leave.HELD, f"{why} ({service.update})"
+    if not has_exclusion(service) and not surge_of(service) and not count_room(service, scene):
+        return Leave.HELD, NO_ROOM
     if service.labels.get(EVACUATION_ORDER_LABEL) == "stop-first":
         return Leave.STOP_FIRST, f"label {EVACUATION_ORDER_LABEL}=stop-first"
     if why := why_one_for_one(service):
-        return _one_for_one(service, scene, why)
-    if not surge_of(service) and not count_room(service, scene):
-        return Leave.HELD, NO_ROOM
+        return Leave.SLOT_FOR_SLOT, f"moved slot for slot: {why}"
     return Leave.ADD_FIRST, ""
-
-
-def _one_for_one(service: Service, scene: Scene, why: str) -> tuple[Leave, str]:
-    if not has_exclusion(service) and not count_room(service, scene):
-        return Leave.HELD, NO_ROOM
-    return Leave.SLOT_FOR_SLOT, f"moved slot for slot: {why}"
 
 
 def count_room(service: Service, scene: Scene) -> float:

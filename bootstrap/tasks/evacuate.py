@@ -71,7 +71,8 @@ class Evacuation:
             self.steadiness = self.steadiness.with_poll(snapshot, now)
             scene = Scene(snapshot, now, self.steadiness.sure_tasks(snapshot, now))
             self.report = self.report.with_poll(scene, mine, now - self.started)
-            actions = (*_pauses(self.arguments, snapshot, now), *self._next_actions(scene))
+            # A node that its admin made active would end what was begun for it: pause it first, poll anew.
+            actions = _pauses(self.arguments, snapshot, now) or self._next_actions(scene)
             voting = voting_nodes(self.arguments.targets, snapshot)
             is_over = all(_is_over(node, scene) for node in mine) and not has_leftovers(scene)
             is_done = not actions and not voting and is_over
