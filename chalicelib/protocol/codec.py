@@ -25,12 +25,11 @@ from chalicelib.protocol.messages import (
 from chalicelib.protocol.network_order import NetworkOrder
 from chalicelib.protocol.network_order_fields import read_network_order
 from chalicelib.protocol.result_fields import FAR, read_result
-from chalicelib.protocol.strict_json import ProtocolError, read_object
+from chalicelib.protocol.strict_json import ProtocolError, find_objects, read_object
 
 # Arguments that travel, and are stored, under the name that they had in version 0.1; both are read.
 STORED_NAMES = {"targets": "subjects", "inspection": "look"}
 MAX_LINE = 20_000
-MAX_OBJECTS_IN_LINE = 50  # that are looked at
 MAX_STDOUT = 24_000
 MAX_ARGUMENTS = 64_000  # characters; Run Command takes no more
 PLAIN_FIELDS = ("zone", "kind", "lifecycle")  # of a target
@@ -185,7 +184,7 @@ def decode_result(stdout: str) -> Result:
     lines = stdout.strip().splitlines()
     if not lines:
         raise ProtocolError("the agent printed nothing")
-    objects = [row for line in lines for row in _objects_in(line)] or lines[-1:]
+    objects = [row for line in lines for row in find_objects(line)] or lines[-1:]
     error = ProtocolError()
     for number, text in enumerate(reversed(objects)):
         try:
@@ -195,22 +194,6 @@ def decode_result(stdout: str) -> Result:
         else:
             return result
     raise error
-
-
-def _objects_in(line: str) -> list[str]:
-    """Cut the JSON objects out of a line; last all between the outermost braces, as a result may be cut."""
-    found, begin = [], line.find('{"')
-    at = begin
-    for _ in range(MAX_OBJECTS_IN_LINE):
-        if at < 0:
-            break
-        try:
-            _, end = json.JSONDecoder().raw_decode(line, at)
-            found.append(line[at:end])
-        except (ValueError, RecursionError):
-            end = at + 1
-        at = line.find('{"', end)
-    return [*found, line[begin : (line.rfind("}") + 1) or None]] if begin >= 0 else []
 
 
 def _targets(rows: list[Any], left_out: list[tuple[str, str]] | None) -> tuple[Target, ...]:

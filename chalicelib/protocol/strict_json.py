@@ -79,3 +79,19 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a name stands twice in one object")
     return found
+
+
+def find_objects(line: str) -> list[str]:
+    """Cut the JSON objects out of a line; last all between the outermost braces, as a result may be cut."""
+    found, begin = [], line.find('{"')
+    at = begin
+    for _ in range(MAX_OBJECTS_IN_LINE):
+        if at < 0:
+            break
+        try:
+            _, end = json.JSONDecoder().raw_decode(line, at)
+            found.append(line[at:end])
+        except (ValueError, RecursionError):
+            end = at + 1
+        at = line.find('{"', end)
+    return [*found, line[begin : (line.rfind("}") + 1) or None]] if begin >= 0 else []
