@@ -14,6 +14,7 @@ from chalicelib.protocol.checks import show
 
 MAX_DEPTH = 12  # objects and lists in each other; a result of ours has 5
 MAX_DIGITS = 20  # of a whole number
+MAX_OBJECTS_IN_LINE = 50  # that are looked at
 MARKS = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 
 
