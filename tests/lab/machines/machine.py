@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -143,6 +144,7 @@ def _furnish(lab: Lab, host: Host, directory: Path) -> None:
     engines.furnish(engines.prepare(lab.engine), directory / "upper0")
     etc = directory / "upper0/etc"
     (etc / "hostname").write_text(f"{host.name}\n")
+    (etc / "machine-id").write_text(f"{hashlib.sha256(host.instance.encode()).hexdigest()[:32]}\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n{host.address} {host.name}\n")
     # The lab's own name server (names.py); were it down, a look-up would fail after 1 s instead of 20.
     (etc / "resolv.conf").write_text(f"nameserver {lab.gateway}\noptions timeout:1 attempts:1\n")
