@@ -134,7 +134,7 @@ def test_the_picture_of_the_layers_is_that_of_the_import_contracts(heading: str,
     (layers,) = [one["layers"] for one in contracts if one["id"] == contract]
     picture = re.search(r"```mermaid\n(.*?)```", _architecture().section(heading), re.DOTALL)
     assert picture
-    wanted = [{room.strip().partition(".")[2] for room in layer.split("|")} for layer in layers]
+    wanted = [{room.strip() for room in layer.split("|")} for layer in layers]
     assert [set(box) for box in boxes(picture[1])] == wanted
     names = re.findall(r"(\w+)\[", picture[1])
     assert re.findall(r"(\w+)(?:\[[^\]]*\])? --> (\w+)", picture[1]) == list(pairwise(names))
