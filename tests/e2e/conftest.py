@@ -26,6 +26,9 @@ GROUPS = (
     ("rebalance", "operator", "hostile_worker"),  # another bare one
     ("members",),  # one of its own
     ("join", "burst"),  # one of its own each
+    ("platform_stacks",),  # one of its own
+    ("bare_hosts",),  # hosts of its own
+    ("network_plugin",),  # one of its own
     ("loop",),  # a deployed lab, as all that follow
     ("incidents", "roles", "hostile_host"),
     ("events",),

@@ -71,7 +71,7 @@ class Seen:
 def watching(lab: Lab) -> Iterator[Seen]:
     seen, watch = Seen(_specs(lab)), Watch(lab)
     yield seen
-    time.sleep(0.5)
+    watch.wait_for_next_poll()
     watch.stop()
     seen.after = _specs(lab)
     verdicts = watch.verdicts()
@@ -309,7 +309,7 @@ def test_a_service_made_without_a_placement_is_moved_and_no_manager_crashes(lab:
     spec = json.loads(_specs(lab)["bare"])
     assert "Placement" not in spec["TaskTemplate"]
     evacuate(lab, holder(lab, "bare"))
-    time.sleep(2)
+    time.sleep(2)  # no manager is to crash later either
     assert json.loads(_specs(lab)["bare"]) == spec
     logs = [Path(f"/proc/{host.pid}/root/var/log/docker.log").read_text() for host in managers(lab)]
     assert not any("panic:" in log for log in logs)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -124,7 +123,7 @@ def test_a_power_cut_is_seen_by_clients_and_managers_and_by_no_other_lab(bare: L
         services.wait_running(lab)
         watching = watch.Watch(lab)
         asking = load.start_load(lab, ["single"], 20, tmp_path / "answers.jsonl")
-        time.sleep(1)
+        engine.wait_until(lambda: len(load.read(tmp_path / "answers.jsonl")) >= 20, "it has answered")
         task = next(one for one in engine.tasks(engine.manager(lab), "single") if one.running)
         doomed = next(host for host in lab.hosts if _node(lab, host) == task.node)
 

@@ -66,7 +66,7 @@ def everything(lab: Lab) -> tuple[Any, ...]:
     return records, node_life.count_commands(lab), engine.nodes(client), tasks, dump_spec(lab, WEB)
 
 
-# One of each kind; tests/unit/chalicelib/test_calls.py has all.
+# One of each kind; tests/unit/chalicelib/admin/test_calls.py has all.
 BAD: list[tuple[str, str | dict[str, Any], str]] = [
     ("status", "nonsense", "Could not parse request body into json"),
     ("status", "[1]", "the payload must be a JSON object, not '[1]'"),
@@ -124,7 +124,7 @@ def test_a_rebalance_is_shown_first_then_done_and_its_answer_is_what_swarm_shows
 
     watch = Watch(lab)
     answer = make_call(lab, "rebalance")
-    time.sleep(0.5)
+    watch.wait_for_next_poll()
     watch.stop()
     seen = {verdict.service: verdict for verdict in watch.verdicts()}
     (row,) = answer["services"]
@@ -164,7 +164,7 @@ def test_rolling_restarts_all_tasks_at_the_services_own_pace(lab: Lab) -> None:
 def test_joins_are_followed_by_a_rebalance_where_that_is_on(lab: Lab) -> None:
     before, commands = dump_spec(lab, WEB), count_commands(lab, "rebalance")
     node_life.wait_for_state(lab, [lifecycle.add(lab.name)], "in-service")
-    time.sleep(SETTLE + 3)
+    time.sleep(SETTLE + 3)  # nothing is to happen: the window in which it would is over then
     assert (count_commands(lab, "rebalance"), count_tasks(lab, WEB)[-1]) == (commands, 0), "it is off"
     make_call(lab, "configure", rebalance=True)
     node_life.wait_for_state(lab, [lifecycle.add(lab.name)], "in-service")

@@ -260,7 +260,7 @@ def test_no_event_changes_anything_a_second_time_nor_for_a_stranger(lab: Lab, se
     for command in lab_api.commands(lab)[:20]:
         where = {"command-id": command["order"]["command"], "instance-id": command["instance"]}
         deliver(lab, genuine_event("ssm_invocation_success", None, where))
-    time.sleep(5)
+    time.sleep(5)  # nothing is to happen: what a handler ordered late would show by now
     assert node_life.wait_unchanged(lab) == before
     assert node_life.count_commands(lab) == commands
     assert STRANGER not in node_life.records(lab)

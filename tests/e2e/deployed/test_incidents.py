@@ -139,7 +139,7 @@ def test_what_a_fleet_says_is_noted_and_people_are_told_once_of_what_it_cannot_d
     for _, function, reason in FLEETS:
         wait_for_reason(lab, function, reason)
     engine.wait_until(lambda: len(mailbox.letters(lab)) >= told + 4, "people are told")
-    time.sleep(3)
+    time.sleep(3)  # no further letter is to come
     assert len(mailbox.letters(lab)) == told + 4, "each failure once, and none of a fleet that is not ours"
     assert {
         host.instance: record(lab, host)["version"] for host in node_life.workers_in_service(lab)

@@ -85,11 +85,12 @@ def test_a_warned_worker_is_evacuated_dies_is_removed_and_its_record_ends_as_gon
 
 
 def test_twice_late_and_foreign_events_change_nothing(lab: Lab) -> None:
-    doomed = fresh_worker(lab)
+    doomed, began = fresh_worker(lab), time.time()
     control.arm(lab, Kind.DOUBLE, "", left=-1)
     lab_api.warn(lab, doomed)
     reaches(lab, doomed, "evacuated")
-    time.sleep(3)
+    twice = (WARNED, WARNED, ENDED, ENDED)
+    engine.wait_until(lambda: heard(lab, began, twice), "each event was heard twice", pause=0.5)
     control.disarm(lab)
     before, since = node_life.wait_unchanged(lab), time.time()
     sent = len(lab_api.commands(lab, "evacuate"))  # the guard may have sent another, where the first was slow

@@ -91,7 +91,7 @@ def test_a_join_that_continues_in_the_background_is_waited_for(lab: Lab, zipapp:
     try:
         agent = start_join(lab, host, at=(frozen.address,))
         engine.wait_until(lambda: engine_info(host)["Swarm"]["LocalNodeState"] == "pending", "it joins")
-        time.sleep(22)
+        time.sleep(22)  # the engine tells nobody before it has waited for 20 s, and nothing shows it earlier
     finally:
         machine.signal_engine(frozen, "CONT")
     said = agent.wait()

@@ -60,7 +60,7 @@ def test_warnings_in_a_row_and_a_burst_upon_them_cost_no_task_and_few_commands(
         lab_api.warn(lab, host)
     node_life.wait_for_state(lab, doomed, "evacuated", lab_api.SPOT_NOTICE_S)
     assert time.time() - began < lab_api.SPOT_NOTICE_S
-    time.sleep(1)
+    watch.wait_for_next_poll()
     watch.stop()
     found = node_life.records(lab)
     assert {found[host.instance]["fate"] for host in doomed} == {"safe"}

@@ -101,7 +101,7 @@ def test_two_of_three_managers_are_warned_while_the_breaker_of_the_third_is_open
     assert [node.instance for node in node_life.managers(lab)] == [third.instance]
     for host in doomed:
         lifecycle.kill(lab.name, host.instance)
-    time.sleep(15)
+    time.sleep(15)  # it is to stay reachable alone, for longer than an election takes
     assert [node.reachability for node in node_life.managers(lab)] == ["reachable"]
     fresh = tuple(lifecycle.add(lab.name, "manager") for _ in doomed)
     node_life.tick_until(lab, fresh, "in-service", 300)

@@ -96,6 +96,13 @@ class Watch:
         for thread in self._threads:
             thread.start()
 
+    def wait_for_next_poll(self) -> None:
+        """Wait until a listing that is asked for from now on is in a sample."""
+        began = time.time()
+        engine.wait_until(
+            lambda: bool(self.samples) and self.samples[-1].listed >= began, "the watch has polled once more"
+        )
+
     def stop(self) -> list[Sample]:
         """End the watching; answers all samples."""
         self._over.set()
