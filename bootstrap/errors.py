@@ -10,14 +10,14 @@ _TOKEN = re.compile(r"SWMTKN-[0-9A-Za-z-]*")
 
 
 class AgentError(Exception):
-    """A task cannot do its work; the text is one line that says why and what to do, whatever was answered."""
+    """A task cannot do its work; the text is one line that says why and what to do."""
 
     def __init__(self, text: str) -> None:
         super().__init__(redacted(" ".join(text.split())))
 
 
 def redacted(text: str) -> str:
-    """Take any join token out of the text, whole or cut off: an engine may repeat what it was given."""
+    """Take any join token out of the text: an engine may repeat what it was given."""
     return _TOKEN.sub("(a join token)", text)
 
 

@@ -1,4 +1,4 @@
-"""Make the stack of a stage's table, bucket and topic: new, over what an earlier one left behind, or updated.
+"""Make or update the stack of a stage's table, bucket and topic, over what an earlier one left.
 
 Table and bucket outlive their stack; the next stack of the stage takes them over, with all records.
 """
@@ -57,7 +57,7 @@ def make_foundation(stage: str) -> dict[str, str]:
 
 
 def _describe(formation: Any, name: str) -> dict[str, Any] | None:
-    """Describe a stack by its name, or by its id also once it is deleted; None if there is none."""
+    """Describe a stack by name, or a deleted one by its id; None if there is none."""
     try:
         return dict(formation.describe_stacks(StackName=name)["Stacks"][0])
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Publish the agent of a stage: build the zipapp, make its bucket and table, upload, pin it for the handlers.
+"""Publish a stage's agent: build it, make bucket and table, upload, pin it.
 
 Run it before each ``chalice deploy``: the hash that it writes into ``chalicelib/agent.json`` is packed with
 the handlers, so that handlers and agent always fit together.

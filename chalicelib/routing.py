@@ -146,7 +146,7 @@ def _is_urgent(event: InstanceEvent) -> bool:
 
 
 def _is_launch(event: InstanceEvent) -> bool:
-    """Whether an event tells that an instance begins: a Batch job has a thousand, and none of them is ours.
+    """Tell whether an instance begins: a Batch job starts a thousand, and none is ours.
 
     Where a discovery is under way, or was taken a moment ago, the next tick joins what is.
     """

@@ -57,7 +57,7 @@ def on_connection(known: Iterable[Node] | None, nodes: Iterable[Node]) -> Decisi
 
 
 def backoff_seconds(failures: int, luck: float) -> float:
-    """Choose the seconds before the next try after so many failures in a row; ``luck`` lies in 0 to 1."""
+    """Choose the seconds before the next try; ``luck`` lies in 0 to 1."""
     return float(min(LONGEST_BACKOFF_S, 2.0 ** min(failures - 1, 10))) * (0.5 + luck / 2)
 
 

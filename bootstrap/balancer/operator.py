@@ -40,7 +40,7 @@ class EventSource(Protocol):
 
 
 class Listener:
-    """Reads events in a thread of its own: a read cannot be waited for with a limit and then gone on with."""
+    """Reads events in a thread of its own, since a read that timed out cannot be continued."""
 
     def __init__(self, events: Iterable[NodeEvent]) -> None:
         self.ended = False

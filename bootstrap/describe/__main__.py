@@ -1,4 +1,4 @@
-"""Say in one file what a cluster shall be: check it, show what it means, publish it for a stage.
+"""Check the file that describes a cluster, show what it means, publish it for a stage.
 
 Published is the description with its profile and all defaults, under its hash, beside the stage's agent, and
 recorded for its cluster. Nothing is done on hosts by that.

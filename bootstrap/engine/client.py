@@ -242,7 +242,7 @@ class Engine(Connection):
         )
 
     def node_events(self, quiet: float) -> Iterator[NodeEvent]:
-        """Node events from now on, as they come; they end with the connection, or once all was quiet so long.
+        """Yield node events as they come, until the connection ends or is quiet too long.
 
         A manager that lost its power says no goodbye: after ``quiet`` seconds it is better to ask anew.
         """

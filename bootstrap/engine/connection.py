@@ -65,7 +65,7 @@ class Connection:
 
     @contextmanager
     def _translated(self, what: str, timeout: float = ANSWER_TIMEOUT_S) -> Iterator[None]:
-        """Without the cause: its text is the engine's own, and could hold what must not be shown."""
+        """Translate the client's errors into ours, without the cause: its text could hold secrets."""
         try:
             yield
         except APIError as error:

@@ -28,7 +28,7 @@ BETWEEN = re.compile(r"[\s,\[]*")  # what stands before a row of a list
 
 
 def rows(chunks: Iterable[bytes]) -> Iterator[Any]:
-    """Read the rows of a JSON list, each as soon as it is there: the list never stands whole in memory.
+    """Read the rows of a JSON list one by one: the whole list never stands in memory.
 
     Raises ConnectionError where it breaks off.
     """
@@ -213,7 +213,7 @@ def has_raft_state(info: Mapping[str, Any]) -> bool:
 
 
 def is_autolocked(info: Mapping[str, Any]) -> bool:
-    """Tell by the first line of its key whether the engine needs the unlock key to start as a manager."""
+    """Tell whether the engine needs the unlock key to start, by the first line of its key."""
     with suppress(OSError), (_directory(info) / KEY).open() as file:
         return "ENCRYPTED" in file.readline(100)
     return False

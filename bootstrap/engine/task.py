@@ -43,7 +43,7 @@ class Task:
 
 
 def moment(text: str) -> float:
-    """Tell the seconds since the epoch of an RFC 3339 time in UTC with up to nine decimals; 0 for none.
+    """Convert an RFC 3339 time in UTC to seconds since the epoch; 0 for none.
 
     None is also one before the year 1: a worker may tell its managers any time.
     """

@@ -1,4 +1,4 @@
-"""The tasks that are of no concern, but take room: read seldom, as in a big swarm they are most of all."""
+"""A cache of the tasks that take room on nodes but are not to be moved: most tasks, read seldom."""
 
 from __future__ import annotations
 

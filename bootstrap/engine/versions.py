@@ -1,4 +1,4 @@
-"""What differs between Docker engines, 20.10 to 29, and what the agent does about it: the one place for it.
+"""What differs between Docker engines 20.10 to 29, and what the agent does about it.
 
 | what differs | engines | what the agent does |
 |---|---|---|

@@ -68,7 +68,7 @@ def _rank(service: Service, scene: Scene) -> tuple[float, int, str]:
 
 
 def _missing(service: Service, scene: Scene) -> int:
-    """Count the tasks to be added: by the spec, as Swarm may not have made yet what it asks for."""
+    """Count the tasks to be added, by the spec: Swarm may not have made all of them yet."""
     stays = service.replicas - len({task.slot for task in scene.leaving(service)})
     return wanted_replicas(service) - stays
 
@@ -93,7 +93,7 @@ def _at_once(service: Service, scene: Scene) -> int:
 
 
 def _unevenness(service: Service, scene: Scene) -> int:
-    """Count by how many tasks the nodes that may get some stand too low for the next one to be the last."""
+    """Count the tasks that the usable nodes lack to stand one below the fullest."""
     counts = scene.capacity.counts.get(service.id, {})
     top = max(counts.values(), default=0)
     return sum(max(0, top - 1 - counts.get(node.id, 0)) for node in scene.snapshot.nodes if node.is_usable)

@@ -34,7 +34,7 @@ class TaskReport:
 
 @dataclass(frozen=True)
 class EvacuationReport:
-    """The tasks seen on the nodes, by task id, and when each node had none left (seconds, by node id)."""
+    """The tasks seen on the nodes, by task id, and when each node became empty."""
 
     tasks: Mapping[str, TaskReport] = field(default_factory=dict)
     empty_after: Mapping[str, float] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def _follow_task(row: TaskReport, task: Task | None, scene: Scene, after: float)
 
 
 def _observed_way(row: TaskReport, service: Service | None, scene: Scene, *, is_completed: bool) -> Way:
-    """Find how a task left; it is replaced if one of its slot runs elsewhere, or as many as are wanted."""
+    """Find how a task left: it is replaced if its slot, or the wanted number, runs elsewhere."""
     if service is None or service.is_global or is_completed:
         return Way.GLOBAL
     if not service.is_replicated:

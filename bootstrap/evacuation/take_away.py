@@ -119,7 +119,7 @@ def _may_end(service: Service, scene: Scene) -> bool:
 
 
 def _lowered(service: Service, surge: Surge, scene: Scene) -> Spec | None:
-    """Make the spec as it was, in the way that stops no task in need; None to wait for one."""
+    """Make the spec as it was without stopping a task in need; None to wait."""
     spec = restore_spec(service)
     after = lower_replicas(Service(service.id, service.version, spec, "", service.is_repeated), surge)
     if _can_lower(service, scene):

@@ -41,7 +41,7 @@ def read_settings(text: str) -> dict[str, str]:
 
 
 def settings_before(target: Target, node: Node, nodes: Collection[Node]) -> dict[str, str]:
-    """Find what was set on the node that an instance was before: as listed, else as its record has it."""
+    """Find what was set on an instance's former node: as listed, else as recorded."""
     listed = [other for other in nodes if other.id != node.id and other.instance == target.instance]
     if not listed:
         return read_settings(target.labels)
@@ -49,6 +49,6 @@ def settings_before(target: Target, node: Node, nodes: Collection[Node]) -> dict
 
 
 def explain_availability(node: Node) -> str:
-    """Say that a node has no new tasks because its admin wants it so, "" if it may have some."""
+    """Say that a node has no new tasks because people want it so; "" otherwise."""
     is_active = node.availability == "active"
     return "" if is_active else f"its availability is {node.availability}, as it was set by hand"

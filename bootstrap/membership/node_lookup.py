@@ -44,7 +44,7 @@ def explain_other(target: Target, node: Node) -> str:
 
 
 def lacks_address(node: Node) -> bool:
-    """Tell whether the managers list no address, as may be for one that is down, or for a manager itself."""
+    """Tell whether the managers list no address, as they may for a node that is down."""
     return node.address in NO_ADDRESS and (node.is_down or node.role == "manager")
 
 

@@ -1,4 +1,4 @@
-"""Nodes that nobody owns: what a join leaves in the list that could not end while there was no quorum."""
+"""Nodes that nobody owns: a join that lost the quorum leaves them in the list."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class SwarmCapacity:
         return min((room for _, room in self.limits(node, service)), default=math.inf)
 
     def load_of_others(self, service: str) -> dict[str, float]:
-        """Tell how loaded each node is by all but this service: a plan for it adds its own tasks to that."""
+        """Measure the load of each node without this service, whose plan adds its own tasks."""
         demand, counts = self.demand(service), self.counts.get(service, {})
         return {**self.load, **{node: self.nodes[node].load(demand, count) for node, count in counts.items()}}
 

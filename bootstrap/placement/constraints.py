@@ -64,7 +64,7 @@ def _driver(mount: Mapping[str, Any]) -> str:
 
 
 def _has(node: Node, plugin: Plugin) -> bool:
-    """Tell whether a node has a plugin; one that lists none of the kind is given the benefit of the doubt."""
+    """Tell whether a node has a plugin; one that lists none of the kind counts as having it."""
     kind, name = plugin
     known = node.plugins
     if known is None or (kind == "Log" and all(other != kind for other, _ in known)):

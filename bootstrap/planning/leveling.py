@@ -35,7 +35,7 @@ class Group:
         return {**dict.fromkeys(self.nodes, ()), **dict(inner)}
 
     def totals(self, counts: Mapping[str, int]) -> Counter[Path]:
-        """Count how many tasks stand in each group, at any depth, by its path; all must stand in this one."""
+        """Count the tasks in each group, at any depth, by its path."""
         found: Counter[Path] = Counter()
         for node, count in counts.items():
             path = self.paths[node]
@@ -81,7 +81,7 @@ def unevenness(group: Group, counts: Mapping[str, int]) -> Cost:
 
 
 def find_level(most: Sequence[float], tasks: int) -> tuple[int, int]:
-    """Tell how high vessels of these sizes stand with so many tasks, and how many of them hold one more."""
+    """Find the level to which tasks fill vessels of these sizes, and how many hold one more."""
     if most and min(most) > tasks // len(most):  # none is full: the usual case, and most of the work saved
         return divmod(tasks, len(most))
     low, high = 0, tasks

@@ -1,4 +1,4 @@
-"""What swarmkit makes of a service that is scaled up and down again; pure, after its own code and measured.
+"""What swarmkit does when a service is scaled up and down again; pure, after its own code.
 
 * A scale-up goes through the feasible nodes from the one with the fewest tasks of the service (then of all
   services), and goes on to the next one only where that holds fewer. So of 9/0/0 plus 6 it makes 9/5/1, and

@@ -1,4 +1,4 @@
-"""How a surge is ended, by whichever run finds its mark, so that no task that is needed stops; pure.
+"""End a surge without stopping a task that is needed, whichever run finds its mark; pure.
 
 | what the snapshot shows                                  | next                                          |
 | -------------------------------------------------------- | --------------------------------------------- |
@@ -38,7 +38,7 @@ LAST_CHANCE_S = 60.0  # after giving up in which a safe way down may still appea
 
 
 def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, now: float) -> NextStep:
-    """Down again when all run; where they do not come to run, down in the way that stops no task in need."""
+    """Scale down again once all tasks run; undo the surge safely if they do not come to run."""
     mine = replace(run, changed_at=now)
     if obstacle := _obstacle(service, surge, snapshot):
         return _obstructed(service, surge, run, obstacle)
@@ -69,7 +69,7 @@ def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, n
 
 
 def _obstacle(service: Service, surge: Surge, snapshot: Snapshot) -> str:
-    """Any change of a spec, if only of a label, makes Swarm begin an update that is under way anew."""
+    """Say why the service may not be updated now: any change of a spec restarts an update under way."""
     undrained = {node.id for node in snapshot.evacuating_nodes if not snapshot.is_drained(node)}
     if (excluded_nodes(service) | set(surge.nodes) | _nodes_of(service, snapshot)) & undrained:
         return "it is being evacuated, which comes first"

@@ -27,7 +27,7 @@ class Claim:
     ended: float = 0.0
 
     def valid(self, now: float) -> bool:
-        """Somebody holds it. A clock that was wrong when it was written must not block it for ever."""
+        """Tell whether somebody holds it; a claim from a clock that was far ahead counts as none."""
         return bool(self.holder) and now < self.until <= now + LEASE_S + MAX_SKEW_S
 
 

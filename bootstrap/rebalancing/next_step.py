@@ -115,7 +115,7 @@ def _why_unsettled(snapshot: Snapshot, run: Run, now: float) -> str:
 
 
 def _unheard_node(snapshot: Snapshot, run: Run, now: float) -> str:
-    """Name a node with tasks of which Swarm does not know yet whether it lives: a plan would be wrong.
+    """Name a node with tasks of which Swarm does not know yet whether it lives.
 
     All are unknown for up to 5 s after an election (measured).
     """

@@ -74,7 +74,7 @@ def _forces(service: Service) -> int:
 
 
 def _parallelism(service: Service) -> int:
-    """Read the tasks at a time, 0 for all; Swarm's default is 1 where there is no UpdateConfig at all."""
+    """Read how many tasks are updated at a time, 0 for all; without an UpdateConfig 1."""
     config = service.spec.get("UpdateConfig")
     return 1 if config is None else int(config.get("Parallelism") or 0)
 

@@ -18,7 +18,7 @@ REFUSAL_TIMEOUT_S = 60.0  # for which a change is tried again that the engine re
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one service, and in how many seconds it is to be tried again (0: it is over)."""
+    """What became of one service, and after how many seconds to try again (0: never)."""
 
     balance: Balance
     reason: str = ""

@@ -25,7 +25,7 @@ FINISH_RESERVE_S = 15.0  # seconds kept to end a wave, also one that failed
 
 
 def mode_of(service: Service, asked: Rebalance) -> Mode | None:
-    """Tell how it is to be rebalanced: as called for, else as its label says; None for an unknown label."""
+    """Choose the mode: as called for, else by its label; None for an unknown label."""
     wanted = asked.mode or service.labels.get(MODE_LABEL) or Mode.SURGE.value
     return next((mode for mode in Mode if mode.value == wanted), None)
 
@@ -94,7 +94,7 @@ def _some(waves: Sequence[int], most: int) -> tuple[int, ...]:
 
 
 def _too_long(what: str, need: float, settings: str, run: Run, now: float) -> tuple[str, float] | None:
-    """Say why it cannot be begun for want of time, and in how many seconds to try again (0: no run has more).
+    """Say why the time left is too short, and after how many seconds to try again (0: never).
 
     A run that has done something, or has waited, had less time than the next one will have.
     """

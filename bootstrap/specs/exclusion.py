@@ -13,7 +13,7 @@ from bootstrap.specs.mark import read_mark, set_or_drop, with_mark, without_mark
 
 @dataclass(frozen=True)
 class Pace:
-    """How many tasks at a time (0: all) and the delay between them in units of 1e-9 s, as Swarm counts."""
+    """How many tasks at a time (0: all) and the delay between them in nanoseconds."""
 
     parallelism: int = 0
     delay: int = 0

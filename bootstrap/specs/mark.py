@@ -14,7 +14,7 @@ from bootstrap.engine.service import Service, Spec
 
 
 def read_mark(service: Service, label: str) -> Any:
-    """Read the JSON of a mark; None for no mark, and for a label of that name that is no JSON."""
+    """Read the JSON of a mark; None where there is none or it is no JSON."""
     text = service.labels.get(label, "")
     try:
         return json.loads(text) if text else None

@@ -1,4 +1,4 @@
-"""The update that a service's owner began: as long as it is not over, nothing else may update it; pure."""
+"""The update that a service's owner began: nothing else may update it before the end; pure."""
 
 from __future__ import annotations
 

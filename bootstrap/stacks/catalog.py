@@ -219,7 +219,7 @@ def _read(place: str) -> str:
 
 
 def _fill(text: str, settings: Mapping[str, str]) -> str:
-    """Fill in settings; a line that ends in ``# where NAME`` stays where the setting is not empty or 0."""
+    """Fill in settings; keep a line with ``# where NAME`` only if that setting is neither empty nor 0."""
 
     def choose(found: re.Match[str]) -> str:
         return f"{found[1]}\n" if (settings[found[3]] not in ("", "0")) == (found[2] == "where") else ""

@@ -29,7 +29,7 @@ OVERTIME_S = 5.0  # past the deadline, for which a run still watches: notices ar
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
-    """Evacuate the targets' nodes; end when they are empty and every service is as it was, or out of time.
+    """Evacuate the targets' nodes until they are empty and every service is restored, or time is over.
 
     Managers that do not come back have to be workers by then, too: the agent's own host last.
 
@@ -63,7 +63,7 @@ class Evacuation:
         self.task_cache = TaskCache(self.engine, self.clock)
 
     def poll(self) -> Result | None:
-        """Do what can be done now, again at once while all of it works; answer the result at the end."""
+        """Do what can be done now, repeatedly while all of it works; answer the result at the end."""
         while True:
             snapshot = self._snapshot()
             self.answered = now = self.clock.now()
@@ -118,7 +118,7 @@ class Evacuation:
 
 
 def _is_over(node: Node, scene: Scene) -> bool:
-    """Tell whether a node is empty, or keeps what is on it since no end of its instance is announced."""
+    """Tell whether a node is empty, or may keep its tasks as no end is announced."""
     is_late = scene.now > (node.evacuation_deadline or 0.0)
     return scene.snapshot.is_drained(node) or (node.is_gentle and is_late and node.availability != "drain")
 

@@ -28,7 +28,7 @@ NOWHERE = "0.0.0.0"  # noqa: S104 an address of nobody, where one has to be give
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:  # noqa: ARG001 every task is called alike
-    """List the nodes: briefly for the tick, for people a row per node, of the targets alone if there are any.
+    """List the nodes: briefly for the tick, for people one row per node, or per target.
 
     Raises EngineError.
     """
@@ -58,7 +58,7 @@ def _listing(nodes: tuple[Node, ...], inspection: int) -> Listing:
 
 
 def _down(nodes: tuple[Node, ...]) -> tuple[Target, ...]:
-    """In a fixed order. What was never activated is nobody's; who is down may have no address."""
+    """List our nodes that are down, in a fixed order. One that was never activated is nobody's."""
     ours = [node for node in nodes if node.is_down and INSTANCE.match(node.instance)]
     ours.sort(key=lambda node: (node.instance, node.id))
     return tuple(

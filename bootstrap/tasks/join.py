@@ -49,7 +49,7 @@ class Attempt:
 
 
 def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HOST) -> Result:
-    """Join, or find that it is done; run again after a crash at any point, it goes on from what it finds.
+    """Join, or find that it is done; after a crash at any point, run it again.
 
     A target's ``node`` is one that the swarm's managers no longer list: only then does an active host leave.
     Raises AgentError, with what keeps it out, where it is no member in time.

@@ -67,7 +67,7 @@ def _departed_nodes(target: Target, nodes: Collection[Node]) -> tuple[Node, ...]
 
 
 def _remove_nodes(engine: Engine, dead: Collection[Node], nodes: Collection[Node]) -> str:
-    """Remove the dead without a vote, demote one who has it; answer why one was kept, "" if none was."""
+    """Remove the dead without a vote, demote those with one; answer why one was kept, "" if none."""
     for node in dead:
         if not node.has_vote:  # one just demoted is a manager for a moment more: that is refused
             try_action(engine, RemoveNode(node, "it is down and its instance is gone"))

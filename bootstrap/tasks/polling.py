@@ -1,4 +1,4 @@
-"""The loop that tasks share: poll the engine, decide, act, until there is an answer or the time is over."""
+"""The loop that tasks share: poll, decide, act, until there is an answer or time is over."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def _nodes_to_change(task: AgentTask, targets: Collection[Target], nodes: Collec
 def _change_one(
     task: AgentTask, engine: Engine, left: list[Node], nodes: Collection[Node], self_id: str
 ) -> str:
-    """Change one node's role, if that may be now; answers why not, "" where one was or none is left."""
+    """Change one node's role if possible now; answer why not, "" if done or none is left."""
     managers = [node for node in nodes if node.role == "manager"]
     if task is AgentTask.DEMOTE:
         others = [node for node in left if node.id != self_id]

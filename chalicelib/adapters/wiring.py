@@ -102,7 +102,7 @@ def _sns(patience: Patience) -> SNSClient:
 
 @cache
 def _ec2(patience: Patience) -> EC2Client:
-    """Connect the largest of the clients: 0.1 s of a cold start. A page of it has a thousand instances."""
+    """Connect to EC2, only when asked: this client takes 0.1 s of a cold start."""
     client = boto3.client("ec2", config=PATIENT_CONFIG.merge(Config(read_timeout=20)))
     patience.watch(client, EC2_PATIENCE_S)
     return client

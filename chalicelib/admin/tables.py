@@ -1,4 +1,4 @@
-"""A rebalance for people: what became of each service as a table, and its tasks per host as a picture."""
+"""A rebalance for people: a table of services, and a picture of tasks per host."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def _choose_manager(cluster: str, job: Job, refused: frozenset[str], world: Worl
 
 
 def _choose_inspector(job: Job, hosts: list[Host]) -> str:
-    """Choose a manager to list its swarm: proven, and named as manager by the last list, if any still is.
+    """Choose a manager to list its swarm: a proven one that the last list named as manager, if possible.
 
     Inspections go round all of these, one after the other: what one lists says nothing of a sick one, and
     only two different ones together are believed that a node is missing or down.

@@ -13,7 +13,7 @@ SERVICES = 20  # pictures of services; the others get their line only
 
 
 def picture(reports: Sequence[SpreadReport], *, planned: bool) -> list[str]:
-    """One line for each service, and for those that are moved one row per node: before, and plan or after."""
+    """Draw one line per service, and one row per node where tasks are moved."""
     moved = [one for one in reports if one.balance is not Balance.BALANCED and one.moves][:SERVICES]
     lines: list[str] = []
     for report in reports:

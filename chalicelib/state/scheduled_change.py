@@ -37,6 +37,6 @@ class ScheduledChange:
         return self.end - self.start > LONGEST_WINDOW_S
 
     def empty_until(self, timeouts: Timeouts) -> float:
-        """Return the time at which the node is given back; of a long window it is kept empty for a part."""
+        """Return the time at which the node is given back: within a long window, early."""
         end = min(self.end or self.start, self.start + LONGEST_WINDOW_S)
         return end + timeouts.scheduled_change_s

@@ -103,7 +103,7 @@ def node_from(item: Item) -> Node:
 
 
 def try_node_from(item: Item | None) -> Node | None:
-    """Read a node, if there is one; one that cannot be read is named in the log, and stops no cluster."""
+    """Read a node, if there is one. Log one that cannot be read, so that it stops no cluster."""
     try:
         return node_from(item) if item else None
     except UNREADABLE as error:

@@ -38,7 +38,7 @@ def on_settings_ordered(event: SettingsOrdered, cluster: Cluster) -> Plan:
 
 
 def on_redrive_ordered(event: RedriveOrdered, cluster: Cluster) -> Plan:
-    """Open what was given up again; its dead letter goes first, so that a new failure is a new incident."""
+    """Open what was given up again. Remove its dead letter first: a new failure is a new incident."""
     nodes = [node for node in cluster.nodes if node.is_given_up and event.instance in ("", node.instance)]
     failed = [job for job in cluster.jobs if _can_redrive(job) and event.instance in ("", job.instance)]
     if not nodes and not failed:

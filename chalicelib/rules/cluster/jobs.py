@@ -125,7 +125,7 @@ def _refusal(event: TaskOrdered, before: Job | None, cluster: Cluster) -> str:
 
 
 def _concerns(event: CommandFinished, job: Job) -> bool:
-    """Whether the job waits for this command, or for one whose id was lost with the handler that sent it.
+    """Tell whether the job waits for this command, or for one whose id was lost.
 
     That one ends on the manager of the claim, and not before the claim.
     """

@@ -85,7 +85,7 @@ def plan_for_warning(node: Node, cluster: Cluster, time: float, action: Interrup
 
 
 def deadline(time: float, seconds: float, now: float) -> float:
-    """Return the time by which a node has to be empty that has so many seconds from ``time`` on, or from now.
+    """Return the time by which a node has to be empty, ``seconds`` after ``time`` or after now.
 
     A node that has outlived them gets as many again: it may survive, and a hasty evacuation would cost
     replicas for nothing. If it ends after all, tasks that can start elsewhere first were begun at once.

@@ -65,7 +65,7 @@ def _restart(node: Node, time: float, now: float) -> Node | None:
 
 
 def follow(node: Node, state: InstanceState | None, time: float, cluster: Cluster) -> Node | None:
-    """Return the node of an instance found in a state (None: EC2 does not list it); None for no change."""
+    """Follow the state in which EC2 shows an instance (None: not listed); None for no change."""
     if state in ENDING:
         reason = f"the instance is {state} without a warning"
         anew = node.state in STAYING or (node.is_left_unfinished and not node.announced)

@@ -122,7 +122,7 @@ def _enter_service(
 
 
 def _is_out_for_a_while(node: Node) -> bool:
-    """Whether it was evacuated by hand, for a hint or a pool: its group need not end it for that."""
+    """Tell whether it was evacuated by hand, for a hint or for a pool."""
     return node.state is NodeState.EVACUATED and not node.announced
 
 

@@ -1,4 +1,4 @@
-"""The end of a cluster: EC2 shows none of its instances running, so nobody is left to take its nodes out.
+"""The end of a cluster: EC2 shows none of its instances running.
 
     every instance                             records                plan
     ended or gone for two minutes              leaving                gone, people are notified once
