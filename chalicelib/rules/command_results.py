@@ -4,11 +4,11 @@
     join        joined                        activating
                 warm                          joining, asked again now and then
     activate    active                        in service
-                absent                        joining
+                absent, another's             open again (rules/second_word.py), then joining
     evacuate    safe, drained, down, absent   evacuated
     evacuate    unfinished, at the deadline   evacuated, with what is left on it
     give-back   active                        in service; a manager: activating
-                absent                        joining
+                absent                        open again, then joining
     leave       removed, absent               gone
     any         another one, or none          the same state, open again (rules/retry.py)
 
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceRecord
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate
-from chalicelib.rules import fixes, incidents, swarm_incidents
+from chalicelib.rules import fixes, incidents, second_word, swarm_incidents
 from chalicelib.rules.cluster import jobs
 from chalicelib.rules.nodes import evacuate, give_back, join, leave, twins
 from chalicelib.rules.reconcile import swarm
@@ -54,9 +54,9 @@ CONCLUDE: dict[AgentTask, Callable[[Node, NodeReport | None, CommandFinished, fl
 # What ends the work of a task, by whichever of its commands.
 GOOD_ENDS: dict[AgentTask, frozenset[Fate]] = {
     AgentTask.JOIN: frozenset({Fate.JOINED}),
-    AgentTask.ACTIVATE: frozenset({Fate.ACTIVE, Fate.ABSENT}),
+    AgentTask.ACTIVATE: frozenset({Fate.ACTIVE}),
     AgentTask.EVACUATE: evacuate.EMPTIED,
-    AgentTask.GIVE_BACK: frozenset({Fate.ACTIVE, Fate.ABSENT}),
+    AgentTask.GIVE_BACK: frozenset({Fate.ACTIVE}),
     AgentTask.LEAVE: leave.NOT_LISTED,
 }
 METRIC_OF_FATE = {  # what an evacuation that has ended counts as
@@ -97,6 +97,8 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
 
 def _conclude(node: Node, report: NodeReport | None, event: CommandFinished, cluster: Cluster) -> Node:
     """Return the record after its command; the node id of another record is only remembered as a claim."""
+    if report and second_word.needs_second(node, report, event, cluster):
+        return second_word.ask_again(node, report, event, cluster)
     after = CONCLUDE[event.task](node, report, event, cluster.now)
     is_anothers = after.state in ENTERING and twins.find_holder(after, cluster.nodes)
     return replace(after, node="", claimed=after.node) if is_anothers else after

@@ -51,6 +51,7 @@ class Node:
     record of version 0.1 until the next discovery. ``gentle``: no end is announced, so tasks without
     another place serve on. ``postponed``: the evacuation that waits for its turn; one at most. ``claimed``:
     the node id that the host says to have, while another record has it or managers do not call it its own.
+    ``doubted_by``: the manager that said first, in this state, that the node is not the instance's.
     """
 
     cluster: str
@@ -84,6 +85,8 @@ class Node:
     gentle: bool = False
     postponed: tuple[Postponed, ...] = ()
     claimed: str = ""
+    doubted_by: str = ""
+    doubted_at: float = 0.0
 
     @property
     def task(self) -> AgentTask | None:
@@ -169,7 +172,7 @@ class Node:
             raise TransitionError(f"{self.instance} cannot go from {self.state} to {state}")
         fresh: dict[str, Any] = {"fate": "", "deadline": 0.0, "due": None, "command": "", "manager": ""}
         fresh |= {"attempts": 0, "expires": None, "state": state, "since": since, "reason": reason}
-        fresh |= {"earlier": (), "postponed": (), "claimed": ""}
+        fresh |= {"earlier": (), "postponed": (), "claimed": "", "doubted_by": "", "doubted_at": 0.0}
         if state not in OUT_OF_SERVICE:
             fresh |= {"back": 0.0, "announced": False, "gentle": False}
         if state not in OUT_OF_SERVICE | ENTERING:

@@ -7,7 +7,7 @@ Node, event -> plan:
     any other                             ordered by hand              refused, with the reason
     returning, a worker                   command ended: active        in service
     returning, a manager                  command ended: active        activating: promoted again
-    returning                             the swarm has no such node   joining
+    returning                             no such node, twice          joining
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Node, command ended -> node afterwards:
     joining      join: joined                      activating
     joining      join: warm                        open again: its group keeps it in a warm pool
     activating   activate: active                  in service
-    activating   activate: absent, or another's    joining, after a back-off
+    activating   activate: absent, or another's    joining, after a back-off; two managers say so
     either       any other end                     open again (rules/retry.py)
 """
 

@@ -27,6 +27,7 @@ from chalicelib.protocol.codec import decode_arguments, encode_arguments
 from chalicelib.protocol.messages import AgentTask, Arguments, Target
 from chalicelib.rules import incidents
 from chalicelib.rules.cluster import jobs
+from chalicelib.rules.second_word import bears_out
 from chalicelib.state.instance import Role
 from chalicelib.state.job import Job, JobStage
 from chalicelib.state.lifecycle import ENTERING, NodeState
@@ -145,10 +146,10 @@ def _count(listing: Listing) -> str:
 
 def _second_opinion(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Listing | None:
     """Return the list before, if it bears this one out: another manager's, or that of the only manager."""
-    is_another = bool(job.source) and job.source != event.manager
-    waited = event.time >= job.ended + cluster.timeouts.inspection_period_s / 2
-    is_only = len(_voters(listing, cluster)) == 1 and waited
-    return job.listing if is_another or is_only else None
+    is_only = len(_voters(listing, cluster)) == 1
+    only_after_s = cluster.timeouts.inspection_period_s / 2 if is_only else None
+    counts = bears_out(job.source, job.ended, event.manager, event.time, only_after_s=only_after_s)
+    return job.listing if counts else None
 
 
 def _compare(listing: Listing, job: Job, event: CommandFinished, cluster: Cluster) -> Plan:

@@ -96,7 +96,7 @@ def test_an_evacuated_node_that_the_swarm_does_not_list_is_an_incident(node: str
 def test_a_worker_given_back_is_in_service_and_a_manager_is_activated_again(
     role: Role, fate: Fate, state: NodeState
 ) -> None:
-    node = replace(EVACUATING, state=NodeState.RETURNING, role=role, back=START, drill=True)
+    node = replace(EVACUATING, state=NodeState.RETURNING, role=role, back=START, drill=True, doubted_by="i-2")
     plan = decide(ended(AgentTask.GIVE_BACK, report(fate)), a_cluster(node, now=NOW))
     (move,) = (action for action in plan.actions if isinstance(action, ReplaceRecord))
     assert move.after.state is state

@@ -103,7 +103,18 @@ def test_a_dead_letter_carries_the_record_under_the_names_of_version_0_1() -> No
     (job,) = (job_from(item) for item in saved("errand#") if item["stage"]["S"] == "failed")
     cluster = Cluster("blue", 0.0)
     written = json.loads(incidents.node_work_given_up(node, cluster).record)
-    later = {"earlier", "zone", "kind", "lifecycle", "gentle", "postponed", "labels", "claimed"}
+    later = {
+        "earlier",
+        "zone",
+        "kind",
+        "lifecycle",
+        "gentle",
+        "postponed",
+        "labels",
+        "claimed",
+        "doubted_by",
+        "doubted_at",
+    }
     assert written.keys() - later == for_node.keys()
     assert written["hooks"][0].keys() - {"warm"} == node_hooks(SCALED_IN)
     assert json.loads(incidents.job_failed(job, cluster).record).keys() - {"source"} == for_job.keys()

@@ -57,8 +57,8 @@ def test_an_active_node_is_in_service_and_nothing_is_left_to_do() -> None:
 
 def test_a_node_absent_at_its_activation_joins_again_with_its_node_id() -> None:
     event = ended(AgentTask.ACTIVATE, NodeReport(WORKER, "abc", Fate.ABSENT, "the swarm lists no node abc"))
-    found = after(out(AgentTask.ACTIVATE, node="abc"), event)
-    assert (found.state, found.node) == (NodeState.JOINING, "abc")
+    found = after(out(AgentTask.ACTIVATE, node="abc", doubted_by="i-2"), event)
+    assert (found.state, found.node, found.doubted_by) == (NodeState.JOINING, "abc", "")
     assert found.due == START + retry.back_off(1, WORKER)
     assert found.target.node == "abc"
     assert found.reason == "the swarm lists no node abc: it joins anew"
@@ -66,7 +66,7 @@ def test_a_node_absent_at_its_activation_joins_again_with_its_node_id() -> None:
 
 def test_one_that_says_to_be_another_instances_node_joins_as_one_of_its_own() -> None:
     event = ended(AgentTask.ACTIVATE, NodeReport(WORKER, "abc", Fate.ANOTHERS, "refused", differs=True))
-    found = after(out(AgentTask.ACTIVATE, node="abc"), event)
+    found = after(out(AgentTask.ACTIVATE, node="abc", doubted_by="i-2"), event)
     assert (found.state, found.node) == (NodeState.JOINING, "abc"), (
         "with that id its host is told to leave it"
     )
@@ -115,7 +115,7 @@ def test_a_join_that_names_a_managers_node_records_no_node_id_and_is_told() -> N
 
 
 def test_a_host_from_anothers_image_leaves_what_it_claims_and_joins_as_itself() -> None:
-    claimed = out(AgentTask.ACTIVATE, claimed="m1")
+    claimed = out(AgentTask.ACTIVATE, claimed="m1", doubted_by="i-2")
     another = ended(AgentTask.ACTIVATE, NodeReport(WORKER, "m1", Fate.ANOTHERS, "refused", differs=True))
     (move,) = (
         action
