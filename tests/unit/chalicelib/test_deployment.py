@@ -74,60 +74,12 @@ def test_prod_may_do_nothing_to_what_is_of_a_stage_with_a_longer_name(service: s
     assert group or any(fnmatchcase(own, pattern) for pattern in patterns)
 
 
-PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
-
-
-@pytest.mark.parametrize("name", [f"policy-dev{group}.json" for group in GROUPS])
-def test_a_policy_is_good_in_every_partition(name: str) -> None:
-    for statement in statements(name):
-        for pattern in set(resources(statement)) - {"*"}:
-            for partition in PARTITIONS:
-                assert fnmatchcase(pattern.replace("arn:*:", f"arn:{partition}:"), pattern), pattern
-                assert pattern.startswith("arn:*:")
-
-
 @pytest.mark.parametrize("name", [f"policy-dev{group}.json" for group in GROUPS])
 def test_every_statement_says_why_and_no_action_is_a_pattern(name: str) -> None:
     for statement in statements(name):
         assert statement["Sid"].isalnum()
         assert (statement["Resource"] != "*") or statement["Sid"].endswith("NoResourceLevelInIam")
     assert not any("*" in action for action in actions(name))
-
-
-def test_commands_go_to_the_shell_document_on_instances_of_a_cluster_only() -> None:
-    document, instances = (
-        item for item in statements("policy-dev.json") if item["Action"] == "ssm:SendCommand"
-    )
-    assert document["Resource"].endswith("document/AWS-RunShellScript")
-    assert instances["Condition"] == {
-        "StringLike": {"ssm:resourceTag/swarmkeeper:cluster": "*"},
-        "StringEquals": {"ssm:resourceTag/swarmkeeper:stage": "dev"},
-    }
-
-
-def test_orders_to_managers_reach_managers_only() -> None:
-    _, managers = (
-        item for item in statements("policy-dev-managers.json") if item["Action"] == "ssm:SendCommand"
-    )
-    assert managers["Condition"] == {
-        "StringLike": {"ssm:resourceTag/swarmkeeper:cluster": "*"},
-        "StringEquals": {
-            "ssm:resourceTag/swarmkeeper:role": "manager",
-            "ssm:resourceTag/swarmkeeper:stage": "dev",
-        },
-    }
-
-
-def test_groups_go_on_only_where_they_are_tagged_for_a_cluster_and_the_stage() -> None:
-    (groups,) = (
-        item
-        for item in statements("policy-dev-tick.json")
-        if "autoscaling:CompleteLifecycleAction" in item["Action"]
-    )
-    assert groups["Condition"] == {
-        "StringLike": {"autoscaling:ResourceTag/swarmkeeper:cluster": "*"},
-        "StringEquals": {"autoscaling:ResourceTag/swarmkeeper:stage": "dev"},
-    }
 
 
 def test_every_function_with_its_own_setting_is_deployed_and_every_policy_is_used() -> None:
