@@ -250,7 +250,7 @@ class Watch:
 class Outcome:
     """How an action came out.
 
-    ``event``: what was learnt by it, to be decided on next. ``watch``: what to stay with after that.
+    ``event``: what was learnt by it, to be decided on next. ``watch``: what to watch after that.
     """
 
     code: Code = Code.DONE

@@ -31,12 +31,12 @@ def notify(cluster: str, incident: Incident, world: World) -> Outcome:
             return Outcome(detail=f"known already: {incident.key}")
     settings = world.settings.get(cluster)
     if settings.paused:
-        return Outcome(detail=f"recorded, to be told once {cluster} is resumed: {incident.what}")
+        return Outcome(detail=f"recorded; people are notified once {cluster} is resumed: {incident.what}")
     if settings.notify:
         try:
             world.messages.publish(subject(cluster, incident), text(cluster, incident))
         except RefusedError as error:
-            return Outcome(Code.LEFT_OPEN, f"{incident.what}; not told, the tick tries again: {error}")
+            return Outcome(Code.LEFT_OPEN, f"{incident.what}; not published, the tick tries again: {error}")
     world.incidents.mark_notified(cluster, incident.key)
     return Outcome(Code.RAISED, f"{incident.what}. Left: {incident.left}. To do: {incident.fix}")
 

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from chalicelib import observability
 from chalicelib.actions import Code
 from chalicelib.adapters.ports import OPEN_WORK_AHEAD_S, World
-from chalicelib.delivery.watch import stay_with
+from chalicelib.delivery.watch import watch_evacuations
 from chalicelib.effects import perform_all
 from chalicelib.errors import CallError
 from chalicelib.events import (
@@ -107,7 +107,7 @@ def _list_learnt(event: Event, outcomes: list[Outcome], cluster: str, world: Wor
     if isinstance(event, SpotInterruptionWarning):
         return
     for watch in [outcome.watch for outcome in outcomes if outcome.watch]:
-        yield from stay_with(cluster, watch, world)
+        yield from watch_evacuations(cluster, watch, world)
 
 
 def load(event: Event, cluster: str, world: World) -> Cluster:

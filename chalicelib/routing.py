@@ -13,7 +13,7 @@ from chalicelib.actions import Watch
 from chalicelib.adapters.patience import Patience, jittered_s
 from chalicelib.adapters.ports import World
 from chalicelib.adapters.wiring import connected
-from chalicelib.delivery.watch import hedge_after_s, stay_with
+from chalicelib.delivery.watch import hedge_after_s, watch_evacuations
 from chalicelib.discovery import NO_CLUSTER, begin_search, report_failure, take_snapshot
 from chalicelib.errors import HybridError, MalformedError, RefusedError, ThrottledError
 from chalicelib.events import (
@@ -120,7 +120,7 @@ def guard(payload: object, world: World | None = None) -> list[str]:
             reasons += _handle_instance(warning, world)
         elif node.command and (sent := _sent_at(node, world)) + hedge_after_s(node.attempts, world) <= now:
             watch = Watch(frozenset({node.instance}), sent, until)
-            events = stay_with(cluster, watch, world)
+            events = watch_evacuations(cluster, watch, world)
             return [*reasons, *(reason for event in events for reason in follow(event, cluster, world))]
         world.clock.sleep(GUARD_POLL_S)
     return reasons

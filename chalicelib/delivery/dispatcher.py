@@ -63,7 +63,7 @@ def dispatch(cluster: str, action: Dispatch, world: World) -> Outcome:
 
     Work that this handler has recorded is then sent by the other one, or by the tick if that one dies. So
     nobody has to wait, however many come; only the first one stands by, and is quicker than the tick.
-    A handler that has sent an urgent evacuation is to stay with it (watch.py), but lets the lease go first.
+    A handler that has sent an urgent evacuation is to watch it (watch.py), but lets the lease go first.
     """
     until, stands_by, rechecks = world.clock.now() + action.seconds, False, None
     state = Round(until)

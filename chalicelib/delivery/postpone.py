@@ -27,7 +27,7 @@ def _put_off(node: Node, reason: str, now: float) -> Node:
 
 
 def leave_out(cluster: str, misfits: Iterable[Node], world: World) -> None:
-    """Put off work that no agent would take; in the end it is given up, and people are told."""
+    """Put off work that no agent would take; in the end it is given up, and people are notified."""
     for node in misfits:
         warn(f"{node.instance} is left out: {node.misfit}", cluster=cluster, instance=node.instance)
         postpone([node], node.misfit, world)

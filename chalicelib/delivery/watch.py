@@ -1,4 +1,4 @@
-"""Stay with urgent evacuations: whoever has sent one, and then its guard, says what nobody else does.
+"""Watch urgent evacuations: whoever has sent one, and then its guard, says what nobody else does.
 
 What is seen -> what is said, and then decided:
     its command has ended, and no event said so        the command has finished
@@ -45,7 +45,7 @@ Said = CommandFinished | CommandRunning
 
 @dataclass(slots=True)
 class Watcher:
-    """One stay: when commands were first seen, which were hedged, and when their ends were first seen."""
+    """One watch: when commands were first seen, which were hedged, and when their ends were first seen."""
 
     cluster: str
     watch: Watch
@@ -117,6 +117,6 @@ def hedge_after_s(attempts: int, world: World) -> float:
     return exponential_s(world.timeouts.hedge_s, attempts - 2, LONGEST_HEDGE_S)
 
 
-def stay_with(cluster: str, watch: Watch, world: World) -> Iterator[Said]:
-    """Watch urgent evacuations; yield what has to be decided on. Nothing where handlers are not to stay."""
+def watch_evacuations(cluster: str, watch: Watch, world: World) -> Iterator[Said]:
+    """Watch urgent evacuations; yield what has to be decided on. Nothing where hedges are off."""
     return Watcher(cluster, watch, world).run() if world.timeouts.hedge_s else iter(())
