@@ -32,7 +32,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
             "run docker swarm leave --force here, if it shall be the first manager"
         )
     if seen.is_manager and not arguments.fresh:
-        _refuse_tokens_of_another_swarm(engine, cluster, host)
+        refuse_tokens_of_another_swarm(engine, cluster, host)
     if seen.state == "inactive":
         if not arguments.fresh:
             _refuse_a_second_swarm(cluster, host)
@@ -87,15 +87,19 @@ def _refuse_a_second_swarm(cluster: str, host: Host) -> None:
         )
 
 
-def _refuse_tokens_of_another_swarm(engine: Engine, cluster: str, host: Host) -> None:
-    """Keep what is stored of another swarm: hosts that belong there would join this one."""
+def refuse_tokens_of_another_swarm(engine: Engine, cluster: str, host: Host) -> None:
+    """Keep what is stored of another swarm: hosts that belong there would join this one. Raises AgentError.
+
+    Nothing tells whether the swarm's own CA was rotated, which makes tokens look like another swarm's: then a
+    person says so by deleting them.
+    """
     own, stored = engine.tokens(), host.stored_tokens(cluster)
     if any(token and _swarm_of(token) != _swarm_of(own[role]) for role, token in stored.items()):
         raise AgentError(
             f"the join tokens of {cluster} are another swarm's, such as that of a cluster of this name in "
             "another stage, so nothing was stored: tag this cluster with another name; after docker swarm ca "
-            "--rotate call rotate_tokens instead; if the other swarm is gone for good, delete both "
-            f"parameters under /swarmkeeper/{cluster}/join-token/ first"
+            "--rotate, or if the other swarm is gone for good, delete both parameters under "
+            f"/swarmkeeper/{cluster}/join-token/ and call this again"
         )
 
 

@@ -10,7 +10,7 @@ from bootstrap.host.host import Host, cluster_of
 from bootstrap.log import say
 from bootstrap.membership.orphans import Orphans
 from bootstrap.membership.quorum import has_quorum
-from bootstrap.tasks.init import check_named, store_tokens
+from bootstrap.tasks.init import check_named, refuse_tokens_of_another_swarm, store_tokens
 from bootstrap.tasks.join import THIS_HOST, poll_membership
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import AgentTask, Arguments, Fate, NodeReport, Result
@@ -48,11 +48,23 @@ def run(engine: Engine, arguments: Arguments, clock: Clock, host: Host = THIS_HO
         raise AgentError("the managers have a quorum, so nothing was changed: demote the dead ones instead")
     _await_leader(engine, clock)
     _remove_orphans(engine, clock)
-    store_tokens(engine, cluster, host)
+    _store_tokens(engine, cluster, host)
     node = engine.node_id()
     seconds = round(clock.now() - started, 2)
     report = NodeReport(identity.instance, node, Fate.JOINED, "it is the only manager now", seconds)
     return Result(AgentTask.RECOVER, ok=True, nodes=(report,))
+
+
+def _store_tokens(engine: Engine, cluster: str, host: Host) -> None:
+    """Store the tokens, which a forced swarm keeps, unless others are stored. Raises AgentError.
+
+    Without a quorum no engine tells its tokens, so this cannot be checked before.
+    """
+    try:
+        refuse_tokens_of_another_swarm(engine, cluster, host)
+    except AgentError as refusal:
+        raise AgentError(f"the swarm is back, with this host as its only manager, but {refusal}") from None
+    store_tokens(engine, cluster, host)
 
 
 def _has_lost_quorum(engine: Engine, clock: Clock) -> bool:

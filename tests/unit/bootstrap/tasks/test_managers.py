@@ -87,12 +87,44 @@ def test_init_refuses_a_second_swarm_of_the_cluster(host: FakeHost) -> None:
 def test_given_tokens_of_another_swarm_expected_that_init_stores_none_over_them(host: FakeHost) -> None:
     """Two stages had clusters of one name: new workers of the one joined the other."""
     call(init, host)
-    stored = {"worker": "SWMTKN-1-beef-worker-0", "manager": "SWMTKN-1-beef-manager-0"}
-    host.tokens.update(stored)
+    host.tokens.update(OTHERS)
     with pytest.raises(AgentError, match="are another swarm's") as refusal:
         call(init, host)
-    assert host.tokens == stored
+    assert host.tokens == OTHERS
     assert "SWMTKN" not in str(refusal.value)
+
+
+OTHERS = {"worker": "SWMTKN-1-beef-worker-0", "manager": "SWMTKN-1-beef-manager-0"}
+
+
+def test_given_tokens_of_another_swarm_expected_that_none_are_rotated(
+    engine: Manager, host: FakeHost
+) -> None:
+    call(init, host)
+    host.tokens.update(OTHERS)
+    with pytest.raises(AgentError, match=r"another swarm's.*nothing was stored.*docker swarm ca --rotate"):
+        call(rotate_tokens, host)
+    assert (host.tokens, engine.rotations) == (OTHERS, 0)
+
+
+def test_given_a_new_ca_expected_that_tokens_are_rotated_once_the_old_are_deleted(
+    engine: Manager, host: FakeHost
+) -> None:
+    call(init, host)
+    host.tokens.update(OTHERS)
+    host.tokens.clear()
+    assert call(rotate_tokens, host).ok
+    assert host.tokens == engine.tokens()
+
+
+def test_given_tokens_of_another_swarm_expected_that_recover_leaves_them(lost: FakeHost) -> None:
+    lost.tokens.update(OTHERS)
+    with pytest.raises(AgentError, match=r"the swarm is back, .*, but the join tokens of blue are another"):
+        call(recover, lost)
+    assert lost.tokens == OTHERS
+    lost.tokens.clear()
+    assert call(recover, lost).ok, "what is said to do works"
+    assert lost.tokens == lost.engine.tokens()
 
 
 def test_given_older_tokens_of_the_swarm_expected_that_init_stores_the_newest(
