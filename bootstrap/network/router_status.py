@@ -1,12 +1,14 @@
 """What the network plugin's router tells on its status pages, read strictly; pure.
 
-Why strictly: a page that is read half looks healthy.
+Why strictly: a page that is read half looks healthy. But a connection's line holds the other host's nickname,
+which is that host's own word: what cannot be read there is a fault that is named, and the rest counts.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Union
 
 from bootstrap.errors import AgentError
 from chalicelib.protocol.checks import show
@@ -47,7 +49,10 @@ class Link:
 
 @dataclass(frozen=True)
 class RouterStatus:
-    """The router of this host: its nickname, how many it was told to connect to, and whom it knows."""
+    """The router of this host: its nickname, how many it was told to connect to, and whom it knows.
+
+    ``unread``: lines of the connections' page that are none.
+    """
 
     nickname: str
     targets: int
@@ -55,6 +60,7 @@ class RouterStatus:
     peers: int
     range: str
     links: tuple[Link, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def connected(self) -> frozenset[str]:
@@ -69,6 +75,8 @@ class RouterStatus:
     def find_faults(self, peers: int, wanted_range: str) -> list[str]:
         """Name what is wrong where ``peers`` hosts have the plugin; 0: as many as it knows."""
         faults = [f"{link.address} is {link.state}: {link.text}" for link in self.failures]
+        if self.unread:
+            faults.append(f"lines that are no connection: {len(self.unread)}, {show(self.unread[0])}")
         wanted = peers or self.peers
         if self.peers != wanted:
             faults.append(f"it knows {self.peers} of {wanted} peers")
@@ -83,7 +91,7 @@ def read_status(status: str, connections: str) -> RouterStatus:
     """Read the pages ``/status`` and ``/status/connections``. Raises StatusError."""
     sections = _read_sections(status)
     router, ipam = _section(sections, "router"), _section(sections, "ipam")
-    links = tuple(_read_link(line) for line in connections.splitlines() if line.strip())
+    links, unread = _read_links(connections)
     counts = _read_counts(_field(router, "Connections"))
     name = _NAME.fullmatch(_field(router, "Name"))
     targets = _field(router, "Targets")
@@ -99,6 +107,7 @@ def read_status(status: str, connections: str) -> RouterStatus:
         peers=int(peers[1]),
         range=_field(ipam, "Range"),
         links=links,
+        unread=unread,
     )
 
 
@@ -139,10 +148,20 @@ def _read_counts(text: str) -> dict[str, int]:
     return counts
 
 
-def _read_link(line: str) -> Link:
-    found = _LINK.fullmatch(line.rstrip())
+def _read_links(page: str) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    """Read the connections, and what is none; a page without a single one is another page."""
+    lines = [line.rstrip() for line in page.split("\n") if line.strip()]
+    read = [(line, _read_link(line)) for line in lines]
+    links = tuple(link for _, link in read if link)
+    if lines and not links:
+        raise _wrong(lines[0])
+    return links, tuple(line for line, link in read if not link)
+
+
+def _read_link(line: str) -> Union[Link, None]:
+    found = _LINK.fullmatch(line)
     if not found:
-        raise _wrong(line)
+        return None
     peer = _PEER.search(found[4])
     return Link(found[1], found[3], peer[1] if peer else "", found[4])
 

@@ -68,3 +68,21 @@ def test_a_page_that_is_none_of_the_routers_is_refused(before: str, after: str) 
 def test_a_connection_that_is_none_is_refused(line: str) -> None:
     with pytest.raises(StatusError):
         read_status(samples.MANAGER, line)
+
+
+@pytest.mark.parametrize(
+    "nickname", ["evil\nhost", "evil)\n<html>\nhost", "evil\u2028host", "evil\r\x0bhost", "((((\n"]
+)
+def test_a_nickname_of_any_letters_is_a_named_fault_and_hides_nobody(nickname: str) -> None:
+    links = samples.LINKS.replace("ip-10-231-77-2", nickname)
+    assert links != samples.LINKS
+    status = read_status(samples.MANAGER, links)
+    assert status.connected == {"10.231.77.2", "10.231.77.3"}
+    assert status.links[-1].peer == "ip-10-231-77-3"
+    faults = [fault for fault in status.find_faults(3, RANGE) if "no connection" in fault]
+    assert len(faults) == ("\n" in nickname)
+
+
+def test_a_line_that_is_none_is_counted_and_shown() -> None:
+    status = read_status(samples.MANAGER, f"{samples.LINKS}\nwhatever\nwhat else")
+    assert status.find_faults(3, RANGE) == ["lines that are no connection: 2, 'whatever'"]
