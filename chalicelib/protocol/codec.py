@@ -21,6 +21,7 @@ from chalicelib.protocol.messages import (
     Result,
     SpreadReport,
     Target,
+    Way,
 )
 from chalicelib.protocol.network_order import NetworkOrder
 from chalicelib.protocol.network_order_fields import read_network_order
@@ -33,6 +34,7 @@ MAX_LINE = 20_000
 MAX_STDOUT = 24_000
 MAX_ARGUMENTS = 64_000  # characters; Run Command takes no more
 PLAIN_FIELDS = ("zone", "kind", "lifecycle")  # of a target
+LEFT_WELL = frozenset({Way.START_FIRST, Way.GLOBAL})
 MODES = [mode.value for mode in Mode]
 # By ``kept`` and ``lasting`` of a target, which said the same in commands that may be in flight still.
 FORMER_FLAGS = {
@@ -83,10 +85,10 @@ def decode_arguments(text: str, left_out: list[tuple[str, str]] | None = None) -
 def encode_result(result: Result) -> str:
     """Encode a result as one line of at most MAX_LINE characters.
 
-    To fit, the hosts of the widest spreads are dropped, then the last service reports, then the longest of
-    the nodes' labels, then the nodes' details and the error are cut, then the last rows of what ``inspect``
-    saw are dropped, then the last hosts of the inventory and then all of it, then the last nodes that are
-    down. The fate of a node, or of a service in a rebalance, is never left out.
+    To fit, the hosts of the widest spreads are dropped, then service reports (those of tasks that left well
+    first), then the longest of the nodes' labels, then the nodes' details and the error are cut, then the
+    last rows of what ``inspect`` saw are dropped, then the last hosts of the inventory and then all of it,
+    then the last nodes that are down. The fate of a node, or of a service in a rebalance, is never left out.
     """
     while True:
         line = json.dumps(_result_row(result), separators=(",", ":"), sort_keys=True)
@@ -125,7 +127,8 @@ def _smaller(result: Result) -> Result:
     if result.services:
         keep = len(result.services) * 3 // 4
         left_out = result.left_out + len(result.services) - keep
-        return replace(result, services=result.services[:keep], left_out=left_out)
+        kept = sorted(result.services, key=lambda report: report.way in LEFT_WELL)[:keep]
+        return replace(result, services=tuple(kept), left_out=left_out)
     if any(node.labels for node in result.nodes):
         return _fewer_labels(result)
     if longest := max(

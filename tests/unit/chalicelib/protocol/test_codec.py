@@ -142,6 +142,16 @@ def test_a_long_result_fits_into_what_run_command_keeps_and_says_what_was_left_o
     assert len(found.services) + found.left_out == 1000
 
 
+def test_of_many_services_those_that_fell_to_the_drain_are_told_first() -> None:
+    ways = [Way.DRAIN if n % 10 == 0 else Way.START_FIRST for n in range(1000)]
+    services = tuple(
+        ServiceReport(f"service-{n:03}", 1, way, 1.0, "its turn did not come") for n, way in enumerate(ways)
+    )
+    found = decode_result(encode_result(Result(AgentTask.EVACUATE, ok=True, services=services))).services
+    assert len([one for one in found if one.way is Way.DRAIN]) == 100
+    assert len(found) > 100
+
+
 def test_a_result_of_many_nodes_fits_too_with_the_fate_of_each() -> None:
     """Run Command would cut the line in its middle: no result at all, and a manager taken for broken."""
     rows = [{"node": "n" * 25, "hostname": f"ip-10-0-0-{n}"} for n in range(1000)]
