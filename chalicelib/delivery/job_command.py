@@ -16,6 +16,7 @@ from chalicelib.protocol.codec import decode_arguments
 from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules.retry import back_off
 from chalicelib.state.job import COMMAND_S
+from chalicelib.state.lifecycle import NodeState
 
 if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
@@ -96,7 +97,9 @@ def _choose_inspector(job: Job, hosts: list[Host]) -> str:
     Inspections go round all of these, one after the other: what one lists says nothing of a sick one, and
     only two different ones together are believed that a node is missing or down.
     """
-    proven = sorted((host for host in hosts if host.is_proven), key=lambda host: host.instance)
+    proven = [host for host in hosts if host.is_proven]
+    proven = proven or [host for host in hosts if host.state is NodeState.IN_SERVICE and host.node]
+    proven.sort(key=lambda host: host.instance)
     listing = job.listing
     voters = [host for host in proven if listing and listing.names_manager(host.node)] or proven
     if not voters:

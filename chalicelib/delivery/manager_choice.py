@@ -15,10 +15,10 @@ STATE_RANK = {state: rank for rank, state in enumerate(STAYING)}  # the less a n
 
 
 def members(hosts: Collection[Host]) -> list[Host]:
-    """Leave out who may never have been in the swarm, once somebody is known to be."""
+    """Leave out who may never have been in the swarm, or a manager of it, once somebody is known to be."""
     if not any(host.is_proven for host in hosts):
         return list(hosts)
-    return [host for host in hosts if host.node and host.state not in ENTERING]
+    return [host for host in hosts if host.node and host.state not in ENTERING and not host.only_tagged]
 
 
 def choose_manager(
@@ -33,7 +33,8 @@ def choose_manager(
     without managers.
 
     A tag alone makes no manager: once there is one that is proven, those that may never have been in the
-    swarm (without a node id, or on their way into it) get no command.
+    swarm (without a node id, or on their way into it) or a manager of it (tagged as one when they were
+    workers already) get no command.
     """
     hosts = members(hosts)
 

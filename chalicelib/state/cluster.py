@@ -33,18 +33,22 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A manager as a host for commands: the state of its own node, its circuit breaker, address, node id."""
+    """A manager as a host for commands: the state of its own node, its circuit breaker, address, node id.
+
+    ``only_tagged``: see the record of its node.
+    """
 
     instance: str
     state: NodeState = NodeState.IN_SERVICE
     breaker: Breaker = field(default_factory=Breaker)
     address: str = ""
     node: str = ""
+    only_tagged: bool = False
 
     @property
     def is_proven(self) -> bool:
         """Whether it is in service as a node that managers have activated, not only tagged as manager."""
-        return self.state is NodeState.IN_SERVICE and bool(self.node)
+        return self.state is NodeState.IN_SERVICE and bool(self.node) and not self.only_tagged
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class Node:
     another place serve on. ``postponed``: the evacuation that waits for its turn; one at most. ``claimed``:
     the node id that the host says to have, while another record has it or managers do not call it its own.
     ``doubted_by``: the manager that said first, in this state, that the node is not the instance's.
+    ``only_tagged``: it was tagged as manager while it was a worker in the swarm, and no manager has named it
+    as one since.
     """
 
     cluster: str
@@ -87,6 +89,7 @@ class Node:
     claimed: str = ""
     doubted_by: str = ""
     doubted_at: float = 0.0
+    only_tagged: bool = False
 
     @property
     def task(self) -> AgentTask | None:
@@ -177,6 +180,8 @@ class Node:
             fresh |= {"back": 0.0, "announced": False, "gentle": False}
         if state not in OUT_OF_SERVICE | ENTERING:
             fresh |= {"drill": False}
+        if state in (NodeState.JOINING, NodeState.IN_SERVICE):  # which it enters in the role of its tag
+            fresh |= {"only_tagged": False}
         return self.revise(**(fresh | phase))
 
     def revise(self, **changes: Any) -> Self:

@@ -65,7 +65,7 @@ def host_from(manager: str, record: Item | None, breaker: Item | None) -> Host:
     node = try_node_from(record)
     if node is None:
         return Host(manager, NodeState.GONE, breaker_from(breaker))
-    return Host(manager, node.state, breaker_from(breaker), node.address, node.node)
+    return Host(manager, node.state, breaker_from(breaker), node.address, node.node, node.only_tagged)
 
 
 def discovery_item(discovery: Discovery) -> Item:

@@ -6,7 +6,8 @@
     pending or running, started again         any                               joining
     pending or running                        gone; leaving, but node alive;    joining
                                               it survived an announced end
-    ... with another role, address, zone, …   not known to end                  updated
+    ... with another role, address, zone, …   not known to end                  updated; a worker of the
+                                              swarm is a manager by its tag only
     ... with a lifecycle action               does not have the action          added; evacuating if need be
     ending, ended, or not at all              as rules/nodes/leave.py says      evacuating, leaving
     none of the cluster any more              all leaving                       as ending.py says
@@ -25,7 +26,7 @@ from chalicelib.rules import swarm_incidents
 from chalicelib.rules.nodes import leave, lifecycle_hooks, twins
 from chalicelib.rules.reconcile import ending
 from chalicelib.state.instance import UP, Role
-from chalicelib.state.lifecycle import STAYING, NodeState
+from chalicelib.state.lifecycle import IN_SWARM, STAYING, NodeState
 from chalicelib.state.node import Node
 
 if TYPE_CHECKING:
@@ -133,7 +134,11 @@ def _reconcile(
     shown = {"role": discovered.role, "address": discovered.address, "launched": discovered.launched}
     shown |= _descriptions(discovered)
     same = all(getattr(node, name) == value for name, value in shown.items())
-    return None if same else node.revise(**shown)
+    if same:
+        return None
+    if node.role is not discovered.role and node.state in IN_SWARM:  # the swarm has it in the other role
+        shown["only_tagged"] = discovered.role is Role.MANAGER
+    return node.revise(**shown)
 
 
 def _why_rejoin(node: Node, discovered: DiscoveredInstance, time: float) -> str:

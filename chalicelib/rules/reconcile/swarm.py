@@ -1,6 +1,7 @@
 """The inspection: nodes as a manager lists them against the records; it finds what no event reports.
 
     the manager's list                          record                        plan
+    the node is a manager                       tagged so as a worker         its commands may go there
     it has no node of the id, twice in a row    in service                    joining, with its node id
     it has none for most nodes                                                notify people, change nothing
     it does not have the manager itself                                       notify people, change nothing
@@ -89,9 +90,18 @@ def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
     listing = event.result.listing
     doubt = _doubt_manager(listing, before, event, cluster) or _doubt_list(listing, before, event, cluster)
     found = doubt or _compare(listing, before, event, cluster)
+    shown = [] if doubt else _list_shown_managers(listing, cluster)
     kept = {"result": before.result, "source": before.source} if doubt else {"source": event.manager}
     steps = (_explain(step, {"reason": found.reason, **kept}) for step in plan.actions)
-    return Plan(f"inspect: {found.reason}", (*found.actions, *steps), plan.measures)
+    return Plan(f"inspect: {found.reason}", (*shown, *found.actions, *steps), plan.measures)
+
+
+def _list_shown_managers(listing: Listing, cluster: Cluster) -> list[Action]:
+    """List what becomes of nodes that were tagged as manager in service, and are named as one by now."""
+    down = {target.instance for target in listing.down}
+    tagged = [node for node in cluster.nodes if node.only_tagged and node.state is NodeState.IN_SERVICE]
+    named = [node for node in tagged if listing.names_manager(node.node) and node.instance not in down]
+    return [ReplaceRecord(node, node.revise(only_tagged=False)) for node in named]
 
 
 def _explain(step: Action, changes: dict[str, Any]) -> Action:

@@ -119,3 +119,6 @@ def test_joiners_are_sent_to_proven_managers_once_there_are_any() -> None:
     tagged, proven = Host("i-1", address="10.0.0.1"), Host("i-3", address="10.0.0.3", node="n3")
     assert join_addresses([activating, tagged]) == ("10.0.0.1", "10.0.0.2")
     assert join_addresses([activating, tagged, proven]) == ("10.0.0.3",)
+    assert join_addresses([replace(proven, only_tagged=True), replace(proven, address="10.0.0.4")]) == (
+        "10.0.0.4",
+    )

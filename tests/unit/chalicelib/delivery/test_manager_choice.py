@@ -46,6 +46,12 @@ TABLE = {
         ("a",),
         "b",
     ),
+    "not one that was tagged as manager when it was a worker": (
+        [Host("a", node="n1", only_tagged=True), Host("b", breaker=OPEN, node="n2")],
+        ("b",),
+        "b",
+    ),
+    "one that was tagged so if there is no other": ([Host("a", node="n1", only_tagged=True)], (), "a"),
     "any, while none is proven": ([Host("a", DOOMED, node="n1"), Host("b", NodeState.JOINING)], (), "b"),
 }
 

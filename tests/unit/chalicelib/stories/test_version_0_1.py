@@ -114,6 +114,7 @@ def test_a_dead_letter_carries_the_record_under_the_names_of_version_0_1() -> No
         "claimed",
         "doubted_by",
         "doubted_at",
+        "only_tagged",
     }
     assert written.keys() - later == for_node.keys()
     assert written["hooks"][0].keys() - {"warm"} == node_hooks(SCALED_IN)

@@ -84,6 +84,7 @@ class MemoryManagers:
                 self.get_breaker(cluster, manager),
                 node.address if node else "",
                 node.node if node else "",
+                bool(node and node.only_tagged),
             )
             for manager, node in nodes
         )

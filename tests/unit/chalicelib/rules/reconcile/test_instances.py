@@ -144,6 +144,27 @@ def test_a_changed_role_or_address_is_taken_over() -> None:
     assert after == a_node(version=2, address="10.0.0.99")
 
 
+@pytest.mark.parametrize(
+    ("state", "role", "shown", "only_tagged"),
+    [
+        (NodeState.IN_SERVICE, Role.WORKER, Role.MANAGER, True),
+        (NodeState.IN_SERVICE, Role.MANAGER, Role.WORKER, False),
+        (NodeState.JOINING, Role.WORKER, Role.MANAGER, False),  # it will join as one
+    ],
+)
+def test_a_worker_of_the_swarm_that_is_tagged_as_manager_is_one_by_its_tag_only(
+    state: NodeState, role: Role, shown: Role, *, only_tagged: bool
+) -> None:
+    plan = decide(
+        discovery(a_discovered_instance(role=shown)), a_cluster(*KNOWN, a_node(state=state, role=role))
+    )
+    (change,) = (step for step in plan.actions if isinstance(step, ReplaceRecord))
+    assert (change.after.role, change.after.only_tagged) == (shown, only_tagged)
+    entered = change.after if state is NodeState.JOINING else None
+    joined = entered or change.after.enter(NodeState.JOINING, since=START, reason="it joins in its role")
+    assert not joined.only_tagged
+
+
 def test_a_record_without_zone_type_and_lifecycle_gets_them_once() -> None:
     """As those of version 0.1 are; what EC2 does not show for once is not forgotten."""
     shown = {"zone": "us-east-1b", "kind": "c5.large", "lifecycle": "spot"}

@@ -80,6 +80,14 @@ def test_a_list_like_the_records_changes_only_the_job_of_the_inspection() -> Non
     )
 
 
+def test_who_was_only_tagged_as_manager_is_one_once_a_manager_names_it() -> None:
+    tagged = replace(SERVED, role=Role.MANAGER, only_tagged=True)
+    for node, expected in (("m0", [False]), ("n1", [])):
+        plan = seen(inspecting(replace(tagged, node=node)), ids=("n1", *IDS))
+        changes = [step.after.only_tagged for step in plan.actions if isinstance(step, ReplaceRecord)]
+        assert changes == expected, node
+
+
 def test_a_node_that_is_not_listed_joins_again_with_its_node_id() -> None:
     plan = seen(inspecting(SERVED))
     assert moved(plan) == [(NodeState.JOINING, "n1")]
