@@ -9,6 +9,10 @@ from dataclasses import replace
 
 from bootstrap.balancer import operator
 from bootstrap.clock import Clock, go_on_from
+from bootstrap.commands import engine as engine_command
+from bootstrap.commands import install as install_command
+from bootstrap.commands import preflight as preflight_command
+from bootstrap.commands import tasks as machine_tasks
 from bootstrap.engine.client import SOCKET, Engine
 from bootstrap.errors import BAD_INPUT, NOT_DONE, UNAVAILABLE, AgentError
 from bootstrap.network import command as network
@@ -45,11 +49,19 @@ RUN: dict[AgentTask, Callable[[Engine, Arguments, Clock], Result]] = {
     AgentTask.REBALANCE: rebalance.run,
     AgentTask.INSPECT: inspect.run,
     **network_tasks.RUN,
+    **machine_tasks.RUN,
 }
 ALONE = frozenset(  # need no target
-    {AgentTask.INSPECT, AgentTask.REBALANCE, AgentTask.ROTATE_TOKENS, *network_tasks.RUN}
+    {
+        *(AgentTask.INSPECT, AgentTask.REBALANCE, AgentTask.ROTATE_TOKENS),
+        *network_tasks.RUN,
+        *machine_tasks.RUN,
+    }
 )
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "preflight": preflight_command.command,
+    "install": install_command.command,
+    "engine": engine_command.command,
     **network.COMMANDS,
     "envoy": envoy_command.command,
     "operator": operator.command,
@@ -74,6 +86,8 @@ tasks, on a manager unless they say otherwise:
                  make a network of the swarm; remove the routing mesh
   install-plugin, verify-plugin, remove-peer
                  the network plugin on this host, any member of the swarm; see the command network-plugin
+  preflight      on any host, with a description: whether it can be a node; changes nothing
+  install        on any host, with a description: the engine that it names; run again, it changes nothing
 
 arguments, as JSON:
   {"targets": [{"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}], "deadline": 1764237600}
@@ -92,12 +106,16 @@ arguments, as JSON:
             plugin's, "peers": how many, "name", "subnet", "gateway": a network's, "peer", "address",
             "forget_only": a host that is gone, "dry_run": change nothing}
   inspection  its number, where the tick asks: inspect answers briefly, in a big swarm with a part of the ids
+  description  what the cluster shall be, as one text: for preflight and install
   (commands say subjects and look for targets and inspection: agents of all versions understand that)
 
 commands, with options and help of their own:
   network-plugin install, verify, remove-peer: the plugin that makes the networks between hosts
   network        create: a network of the swarm, its range checked
   ingress        remove: the routing mesh
+  preflight      as the task, with options in place of the arguments, and a table
+  install        as the task, with options in place of the arguments; --dry-run changes nothing
+  engine         small questions to the engine: version, events, managers
   envoy          render: from the spec of a proxy to Envoy's configuration
   operator       rebalance whenever a node joins, without AWS; runs until it is ended
   stack          the stacks that come with the agent: deploy, remove, status, ls
@@ -110,7 +128,7 @@ failed or had bad input; a task that does not exist has none.
 
 def main(words: Sequence[str]) -> int:
     """Run one task, or a command for people; answer the exit status."""
-    if words and words[0] in COMMANDS:
+    if _is_command(words):
         return COMMANDS[words[0]](words[1:])
     options = _parser().parse_args(words)
     try:
@@ -131,6 +149,11 @@ def main(words: Sequence[str]) -> int:
     for node in result.nodes:
         print(f"{node.instance}: {node.fate.value} {node.detail}".rstrip(), file=sys.stderr)
     return 0 if result.ok else NOT_DONE
+
+
+def _is_command(words: Sequence[str]) -> bool:
+    """Tell a command from the task of the same name, which has its arguments as JSON."""
+    return bool(words) and words[0] in COMMANDS and not (len(words) > 1 and words[1].startswith("{"))
 
 
 def _parser() -> argparse.ArgumentParser:

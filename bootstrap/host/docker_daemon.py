@@ -1,4 +1,4 @@
-"""The engine's own configuration on this host: its labels, which a running engine takes over at SIGHUP."""
+"""The engine's own configuration on this host; its labels a running engine takes over at SIGHUP."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Daemon:
 
     def set_labels(self, labels: Mapping[str, str]) -> bool:
         """Write these engine labels beside all that is set already; answers whether the file was changed."""
-        settings = self._read()
+        settings = self.read()
         wanted = [*_others(settings.get("labels") or [], labels), *map("=".join, sorted(labels.items()))]
         if sorted(settings.get("labels") or []) == sorted(wanted):
             return False
-        self._write({**settings, "labels": wanted})
+        self.write({**settings, "labels": wanted})
         return True
 
     def check_labels_can_be_set(self) -> None:
@@ -62,7 +62,8 @@ class Daemon:
                 "run systemctl reload docker on this host"
             ) from error
 
-    def _read(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
+        """Read all settings; {} where there is no file."""
         try:
             text = self._settings.read_text()
             settings = json.loads(text) if text.strip() else {}
@@ -74,7 +75,7 @@ class Daemon:
             raise DaemonError(f"{self._settings} holds no JSON object, so it was left as it is")
         return settings
 
-    def _write(self, settings: Mapping[str, Any]) -> None:
+    def write(self, settings: Mapping[str, Any]) -> None:
         """Write all or nothing: an engine that finds half a file does not start again.
 
         A symbolic link stays one: what it points to is written, as it may be shared or under version control.

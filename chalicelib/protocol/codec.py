@@ -48,7 +48,7 @@ MODE = checks.matching(re.compile("|".join([*MODES, ""])), " or ".join(MODES))
 
 def encode_arguments(arguments: Arguments) -> str:
     """Encode arguments as one line of JSON; what only some tasks have is left out where it is empty."""
-    optional = {"managers", "role", "labels", "rebalance", "inspection", "sent", "fresh"}
+    optional = {"managers", "role", "labels", "rebalance", "inspection", "sent", "fresh", "description"}
     given = {name: value for name, value in asdict(arguments).items() if value or name not in optional}
     if arguments.rebalance == Rebalance():
         del given["rebalance"]
@@ -79,6 +79,7 @@ def decode_arguments(text: str, left_out: list[tuple[str, str]] | None = None) -
         _moment(message, "sent"),
         _flag(message, "fresh"),
         read_network_order(message.get("network", {}), "network"),
+        _text(message, "description"),
     )
 
 
@@ -271,6 +272,13 @@ def _flag(message: dict[str, Any], name: str) -> bool:
     value = message.get(name, False)
     _require(name, checks.flag, value)
     return bool(value)
+
+
+def _text(message: dict[str, Any], name: str) -> str:
+    value = message.get(name, "")
+    if not isinstance(value, str):
+        raise ProtocolError(checks.wrong(name, "a text", value))
+    return value
 
 
 def _count(message: dict[str, Any], name: str) -> float:

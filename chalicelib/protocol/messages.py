@@ -39,11 +39,16 @@ class AgentTask(str, Enum):
     REMOVE_PEER = "remove-peer"  # of a host that is gone
     CREATE_NETWORK = "create-network"
     REMOVE_INGRESS = "remove-ingress"  # the routing mesh
+    PREFLIGHT = "preflight"  # on the instance itself: whether it can be a node
+    INSTALL = "install"  # on the instance itself: the engine that the cluster's description names
 
 
 class Fate(str, Enum):
     """What became of one node."""
 
+    FIT = "fit"  # the instance can be a node
+    UNFIT = "unfit"  # it cannot; the detail says why, and what to do
+    INSTALLED = "installed"  # the engine runs as it is described
     JOINED = "joined"  # the instance is a node of the swarm, drained and labelled
     ACTIVE = "active"  # the node may have tasks
     PROMOTED = "promoted"  # the node is a manager, and answers as one
@@ -62,6 +67,7 @@ class Fate(str, Enum):
 
 DONE = frozenset(
     {
+        *(Fate.FIT, Fate.INSTALLED),
         *(Fate.JOINED, Fate.ACTIVE, Fate.PROMOTED, Fate.DEMOTED),
         *(Fate.SAFE, Fate.DRAINED, Fate.DOWN, Fate.ABSENT, Fate.REMOVED),
     }
@@ -164,6 +170,7 @@ class Arguments:
     clear. ``inspection`` numbers those of the tick, each of another part of a swarm; 0 where a person asks.
     ``fresh``: the cluster ended before, so the join tokens that are stored are of a swarm that is gone.
     ``network`` is what tasks about networks are to do.
+    ``description``: what the cluster shall be, as description_codec.py writes it; "" where it has none.
     """
 
     targets: tuple[Target, ...] = ()
@@ -176,6 +183,7 @@ class Arguments:
     sent: float = 0.0
     fresh: bool = False
     network: NetworkOrder = field(default_factory=NetworkOrder)
+    description: str = ""
 
 
 @dataclass(frozen=True)

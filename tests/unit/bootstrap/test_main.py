@@ -30,7 +30,7 @@ TARGET = {"instance": "i-0123456789abcdef0", "address": "172.31.0.14"}
         (["evacuate", "[]"], "arguments must be a JSON object, not list"),
         (
             ["evacuate", '{"subject": []}'],
-            "unknown field 'subject'; known are deadline, fresh, inspection, labels",
+            "unknown field 'subject'; known are deadline, description, fresh, inspection, labels",
         ),
         (["evacuate", '{"subjects": {}}'], "targets must be a list"),
         (["evacuate", json.dumps({"subjects": [TARGET]})], "evacuate needs a deadline"),

@@ -1,0 +1,1 @@
+"""Commands for people on a host, with options of their own."""
