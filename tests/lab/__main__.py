@@ -59,6 +59,7 @@ STARTED = time.monotonic()
 @click.option("--workers", default=3, show_default=True, help="How many workers.")
 @click.option("--bare", is_flag=True, help="Hosts and swarm only, no AWS.")
 @click.option("--unjoined", is_flag=True, help="Leave it to the product to make a swarm of the hosts.")
+@click.option("--bare-root", is_flag=True, help="Hosts without any engine: the product installs one.")
 @click.option("--fleet", is_flag=True, help="Replace a worker that is gone, as a maintaining fleet does.")
 @engine_option
 @named

@@ -17,6 +17,7 @@ from dataclasses import replace
 from tests.lab import state
 from tests.lab.aws import lab_api, local_aws
 from tests.lab.images import registry
+from tests.lab.machines import bare_root as bare_root_files
 from tests.lab.machines import (
     cgroups,
     engines,
@@ -48,22 +49,29 @@ def up(  # noqa: PLR0913 a lab's shape in words
     bare: bool = False,
     unjoined: bool = False,
     fleet: bool = False,
+    bare_root: bool = False,
     engine: str = "",
     say: Say = quiet,
 ) -> Lab:
     """Start a lab; nothing of it is left where that fails.
 
-    ``bare`` leaves out AWS. ``unjoined`` leaves it to the product to make a swarm of the hosts. With
-    ``fleet`` a worker that is gone is replaced by a fresh host. ``engine``: see machines/engines.py.
+    ``bare`` leaves out AWS. ``unjoined`` leaves it to the product to make a swarm of the hosts, ``bare_root``
+    to give them an engine first. With ``fleet`` a worker that is gone is replaced by a fresh host.
+    ``engine``: see machines/engines.py.
     """
-    engine = engines.choose(engine)
+    engine, unjoined = engines.choose(engine), unjoined or bare_root
     preflight.check()
     _check_shape(name, managers, workers)
-    say(f"preparing the engine {engine!r}")
-    engines.prepare(engine)
+    if bare_root:
+        say("preparing the root of bare hosts, and packages of engines")
+        bare_root_files.prepare()
+    else:
+        say(f"preparing the engine {engine!r}")
+        engines.prepare(engine)
     with _alone(name):
         _bury(name)
-        state.create(name, name, network.slots(), unjoined=unjoined, fleet=fleet, engine=engine)
+        shape = {"unjoined": unjoined, "fleet": fleet, "bare_root": bare_root, "engine": engine}
+        state.create(name, name, network.slots(), **shape)
         try:
             return _raise(state.load(name), ["manager"] * managers + ["worker"] * workers, bare=bare, say=say)
         except BaseException:
@@ -192,6 +200,8 @@ def _raise(lab: Lab, roles: list[str], *, bare: bool, say: Say) -> Lab:
         list(pool.map(lambda host: _boot(lab, host), lab.hosts))
         filled.result()
     lab = state.load(lab.name)
+    if lab.bare_root:
+        lab = bare_root_files.serve(lab)
     if not lab.unjoined:
         say("forming the swarm")
         formation.form(lab)

@@ -54,7 +54,7 @@ class Lab:
 
     ``unjoined``: the hosts were left bare, for the product to make a swarm of. ``fleet``: a fleet maintains
     the number of workers. ``engine``: which one the hosts run, by its name in machines/engines.py.
-    ``ending``: it is being taken down, and gets no more hosts.
+    ``ending``: it is being taken down, and gets no more hosts. ``bare_root``: the hosts have no engine.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Lab:
     fleet: bool = False
     engine: str = "machine"
     ending: bool = False
+    bare_root: bool = False
 
     @property
     def subnet(self) -> IPv4Network:

@@ -91,7 +91,7 @@ def _fetch(suite: str, place: Path) -> None:
     downloads = place / "packages"
     downloads.mkdir(parents=True)
     try:
-        apt = _apt(place / "apt", suite)
+        apt = apt_options(place / "apt", suite)
         programs.run(["apt-get", "-qq", *apt, "update"], FETCH_TIMEOUT_S)
         listed = programs.run(["apt-cache", *apt, "show", "--no-all-versions", *PACKAGES, CLIENT, *LIBRARIES])
         versions = dict(re.findall(r"^Package: (\S+)$.*?^Version: (\S+)$", listed, re.MULTILINE | re.DOTALL))
@@ -107,7 +107,7 @@ def _fetch(suite: str, place: Path) -> None:
     programs.run(["rm", "-rf", str(downloads), str(place / "apt")])
 
 
-def _apt(state: Path, suite: str) -> list[str]:
+def apt_options(state: Path, suite: str) -> list[str]:
     """Options that give apt a state of its own with that suite alone; the machine's proxy settings stay."""
     for part in ("sources", "lists/partial", "cache/archives/partial"):
         (state / part).mkdir(parents=True)
@@ -131,13 +131,14 @@ def _apt(state: Path, suite: str) -> list[str]:
 def _source(suite: str) -> str:
     if not KEYRING.exists():
         raise LabError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
-    fields = {"Types": "deb", "URIs": _mirror(), "Suites": suite, "Components": "main", "Signed-By": KEYRING}
+    fields = {"Types": "deb", "URIs": mirror(), "Suites": suite, "Components": "main", "Signed-By": KEYRING}
     return "".join(f"{key}: {value}\n" for key, value in fields.items())
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """Where the machine takes its Debian packages from; Debian's own address where it takes none."""
-    listed = programs.run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"])
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    listed = programs.run(argv, FETCH_TIMEOUT_S)
     own = (line for line in listed.splitlines() if line.rstrip("/").endswith("/debian"))
     return next(own, "http://deb.debian.org/debian")
 

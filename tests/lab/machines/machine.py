@@ -8,12 +8,12 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tests.lab.machines import cgroups, engines, locks, network, programs
+from tests.lab.machines import bare_root, cgroups, engines, locks, network, programs
 from tests.lab.machines.processes import start_time
 from tests.lab.state import ROOT, Host, Lab, LabError
 from tests.lab.swarm import engine
@@ -37,7 +37,7 @@ def alone(lab: Lab, host: Host) -> Iterator[None]:
 
 
 def boot(lab: Lab, host: Host) -> Host:
-    """Switch the host on and wait for its engine; answers it with its process 1 and state running.
+    """Switch the host on and wait for its engine, if it has one; answers it with process 1, running.
 
     One that was switched off before has the disks that it had.
     """
@@ -59,11 +59,11 @@ def boot(lab: Lab, host: Host) -> Host:
         str(directory),
         host.name,
         str(ROOT),
-        *_file_systems(),
+        *_layers(lab),
     ]
     clean = {"PATH": programs.PATH, "HOME": "/root", "LANG": "C.UTF-8"}
     starter = programs.spawn(lab.name, argv, directory / "boot.log", clean)
-    return _wait_for_engine(host, directory, starter)
+    return _wait_until_up(host, directory, starter, engine.answers if not lab.bare_root else _has_booted)
 
 
 def power_cut(lab: Lab, host: Host) -> Host:
@@ -141,7 +141,10 @@ def _furnish(lab: Lab, host: Host, directory: Path) -> None:
     """Fill the host's directory: in its upper layer the files that make it another machine than ours."""
     for name in ("root", "docker", "upper0/etc/docker", "upper0/etc/swarmkeeper"):
         (directory / name).mkdir(parents=True)
-    engines.furnish(engines.prepare(lab.engine), directory / "upper0")
+    if lab.bare_root:
+        bare_root.furnish(host, directory / "upper0/etc")
+    else:
+        engines.furnish(engines.prepare(lab.engine), directory / "upper0")
     etc = directory / "upper0/etc"
     (etc / "hostname").write_text(f"{host.name}\n")
     (etc / "machine-id").write_text(f"{hashlib.sha256(host.instance.encode()).hexdigest()[:32]}\n")
@@ -150,6 +153,11 @@ def _furnish(lab: Lab, host: Host, directory: Path) -> None:
     (etc / "resolv.conf").write_text(f"nameserver {lab.gateway}\noptions timeout:1 attempts:1\n")
     (etc / "swarmkeeper/environment").write_text(f"AWS_ENDPOINT_URL_SSM=http://{lab.gateway}:{AWS_PORT}\n")
     (etc / "docker/daemon.json").write_text(json.dumps(engine_settings(lab, host), indent=1))
+
+
+def _layers(lab: Lab) -> list[str]:
+    """Name the lower layer of a host's root, and the file systems to show: of bare hosts there is but one."""
+    return [str(bare_root.prepare() / "root"), "/"] if lab.bare_root else ["/", *_file_systems()]
 
 
 def _file_systems() -> list[str]:
@@ -166,11 +174,15 @@ def _private(point: str) -> bool:
     return any(point == top or point.startswith(f"{top}/") for top in PRIVATE)
 
 
-def _wait_for_engine(host: Host, directory: Path, starter: int) -> Host:
+def _has_booted(host: Host) -> bool:
+    return Path(f"/proc/{host.pid}/root/run/lab-booted").exists()
+
+
+def _wait_until_up(host: Host, directory: Path, starter: int, is_up: Callable[[Host], bool]) -> Host:
     until = time.monotonic() + BOOT_TIMEOUT_S
     while time.monotonic() < until:
         booted = replace(host, pid=_booted(directory), state="running")
-        if booted.pid and engine.answers(booted):
+        if booted.pid and is_up(booted):
             return booted
         if not start_time(starter):
             break

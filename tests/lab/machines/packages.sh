@@ -3,9 +3,10 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 
-# debian-archive-keyring: for engines of another Debian suite; python3-venv: for ministack; socat, curl: for tests.
+# debian-archive-keyring: for engines of another Debian suite; python3-venv: for ministack;
+# gpg: signs the packages of bare hosts; socat, curl: for tests.
 packages="docker.io iptables iproute2 docker-registry busybox-static tini util-linux mount
-    debian-archive-keyring python3-venv socat curl"
+    debian-archive-keyring python3-venv gpg gpg-agent socat curl"
 
 # Debian 12 and Ubuntu 24.04 have the docker command line in docker.io. In Debian 13 it is a package of its own,
 # which docker.io only recommends.
