@@ -84,7 +84,7 @@ def _system(facts: MachineFacts, host: WantedHost) -> Check:
         return Check(
             "os", Verdict.WARN, found, f"its packages cannot be told: {trouble}", "look on this host"
         )
-    if host.systems and system.key not in host.systems:
+    if host.systems and not any(system.is_of(one) for one in host.systems):
         return Check(
             "os",
             Verdict.WARN,

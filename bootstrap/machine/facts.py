@@ -22,6 +22,10 @@ class System:
         """ID and VERSION_ID, such as ``ubuntu-24.04``, as a description names systems."""
         return f"{self.id}-{self.version}" if self.version else self.id
 
+    def is_of(self, key: str) -> bool:
+        """Tell whether it is that system: ``rhel-7`` is RHEL 7.4 too."""
+        return self.key == key or self.key.startswith(f"{key}.")
+
 
 @dataclass(frozen=True)
 class RunningEngine:

@@ -30,7 +30,7 @@ BARE = MachineFacts(
 CURRENT = Wanted(WantedEngine("29.1.0"))
 BOOK = Wanted(WantedEngine("17.06.2", storage_driver=StorageDriver.OVERLAY2), has_plugin=True)
 ANY_HOST = WantedHost()
-BOOK_HOST = WantedHost(("ubuntu-16.04", "centos-7.4"), "4.4", "4.13")
+BOOK_HOST = WantedHost(("ubuntu-16.04", "centos-7"), "4.4", "4.13")
 ENGINE = RunningEngine("29.1.0", "overlayfs")
 XENIAL = System("ubuntu", "16.04", "xenial", "Ubuntu 16.04.3 LTS", ("debian",), "x86_64")
 TROUBLE = "<urlopen error timed out>"
@@ -113,6 +113,11 @@ def test_the_book_takes_its_systems_and_overlay2_alone() -> None:
         verdicts(replace(BARE, engine=replace(old, storage_driver="overlayfs")), BOOK)["storage driver"]
         == "warn"
     )
+
+
+@pytest.mark.parametrize(("version", "verdict"), [("7", "ok"), ("7.4", "ok"), ("8", "warn"), ("70", "warn")])
+def test_a_minor_release_is_of_its_system(version: str, verdict: str) -> None:
+    assert verdicts(replace(BARE, system=System("centos", version)), BOOK, BOOK_HOST)["os"] == verdict
 
 
 def test_the_plugin_needs_its_ports_modules_and_a_machine_id() -> None:
