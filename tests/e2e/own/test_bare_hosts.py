@@ -99,6 +99,7 @@ def test_3_all_hosts_get_exactly_the_version_and_a_second_run_changes_nothing(la
 
 def test_4_the_product_makes_a_swarm_of_them(lab: Lab) -> None:
     manager = lab.hosts[0]
+    node_life.tick_until(lab, lab.hosts, "joining", 60)
     assert "error" not in node_life.call(lab, "init", instance=manager.instance)
     node_life.tick_until(lab, lab.hosts, "in-service", 240)
     assert run(manager, "engine", "managers").stdout == f"{manager.address}\n"
