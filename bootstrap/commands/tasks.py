@@ -85,4 +85,7 @@ def _report(identity: Identity, fate: Fate, detail: str, seconds: float) -> Node
     return NodeReport(identity.instance, "", fate, detail, round(seconds, 2))
 
 
-RUN = {AgentTask.PREFLIGHT: run_preflight, AgentTask.INSTALL: run_install}
+RUN: dict[AgentTask, Callable[[Engine, Arguments, Clock], Result]] = {
+    AgentTask.PREFLIGHT: run_preflight,
+    AgentTask.INSTALL: run_install,
+}

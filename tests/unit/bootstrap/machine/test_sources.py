@@ -19,7 +19,7 @@ KEY = "/keys/engine.asc"
 
 def mirror(**more: str) -> PackageSource:
     given = {"url": "http://mirror/ubuntu/", **more}
-    return PackageSource(SourceKind.MIRROR, Packages.DISTRIBUTION, **given)  # type: ignore[arg-type]
+    return PackageSource(SourceKind.MIRROR, Packages.DISTRIBUTION, **given)
 
 
 def test_dockers_source_for_apt_names_system_code_name_and_key() -> None:
