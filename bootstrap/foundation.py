@@ -104,7 +104,8 @@ def _find_left(stage: str, region: str) -> list[dict[str, Any]]:
     if place not in (None, region):
         raise FoundationError(
             f"stage {stage} is in {place} already, and its roles are the account's: {region} needs another:"
-            f" python -m bootstrap.stages --copy {stage} --to {stage}-2, then make deploy STAGE={stage}-2"
+            f" .venv/bin/python -m bootstrap.stages --copy {stage} --to {stage}-2,"
+            f" then make deploy STAGE={stage}-2"
         )
     dynamodb: Any = boto3.client("dynamodb")
     with suppress(dynamodb.exceptions.ResourceNotFoundException):  # then there is no table to take over

@@ -40,9 +40,11 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # one date for all files: the same sources give t
 def main() -> int:
     """Publish and say what was published; answers the exit status."""
     parser = argparse.ArgumentParser("python -m bootstrap.publish", description=__doc__)
-    parser.add_argument("--stage", required=True, help="the Chalice stage, such as dev or prod")
+    parser.add_argument("--stage", help="the Chalice stage, such as dev or prod")
     parser.add_argument("--build-only", metavar="FILE", help="write the agent to FILE and publish nothing")
     options = parser.parse_args()
+    if not (options.stage or options.build_only):
+        parser.error("the option --stage is needed, unless --build-only is given")
     try:
         agent = build()
         if options.build_only:
@@ -53,7 +55,7 @@ def main() -> int:
         print(f"publish: {error}; {PIN.name} was left as it was", file=sys.stderr)
         return 1
     where = f"s3://{pin['bucket']}/{pin['key']}"
-    print(f"published {where} ({len(agent):,} bytes); now: chalice deploy --stage {options.stage}")
+    print(f"published {where} ({len(agent):,} bytes); now: .venv/bin/chalice deploy --stage {options.stage}")
     print(f"stage {options.stage}: {name_instances(options.stage)}")
     return 0
 

@@ -33,11 +33,12 @@ def from_environment(environment: Mapping[str, str]) -> Environment:
     if not table:
         raise SettingError("TABLE is not set: give the table's name under environment_variables of the stage")
     notice = _seconds(environment.get("NOTICE_SECONDS", "120"))
-    return Environment(table, notice, environment.get("TOPIC", ""), _deployment(environment, table))
+    return Environment(table, notice, environment.get("TOPIC", ""), read_deployment(environment))
 
 
-def _deployment(environment: Mapping[str, str], table: str) -> Deployment:
+def read_deployment(environment: Mapping[str, str]) -> Deployment:
     """Read the deployment from what Lambda sets; elsewhere it is called as its table."""
+    table = environment.get("TABLE") or Deployment().name
     handler = environment.get("_HANDLER", "").rpartition(".")[2]
     function = environment.get("AWS_LAMBDA_FUNCTION_NAME", "")
     known = handler and function.endswith(f"-{handler}")

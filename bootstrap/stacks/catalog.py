@@ -178,7 +178,7 @@ def check_free(subnet: str, networks: Iterable[Network], name: str = NETWORK) ->
         network, taken = found
         raise AgentError(
             f"range {subnet} of network {name} overlaps {taken} of network {network.name}: choose "
-            f"another with --set {setting_of(name, 'SUBNET')}=…"
+            f"another one with --set and the setting {setting_of(name, 'SUBNET')}"
         )
 
 

@@ -166,7 +166,7 @@ def _own_bytes() -> bytes:
     if not isinstance(loader, zipimporter):
         raise AgentError(
             "this is no zipapp, so it cannot be stored in the swarm: build one "
-            "(python -m bootstrap.publish --stage dev --build-only agent.pyz) and run that"
+            "(.venv/bin/python -m bootstrap.publish --build-only agent.pyz) and run that"
         )
     return Path(loader.archive).read_bytes()
 

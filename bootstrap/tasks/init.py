@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from bootstrap.actions import ChangeNode
@@ -10,6 +11,7 @@ from bootstrap.engine.client import Engine
 from bootstrap.errors import AgentError
 from bootstrap.host.host import Host, cluster_of, labels_of
 from bootstrap.host.instance_metadata import Identity
+from bootstrap.host.parameter_store import parameter_name
 from bootstrap.log import say
 from bootstrap.membership.activation import ManagerView, next_activation
 from bootstrap.tasks.activate import perform_step
@@ -83,7 +85,7 @@ def _refuse_a_second_swarm(cluster: str, host: Host) -> None:
     if any(host.stored_tokens(cluster).values()):
         raise AgentError(
             f"{cluster} has join tokens, so it has a swarm: let this host join that one; if it is gone for "
-            f"good, delete both parameters under /swarmkeeper/{cluster}/join-token/ first"
+            f"good, forget its tokens first: {write_forget_tokens(cluster, host)}"
         )
 
 
@@ -98,9 +100,16 @@ def refuse_tokens_of_another_swarm(engine: Engine, cluster: str, host: Host) -> 
         raise AgentError(
             f"the join tokens of {cluster} are another swarm's, such as that of a cluster of this name in "
             "another stage, so nothing was stored: tag this cluster with another name; after docker swarm ca "
-            "--rotate, or if the other swarm is gone for good, delete both parameters under "
-            f"/swarmkeeper/{cluster}/join-token/ and call this again"
+            f"--rotate, or if the other swarm is gone for good: {write_forget_tokens(cluster, host)}, "
+            "then call this again"
         )
+
+
+def write_forget_tokens(cluster: str, host: Host) -> str:
+    """Write how to delete what is stored of a swarm. A zone's name begins with its region's."""
+    names = " ".join(parameter_name(cluster, role) for role in ("manager", "worker"))
+    region = re.match(r"[a-z-]+?-\d+", host.identity().zone)
+    return f"aws ssm delete-parameters --names {names}" + (f" --region {region[0]}" if region else "")
 
 
 def _swarm_of(token: str) -> str:

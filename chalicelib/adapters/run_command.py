@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.aws_errors import AWS_ERRORS, error_code, error_message, is_passing, translate
+from chalicelib.environment import read_deployment
 from chalicelib.errors import AgentMissingError, RefusedError, UnreachableError
 from chalicelib.events import UNKNOWN, Answer
 from chalicelib.protocol.codec import encode_arguments
@@ -110,8 +112,8 @@ def published(identity: Path = AGENT_IDENTITY) -> Agent:
         return Agent(**json.loads(identity.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise AgentMissingError(
-            "no agent was published: run python -m bootstrap.publish --stage …, then chalice deploy"
-            f" ({type(error).__name__}: {error})"
+            "no agent was published; in the checkout that this was deployed from:"
+            f" {read_deployment(os.environ).write_deploy()} ({type(error).__name__}: {error})"
         ) from error
 
 

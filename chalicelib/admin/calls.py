@@ -30,7 +30,7 @@ from chalicelib.admin.payloads import (
 )
 from chalicelib.admin.status import show_status
 from chalicelib.admin.tables import show_result
-from chalicelib.admin.waiting import ask_manager, order_and_wait
+from chalicelib.admin.waiting import ask_manager, explain_no_manager, order_and_wait
 from chalicelib.errors import CallError
 from chalicelib.events import (
     EvacuationOrdered,
@@ -199,7 +199,7 @@ def _rebalance(payload: Payload, world: World) -> dict[str, Any]:
 def _order(event: TaskOrdered, payload: Payload, world: World) -> dict[str, Any]:
     cluster = payload["cluster"]
     if not world.managers.list_ids(cluster):
-        raise CallError(f"{cluster} has no manager: tag an instance with swarmkeeper:role=manager")
+        raise CallError(explain_no_manager(cluster, world))
     _check_not_paused(cluster, world)
     if payload.get("dry_run"):
         return _carry_out(event, payload, world)
@@ -208,7 +208,8 @@ def _order(event: TaskOrdered, payload: Payload, world: World) -> dict[str, Any]
 
 def _check_not_paused(cluster: str, world: World) -> None:
     if world.settings.get(cluster).paused:
-        raise CallError(f"{cluster} is paused, nothing is sent: resume it first")
+        resume = world.deployment.write_call("resume", {"cluster": cluster})
+        raise CallError(f"{cluster} is paused, nothing is sent: resume it first:{resume}")
 
 
 CALLS: dict[str, tuple[Mapping[str, Field], Call]] = {

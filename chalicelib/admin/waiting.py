@@ -14,6 +14,7 @@ from chalicelib.pipeline import follow
 from chalicelib.protocol.codec import decode_result
 from chalicelib.protocol.messages import AgentTask, Arguments
 from chalicelib.state.job import JobStage
+from chalicelib.state.lifecycle import STAYING
 
 if TYPE_CHECKING:
     from chalicelib.adapters.ports import World
@@ -48,11 +49,23 @@ def order_and_wait(event: TaskOrdered, cluster: str, world: World) -> dict[str, 
     )
 
 
+def explain_no_manager(cluster: str, world: World) -> str:
+    """Say that a cluster has no manager, and how an instance becomes one; of Spot only where all are."""
+    nodes = [node for node in world.nodes.list_all(cluster) if node.state in STAYING]
+    if not nodes:
+        return (
+            f"{cluster} has no manager and no node: start an instance with the tag swarmkeeper:role=manager"
+        )
+    first = min(nodes, key=lambda node: (node.lifecycle == "spot", node.launched, node.instance))
+    tag = world.deployment.write_manager_tag(first.instance)
+    return f"{cluster} has no manager: if {first.instance} is to be one, tag it:\n  {tag}"
+
+
 def ask_manager(task: AgentTask, arguments: Arguments, cluster: str, world: World) -> Result:
     """Ask a manager a question, which changes nothing and is not recorded. Raises CallError."""
     host = choose_manager(world.managers.list_hosts(cluster), world.clock.now())
     if host is None:
-        raise CallError(f"{cluster} has no manager: tag an instance with swarmkeeper:role=manager")
+        raise CallError(explain_no_manager(cluster, world))
     until = world.clock.now() + MAX_WAIT_S
     try:
         command = world.hosts.send((host.instance,), cluster, task, arguments, QUESTION_S)

@@ -34,7 +34,7 @@ class Deployment:
         return (
             f"\n  {direct} --payload {given} /dev/stdout"
             f"\nor, in the checkout that it was deployed from:"
-            f"\n  echo {given} | chalice invoke -n {call} --stage {self.stage}"
+            f"\n  echo {given} | .venv/bin/chalice invoke -n {call} --stage {self.stage}"
         )
 
     def write_log(self, function: str) -> str:
@@ -52,6 +52,15 @@ class Deployment:
         """Write how to tag an instance as a manager."""
         tag = "Key=swarmkeeper:role,Value=manager"
         return f"aws ec2 create-tags --resources {instance} --tags {tag}{self._region}"
+
+    def write_forget_swarm(self, cluster: str, order: str) -> str:
+        """Write how to forget that a cluster has a swarm: the item of its order, and both join tokens."""
+        key = {"cluster": {"S": cluster}, "item": {"S": order}}
+        tokens = " ".join(f"/swarmkeeper/{cluster}/join-token/{role}" for role in ("manager", "worker"))
+        return (
+            f"\n  aws dynamodb delete-item --table-name {self.name} --key {shlex.quote(json.dumps(key))}"
+            f"{self._region}\n  aws ssm delete-parameters --names {tokens}{self._region}"
+        )
 
     def write_deploy(self) -> str:
         """Write how to deploy it again."""

@@ -118,8 +118,8 @@ def _refusal(event: TaskOrdered, before: Job | None, cluster: Cluster) -> str:
     if event.task is AgentTask.INIT and before.stage is JobStage.DONE and before.instance != event.instance:
         return (
             f"{cluster.name} has its swarm since init on {before.instance}: {event.instance} joins that one;"
-            f" if it is gone for good, delete the item ({cluster.name}, errand#init) from the table and both"
-            f" parameters under /swarmkeeper/{cluster.name}/join-token/ first"
+            " if it is gone for good, forget it first:"
+            f"{cluster.deployment.write_forget_swarm(cluster.name, 'errand#init')}"
         )
     return ""
 

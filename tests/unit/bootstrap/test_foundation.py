@@ -190,7 +190,7 @@ def test_a_stage_of_another_region_is_refused_before_anything_is_made(aws: Recor
     aws.stubs["s3"].add_response("get_bucket_location", {"LocationConstraint": "us-east-2"})
     assert fails(aws) == (
         "stage prod is in us-east-2 already, and its roles are the account's: eu-west-1 needs another:"
-        " python -m bootstrap.stages --copy prod --to prod-2, then make deploy STAGE=prod-2"
+        " .venv/bin/python -m bootstrap.stages --copy prod --to prod-2, then make deploy STAGE=prod-2"
     )
 
 

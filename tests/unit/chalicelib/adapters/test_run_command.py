@@ -166,10 +166,11 @@ def test_the_published_agent_is_read_from_the_package(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"bucket": "b"}', '{"bucket": 1, "k": 2}'])
-def test_without_a_published_agent_the_error_says_what_to_run(tmp_path: Path, text: str | None) -> None:
+def test_without_a_published_agent_the_error_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
     if text is not None:
         (tmp_path / "agent.json").write_text(text)
-    with pytest.raises(
-        AgentMissingError, match=r"no agent was published: run python -m bootstrap\.publish --stage"
-    ):
+    monkeypatch.setenv("TABLE", "swarmkeeper-dev")
+    with pytest.raises(AgentMissingError, match=r"no agent was published; .*: make deploy STAGE=dev \("):
         published(tmp_path / "agent.json")

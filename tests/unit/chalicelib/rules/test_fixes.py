@@ -134,7 +134,7 @@ def resolve(command: re.Match[str], stage: str) -> None:
             assert given["--function-name"].startswith(prefix)
             check_call(given["--function-name"].removeprefix(prefix), given["--payload"], stage)
         case "chalice":
-            assert words[:1] + words[2:5] == ["echo", "|", "chalice", "invoke"]
+            assert words[:1] + words[2:5] == ["echo", "|", ".venv/bin/chalice", "invoke"]
             assert given["--stage"] == stage
             check_call(given["-n"], words[1], stage)
         case "logs":
@@ -193,7 +193,7 @@ def test_each_call_is_shown_without_the_checkout_and_with_it() -> None:
         "fix the cause, then:",
         f"{direct} --cli-binary-format raw-in-base64-out --payload '{payload}' /dev/stdout",
         "or, in the checkout that it was deployed from:",
-        f"  echo '{payload}' | chalice invoke -n redrive --stage prod",
+        f"  echo '{payload}' | .venv/bin/chalice invoke -n redrive --stage prod",
     ]
 
 
