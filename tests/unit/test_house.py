@@ -17,6 +17,7 @@ MAX_MODULES = 12
 MAX_LINES = 250  # of code
 MAX_NAME = 80  # characters of a test's name
 WORD = re.compile(r"[A-Z]?[a-z]+")
+FROM_A_TEST = re.compile(r"^(from|import) tests\.([\w.]+\.)?test_\w+ ", re.MULTILINE)
 VERBS = {"look"}  # as verbs these go on as what they always meant
 # Former words in what is stored, deployed or answered, which keeps its name, by the file that has to say so.
 STORED = {
@@ -68,6 +69,11 @@ def test_no_folder_holds_more_modules_than_one_remembers() -> None:
 @pytest.mark.parametrize("path", list_modules(*PRODUCT), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_of_the_product_is_long(path: Path) -> None:
     assert count_lines(path) <= MAX_LINES
+
+
+def test_no_module_imports_from_a_test_what_is_shared_stands_in_support() -> None:
+    found = [path for path in list_modules("tests", "bench") if FROM_A_TEST.search(path.read_text())]
+    assert found == []
 
 
 def test_no_test_has_a_name_too_long_to_read_at_once() -> None:

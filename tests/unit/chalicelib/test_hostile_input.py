@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.admin.calls import CALLS
 from chalicelib.admin.payloads import check_payload
 from chalicelib.errors import CallError, MalformedError
-from tests.unit.chalicelib.events.test_parsing import KINDS
+from tests.unit.chalicelib.events.support.kinds import KINDS
 from tests.unit.chalicelib.support.samples import sample
 from tests.unit.support.hostile import CHANGES, JSON, mutate, nest
 

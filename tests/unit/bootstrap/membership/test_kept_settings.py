@@ -12,7 +12,7 @@ from bootstrap.membership.kept_settings import read_settings, write_settings
 from bootstrap.tasks import evacuate, give_back, leave
 from chalicelib.protocol.messages import Arguments, Fate, Result, Target
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
-from tests.unit.bootstrap.tasks.test_activate import Swarm, joined, run, spec, was
+from tests.unit.bootstrap.tasks.support.activations import Swarm, joined, run, spec, was
 
 AVAILABILITIES = ("active", "pause", "drain")
 TARGET = Target(instance(5), "10.0.0.5", version=4)

@@ -19,7 +19,7 @@ from bootstrap.network.networks import (
     find_differences,
     next_network_step,
 )
-from tests.unit.bootstrap.network.fake_host import WEAVE, FakeNetworks, host_of
+from tests.unit.bootstrap.network.support.fake_host import WEAVE, FakeNetworks, host_of
 
 WEB = WantedRange("web", WEAVE, "10.32.0.0/24", "10.32.0.1")
 FOUND = Network("web", ("10.32.0.0/24",), "", WEAVE, ("10.32.0.1",), is_attachable=True, id="net1")

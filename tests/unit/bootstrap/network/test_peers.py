@@ -15,7 +15,7 @@ from bootstrap.network.peers import GonePeer, PeerStep, next_peer_step, remove_p
 from bootstrap.network.plugin import NetworkHost
 from bootstrap.network.router import Router
 from bootstrap.network.router_status import RouterStatus, read_status
-from tests.unit.bootstrap.network import samples
+from tests.unit.bootstrap.network.support import samples
 
 THIRD = GonePeer("ip-10-231-77-3", "10.231.77.3")
 PAGE = samples.MANAGER.replace("2 established, 1 failed", "1 established, 2 failed")

@@ -8,7 +8,7 @@ from bootstrap.engine.networking.plugin import Plugin, find_plugin, split_refere
 from bootstrap.errors import AgentError
 from bootstrap.network.plugin import ensure_plugin
 from bootstrap.network.plugin_steps import WantedPlugin
-from tests.unit.bootstrap.network.fake_host import MANAGERS, WEAVE, FakePlugin
+from tests.unit.bootstrap.network.support.fake_host import MANAGERS, WEAVE, FakePlugin
 
 WANTED = WantedPlugin(WEAVE, "10.32.0.0/12", peers=3, is_whole=True)
 INSTALL = ["forget restart", f"pull {WEAVE} {{}}", f"enable {WEAVE}"]

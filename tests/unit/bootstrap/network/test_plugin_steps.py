@@ -17,7 +17,7 @@ from bootstrap.network.plugin_steps import (
     next_plugin_step,
 )
 from bootstrap.network.router_status import read_status
-from tests.unit.bootstrap.network import samples
+from tests.unit.bootstrap.network.support import samples
 
 RANGE = "10.32.0.0/12"
 THREE = ("10.231.77.1", "10.231.77.2", "10.231.77.3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bootstrap.network.router_status import StatusError, read_status
-from tests.unit.bootstrap.network import samples
+from tests.unit.bootstrap.network.support import samples
 
 RANGE = "10.32.0.0/12"
 

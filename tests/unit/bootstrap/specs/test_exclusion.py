@@ -5,33 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from bootstrap.engine.service import EXCLUSION_LABEL, Service
 from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes, restore_spec
-
-NODES = ["node-a", "node-b"]
-CONSTRAINTS = st.lists(st.sampled_from(["node.role==worker", "node.labels.disk==ssd"]), unique=True)
-PLACEMENTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "Constraints": CONSTRAINTS,
-        "MaxReplicas": st.integers(1, 5),
-        "Platforms": st.just([{}]),
-        "Preferences": st.just([{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]),
-    },
-)
-UPDATES = st.fixed_dictionaries(
-    {}, optional={"Parallelism": st.integers(0, 5), "Delay": st.integers(0, 10**10), "Monitor": st.just(5)}
-)
-SPECS = st.fixed_dictionaries(
-    {"Name": st.just("web"), "Mode": st.just({"Replicated": {"Replicas": 3}})},
-    optional={
-        "Labels": st.dictionaries(st.sampled_from(["owner", "team"]), st.text(max_size=5)),
-        "UpdateConfig": UPDATES,
-        "RollbackConfig": UPDATES,
-    },
-)
+from tests.unit.bootstrap.specs.support.specs import NODES, PLACEMENTS, SPECS
 
 
 def service(spec: dict[str, Any]) -> Service:

@@ -22,7 +22,7 @@ from bootstrap.specs.surge import (
     surge_of,
     wanted_replicas,
 )
-from tests.unit.bootstrap.specs.test_exclusion import PLACEMENTS, SPECS
+from tests.unit.bootstrap.specs.support.specs import PLACEMENTS, SPECS
 
 
 def service(spec: dict[str, Any]) -> Service:

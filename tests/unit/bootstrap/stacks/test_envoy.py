@@ -19,7 +19,7 @@ from bootstrap.stacks.envoy_command import configure
 from bootstrap.stacks.envoy_config import render
 from bootstrap.stacks.envoy_spec import Spec, SpecError, read_spec
 from tests.lab.images.packaged_programs import ENVOY
-from tests.unit.bootstrap.stacks.test_deploy import Docker, Manager
+from tests.unit.bootstrap.stacks.support.fake_docker import Docker, Manager
 
 ORDERS = named("envoy-orders")
 FULL = {

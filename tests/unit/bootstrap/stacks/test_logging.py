@@ -11,7 +11,7 @@ import yaml
 
 from bootstrap.stacks import deploy
 from bootstrap.stacks.catalog import LOGGING, choose_settings, name_configs, named, rendered
-from tests.unit.bootstrap.stacks.test_deploy import Docker, Manager
+from tests.unit.bootstrap.stacks.support.fake_docker import Docker, Manager
 
 NAMES = ("es", "kb", "log", "logspout")
 PASSWORDS = {"elastic-password", "kibana-password", "logstash-password"}

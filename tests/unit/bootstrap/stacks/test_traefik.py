@@ -12,7 +12,7 @@ from bootstrap.engine.network import Network
 from bootstrap.errors import AgentError
 from bootstrap.stacks import deploy
 from bootstrap.stacks.catalog import choose_settings, name_configs, named, rendered
-from tests.unit.bootstrap.stacks.test_deploy import Docker, Manager
+from tests.unit.bootstrap.stacks.support.fake_docker import Docker, Manager
 
 TRAEFIK = named("traefik")
 CONTROL = Network("control", ("10.32.100.0/24",), "control")

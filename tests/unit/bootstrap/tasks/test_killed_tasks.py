@@ -14,7 +14,7 @@ from bootstrap.tasks import give_back, init, recover, roles, rotate_tokens
 from chalicelib.protocol.messages import AgentTask, Arguments, Result, Target
 from tests.unit.bootstrap.support.fake_host import NUMBER, FakeDaemon, FakeHost, Killed, killing
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm, instance
-from tests.unit.bootstrap.tasks.test_managers import Manager, call, without_quorum
+from tests.unit.bootstrap.tasks.support.managers import Manager, call, without_quorum
 
 Story = tuple[Callable[[], Result], Callable[[], None]]  # the task, and what must be true in the end
 

@@ -19,7 +19,7 @@ from chalicelib.events import (
 from chalicelib.routing import GUARD_FRESH_S, guard, handle
 from chalicelib.state.instance import Role
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.adapters.aws_calls import Calls
+from tests.unit.chalicelib.adapters.support.aws_calls import Calls
 from tests.unit.chalicelib.conftest import TABLE
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, Lab, a_node, instance
 from tests.unit.chalicelib.support.samples import sample

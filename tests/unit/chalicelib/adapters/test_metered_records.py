@@ -14,7 +14,7 @@ from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.cluster import Breaker, Discovery
 from chalicelib.state.incident import Incident
 from chalicelib.state.job import Job
-from tests.unit.chalicelib.adapters.aws_calls import Calls
+from tests.unit.chalicelib.adapters.support.aws_calls import Calls
 from tests.unit.chalicelib.conftest import TABLE
 from tests.unit.chalicelib.support.fakes import FakeClock, a_node, instance
 

@@ -15,7 +15,7 @@ from chalicelib.events import InvocationEnded, SpotInterruptionWarning
 from chalicelib.routing import handle
 from chalicelib.state.instance import Role
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.adapters.aws_calls import WRITES, Calls
+from tests.unit.chalicelib.adapters.support.aws_calls import WRITES, Calls
 from tests.unit.chalicelib.conftest import TABLE
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, FakeClock, FakeHosts, a_node
 from tests.unit.chalicelib.support.samples import sample

@@ -27,33 +27,17 @@ from chalicelib.events import (
     Tick,
 )
 from chalicelib.state.instance import InstanceState, LifecycleAction, Transition
+from tests.unit.chalicelib.events.support.kinds import ENDED, INSTANCE, KINDS, TIME
 from tests.unit.chalicelib.support.samples import sample
 
-TIME = 1795168800.0  # 2026-11-20T10:00:00Z
-INSTANCE = "i-0123456789abcdef0"
-COMMAND = "e8d3c0e4-71f7-4491-898f-c9b35bee5f3b"
 STARTS = 1795273200.0  # Sat, 21 Nov 2026 15:00:00 GMT
 RETIREMENT = "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED"
 ARN = f"arn:aws:health:us-east-1::event/EC2/{RETIREMENT}/x"
 HOOK = LifecycleAction(
     "faas-workers", "swarm-join", "87654321-4321-4321-4321-210987654321", Transition.LAUNCHING, TIME
 )
-ENDED = InvocationEnded(TIME, COMMAND, INSTANCE)
 SPOT_FLEET = "sfr-598fb973-87b7-422d-be4d-6b0809bfff0a"
 EC2_FLEET = "fleet-598fb973-87b7-422d-be4d-6b0809bfff0a"
-KINDS: dict[type[Any], str] = {
-    SpotInterruptionWarning: "spot_interruption_warning",
-    RebalanceRecommended: "rebalance_recommendation",
-    InstanceStateChanged: "instance_terminated",
-    SpotRequestFulfilled: "spot_request_fulfillment",
-    FleetInstanceChanged: "spot_fleet_instance_launched",
-    FleetNoted: "ec2_fleet_state_change",
-    FleetFailed: "ec2_fleet_error",
-    LaunchLifecycleAction: "asg_launch_lifecycle",
-    TerminateLifecycleAction: "asg_terminate_lifecycle",
-    HealthNotice: "health_scheduled_change",
-    InvocationEnded: "ssm_invocation_failed",
-}
 PARSED = [
     ("rebalance_recommendation", RebalanceRecommended(TIME, INSTANCE)),
     ("spot_request_fulfillment", SpotRequestFulfilled(TIME, INSTANCE)),

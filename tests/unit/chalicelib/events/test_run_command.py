@@ -12,7 +12,7 @@ from chalicelib.events import (
 )
 from chalicelib.protocol.codec import encode_result
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
-from tests.unit.chalicelib.events.test_parsing import COMMAND, ENDED, INSTANCE, TIME
+from tests.unit.chalicelib.events.support.kinds import COMMAND, ENDED, INSTANCE, TIME
 
 
 @pytest.mark.parametrize(

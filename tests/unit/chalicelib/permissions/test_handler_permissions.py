@@ -10,8 +10,8 @@ import pytest
 
 from chalicelib.adapters import wiring
 from tests.unit.chalicelib.conftest import quiet_log
-from tests.unit.chalicelib.permissions.called_actions import INDEX, handlers, needed_actions
-from tests.unit.chalicelib.permissions.recorded_life import record_histories
+from tests.unit.chalicelib.permissions.support.called_actions import INDEX, handlers, needed_actions
+from tests.unit.chalicelib.permissions.support.recorded_life import record_histories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

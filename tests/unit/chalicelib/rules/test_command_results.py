@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.actions import Dispatch, Notify, Plan, RecordHostHealth, ReplaceJob, ReplaceRecord
-from chalicelib.events import CommandFinished
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
@@ -16,26 +15,11 @@ from chalicelib.state.instance import Role
 from chalicelib.state.job import DEFAULT_COMMAND_S, Job, JobStage
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import MAX_EARLIER, Node, SentCommand
-from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, WORKER_2, a_cluster, a_node
+from tests.unit.chalicelib.rules.support.evacuating import EVACUATING, NOW, ended
+from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, WORKER_2, a_cluster
 
-NOW = START + 20
-EVACUATING = a_node(
-    state=NodeState.EVACUATING,
-    since=START,
-    deadline=START + 120,
-    due=START + 30,
-    command="c-1",
-    manager=MANAGERS[0],
-)
-EVACUATING = replace(EVACUATING, attempts=1)
 FIRST = SentCommand("c-1", MANAGERS[0])
 LEAVING = replace(EVACUATING, state=NodeState.LEAVING, deadline=0.0)
-
-
-def ended(task: AgentTask, *reports: NodeReport, **changes: object) -> CommandFinished:
-    result = Result(task, ok=True, nodes=reports)
-    event = CommandFinished(START + 10, "c-1", MANAGERS[0], task, "Success", result)
-    return replace(event, **changes)  # type: ignore[arg-type]
 
 
 def report(fate: Fate, instance: str = WORKER, detail: str = "") -> NodeReport:
@@ -160,9 +144,6 @@ def test_a_cancelled_command_opens_the_work_again_and_says_nothing_of_the_host()
     event = ended(AgentTask.EVACUATE, result=None, status="Cancelled", failure="Cancelled")
     plan = decide(event, a_cluster(EVACUATING, now=NOW))
     assert [type(action) for action in plan.actions] == [ReplaceRecord, Dispatch]
-
-
-UNFETCHED: dict[str, object] = {"result": None, "status": "Failed", "failure": "no agent", "unfetched": True}
 
 
 def test_a_failed_node_in_a_good_command_keeps_only_its_own_work_open() -> None:

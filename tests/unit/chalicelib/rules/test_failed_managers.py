@@ -10,7 +10,7 @@ from chalicelib.actions import Dispatch, Notify, RecordHostHealth, ReplaceRecord
 from chalicelib.protocol.messages import AgentTask, Result
 from chalicelib.rules import decide
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.rules.test_command_results import EVACUATING, NOW, UNFETCHED, ended
+from tests.unit.chalicelib.rules.support.evacuating import EVACUATING, NOW, UNFETCHED, ended
 from tests.unit.chalicelib.support.fakes import MANAGERS, a_cluster
 
 

@@ -17,7 +17,7 @@ from chalicelib.protocol.messages import AgentTask
 from chalicelib.state.instance import Role
 from chalicelib.state.job import MAX_ATTEMPTS, JobStage
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.stories.test_histories import agree
+from tests.unit.chalicelib.stories.support.agreement import agree
 from tests.unit.chalicelib.support.fakes import MANAGERS, START, instance
 from tests.unit.chalicelib.support.killer import Killed
 from tests.unit.chalicelib.support.mortal import SOON, Mortal

@@ -9,7 +9,7 @@ from typing import cast
 from bootstrap.network.router_status import read_status
 from tests.lab.netplugin.router.mesh import Mesh, Row
 from tests.lab.netplugin.router.pages import write_connections, write_status
-from tests.unit.bootstrap.network import samples
+from tests.unit.bootstrap.network.support import samples
 
 RANGE = "10.32.0.0/12"
 OURSELF = ("->", "10.231.77.1:6783", "failed", "cannot connect to ourself, retry: never")

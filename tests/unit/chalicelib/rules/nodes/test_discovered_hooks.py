@@ -14,7 +14,7 @@ from chalicelib.rules import decide
 from chalicelib.state.instance import InstanceState, LifecycleAction, Transition
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
-from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
+from tests.unit.chalicelib.rules.nodes.support.lifecycle_actions import END, LAUNCH
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_discovered_instance, a_node
 
 SEEN_LAUNCH, SEEN_END = (replace(hook, token="") for hook in (LAUNCH, END))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.actions import AskForTurn, Dispatch, ReplaceRecord
+from chalicelib.actions import Dispatch, ReplaceRecord
 from chalicelib.events import (
     ChangeScheduled,
     CommandFinished,
@@ -15,27 +15,27 @@ from chalicelib.events import (
     FleetChange,
     FleetInstanceChanged,
     InstanceStateChanged,
-    RebalanceRecommended,
-    SpotInterruptionWarning,
     TerminateLifecycleAction,
     Tick,
-    TurnAsked,
 )
 from chalicelib.metrics import Measure, Metric
 from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
-from chalicelib.state.cluster import Cluster
 from chalicelib.state.instance import InstanceState
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
-from chalicelib.state.settings import ClusterSettings, Recommendations
-from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END
+from chalicelib.state.settings import Recommendations
+from tests.unit.chalicelib.rules.nodes.support.disruptions import (
+    RECOMMENDATION,
+    WARNING,
+    after,
+    after_turn,
+    with_settings,
+)
+from tests.unit.chalicelib.rules.nodes.support.lifecycle_actions import END
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
-RECOMMENDATION = RebalanceRecommended(START, WORKER)
-WARNING = SpotInterruptionWarning(START, WORKER)
 SAFE = Result(AgentTask.EVACUATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.SAFE),))
-ACTIVE = Result(AgentTask.ACTIVATE, ok=True, nodes=(NodeReport(WORKER, "abc", Fate.ACTIVE),))
 RECOMMENDED = a_node(
     state=NodeState.EVACUATING,
     since=START - 9,
@@ -44,26 +44,6 @@ RECOMMENDED = a_node(
     command="out",
     back=START + 3591,
 )
-
-
-def with_settings(node: Node, now: float = START, **settings: Any) -> Cluster:
-    return replace(a_cluster(node, now=now), settings=ClusterSettings(**settings))
-
-
-def after(event: Any, cluster: Cluster) -> Node | None:
-    """Return the node after the event; None for no change."""
-    moves = [action for action in decide(event, cluster).actions if isinstance(action, ReplaceRecord)]
-    return moves[0].after if moves else None
-
-
-def after_turn(event: Any, cluster: Cluster) -> Node | None:
-    """Return the node after the event, and after the turn that the plan asks for."""
-    node = after(event, cluster)
-    if node and AskForTurn(node.instance) in decide(event, cluster).actions:
-        others = tuple(one for one in cluster.nodes if one.instance != node.instance)
-        asked = TurnAsked(cluster.now, node.instance)
-        return after(asked, replace(cluster, nodes=(node, *others))) or node
-    return node
 
 
 def test_a_recommendation_is_noted_by_default_and_ignored_if_so_configured() -> None:

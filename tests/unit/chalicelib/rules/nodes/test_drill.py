@@ -25,7 +25,7 @@ from chalicelib.protocol.messages import AgentTask
 from chalicelib.rules import decide
 from chalicelib.state.instance import InstanceState, Role
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.rules.nodes.test_disruptions import (
+from tests.unit.chalicelib.rules.nodes.support.disruptions import (
     ACTIVE,
     RECOMMENDATION,
     WARNING,
@@ -33,7 +33,7 @@ from tests.unit.chalicelib.rules.nodes.test_disruptions import (
     after_turn,
     with_settings,
 )
-from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
+from tests.unit.chalicelib.rules.nodes.support.lifecycle_actions import END, LAUNCH
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
 DRILLS = [

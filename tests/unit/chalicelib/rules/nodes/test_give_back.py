@@ -11,7 +11,7 @@ from chalicelib.events import GiveBackOrdered
 from chalicelib.rules import decide
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
-from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END
+from tests.unit.chalicelib.rules.nodes.support.lifecycle_actions import END
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
 if TYPE_CHECKING:

@@ -17,14 +17,13 @@ from chalicelib.protocol.messages import AgentTask, Fate, NodeReport, Result
 from chalicelib.rules import decide
 from chalicelib.rules.nodes.lifecycle_hooks import adopt, results
 from chalicelib.state.cluster import Cluster
-from chalicelib.state.instance import LifecycleAction, Transition
+from chalicelib.state.instance import LifecycleAction
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.node import Node
 from chalicelib.state.settings import ClusterSettings
+from tests.unit.chalicelib.rules.nodes.support.lifecycle_actions import END, LAUNCH
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node, instance
 
-LAUNCH = LifecycleAction("workers", "join", "token-1", Transition.LAUNCHING, START)
-END = LifecycleAction("workers", "leave", "token-2", Transition.TERMINATING, START)
 TRIED = {"attempts": 12, "command": ""}
 
 

@@ -15,8 +15,8 @@ from chalicelib.state.instance import LifecycleAction
 from chalicelib.state.lifecycle import NodeState
 from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import Timeouts
-from tests.unit.chalicelib.rules.nodes.test_disruptions import after, after_turn
-from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END, LAUNCH
+from tests.unit.chalicelib.rules.nodes.support.disruptions import after, after_turn
+from tests.unit.chalicelib.rules.nodes.support.lifecycle_actions import END, LAUNCH
 from tests.unit.chalicelib.support.fakes import START, WORKER, a_cluster, a_node
 
 SCHEDULED = ChangeScheduled(START, WORKER, START + 86_400, code="RETIREMENT", arn="1")

@@ -30,8 +30,8 @@ from chalicelib.state.node import Node
 from chalicelib.state.postponed import Postponed
 from chalicelib.state.scheduled_change import ScheduledChange
 from chalicelib.state.settings import ClusterSettings, Recommendations
-from tests.unit.chalicelib.rules.nodes.test_disruptions import after, after_turn
-from tests.unit.chalicelib.rules.nodes.test_lifecycle_hooks import END
+from tests.unit.chalicelib.rules.nodes.support.disruptions import after, after_turn
+from tests.unit.chalicelib.rules.nodes.support.lifecycle_actions import END
 from tests.unit.chalicelib.support.fakes import START, WORKER, WORKER_2, Lab, a_cluster, a_node, instance
 from tests.unit.chalicelib.support.samples import sample
 from tests.unit.chalicelib.support.stories import end, state, tick

@@ -26,7 +26,7 @@ from chalicelib.events import (
 from chalicelib.routing import guard, handle
 from chalicelib.state.instance import Role
 from chalicelib.state.settings import ClusterSettings, Recommendations, Timeouts
-from tests.unit.chalicelib.permissions.called_actions import Recorder, handlers
+from tests.unit.chalicelib.permissions.support.called_actions import Recorder, handlers
 from tests.unit.chalicelib.support.fakes import MANAGERS, a_discovered_instance, instance
 from tests.unit.chalicelib.support.samples import sample
 from tests.unit.chalicelib.support.simulation import Life, worker

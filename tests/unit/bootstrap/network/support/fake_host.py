@@ -16,7 +16,7 @@ from bootstrap.errors import RefusedError
 from bootstrap.network.plugin import NetworkHost
 from bootstrap.network.router import Router
 from bootstrap.network.router_status import RouterStatus, read_status
-from tests.unit.bootstrap.network import samples
+from tests.unit.bootstrap.network.support import samples
 
 WEAVE = "name/net-plugin:2.8.1"
 MANAGERS = ("10.231.77.1", "10.231.77.2", "10.231.77.3")

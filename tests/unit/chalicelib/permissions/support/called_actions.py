@@ -22,7 +22,7 @@ from botocore import xform_name
 
 from chalicelib.adapters.ports import World
 
-APP = Path(__file__).parents[4] / "app.py"
+APP = Path(__file__).parents[5] / "app.py"
 SERVICES = ("autoscaling", "dynamodb", "ec2", "s3", "sns", "ssm")
 # A transaction needs the right to each kind of write in it.
 INDEX = "/index/open"  # of the table: a resource of its own, which a query of it needs
