@@ -16,27 +16,37 @@ served elsewhere is taken away (take_away.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from bootstrap.actions import UpdateService
 from bootstrap.engine.service import Service
+from bootstrap.evacuation.departure import is_departing, slot_for_slot
 from bootstrap.evacuation.scene import Scene
-from bootstrap.evacuation.ways import Leave, count_room
+from bootstrap.evacuation.ways import Leave, Ways, count_room
 from bootstrap.specs.surge import add_tasks, newest_task_time, surge_of, wanted_replicas
 
 START_S = 10.0  # that a task may take to serve, for judging how many waves fit
 STARTS_PER_NODE = 10  # tasks that start at a time for each node that may get any: more only queue there
 MAX_STARTS = 200  # tasks that start at a time in the whole swarm
 
-Ways = Mapping[str, tuple[Leave, str]]  # by service id
+STARTING = (Leave.ADD_FIRST, Leave.SLOT_FOR_SLOT)
 
 
-def additions(scene: Scene, ways: Ways) -> Iterator[UpdateService]:
-    """Add tasks for the services that need them, those first that would lose the largest part."""
-    found = [service for service in scene.leaving_services if ways[service.id][0] is Leave.ADD_FIRST]
+def starts(scene: Scene, ways: Ways) -> Iterator[UpdateService]:
+    """Start tasks elsewhere for the services that need them, those first that would lose the largest part.
+
+    More tasks, or, slot for slot, all of a service at once: then its last ones may be more than the bound.
+    """
+    found = [service for service in scene.leaving_services if ways[service.id][0] in STARTING]
     usable = sum(node.is_usable for node in scene.snapshot.nodes)
     left = min(STARTS_PER_NODE * usable, MAX_STARTS) - sum(_starting(service, scene) for service in found)
     for service in sorted(found, key=lambda service: _rank(service, scene)):
+        way, why = ways[service.id]
+        if way is Leave.SLOT_FOR_SLOT:
+            if left > 0 and not is_departing(service, scene):
+                left -= len(scene.leaving(service))
+                yield slot_for_slot(service, scene, why)
+            continue
         wished = min(_missing(service, scene), left, _at_once(service, scene))
         by = int(min(wished, count_room(service, scene))) if wished > 0 else 0
         if by > 0 or (surge_of(service) and not _nodes(service, scene) <= _known(service)):
@@ -74,9 +84,21 @@ def _missing(service: Service, scene: Scene) -> int:
 
 
 def _starting(service: Service, scene: Scene) -> int:
-    """Count the tasks that were added and do not serve yet; those that fail hold up nobody else."""
-    unsure = [task for task in scene.elsewhere(service) if task.node and task.id not in scene.sure]
-    return len(unsure) if surge_of(service) and not scene.failures(service) else 0
+    """Count the new tasks that do not run yet, made or not; what fails or finds no node holds up nobody."""
+    return _count_new(service, scene, {task.id for task in scene.elsewhere(service) if task.is_running})
+
+
+def _count_new(service: Service, scene: Scene, serving: Collection[str]) -> int:
+    """Count the new tasks that are none of ``serving`` (ids)."""
+    here = scene.elsewhere(service)
+    fresh = {task.slot for task in here if task.node and task.id not in serving}
+    if surge_of(service) and not scene.failures(service):
+        slots = {task.slot for task in (*here, *scene.leaving(service))}
+        return len(fresh) + max(0, service.replicas - len(slots))
+    if is_departing(service, scene) and "paused" not in service.update:
+        waiting = {task.slot for task in here if not task.node}
+        return len((fresh | {task.slot for task in scene.leaving(service)}) - waiting)
+    return 0
 
 
 def _at_once(service: Service, scene: Scene) -> int:
@@ -89,7 +111,7 @@ def _at_once(service: Service, scene: Scene) -> int:
     wave = least if _unevenness(service, scene) > 1 else len(leaving)
     if delay and int(config.get("Parallelism", 1)) >= least:
         wave = int(config.get("Parallelism", 1))
-    return wave - (_starting(service, scene))
+    return wave - _count_new(service, scene, scene.sure)
 
 
 def _unevenness(service: Service, scene: Scene) -> int:

@@ -3,7 +3,8 @@
 | what the poll shows                                             | next                                    |
 | --------------------------------------------------------------- | --------------------------------------- |
 | tasks have to leave, others have room                           | more tasks there first (add_first.py)   |
-| they are served elsewhere, or may be replaced slot for slot     | they leave (take_away.py)               |
+| they may only be replaced slot for slot                         | Swarm does so, in that order, too       |
+| they are served elsewhere, or may be stopped first              | they leave (take_away.py)               |
 | a service has no task to leave any more                         | it ends as it was (take_away.py)        |
 | all that is left on a node is served elsewhere, or global       | drain the node                          |
 | its announced end is near                                       | drain the node, and name what is left   |
@@ -20,7 +21,7 @@ from __future__ import annotations
 from bootstrap.actions import Action, DrainNode
 from bootstrap.engine.node import Node
 from bootstrap.engine.service import Service
-from bootstrap.evacuation.add_first import additions
+from bootstrap.evacuation.add_first import starts
 from bootstrap.evacuation.managers import manager_actions
 from bootstrap.evacuation.scene import Scene
 from bootstrap.evacuation.take_away import departures, endings
@@ -34,7 +35,7 @@ def next_actions(scene: Scene, self_id: str = "", *, is_lasting: bool = False) -
     ways = {service.id: choose_way(service, scene) for service in scene.leaving_services}
     ways |= {service.id: (Leave.HELD, "") for service in scene.leaving_services if scene.is_given_up(service)}
     return (
-        *additions(scene, ways),
+        *starts(scene, ways),
         *departures(scene, ways),
         *_drains(scene),
         *endings(scene),

@@ -10,19 +10,21 @@ from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.engine.task import Task
 from bootstrap.evacuation.scene import Scene
-from bootstrap.evacuation.ways import choose_way, explain
+from bootstrap.evacuation.ways import choose_way, explain, why_not_replaced
 from bootstrap.specs.exclusion import has_exclusion
 from bootstrap.specs.surge import wanted_replicas
 from chalicelib.protocol.messages import ServiceReport, Way
 
 NAMED = 10  # services that a line names
+DRAINED_BEFORE = "its node was drained before this run could see why"
 
 
 @dataclass(frozen=True)
 class TaskReport:
     """One task that was to leave a node: what was last said about it, and how and when it left (seconds).
 
-    ``served``: when last seen there, its service was served elsewhere.
+    ``served``: when last seen there, its service was served elsewhere. ``doubt``: why what took its place
+    is not sure, where Swarm replaced it for us slot for slot: then it stops it as soon as the new one runs.
     """
 
     task: Task
@@ -30,6 +32,12 @@ class TaskReport:
     served: bool = False
     way: Way | None = None
     after: float = 0.0
+    doubt: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Everything that is to be said about it."""
+        return "; ".join(filter(None, (self.why, self.doubt)))
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,8 @@ class EvacuationReport:
         ids = {node.id for node in nodes}
         new = {task.id: TaskReport(task) for task in snapshot.tasks if task.is_wanted and task.node in ids}
         known = {task.id: task for task in snapshot.tasks}
-        tasks = {
-            key: row if row.way else _follow_task(row, known.get(key), scene, after)
-            for key, row in {**new, **self.tasks}.items()
-        }
+        rows = {**new, **self.tasks}.items()
+        tasks = {key: _follow_task(row, known.get(key), scene, after) for key, row in rows}
         busy = {task.node for task in snapshot.tasks if task.is_present}
         emptied = dict.fromkeys(ids - busy, after)
         return replace(self, tasks=tasks, empty_after={**emptied, **self.empty_after})
@@ -58,14 +64,19 @@ class EvacuationReport:
         """The services whose tasks were seen on the nodes."""
         return frozenset(row.task.service for row in self.tasks.values())
 
+    @property
+    def is_proven(self) -> bool:
+        """Whether everything that Swarm has replaced for us has stayed."""
+        return not any(row.doubt for row in self.tasks.values())
+
     def emptied_after(self, node: str) -> float:
         """Tell the seconds until the node had no task left, 0 where it was not seen to be empty."""
         return round(self.empty_after.get(node, 0.0), 2)
 
     def broken_tasks(self, node: str, snapshot: Snapshot) -> str:
         """Name the services of a node whose tasks were stopped before they were replaced, each with why."""
-        broken = (row for row in self.tasks.values() if row.task.node == node and row.way is Way.DRAIN)
-        return _named(broken, snapshot)
+        rows = (row for row in self.tasks.values() if row.task.node == node)
+        return _named((row for row in rows if row.way is Way.DRAIN or row.doubt), snapshot)
 
     def kept_tasks(self, node: str, snapshot: Snapshot) -> str:
         """Name the services whose tasks are still on a node, each with why."""
@@ -78,16 +89,20 @@ class EvacuationReport:
         for row in self.tasks.values():
             groups.setdefault((_name(row, snapshot), row.way or Way.STAYED), []).append(row)
         return tuple(
-            ServiceReport(name, len(rows), way, round(max(row.after for row in rows), 2), rows[-1].why)
+            ServiceReport(name, len(rows), way, round(max(row.after for row in rows), 2), rows[-1].reason)
             for (name, way), rows in sorted(groups.items())
         )
 
 
 def _follow_task(row: TaskReport, task: Task | None, scene: Scene, after: float) -> TaskReport:
+    if row.way:
+        return replace(row, doubt=_doubt(row, scene)) if row.doubt else row
     service = scene.snapshot.service_by_id.get(row.task.service)
     if task and task.is_wanted:
-        if service is None or task not in scene.leaving(service) or scene.is_given_up(service):
+        if service is None or scene.is_given_up(service):
             return row  # the last word on it stays
+        if task not in scene.leaving(service):  # its node is drained
+            return replace(row, why=row.why or choose_way(service, scene)[1] or DRAINED_BEFORE)
         return replace(
             row, why=explain(service, scene), served=service.is_replicated and scene.is_served(service)
         )
@@ -98,7 +113,17 @@ def _follow_task(row: TaskReport, task: Task | None, scene: Scene, after: float)
         why = ""
     elif way is Way.STOP_FIRST and not (service and _stops_first_by_us(service)):
         why = "its owner changed the service meanwhile"
-    return replace(row, way=way, after=after, why=why)
+    row = replace(row, way=way, after=after, why=why)
+    is_by_us = way in (Way.START_FIRST, Way.STOP_FIRST) and service is not None and has_exclusion(service)
+    return replace(row, doubt=_doubt(row, scene)) if is_by_us and not row.served else row
+
+
+def _doubt(row: TaskReport, scene: Scene) -> str:
+    """Say why it is not sure that a task was replaced; "" where it is."""
+    service = scene.snapshot.service_by_id.get(row.task.service)
+    if service is None or scene.is_served(service):
+        return ""
+    return why_not_replaced(row.task, scene.snapshot.tasks_of(service), scene)
 
 
 def _observed_way(row: TaskReport, service: Service | None, scene: Scene, *, is_completed: bool) -> Way:
@@ -129,7 +154,7 @@ def _named(rows: Iterable[TaskReport], snapshot: Snapshot) -> str:
     for row in rows:
         found.setdefault(_name(row, snapshot), []).append(row)
     texts = [
-        f"{name} ({len(group)}: {group[-1].why or 'no reason was seen'})"
+        f"{name} ({len(group)}: {group[-1].reason or 'no reason was seen'})"
         for name, group in sorted(found.items())
     ]
     more = f"; and {len(texts) - NAMED} more services" if len(texts) > NAMED else ""

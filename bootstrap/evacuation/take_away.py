@@ -2,7 +2,7 @@
 
 | what the poll shows                                       | next                                          |
 | --------------------------------------------------------- | --------------------------------------------- |
-| slot for slot, or stop-first and no other one stopping    | a constraint, under which Swarm replaces them |
+| stop-first, and no other one stopping                     | a constraint, under which Swarm replaces them |
 | added tasks serve, but a neighbour keeps the node waiting | the same                                      |
 | no task has to leave any more                             | constraint, replicas and marks as before      |
 | a scale-down would stop tasks that serve                  | wait; once the notice is over, do it anyway   |
@@ -15,10 +15,10 @@ from collections.abc import Iterator
 
 from bootstrap.actions import UpdateService
 from bootstrap.engine.service import Service, Spec
-from bootstrap.evacuation.add_first import Ways
+from bootstrap.evacuation.departure import departure, is_departing
 from bootstrap.evacuation.scene import Scene
-from bootstrap.evacuation.ways import Leave
-from bootstrap.specs.exclusion import Pace, exclude_nodes, excluded_nodes, has_exclusion, restore_spec
+from bootstrap.evacuation.ways import Leave, Ways
+from bootstrap.specs.exclusion import has_exclusion, restore_spec
 from bootstrap.specs.own_update import why_busy
 from bootstrap.specs.surge import (
     Surge,
@@ -28,8 +28,6 @@ from bootstrap.specs.surge import (
     surge_of,
     wanted_replicas,
 )
-
-ALL_AT_ONCE = Pace()
 
 
 def surge_for(service: Service) -> Surge | None:
@@ -54,35 +52,15 @@ def departures(scene: Scene, ways: Ways) -> Iterator[UpdateService]:
     for service in scene.leaving_services:
         way, why = ways[service.id]
         if way is Leave.STOP_FIRST:
-            if _is_departing(service, scene):
+            if is_departing(service, scene):
                 is_one_stopping = True
             elif not is_one_stopping:
                 is_one_stopping = True
-                yield _departure(service, scene, "stop-first", why)
-        elif _is_departing(service, scene):
+                yield departure(service, scene, "stop-first", why)
+        elif is_departing(service, scene):
             continue
-        elif way is Leave.SLOT_FOR_SLOT:
-            # Paused, Swarm keeps the old task of a slot whose new one fails; else it stops it (measured).
-            yield _departure(service, scene, "start-first", why, failure_action="pause")
         elif way is Leave.ADD_FIRST and scene.is_served(service) and _is_held_up(service, scene, ways):
-            yield _departure(service, scene, "start-first", "as many serve elsewhere as are wanted")
-
-
-def _is_departing(service: Service, scene: Scene) -> bool:
-    """Tell whether that is under way: a second update would make Swarm stop old tasks at once."""
-    if not has_exclusion(service):
-        return False
-    return bool({task.node for task in scene.leaving(service)} & excluded_nodes(service)) or (
-        scene.snapshot.is_replacing(service)
-    )
-
-
-def _departure(
-    service: Service, scene: Scene, order: str, why: str, failure_action: str = "continue"
-) -> UpdateService:
-    nodes = {node.id for node in scene.undrained}
-    spec = exclude_nodes(service, nodes, order, ALL_AT_ONCE, failure_action)
-    return UpdateService(service, spec, f"{order} {len(scene.leaving(service))} of its tasks off: {why}")
+            yield departure(service, scene, "start-first", "as many serve elsewhere as are wanted")
 
 
 def _is_held_up(service: Service, scene: Scene, ways: Ways) -> bool:

@@ -7,24 +7,28 @@
 | its own update is under way or paused                      | the drain, unless that ends in time         |
 | no other node has room, and nothing of it moves yet        | the drain, unless room appears              |
 | its owner labelled it stop-first                           | an update, stop-first, one service at a time |
-| its slots are named in its spec, or it runs each task once | an update, start-first: slot for slot       |
+| its slots are named in its spec, or it runs each task once | an update, start-first: slot for slot; not  |
+|                                                            | where no end is announced: it stays         |
 | any other                                                  | more tasks first; once they serve these stop |
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from enum import Enum
 
 from bootstrap.engine.service import EVACUATION_ORDER_LABEL, Service
+from bootstrap.engine.task import Task
 from bootstrap.evacuation.scene import Scene
 from bootstrap.placement.constraints import can_hold, needed_plugins
-from bootstrap.specs.exclusion import has_exclusion
+from bootstrap.specs.exclusion import excluded_nodes, has_exclusion
 from bootstrap.specs.lifetime import why_ended, why_one_for_one
 from bootstrap.specs.own_update import why_busy
 from bootstrap.specs.surge import surge_of, wanted_replicas
 
 SHOWN_ERROR = 160  # characters of what Swarm says of a task
 NO_ROOM = "no other node has room for it"
+KEPT = "it stays, as no end is announced and it can only be moved slot for slot"
 NO_TURN = "its turn did not come before the notice ended"
 
 
@@ -36,6 +40,9 @@ class Leave(Enum):
     ADD_FIRST = "add-first"
     SLOT_FOR_SLOT = "slot-for-slot"
     STOP_FIRST = "stop-first"
+
+
+Ways = Mapping[str, tuple[Leave, str]]  # by service id
 
 
 def choose_way(service: Service, scene: Scene) -> tuple[Leave, str]:
@@ -51,8 +58,17 @@ def choose_way(service: Service, scene: Scene) -> tuple[Leave, str]:
     if service.labels.get(EVACUATION_ORDER_LABEL) == "stop-first":
         return Leave.STOP_FIRST, f"label {EVACUATION_ORDER_LABEL}=stop-first"
     if why := why_one_for_one(service):
+        if _is_kept(service, scene):
+            return Leave.HELD, f"{KEPT}: {why}"
         return Leave.SLOT_FOR_SLOT, f"moved slot for slot: {why}"
     return Leave.ADD_FIRST, ""
+
+
+def _is_kept(service: Service, scene: Scene) -> bool:
+    """Tell whether it may stay: moved slot for slot, a task stops before its replacement has stayed."""
+    nodes = {task.node for task in scene.leaving(service)}
+    is_gentle = all(scene.snapshot.node_by_id[node].is_gentle for node in nodes)
+    return is_gentle and not nodes & excluded_nodes(service)
 
 
 def count_room(service: Service, scene: Scene) -> float:
@@ -92,3 +108,14 @@ def why_not_served(service: Service, scene: Scene) -> str:
         return NO_TURN
     leaving, wanted = len(scene.leaving(service)), wanted_replicas(service)
     return f"room for {len(here) + leaving - wanted} of {leaving} tasks"
+
+
+def why_not_replaced(old: Task, tasks: Collection[Task], scene: Scene) -> str:
+    """Say why no task can be relied on that took the slot of an old one; "" where one can."""
+    newer = (task for task in tasks if task.slot == old.slot and task.created > old.created)
+    later = sorted(newer, key=lambda task: task.created)
+    if any(task.id in scene.sure for task in later):
+        return ""
+    if failed := [task for task in later if task.error]:
+        return f"its new task does not serve: {' '.join(failed[-1].error.split())[:SHOWN_ERROR]}"
+    return f"its new task does not serve yet: {later[-1].state if later else 'there is none'}"

@@ -25,6 +25,7 @@ POLL_S = 0.25
 ENGINE_SILENCE_TIMEOUT_S = 9.0  # without any answer for so long, another manager shall do the work
 STILL_MANAGER = "it is empty, but still a manager: the others would have no quorum without it"
 WHY_PROMOTED = "the managers that stay would have had no majority without it"
+PROOF_MARGIN_S = 5.0  # before the deadline, from which it is not waited for that replacements stay
 OVERTIME_S = 5.0  # past the deadline, for which a run still watches: notices are best effort
 
 
@@ -75,7 +76,9 @@ class Evacuation:
             actions = _pauses(self.arguments, snapshot, now) or self._next_actions(scene)
             voting = voting_nodes(self.arguments.targets, snapshot)
             is_over = all(_is_over(node, scene) for node in mine) and not has_leftovers(scene)
-            is_done = not actions and not voting and is_over
+            if not (is_proven := self.report.is_proven or now > self.arguments.deadline - PROOF_MARGIN_S):
+                actions = tuple(action for action in actions if not self._demotes_itself(action))
+            is_done = not actions and not voting and is_over and is_proven
             if is_done or now > self.arguments.deadline + OVERTIME_S:
                 return self._result(snapshot)
             done = [try_action(self.engine, action) for action in actions]

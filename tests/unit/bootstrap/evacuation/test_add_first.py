@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bootstrap.engine.service import Service
-from bootstrap.evacuation.add_first import MAX_STARTS, additions
+from bootstrap.evacuation.add_first import MAX_STARTS, starts
 from bootstrap.evacuation.scene import Scene
 from bootstrap.evacuation.ways import Leave
 from bootstrap.specs.surge import surge_of
@@ -29,7 +29,7 @@ def added(
     seen = snapshot(machines, services, counts)
     scene = Scene(seen, NOW, frozenset(task.id for task in seen.tasks))
     ways = {one.id: (Leave.ADD_FIRST, "") for one in services}
-    return [(one.service.name, _raised(one.spec) - one.service.replicas) for one in additions(scene, ways)]
+    return [(one.service.name, _raised(one.spec) - one.service.replicas) for one in starts(scene, ways)]
 
 
 def _paced(one: Service, wishes: dict[str, int]) -> Service:

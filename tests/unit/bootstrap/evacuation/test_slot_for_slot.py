@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 from bootstrap.tasks import evacuate
 from chalicelib.protocol.messages import Arguments, End, Fate, Way
-from tests.unit.bootstrap.support.evacuating import target, way
+from tests.unit.bootstrap.support.evacuating import run, target, way
+from tests.unit.bootstrap.support.fake_engine import FakeEngine
+from tests.unit.bootstrap.support.fake_host import Killed
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 
 NOTICE = 60.0
@@ -68,3 +71,96 @@ def test_what_must_stop_first_serves_on_where_it_has_no_other_place(end: End) ->
     else:
         assert result.nodes[0].fate is Fate.UNFINISHED
         assert gone == []
+
+
+@pytest.mark.parametrize("fault", ["sick", "crashing"])
+def test_what_moves_slot_for_slot_stays_where_no_end_is_announced(fault: str) -> None:
+    swarm = pinned("one", template=SLOTS)
+    unpin(swarm, "one")
+    before = swarm.spec("one")
+    getattr(swarm, fault).update({"n01", "n03", "n04"})
+    result = run(swarm, "n02", notice=30.0, end=End.FOR_A_WHILE)
+    assert swarm.fewest["one"] == 1
+    assert result.nodes[0].fate is Fate.UNFINISHED
+    assert "one (1: it stays, as no end is announced and" in result.nodes[0].detail
+    assert swarm.spec("one") == before
+
+
+@pytest.mark.parametrize(
+    ("spec", "fault", "why"),
+    [
+        ({"template": SLOTS}, "crashing", "its new task does not serve: task: non-zero exit (1)"),
+        ({"Labels": STOP_FIRST}, "sick", "its new task does not serve yet: starting"),
+    ],
+)
+def test_what_swarm_replaced_by_one_that_does_not_stay_is_not_safe(
+    spec: dict[str, Any], fault: str, why: str
+) -> None:
+    swarm = pinned("one", **spec)
+    unpin(swarm, "one")
+    before = swarm.spec("one")
+    getattr(swarm, fault).update({"n01", "n03", "n04"})
+    result = run(swarm, "n02", notice=30.0, end=End.ANNOUNCED)
+    assert result.nodes[0].fate is Fate.DRAINED
+    assert why in result.nodes[0].detail
+    assert result.services[0].reason.endswith(why)
+    assert swarm.spec("one") == before
+
+
+def test_what_crashes_once_and_then_stays_is_safe() -> None:
+    swarm = pinned("one", template=SLOTS)
+    unpin(swarm, "one")
+    swarm.crashing.update({"n01", "n03", "n04"})
+
+    def sleep(length: float) -> None:
+        swarm.sleep(length)
+        if any(task.state == "failed" for task in swarm.of("one")):
+            swarm.crashing.clear()
+
+    clock = replace(swarm.clock, sleep=sleep)
+    result = evacuate.run(swarm, Arguments((target("n02"),), swarm.time + NOTICE), clock)
+    assert result.nodes[0].fate is Fate.SAFE
+    assert "does not serve" not in result.services[0].reason
+
+
+def test_after_a_run_that_died_behind_its_drain_the_next_one_tells_why() -> None:
+    swarm = pinned("db")
+    drained = swarm.update_node
+
+    def dying(node: Any, **changes: Any) -> None:
+        drained(node, **changes)
+        if changes.get("Availability") == "drain":
+            raise Killed
+
+    swarm.update_node = dying  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        run(swarm, "n02", notice=NOTICE)
+    swarm.update_node = drained  # type: ignore[method-assign]
+    result = run(swarm, "n02", notice=20.0)
+    assert result.nodes[0].fate is Fate.DRAINED
+    assert result.nodes[0].detail.endswith("db (1: no other node has room for it)")
+
+
+@pytest.mark.parametrize("container", [{"Image": "web:1"}, SLOTS["ContainerSpec"]])
+def test_of_many_services_single_ones_start_first_and_no_more_than_nodes_bear(container: Any) -> None:
+    swarm = FakeSwarm(managers=1, workers=3)
+    for number in range(20):
+        template = {"ContainerSpec": container, **ONLY_N02}
+        FakeEngine.add_service(swarm, f"s{number:02}", 1 if number > 14 else 4, template=template)
+    swarm.settle()
+    for row in swarm.service_rows.values():
+        row["Spec"]["TaskTemplate"]["Placement"] = {}
+    swarm.updates.clear()
+    most: Counter[str] = Counter()
+
+    def sleep(length: float) -> None:
+        swarm.sleep(length)
+        begun = [task for task in swarm.rows() if task.node != "n02" and task.state == "starting"]
+        if swarm.node_rows["n02"]["Spec"]["Availability"] != "drain":
+            most["starting"] = max(most["starting"], len(begun))
+
+    clock = replace(swarm.clock, sleep=sleep)
+    result = evacuate.run(swarm, Arguments((target("n02"),), swarm.time + NOTICE), clock)
+    assert result.nodes[0].fate is Fate.SAFE
+    assert set(swarm.updates[:5]) == {f"s{number}" for number in range(15, 20)}
+    assert 30 <= most["starting"] < 30 + 4
