@@ -46,7 +46,7 @@ def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, n
         again = mine.with_wave(service.id, Wave(Mode.SURGE, math.inf))
         why = f"somebody scaled it to {service.replicas}, which stays; the surge's mark goes"
         return NextStep(again, UpdateService(service, lower_replicas(service, surge), why))
-    sure = serving_tasks(service, surge, snapshot, now)
+    sure = serving_tasks(service, surge, snapshot, run.steadiness.sure_tasks(snapshot, now))
     given_up = service.id in run.failing
     if not given_up and not has_exclusion(service) and (spec := raise_next_wave(service, surge, snapshot)):
         return NextStep(mine, UpdateService(service, spec, f"all have a node: up by {surge.waves[0]} more"))
@@ -57,7 +57,9 @@ def finish_surge(service: Service, surge: Surge, snapshot: Snapshot, run: Run, n
             replace(done, changed_at=now, moved=run.moved + surge.moves),
             UpdateService(service, lower_replicas(service, surge), why),
         )
-    why = run.failing.get(service.id) or why_failed(service, surge, snapshot, now)
+    why = run.failing.get(service.id) or why_failed(
+        service, surge, snapshot, is_late=run.is_late(service.id, surge, now)
+    )
     if has_exclusion(service) and not why:
         why = "an earlier run gave its surge up"
     if not why:

@@ -2,6 +2,9 @@
 
 It is a Swarm config without use but for its labels: its name is unique, so only one can create it, and each
 change names the version that it changes, so only one can win. It also tells when the last rebalance ended.
+
+The times in it are by its holder's clock. So a holder is dead once its claim was seen unchanged for long
+enough by one's own; what the times say only tells whether it is worth while to watch it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ from bootstrap.engine.client import Config, ConflictError, Engine, RefusedError
 LEASE_NAME = "swarmkeeper.rebalance"
 LEASE_S = 30.0  # seconds after which a holder that does not renew it counts as dead
 RENEW_AFTER_S = 5.0  # seconds after which it is renewed
-MAX_SKEW_S = 30.0  # seconds by which a holder's clock may run ahead; one that claims more holds nothing
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,14 @@ class Claim:
     until: float = 0.0
     ended: float = 0.0
 
-    def valid(self, now: float) -> bool:
-        """Tell whether somebody holds it; a claim from a clock that was far ahead counts as none."""
-        return bool(self.holder) and now < self.until <= now + LEASE_S + MAX_SKEW_S
+    @property
+    def is_free(self) -> bool:
+        """Nobody holds it, or what it says was never written by a holder."""
+        return not self.holder or not self.until > 0
+
+    def seems_over(self, now: float) -> bool:
+        """Its holder has died, or one of the two clocks is wrong: only time tells which."""
+        return not now < self.until <= now + LEASE_S
 
 
 def read_claim(config: Config | None) -> Claim:
@@ -43,6 +50,7 @@ class Lease:
     def __init__(self, engine: Engine, clock: Clock, host: str) -> None:
         self._engine, self._clock = engine, clock
         self.me = f"{host} {token_hex(4)}"
+        self._seen, self._seen_since, self._lives, self._renewed = Claim(), 0.0, False, 0.0
 
     def read(self) -> Claim:
         """Read what the lease says now."""
@@ -51,17 +59,31 @@ class Lease:
     def other_holder(self) -> str:
         """Tell who else holds it now; "" where it is free or ours."""
         claim = self.read()
-        return claim.holder if claim.holder != self.me and claim.valid(self._clock.now()) else ""
+        return claim.holder if claim.holder != self.me and self._is_held(claim) else ""
+
+    def may_be_dead(self) -> bool:
+        """Tell whether whoever holds it has not been seen to live, and seems to have died."""
+        return self._seen.seems_over(self._clock.now()) and not self._lives
 
     def take(self) -> bool:
         """Take or renew it; False where somebody else holds it or was first."""
         config, now = self._engine.config(LEASE_NAME), self._clock.now()
         claim = read_claim(config)
-        if claim.holder != self.me and claim.valid(now):
+        if claim.holder != self.me and self._is_held(claim):
             return False
-        if claim.holder == self.me and claim.until - now > LEASE_S - RENEW_AFTER_S:
+        if claim.holder == self.me and self._renewed <= now < self._renewed + RENEW_AFTER_S:
             return True
-        return self._write(config, Claim(self.me, now + LEASE_S, claim.ended))
+        is_taken = self._write(config, Claim(self.me, now + LEASE_S, claim.ended))
+        self._renewed = now if is_taken else self._renewed
+        return is_taken
+
+    def _is_held(self, claim: Claim) -> bool:
+        """Tell whether its holder may live: by this clock, its claim has not stood for long enough."""
+        now = self._clock.now()
+        if claim != self._seen:
+            self._lives = claim.holder == self._seen.holder
+            self._seen, self._seen_since = claim, now
+        return not claim.is_free and now < self._seen_since + LEASE_S
 
     def release(self, *, ended: bool) -> None:
         """Let it go, where it is ours; with ``ended`` the cool-down begins."""

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 
 from bootstrap.actions import UpdateService
 from bootstrap.engine.service import Service
+from bootstrap.engine.snapshot import Snapshot
 from bootstrap.specs.exclusion import has_exclusion
-from bootstrap.specs.surge import surge_of
+from bootstrap.specs.steadiness import Steadiness
+from bootstrap.specs.surge import Surge, surge_of
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
 
 RETRY_S = 60.0  # after which what could not be begun is to be tried again
 RETRY_BUSY_S = 300.0  # the same for what others are at work on, which may take as long as it likes
+WAVE_TIMEOUT_S = (60.0, 300.0)  # seconds for a wave's tasks to run, at least and at most
+FOREIGN_SURGE_S = 30.0  # for which another run's surge is watched at least before it counts as late
 REFUSAL_TIMEOUT_S = 60.0  # for which a change is tried again that the engine refuses
 
 
@@ -49,6 +53,26 @@ class Run:
     failing: Mapping[str, str] = field(default_factory=dict)  # whose surge is given up, and why
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     refused: Mapping[str, float] = field(default_factory=dict)  # since when the engine will not change them
+    steadiness: Steadiness = field(default_factory=Steadiness)
+    surges: Mapping[str, tuple[Surge, float]] = field(default_factory=dict)  # and since when they stand so
+
+    def with_poll(self, snapshot: Snapshot, now: float) -> Run:
+        """Note what runs and which surges stand, by this run's own clock."""
+        found = {one.id: surge for one in snapshot.services if one.is_replicated and (surge := surge_of(one))}
+        known = {key: self.surges.get(key, (surge, now)) for key, surge in found.items()}
+        surges = {key: known[key] if known[key][0] == surge else (surge, now) for key, surge in found.items()}
+        return replace(self, steadiness=self.steadiness.with_poll(snapshot, now), surges=surges)
+
+    def is_late(self, service: str, surge: Surge, now: float) -> bool:
+        """Tell whether the tasks of a surge have had their time.
+
+        One that another run began tells its end by that run's clock: it is late if that is over and nothing
+        has changed for a while, or if it has stood for longer than any surge may.
+        """
+        if service in self.waves:
+            return now > surge.until
+        stood = now - self.surges.get(service, (surge, now))[1]
+        return (now > surge.until and stood >= FOREIGN_SURGE_S) or stood > WAVE_TIMEOUT_S[1]
 
     def with_outcome(self, service: str, balance: Balance, reason: str = "", wait: float = 0.0) -> Run:
         return replace(self, outcomes={**self.outcomes, service: Outcome(balance, reason, wait)})

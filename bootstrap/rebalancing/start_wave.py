@@ -11,7 +11,7 @@ from bootstrap.engine.service import Service
 from bootstrap.engine.snapshot import Snapshot
 from bootstrap.planning.plan import ServicePlan
 from bootstrap.rebalancing import rolling
-from bootstrap.rebalancing.run import RETRY_S, NextStep, Run, Wave
+from bootstrap.rebalancing.run import RETRY_S, WAVE_TIMEOUT_S, NextStep, Run, Wave
 from bootstrap.specs.lifetime import why_one_for_one
 from bootstrap.specs.surge import monitor_seconds, newest_task_time, raise_replicas
 from chalicelib.protocol.messages import Balance, Mode, Rebalance
@@ -19,7 +19,6 @@ from chalicelib.protocol.messages import Balance, Mode, Rebalance
 MODE_LABEL = "swarmkeeper.rebalance"  # service label set by users: surge or rolling
 MIN_WAVE = 5  # moves of one wave: so many tasks more than usual use the nodes, or fail, at a time
 WAVE_PART = 10  # of a big service one wave moves this part of its replicas, or it would take hours
-WAVE_TIMEOUT_S = (60.0, 300.0)  # seconds for a wave's tasks to run, at least and at most
 START_FACTOR = 5  # times the start-up that was observed: a new node has to pull the image first
 FINISH_RESERVE_S = 15.0  # seconds kept to end a wave, also one that failed
 

@@ -32,7 +32,8 @@ FAR_S = 1e11  # seconds since the epoch: later is no time
 class Surge:
     """The mark: replicas before and during it, what tasks it found, and until when others may take to run.
 
-    Times are seconds since the epoch, ``begun`` by the leader's clock, as are the times that tasks have.
+    Times are seconds since the epoch, ``begun`` by the leader's clock, as are the times at which tasks were
+    created; ``until`` by the clock of whoever began it, which may be wrong here.
     """
 
     replicas: int
@@ -163,13 +164,14 @@ def lower_replicas(service: Service, surge: Surge) -> Spec:
     return without_mark(_with_update_before(spec, surge), SURGE_LABEL, had_labels=surge.labels)
 
 
-def serving_tasks(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> frozenset[str]:
-    """Find the ids of tasks that run and can be relied on: the new ones for some time already."""
-    sure = now - monitor_seconds(service)
+def serving_tasks(
+    service: Service, surge: Surge, snapshot: Snapshot, steady: Collection[str]
+) -> frozenset[str]:
+    """Find the ids of tasks that run and can be relied on: the new ones if they are ``steady`` (ids)."""
     return frozenset(
         task.id
         for task in snapshot.tasks_of(service)
-        if task.is_running and (moment(task.created) <= surge.begun or moment(task.since) <= sure)
+        if task.is_running and (moment(task.created) <= surge.begun or task.id in steady)
     )
 
 
@@ -178,14 +180,14 @@ def monitor_seconds(service: Service) -> float:
     return float(service.update_config.get("Monitor") or DEFAULT_MONITOR_S * 1e9) / 1e9
 
 
-def why_failed(service: Service, surge: Surge, snapshot: Snapshot, now: float) -> str:
+def why_failed(service: Service, surge: Surge, snapshot: Snapshot, *, is_late: bool) -> str:
     """Say why the tasks that were added are given up; "" while they may still come to run."""
     tasks = [task for task in snapshot.tasks_of(service) if moment(task.created) > surge.begun]
     failures = sum(task.state in ("failed", "rejected") for task in tasks)
     run = f"{sum(task.is_running for task in snapshot.tasks_of(service))} of {surge.raised} tasks run"
     if failures >= MAX_FAILURES_PER_TASK * surge.moves:
         return f"new tasks ended {failures} times; {run}"
-    return f"{run} when their time was over" if now > surge.until else ""
+    return f"{run} when their time was over" if is_late else ""
 
 
 def count_survivors(tasks: Collection[Task], replicas: int, sure: Collection[str]) -> int:

@@ -14,10 +14,11 @@ from bootstrap.engine.task_cache import TaskCache
 from bootstrap.evacuation import deadline_label
 from bootstrap.evacuation.plan import next_actions
 from bootstrap.evacuation.report import EvacuationReport
-from bootstrap.evacuation.scene import Scene, Steadiness
+from bootstrap.evacuation.scene import Scene
 from bootstrap.evacuation.take_away import has_leftovers
 from bootstrap.membership.kept_settings import write_settings
 from bootstrap.membership.node_lookup import explain_absence, nodes_of
+from bootstrap.specs.steadiness import Steadiness
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 

@@ -11,12 +11,13 @@ from bootstrap.engine.client import Engine
 from bootstrap.engine.node import Node
 from bootstrap.engine.task_cache import TaskCache
 from bootstrap.evacuation.plan import next_actions
-from bootstrap.evacuation.scene import Scene, Steadiness
+from bootstrap.evacuation.scene import Scene
 from bootstrap.evacuation.take_away import has_leftovers
 from bootstrap.membership.kept_settings import write_settings
 from bootstrap.membership.node_lookup import nodes_of
 from bootstrap.membership.orphans import Orphans
 from bootstrap.membership.quorum import next_demotion
+from bootstrap.specs.steadiness import Steadiness
 from bootstrap.tasks.polling import until_deadline
 from chalicelib.protocol.messages import DONE, AgentTask, Arguments, Fate, NodeReport, Result, Target
 

@@ -53,7 +53,7 @@ def run(engine: Engine, arguments: Arguments, clock: Clock) -> Result:
     if wait := _cooldown_left(lease, asked, clock.now()):
         return _nothing_changed(f"the last rebalance ended {asked.cooldown - wait:.0f} s ago", wait)
     if holder := _take_lease(lease, asked, clock, deadline):
-        wait = max(1.0, lease.read().until - clock.now())
+        wait = min(max(1.0, lease.read().until - clock.now()), LEASE_S)
         return _nothing_changed(f"another rebalance is under way, by {holder}", wait)
     starts_cooldown = False
     try:
@@ -95,11 +95,11 @@ def _cooldown_left(lease: Lease, asked: Rebalance, now: float) -> float:
 
 
 def _take_lease(lease: Lease, asked: Rebalance, clock: Clock, deadline: float) -> str:
-    """Take the lease, or answer who else has it. Only a manual call waits for it."""
-    wait_until = clock.now() + (0.0 if asked.cooldown else min(LEASE_TIMEOUT_S, deadline - clock.now()))
+    """Take the lease, or answer who else has it. All wait for one that may be dead, a manual call for any."""
+    wait_until = clock.now() + min(LEASE_TIMEOUT_S, deadline - clock.now())
     while not lease.take():
-        holder = lease.other_holder()
-        if clock.now() >= wait_until:
+        holder, is_hopeless = lease.other_holder(), asked.cooldown and not lease.may_be_dead()
+        if is_hopeless or clock.now() >= wait_until:
             return holder or "somebody who was first"
         clock.sleep(POLL_S)
     return ""
@@ -152,6 +152,7 @@ class Rebalancing:
                 return self._stop("the time budget is over")
             lost = self._renew_lease()
             snapshot = self.engine.full_snapshot(partial(_watched_services, self.run, now))
+            self.run = self.run.with_poll(snapshot, self.clock.now())
             self.report = self.report.with_poll(snapshot, self.run, self.clock.now())
             step = next_step(snapshot, self.run, now)
             if step.update is None:

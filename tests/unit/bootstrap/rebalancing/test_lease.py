@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bootstrap.clock import Clock
 from bootstrap.engine.client import Config, RefusedError
 from bootstrap.rebalancing.lease import LEASE_NAME, LEASE_S, Lease
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
@@ -34,6 +35,7 @@ def test_a_dead_holders_lease_runs_out_and_a_living_ones_does_not(swarm: FakeSwa
     for _ in range(4):
         swarm.sleep(LEASE_S / 2)
         assert dead.take()
+        assert not other.take()
     swarm.sleep(LEASE_S)
     assert other.take()
     assert not dead.take()
@@ -42,8 +44,9 @@ def test_a_dead_holders_lease_runs_out_and_a_living_ones_does_not(swarm: FakeSwa
 def test_what_is_not_ours_any_more_is_not_released(swarm: FakeSwarm) -> None:
     dead, other = lease(swarm), lease(swarm)
     dead.take()
+    assert not other.take()
     swarm.sleep(LEASE_S)
-    other.take()
+    assert other.take()
     dead.release(ended=True)
     assert not dead.take()
     assert other.read().ended == 0
@@ -75,15 +78,46 @@ def test_labels_that_nobody_can_read_count_as_free(swarm: FakeSwarm) -> None:
     assert lease(swarm).take()
 
 
-@pytest.mark.parametrize("until", ["9999999999", "inf", "nan", "soon", ""])
-def test_what_a_wrong_clock_or_a_person_wrote_does_not_block_it(swarm: FakeSwarm, until: str) -> None:
+@pytest.mark.parametrize("until", ["9999999999", "inf", "12"])
+def test_what_a_wrong_clock_or_a_person_wrote_does_not_block_it_for_long(
+    swarm: FakeSwarm, until: str
+) -> None:
+    swarm.create_config(LEASE_NAME, {"holder": "x", "until": until})
+    mine = lease(swarm)
+    assert not mine.take()
+    swarm.sleep(LEASE_S)
+    assert mine.take()
+
+
+@pytest.mark.parametrize("until", ["nan", "soon", "", "-1"])
+def test_what_no_holder_wrote_does_not_block_it(swarm: FakeSwarm, until: str) -> None:
     swarm.create_config(LEASE_NAME, {"holder": "x", "until": until})
     assert lease(swarm).take()
 
 
-def test_a_holder_whose_clock_runs_a_little_ahead_holds_it(swarm: FakeSwarm) -> None:
-    swarm.create_config(LEASE_NAME, {"holder": "x", "until": f"{swarm.time + LEASE_S + 5}"})
-    assert not lease(swarm).take()
+@pytest.mark.parametrize("ahead", [-400.0, -112.0, 31.0, 112.0, 400.0])
+def test_who_lives_holds_it_whatever_its_clock_says(swarm: FakeSwarm, ahead: float) -> None:
+    wrong = Lease(swarm, Clock(lambda: swarm.time + ahead, swarm.sleep), "wrong")
+    right = lease(swarm, "right")
+    for holder, other in ((wrong, right), (right, wrong)):
+        for _ in range(8):
+            assert holder.take()
+            assert not other.take()
+            assert other.other_holder().startswith(holder.me)
+            swarm.sleep(LEASE_S / 2)
+        holder.release(ended=False)
+
+
+def test_a_clock_that_is_put_back_does_not_end_the_renewals(swarm: FakeSwarm) -> None:
+    shift = [0.0]
+    mine = Lease(swarm, Clock(lambda: swarm.time - shift[0], swarm.sleep), "mine")
+    other = lease(swarm)
+    mine.take()
+    shift[0] = 600.0
+    for _ in range(8):
+        assert mine.take()
+        assert not other.take()
+        swarm.sleep(LEASE_S / 2)
 
 
 def test_a_refusal_is_no_sign_that_somebody_else_has_it(swarm: FakeSwarm) -> None:

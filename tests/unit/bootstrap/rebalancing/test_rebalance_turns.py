@@ -112,6 +112,7 @@ def test_after_a_poll_that_outlasted_the_lease_nothing_is_changed_if_another_has
     def slow(*watched: Any) -> Snapshot:
         found = everything(*watched)
         if next(looks) == 1:
+            assert not other.take()
             swarm.sleep(LEASE_S + 1)
             assert other.take()
         return found

@@ -60,8 +60,8 @@ def use_surge(text: str) -> None:
     if surge := surge_of(marked):
         lower_replicas(marked, surge)
         raise_next_wave(marked, surge, snapshot)
-        serving_tasks(marked, surge, snapshot, NOW)
-        why_failed(marked, surge, snapshot, NOW)
+        serving_tasks(marked, surge, snapshot, ())
+        why_failed(marked, surge, snapshot, is_late=True)
         json.dumps(surge.raised + sum(surge.waves), allow_nan=False)
 
 

@@ -47,6 +47,7 @@ class FakeSwarm(FakeEngine):
         self.crashing: set[str] = set()  # nodes on which tasks run for a moment, again and again
         self.done: set[str] = set()  # tasks that have ended and are not to run again
         self.ahead = 0.0  # seconds by which the leader's clock is before all others
+        self.skews: dict[str, float] = {}  # seconds by which nodes' clocks are before all others
         self.refusals = 0  # updates of services that the engine refuses, as without a leader
         self.updates: list[str] = []
         self.fewest: dict[str, int] = {}
@@ -255,7 +256,8 @@ class FakeSwarm(FakeEngine):
 
     def _enter(self, row: dict[str, Any], state: str) -> None:
         if row["Status"]["State"] != state:
-            row["Status"] = {"State": state, "Timestamp": self.stamp(self.time)}
+            time = self.time + self.skews.get(row["NodeID"], 0.0)
+            row["Status"] = {"State": state, "Timestamp": self.stamp(time)}
             if state == "failed":
                 row["Status"]["Err"] = "task: non-zero exit (1)"
 
