@@ -23,7 +23,7 @@ from tests.lab import state
 from tests.lab.images import installed_programs, logging_images, packaged_programs, registry
 from tests.lab.machines import machine, programs
 from tests.lab.state import Host, Lab
-from tests.lab.swarm import engine, formation, services
+from tests.lab.swarm import disturbances, engine, formation, services
 from tests.lab.swarm.agent import ARCHIVE, Agent, install
 
 pytestmark = pytest.mark.thorough
@@ -198,8 +198,13 @@ def test_an_evacuation_under_load_through_the_entry_layer_fails_no_request(lab: 
     assert one.failures == []
     assert all_three.failures == []
     assert len(one.answers) == 2
+    disturbances.heal(lab, worker)
+    wait_whole(lab)
 
 
+@pytest.mark.xfail(
+    reason="a Traefik that has just started answers 404 until it has read the swarm (docs/stacks.md)"
+)
 def test_a_restart_of_the_entry_layer_fails_no_one_who_tries_again(lab: Lab) -> None:
     shops, before = ids(lab, "shop"), ids(lab, "traefik_traefik")
     with Visitors(managers(lab), SHOP) as visitors:
