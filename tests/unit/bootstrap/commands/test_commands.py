@@ -35,7 +35,7 @@ from chalicelib.protocol.description import (
 )
 from chalicelib.protocol.description_codec import encode_description
 from chalicelib.protocol.strict_json import ProtocolError
-from tests.unit.bootstrap.machine.test_checks import BARE
+from tests.unit.bootstrap.machine.support.facts import BARE
 
 NONE = ["--engine", "unix:///no/such.sock"]
 MIRROR = PackageSource(SourceKind.MIRROR, Packages.DISTRIBUTION, "http://mirror", "/k.asc", "lab")

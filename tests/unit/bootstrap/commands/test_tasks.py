@@ -16,7 +16,7 @@ from chalicelib.protocol.codec import decode_arguments, decode_result, encode_ar
 from chalicelib.protocol.description import Description, Driver, WantedEngine, WantedHost, WantedNetworking
 from chalicelib.protocol.description_codec import encode_description
 from chalicelib.protocol.messages import Arguments, Fate
-from tests.unit.bootstrap.machine.test_checks import BARE
+from tests.unit.bootstrap.machine.support.facts import BARE
 from tests.unit.bootstrap.support.fake_machine import FakeMachine
 
 INSTANCE = "i-0123456789abcdef0"

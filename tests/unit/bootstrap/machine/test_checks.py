@@ -10,23 +10,8 @@ from bootstrap.machine.checks import GIGABYTE, Verdict, can_go_on, judge
 from bootstrap.machine.facts import MachineFacts, PackageFacts, RunningEngine, System
 from bootstrap.machine.wanted import Wanted
 from chalicelib.protocol.description import StorageDriver, WantedEngine, WantedHost
-from tests.unit.bootstrap.support.fake_machine import NOBLE
+from tests.unit.bootstrap.machine.support.facts import BARE
 
-BARE = MachineFacts(
-    system=NOBLE,
-    kernel="6.8.0-1021-aws",
-    has_overlay=True,
-    cgroup=2,
-    disk_free=40 * GIGABYTE,
-    memory=4 * GIGABYTE,
-    is_clock_synchronised=True,
-    listening=frozenset({("tcp", 22), ("udp", 68)}),
-    python=(3, 12),
-    packages=PackageFacts("apt"),
-    engine=None,
-    source="https://download.docker.com/linux/ubuntu/dists/noble/InRelease",
-    source_trouble="",
-)
 CURRENT = Wanted(WantedEngine("29.1.0"))
 BOOK = Wanted(WantedEngine("17.06.2", storage_driver=StorageDriver.OVERLAY2), has_plugin=True)
 ANY_HOST = WantedHost()

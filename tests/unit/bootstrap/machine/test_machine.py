@@ -18,7 +18,7 @@ from bootstrap.machine.machine import LEFT, Machine
 from bootstrap.machine.packages import Apt
 from bootstrap.machine.programs import Said
 from bootstrap.machine.service import Service
-from tests.unit.bootstrap.machine.test_packages import Programs
+from tests.unit.bootstrap.machine.support.programs import Programs
 from tests.unit.bootstrap.support.fake_machine import WANTED, installed
 
 

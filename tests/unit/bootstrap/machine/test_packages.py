@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from bootstrap.clock import Clock
 from bootstrap.errors import AgentError
-from bootstrap.machine.packages import LOCK_TIMEOUT_S, Apt, Dnf, find_manager
-from bootstrap.machine.programs import QUICK_S, Said, run_program
+from bootstrap.machine.packages import LOCK_TIMEOUT_S, find_manager
+from bootstrap.machine.programs import Said, run_program
 from bootstrap.machine.service import Service
 from chalicelib.protocol.description import Packages, PackageSource, SourceKind
+from tests.unit.bootstrap.machine.support.programs import Programs
 from tests.unit.bootstrap.support.fake_machine import NOBLE
 
 MADISON = """\
@@ -29,33 +28,6 @@ LOCKED = Said(
     100, err="E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 77 (unattended-upgr)"
 )
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
-
-
-@dataclass
-class Programs:
-    """Programs that answer as they are told, and the words that they were called with."""
-
-    answers: dict[str, list[Said]] = field(default_factory=dict)
-    calls: list[tuple[str, ...]] = field(default_factory=list)
-    now: float = 0.0
-
-    def __call__(self, argv: Sequence[str], timeout: float = QUICK_S) -> Said:  # noqa: ARG002 - as a program
-        self.calls.append(tuple(argv))
-        waiting = self.answers.get(" ".join(argv[:2]), [])
-        return (waiting.pop(0) if len(waiting) > 1 else waiting[0]) if waiting else Said(0)
-
-    @property
-    def clock(self) -> Clock:
-        def sleep(seconds: float) -> None:
-            self.now += seconds
-
-        return Clock(lambda: self.now, sleep)
-
-    def apt(self, root: Path) -> Apt:
-        return Apt(self, self.clock, root)
-
-    def dnf(self, root: Path) -> Dnf:
-        return Dnf(self, self.clock, root)
 
 
 def test_what_apt_has_and_offers_is_read(tmp_path: Path) -> None:
