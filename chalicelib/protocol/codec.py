@@ -13,16 +13,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from chalicelib.protocol import checks
-from chalicelib.protocol.messages import (
-    Arguments,
-    End,
-    Mode,
-    Rebalance,
-    Result,
-    SpreadReport,
-    Target,
-    Way,
-)
+from chalicelib.protocol.messages import Arguments, End, Mode, Rebalance, Result, SpreadReport, Target, Way
 from chalicelib.protocol.network_order import NetworkOrder
 from chalicelib.protocol.network_order_fields import read_network_order
 from chalicelib.protocol.result_fields import FAR, read_result
