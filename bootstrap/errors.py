@@ -1,4 +1,4 @@
-"""What keeps a task from its work, with its exit status. No text of an error ever holds a join token."""
+"""Errors that end a task, with their exit status. Their texts never hold a join token."""
 
 from __future__ import annotations
 

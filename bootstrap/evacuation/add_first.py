@@ -84,7 +84,7 @@ def _missing(service: Service, scene: Scene) -> int:
 
 
 def _starting(service: Service, scene: Scene) -> int:
-    """Count the new tasks that do not run yet, made or not; what fails or finds no node holds up nobody."""
+    """Count the new tasks that do not run yet, but for those that fail or find no node."""
     return _count_new(service, scene, {task.id for task in scene.elsewhere(service) if task.is_running})
 
 

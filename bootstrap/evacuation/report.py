@@ -21,7 +21,7 @@ DRAINED_BEFORE = "its node was drained before this run could see why"
 
 @dataclass(frozen=True)
 class TaskReport:
-    """One task that was to leave a node: what was last said about it, and how and when it left (seconds).
+    """One task that was to leave a node: its last state, and how and when it left.
 
     ``served``: when last seen there, its service was served elsewhere. ``doubt``: why what took its place
     is not sure, where Swarm replaced it for us slot for slot: then it stops it as soon as the new one runs.

@@ -1,4 +1,4 @@
-"""Whether a machine can be a node: each fact judged by itself, with the reason and what to do; pure."""
+"""Judge by each fact whether a machine can be a node, why not, and what to do; pure."""
 
 from __future__ import annotations
 

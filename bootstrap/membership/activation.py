@@ -181,7 +181,7 @@ def _target_node(target: Target, nodes: Collection[Node]) -> Node | None:
 
 
 def _labels(node: Node, known: dict[str, str], before: dict[str, str]) -> dict[str, str]:
-    """Join what people have set, here or on the node before, with what is known; no deadline that is over.
+    """Merge the labels that people have set with those that are known; drop an expired deadline.
 
     What is not known keeps its label: a record of version 0.1 has no zone until the next discovery. A node
     that is not yet what its admin wants gets a note of that; the last step takes it off.

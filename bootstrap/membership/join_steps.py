@@ -1,4 +1,4 @@
-"""What a host does next to be a member of its swarm; pure, decided anew from each poll of its engine.
+"""Choose a host's next step into its swarm, anew after each poll of its engine; pure.
 
 | what its engine says, first match                         | next                                       |
 | --------------------------------------------------------- | ------------------------------------------ |

@@ -1,4 +1,4 @@
-"""What people have set on a node: kept when the node is removed, and set again on the next one; pure.
+"""Keep what people have set on a node when it is removed, for the next one; pure.
 
 An instance that is stopped and started is a new node: labels and availability of the old one are its users'.
 """

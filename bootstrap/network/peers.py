@@ -28,7 +28,7 @@ class PeerStep(str, Enum):
 
 @dataclass(frozen=True)
 class GonePeer:
-    """A host that is gone: its nickname, which is its host name, and the address of one that was a manager.
+    """A host that is gone: its nickname (host name), and its address if it was a manager.
 
     ``takes_over``: this is the one living peer that takes its range over; all others only forget.
     """

@@ -16,7 +16,7 @@ from bootstrap.engine.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class Demand:
-    """What one task of a service takes of its node; ``most`` tasks a node may hold, 0 for any number."""
+    """What one task takes of its node; a node may hold ``most`` of them, 0 for any number."""
 
     cpus: int
     memory: int

@@ -21,7 +21,7 @@ from bootstrap.planning.swarmkit import Scheduler, plan_waves, scale_down
 
 @dataclass(frozen=True)
 class Candidates:
-    """The nodes that one service may stand on. Those that may get no task still may keep those they hold.
+    """The nodes that one service may stand on, also those that may only keep their tasks.
 
     ``group`` leaves out nodes that no plan needs: those with more load than as many free ones as there are
     tasks. ``sizes`` counts them all, by their outermost group.

@@ -46,7 +46,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Occupancy:
-    """What is to be evened: tasks by node id, how many each node may hold, and how loaded it is."""
+    """What is to be evened: each node's tasks, how many it may hold, and its load."""
 
     before: Mapping[str, int]
     most: Mapping[str, float]  # of a node that is not in it: any number

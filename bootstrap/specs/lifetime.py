@@ -1,4 +1,4 @@
-"""What of a service forbids to start more of its tasks than it asks for, or some of them anew; pure.
+"""Find what forbids to start more tasks of a service, or some of them anew; pure.
 
 | the service                                                 | may not be                                  |
 | ----------------------------------------------------------- | ------------------------------------------- |

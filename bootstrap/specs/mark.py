@@ -1,4 +1,4 @@
-"""The mark of a rewrite: what it replaced in a service's spec, as JSON in one of that spec's labels; pure.
+"""The mark of a rewrite: a label of the spec that holds, as JSON, what it replaced; pure.
 
 The mark travels with the very update that it describes. So a crash at any point leaves either the service as
 it was or a service that any later run can restore. What users change meanwhile is theirs and stays.

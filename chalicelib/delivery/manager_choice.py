@@ -15,7 +15,7 @@ STATE_RANK = {state: rank for rank, state in enumerate(STAYING)}  # the less a n
 
 
 def members(hosts: Collection[Host]) -> list[Host]:
-    """Leave out who may never have been in the swarm, or a manager of it, once somebody is known to be."""
+    """Leave out managers that may never have been in the swarm, once one is known to be."""
     if not any(host.is_proven for host in hosts):
         return list(hosts)
     return [host for host in hosts if host.node and host.state not in ENTERING and not host.only_tagged]

@@ -46,7 +46,7 @@ FIELDS: dict[str, Reader] = {
 
 @dataclass(frozen=True, slots=True)
 class LaunchLifecycleAction(OutsideEvent):
-    """An Auto Scaling group waits for an instance to become of use: a new one, or one of its warm pool.
+    """An Auto Scaling group waits for an instance to become of use, new or from its warm pool.
 
     Sample: asg_launch_lifecycle.json
     """

@@ -1,4 +1,4 @@
-"""What a cluster shall be against what there is: what differs in which node, network or stack, and why; pure.
+"""Compare a cluster as described with what there is: what differs where, and why; pure.
 
 Nothing is done by that: a drift names the agent command that would fix it, and people order it.
 Standard library only and Python 3.10 syntax: this module travels inside the agent too.

@@ -1,4 +1,4 @@
-"""What is to be done about the network plugin, one of the swarm's networks, or a peer that is gone.
+"""An order about the network plugin, one of the swarm's networks, or a peer that is gone.
 
 Standard library only and Python 3.10 syntax: this module travels inside the agent too.
 """

@@ -83,7 +83,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def find_objects(line: str) -> list[str]:
-    """Cut the JSON objects out of a line; last all between the outermost braces, as a result may be cut."""
+    """Cut the JSON objects out of a line; the last is all between the outermost braces."""
     found, begin = [], line.find('{"')
     at = begin
     for _ in range(MAX_OBJECTS_IN_LINE):

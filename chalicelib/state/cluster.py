@@ -62,7 +62,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What is known of a cluster at ``now``: those of its nodes that the event is about, and its managers.
+    """What is known of a cluster at ``now``: its managers, and the nodes of the event.
 
     ``unnotified``: incidents without a message so far. ``jobs``: one for each task that was ever ordered.
     """

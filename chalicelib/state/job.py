@@ -1,4 +1,4 @@
-"""Jobs: tasks for a cluster as a whole, ordered by hand or after a join. One record for each task."""
+"""Jobs: tasks for a cluster as a whole; one record for each task."""
 
 from __future__ import annotations
 

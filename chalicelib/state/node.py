@@ -148,7 +148,7 @@ class Node:
 
     @property
     def asked_id(self) -> str:
-        """The node id that an agent is asked about: on its way into service also one that is only claimed."""
+        """The node id that an agent is asked about; while joining, also one that is only claimed."""
         return self.node or (self.claimed if self.state in ENTERING else "")
 
     @property

@@ -1,4 +1,4 @@
-"""Two records with one node id: one host is not what it says, or was booted from an image of the other.
+"""Two records with one node id: a host lies, or was booted from an image of the other.
 
     records with one node id                          who keeps it
     in service; any other                             the one in service: managers have activated it as that
