@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -20,6 +22,31 @@ def mutate(value: Any, changes: list[tuple[list[int], object]]) -> Any:
     for path, new in changes:
         value = _change(value, path, new)
     return value
+
+
+def find_unfilled(value: object) -> set[str]:
+    """Name the fields of a sample's values, whatever they are in, that none of them fills."""
+    found: dict[str, set[bool]] = {}
+    for one in _values(value):
+        for field in fields(one):
+            filled = getattr(one, field.name) != _default(field)
+            found.setdefault(f"{type(one).__name__}.{field.name}", set()).add(filled)
+    return {name for name, filled in found.items() if True not in filled}
+
+
+def _values(value: Any) -> Iterator[Any]:
+    if is_dataclass(value):
+        yield value
+        value = [getattr(value, field.name) for field in fields(value)]
+    if isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _values(one)
+
+
+def _default(field: Field[Any]) -> object:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def nest(depth: int) -> object:

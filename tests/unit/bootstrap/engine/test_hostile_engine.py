@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from bootstrap.engine.client import Engine, EngineError, _events
 from bootstrap.engine.decode import MAX_TEXT, read_node, read_task, rows
+from bootstrap.engine.networking.calls import NetworkCalls
+from bootstrap.engine.networking.plugin import Plugin, find_plugin, split_reference
 from bootstrap.engine.node import Node
 from bootstrap.engine.task import Task, moment
-from tests.unit.support.hostile import CHANGES, JSON, mutate
+from tests.unit.support.hostile import CHANGES, JSON, find_unfilled, mutate
 
 pytestmark = pytest.mark.fuzz
 DESCRIPTION: dict[str, Any] = {
@@ -52,7 +54,7 @@ TASK: dict[str, Any] = {
     "ServiceID": "s1",
     "NodeID": "abc1",
     "Slot": 1,
-    "Status": {"Timestamp": "2026-01-01T00:00:05Z", "State": "running"},
+    "Status": {"Timestamp": "2026-01-01T00:00:05Z", "State": "running", "Err": "no such image"},
     "DesiredState": "running",
     "NetworksAttachments": [{"Network": {"ID": "n1", "DriverState": {"Name": "overlay"}}}],
 }
@@ -60,15 +62,21 @@ SERVICE = {
     "ID": "s1",
     "Version": {"Index": 7},
     "Spec": {"Name": "web", "Labels": {}},
+    "PreviousSpec": {"Name": "web", "Labels": {}},
     "UpdateStatus": {"State": "completed"},
 }
 CONFIG = {"ID": "c1", "Version": {"Index": 7}, "Spec": {"Name": "lease", "Labels": {}}}
 NETWORK = {
     "Name": "front",
-    "IPAM": {"Config": [{"Subnet": "10.0.1.0/24"}]},
+    "Id": "n1",
+    "Driver": "overlay",
+    "IPAM": {"Config": [{"Subnet": "10.0.1.0/24", "Gateway": "10.0.1.1"}]},
+    "Attachable": True,
+    "Ingress": True,
     "Labels": {"com.docker.stack.namespace": "shop"},
     "Peers": [{"Name": "n", "IP": "10.0.0.1"}],
 }
+PLUGIN = {"Id": "p1", "Name": "net:1", "Enabled": True}
 INFO = {
     "DockerRootDir": "/var/lib/docker",
     "Labels": ["a=b"],
@@ -85,6 +93,14 @@ EVENT = {
     "Action": "update",
     "Actor": {"ID": "abc1", "Attributes": {"name": "ip", "state.old": "unknown", "state.new": "ready"}},
 }
+
+
+def _list_plugins(engine: Engine) -> tuple[Plugin, ...]:
+    calls = NetworkCalls("unix:///docker.sock")
+    calls._client = engine._client  # noqa: SLF001
+    return calls.plugins()
+
+
 READ: dict[str, tuple[Any, Callable[[Engine], object]]] = {
     "nodes": ([NODE], Engine.nodes),
     "services": ([SERVICE], Engine.services),
@@ -97,6 +113,7 @@ READ: dict[str, tuple[Any, Callable[[Engine], object]]] = {
     "own id": (INFO, Engine.node_id),
     "tokens": (SWARM, Engine.tokens),
     "rotation": (SWARM, Engine.rotate_tokens),
+    "plugins": ([PLUGIN], _list_plugins),
     "peers": (NETWORK, Engine.peers),
 }
 
@@ -175,6 +192,21 @@ def check(one: Any) -> None:
 def test_the_answers_that_the_search_begins_with_are_good_ones(name: str) -> None:
     said, read = READ[name]
     read(engine(said))
+
+
+def test_the_search_begins_with_every_field_there_is() -> None:
+    """Only what is there is changed: a field that its sample leaves out would never be tried."""
+    names = ("nodes", "tasks", "services", "networks", "plugins")
+    rows = [READ[name][1](engine(READ[name][0])) for name in names]
+    assert find_unfilled(rows) == set()
+
+
+@given(st.text())
+def test_a_reference_of_any_letters_is_split(text: str) -> None:
+    repository, tag = split_reference(text)
+    assert isinstance(repository, str)
+    assert isinstance(tag, str)
+    assert find_plugin(text, [Plugin("p1", text, is_enabled=True)])
 
 
 @given(st.sampled_from(sorted(READ)), CHANGES)

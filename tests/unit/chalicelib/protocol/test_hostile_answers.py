@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -22,8 +23,10 @@ from chalicelib.protocol.messages import (
     AgentTask,
     Arguments,
     Balance,
+    End,
     Fate,
     Listing,
+    Mode,
     NodeReport,
     Rebalance,
     Result,
@@ -32,54 +35,76 @@ from chalicelib.protocol.messages import (
     Target,
     Way,
 )
+from chalicelib.protocol.network_order import NetworkOrder
 from chalicelib.protocol.strict_json import ProtocolError
-from tests.unit.support.hostile import CHANGES, JSON, mutate
+from tests.unit.support.hostile import CHANGES, JSON, find_unfilled, mutate
 
 pytestmark = pytest.mark.fuzz
 WORKER, OTHER = "i-0123456789abcdef0", "i-0123456789abcdef1"
-GENUINE: dict[str, Any] = json.loads(
-    encode_result(
-        Result(
-            AgentTask.EVACUATE,
-            ok=True,
-            nodes=(NodeReport(WORKER, "abc", Fate.SAFE, "3 tasks", 1.5),),
-            services=(ServiceReport("web", 3, Way.START_FIRST, 1.5, "as asked for"),),
-            facts={"nodes": [{"node": "abc"}], "balanced": 3, "moving": ["web"]},
-            spreads=(
-                SpreadReport("web", Balance.MOVED, warnings=("slow",), before={"ip-1": 3}, after={"ip-2": 3}),
-            ),
-            wait=3.0,
-            listing=Listing(3, (Target(WORKER, "10.0.0.1", "abc"),), ids=("abc",)),
-            inventory=Inventory(
-                (ReportedHost(WORKER, "abc", log_options={"max-size": "10m"}, plugin="net:1"),),
-                (ReportedNetwork("control", "overlay", ("10.32.100.0/24",)),),
-                (ReportedStack("control", settings={"REGISTRY": ""}),),
-            ),
-        )
-    )
+TARGET = Target(
+    WORKER,
+    "10.0.0.1",
+    "abc",
+    3,
+    "worker",
+    "eu-central-1a",
+    "m7g.large",
+    "spot",
+    '{"disk":"ssd"}',
+    End.ANNOUNCED,
 )
-ARGUMENTS: dict[str, Any] = json.loads(
-    encode_arguments(
-        Arguments(
-            (Target(WORKER, "10.0.0.1", "abc", 3), Target(OTHER, "10.0.0.2")),
-            1.5,
-            ("10.0.0.3",),
-            "worker",
-            {"a": "b"},
-            Rebalance(("web",), "surge", max_moves=3),
-        )
-    )
+COUNTS = {"before": {"ip-1": 3}, "plan": {"ip-1": 2}, "after": {"ip-2": 3}}
+RESULT = Result(
+    AgentTask.EVACUATE,
+    ok=True,
+    nodes=(NodeReport(WORKER, "abc", Fate.SAFE, "3 tasks", 1.5, differs=True, labels='{"disk":"ssd"}'),),
+    services=(ServiceReport("web", 3, Way.START_FIRST, 1.5, "as asked for"),),
+    error="it broke",
+    left_out=2,
+    facts={"nodes": [{"node": "abc"}], "balanced": 3, "moving": ["web"]},
+    spreads=(
+        SpreadReport("web", Balance.MOVED, Mode.ROLLING, 3, 1, 1.5, "uneven", warnings=("slow",), **COUNTS),
+    ),
+    wait=3.0,
+    listing=Listing(3, (TARGET,), 1, 2, ("abc",), ("abe",)),
+    inventory=Inventory(
+        (
+            ReportedHost(
+                *(WORKER, "abc", "0123456789abcdef", "28.5.2", "overlay2", "json-file", {"max-size": "10m"}),
+                live_restore=True,
+                plugin="net:1",
+            ),
+        ),
+        (ReportedNetwork("control", "overlay", ("10.32.100.0/24",), ("10.32.100.1",), attachable=True),),
+        (ReportedStack("control", "0123456789abcdef", settings={"REGISTRY": ""}),),
+    ),
 )
+ORDER = NetworkOrder(
+    *("net:1", "10.32.0.0/12", 3, "control", "10.32.100.0/24", "10.32.100.1", "ip-1", "10.0.0.9"),
+    forget_only=True,
+    dry_run=True,
+)
+ASKED = Arguments(
+    (TARGET, Target(OTHER, "10.0.0.2")),
+    1.5,
+    ("10.0.0.3",),
+    "worker",
+    {"a": "b"},
+    Rebalance(("web",), "surge", dry_run=True, max_moves=3, settle=1.5, cooldown=2.5),
+    inspection=7,
+    sent=1.0,
+    fresh=True,
+    network=ORDER,
+    description='{"name":"blue"}',
+)
+GENUINE: dict[str, Any] = json.loads(encode_result(RESULT))
+ARGUMENTS: dict[str, Any] = json.loads(encode_arguments(ASKED))
 LISTING: dict[str, Any] = {
-    "nodes": 40,
+    **GENUINE["listing"],
     "down": [
-        {"instance": WORKER, "address": "10.0.0.1", "node": "abc", "version": 0},
-        {"instance": OTHER, "address": "10.0.0.2", "node": "abd", "version": 0},
+        *GENUINE["listing"]["down"],
+        {**GENUINE["listing"]["down"][0], "instance": OTHER, "node": "abd"},
     ],
-    "part": 1,
-    "parts": 2,
-    "ids": ["abc", "abd"],
-    "managers": ["abe"],
 }
 HUGE = "9" * 5000
 WRONG: list[dict[str, Any]] = [
@@ -207,6 +232,16 @@ def test_in_an_inventory_only_rows_that_are_none_are_left_out() -> None:
     answer = dump({**GENUINE, "inventory": {"hosts": [*bad, good], "stacks": [{"name": "a"}, {}]}})
     host = ReportedHost(WORKER, version="28.5.2 ", live_restore=False, plugin="")
     assert decode_result(answer).inventory == Inventory((host,), None, (ReportedStack("a"),))
+
+
+@pytest.mark.parametrize("genuine", [RESULT, ASKED])
+def test_the_search_begins_with_every_field_there_is(genuine: object) -> None:
+    """Only what is there is changed: a field that its sample leaves out would never be tried."""
+    assert find_unfilled(genuine) == set()
+    for whole, told in ((RESULT, GENUINE), (ASKED, ARGUMENTS)):
+        assert len(told) == len(fields(whole)), "some have other names there"
+    assert set(LISTING["down"][0]) >= {field.name for field in fields(Target)} - {"end"}
+    assert find_unfilled(replace(RESULT, wait=0.0, nodes=())) == {"Result.wait", "Result.nodes"}
 
 
 @given(CHANGES)
