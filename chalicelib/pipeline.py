@@ -142,6 +142,9 @@ def _load_nodes(event: Event, cluster: str, known: Overview, world: World, now: 
                 *found,
                 *_load_managers(set(known.managers) - {one.instance for one in found}, cluster, world),
             )
+        case CommandFinished(task=AgentTask.EVACUATE | AgentTask.LEAVE, manager=sender):
+            found = world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
+            return (*found, *_load_managers({sender} - {one.instance for one in found}, cluster, world))
         case CommandFinished() | CommandRunning():
             return world.nodes.list_open(cluster, now + OPEN_WORK_AHEAD_S)
         case Tick():

@@ -77,6 +77,7 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
         if event.task is AgentTask.INSPECT:
             return swarm.on_swarm_inspected(event, cluster)
         return jobs.on_job_finished(event, cluster)
+    event = _disbelieve_worker(event, cluster)
     reports = {report.instance: report for report in event.result.nodes} if event.result else {}
     changes = tuple(
         ReplaceRecord(node, _conclude(node, reports.get(node.instance), event, cluster))
@@ -93,6 +94,19 @@ def on_command_finished(event: CommandFinished, cluster: Cluster) -> Plan:
     reason = "; ".join(f"{node.instance} {node.state}: {node.reason}" for node in after)
     measures = tuple(measure for change in changes for measure in _list_measures(change))
     return Plan(f"{event.status}: {reason}", tuple(actions), measures)
+
+
+def _disbelieve_worker(event: CommandFinished, cluster: Cluster) -> CommandFinished:
+    """Return the event as the host's failure where its swarm has the host as a worker."""
+    host, inspection = cluster.node(event.manager), cluster.job(AgentTask.INSPECT)
+    listing = inspection.listing if inspection else None
+    others = set(cluster.managers) - {event.manager}
+    if host is None or not host.only_tagged or listing is None or not others:
+        return event
+    if PLACES[event.task] is Place.INSTANCE or listing.names_manager(host.node):
+        return event
+    failure = f"the swarm does not list {event.manager} as a manager, so its answer does not count"
+    return replace(event, status="Failed", result=None, failure=failure)
 
 
 def _conclude(node: Node, report: NodeReport | None, event: CommandFinished, cluster: Cluster) -> Node:

@@ -65,5 +65,6 @@ def ask_again(node: Node, report: NodeReport, event: CommandFinished, cluster: C
 def _is_only(node: Node, event: CommandFinished, cluster: Cluster) -> bool:
     """Whether no other manager is known that could be asked."""
     known = [one for one in cluster.nodes if one.instance in cluster.managers]
-    proven = [one for one in known if one.state is NodeState.IN_SERVICE and one.node]
+    serving = (one for one in known if one.state is NodeState.IN_SERVICE and one.node)
+    proven = [one for one in serving if not one.only_tagged]
     return not {one.instance for one in proven or known} - {event.manager, node.instance}

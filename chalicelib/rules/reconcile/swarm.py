@@ -85,13 +85,17 @@ def on_swarm_inspected(event: CommandFinished, cluster: Cluster) -> Plan:
     A list that is not believed is not kept either: the next one is compared with the last that was.
     """
     before, plan = cluster.job(AgentTask.INSPECT), jobs.on_job_finished(event, cluster)
-    if before is None or not plan.actions or event.result is None or event.result.listing is None:
+    if before is None or not plan.actions or event.result is None:
         return plan
+    last = {"result": before.result, "source": before.source, "ended": before.ended}
+    if event.result.listing is None:
+        steps = (_explain(step, last if before.listing else {}) for step in plan.actions)
+        return replace(plan, actions=tuple(steps))
     listing = event.result.listing
     doubt = _doubt_manager(listing, before, event, cluster) or _doubt_list(listing, before, event, cluster)
     found = doubt or _compare(listing, before, event, cluster)
     shown = [] if doubt else _list_shown_managers(listing, cluster)
-    kept = {"result": before.result, "source": before.source} if doubt else {"source": event.manager}
+    kept: dict[str, Any] = last if doubt else {"source": event.manager}
     steps = (_explain(step, {"reason": found.reason, **kept}) for step in plan.actions)
     return Plan(f"inspect: {found.reason}", (*shown, *found.actions, *steps), plan.measures)
 

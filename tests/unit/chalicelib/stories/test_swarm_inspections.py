@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from chalicelib.admin.calls import call
-from chalicelib.protocol.messages import AgentTask, Fate, Listing, Result, Target
+from chalicelib.protocol.messages import AgentTask, Fate, Listing, Result
 from chalicelib.state.instance import Role
 from chalicelib.state.job import JobStage
 from chalicelib.state.lifecycle import NodeState
-from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, Lab, a_discovered_instance
+from tests.unit.chalicelib.stories.support.inspections import a_lab, shows, ticks
+from tests.unit.chalicelib.support.fakes import MANAGERS, START, WORKER, a_discovered_instance
 from tests.unit.chalicelib.support.stories import commands, end, job, state, tick
 
 BLUE = {"cluster": "blue"}
-
-
-def a_lab() -> Lab:
-    """Have a cluster whose tick inspects its swarm, and whose records know their nodes."""
-    lab = Lab(inspection_period_s=300.0)
-    for key, node in lab.nodes.records.items():
-        lab.nodes.records[key] = replace(node, node=f"node{node.instance[-3:]}")
-    shows(lab)
-    return lab
-
-
-def shows(lab: Lab, *missing: str, down: tuple[str, ...] = ()) -> None:
-    """Have the managers list all nodes but the missing ones."""
-    names = [f"node{name[-3:]}" for name in lab.ec2.instances if name not in missing]
-    dead = tuple(Target(name, "10.0.0.99", f"node{name[-3:]}") for name in down)
-    voters = tuple(f"node{name[-3:]}" for name in MANAGERS if name not in missing)
-    listing = Listing(len(names), dead, ids=tuple(names), managers=voters)
-    lab.hosts.answers[AgentTask.INSPECT] = Result(AgentTask.INSPECT, ok=True, listing=listing)
-
-
-def ticks(lab: Lab, minutes: int) -> None:
-    for _ in range(minutes):
-        tick(lab)
 
 
 def test_a_quiet_cluster_costs_one_command_in_five_minutes_each_to_another_manager() -> None:
