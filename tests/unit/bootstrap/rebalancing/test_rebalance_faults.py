@@ -9,6 +9,7 @@ import pytest
 
 from bootstrap.engine.service import SURGE_LABEL
 from chalicelib.protocol.messages import Balance
+from tests.unit.bootstrap.support.fake_engine import copied
 from tests.unit.bootstrap.support.fake_swarm import FakeSwarm
 from tests.unit.bootstrap.support.rebalances import OPTED_IN, kill, marked, meanwhile, only, run, uneven
 
@@ -55,6 +56,22 @@ def test_a_users_scale_at_any_moment_wins(moment: int, wanted: int) -> None:
         assert swarm.spec("web")["Mode"]["Replicated"]["Replicas"] == wanted
         assert swarm.running("web") == wanted
     assert not marked(swarm)
+
+
+@pytest.mark.parametrize("polls", range(12))
+def test_a_stack_deployed_at_any_moment_costs_one_wave_at_most(swarm: FakeSwarm, polls: int) -> None:
+    """Swarm's scale-down stops serving tasks on full nodes and keeps starting ones on empty nodes."""
+    spec, counter = swarm.spec("web"), itertools.count()
+
+    def deploy() -> None:
+        if next(counter) == polls:
+            swarm.update_service(next(iter(swarm.services())), copied(spec))
+
+    report = only(run(swarm, meanwhile(swarm, deploy)))
+    assert report.balance in (Balance.MOVED, Balance.BALANCED)
+    assert swarm.fewest["web"] >= 9 - report.moves
+    assert swarm.spec("web") == spec
+    assert swarm.spread("web") == {"n02": 3, "n03": 3, "n04": 3}
 
 
 def test_new_tasks_that_do_not_come_to_run_are_taken_away_and_none_that_serves(swarm: FakeSwarm) -> None:
