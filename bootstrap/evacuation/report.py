@@ -51,7 +51,12 @@ class EvacuationReport:
         """Add one more poll, ``after`` so many seconds."""
         snapshot = scene.snapshot
         ids = {node.id for node in nodes}
-        new = {task.id: TaskReport(task) for task in snapshot.tasks if task.is_wanted and task.node in ids}
+        drained = {node.id for node in nodes if node.availability == "drain"}
+        new = {
+            task.id: TaskReport(task)
+            for task in snapshot.tasks
+            if task.node in (ids if task.is_wanted else drained) and task.is_present
+        }
         known = {task.id: task for task in snapshot.tasks}
         rows = {**new, **self.tasks}.items()
         tasks = {key: _follow_task(row, known.get(key), scene, after) for key, row in rows}
@@ -102,7 +107,7 @@ def _follow_task(row: TaskReport, task: Task | None, scene: Scene, after: float)
         if service is None or scene.is_given_up(service):
             return row  # the last word on it stays
         if task not in scene.leaving(service):  # its node is drained
-            return replace(row, why=row.why or choose_way(service, scene)[1] or DRAINED_BEFORE)
+            return replace(row, why=row.why or _why_drained(service, scene))
         return replace(
             row, why=explain(service, scene), served=service.is_replicated and scene.is_served(service)
         )
@@ -113,9 +118,16 @@ def _follow_task(row: TaskReport, task: Task | None, scene: Scene, after: float)
         why = ""
     elif way is Way.STOP_FIRST and not (service and _stops_first_by_us(service)):
         why = "its owner changed the service meanwhile"
+    elif way is Way.DRAIN and service:
+        why = why or _why_drained(service, scene)
     row = replace(row, way=way, after=after, why=why)
     is_by_us = way in (Way.START_FIRST, Way.STOP_FIRST) and service is not None and has_exclusion(service)
     return replace(row, doubt=_doubt(row, scene)) if is_by_us and not row.served else row
+
+
+def _why_drained(service: Service, scene: Scene) -> str:
+    """Say why a task was not replaced that an earlier run, or somebody else, has drained with its node."""
+    return choose_way(service, scene)[1] or DRAINED_BEFORE
 
 
 def _doubt(row: TaskReport, scene: Scene) -> str:

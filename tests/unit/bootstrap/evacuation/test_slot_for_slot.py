@@ -123,7 +123,8 @@ def test_what_crashes_once_and_then_stays_is_safe() -> None:
     assert "does not serve" not in result.services[0].reason
 
 
-def test_after_a_run_that_died_behind_its_drain_the_next_one_tells_why() -> None:
+@pytest.mark.parametrize("seconds", [0.25, 0.5])
+def test_after_a_run_that_died_behind_its_drain_the_next_one_tells_why(seconds: float) -> None:
     swarm = pinned("db")
     drained = swarm.update_node
 
@@ -136,6 +137,7 @@ def test_after_a_run_that_died_behind_its_drain_the_next_one_tells_why() -> None
     with pytest.raises(Killed):
         run(swarm, "n02", notice=NOTICE)
     swarm.update_node = drained  # type: ignore[method-assign]
+    swarm.sleep(seconds)
     result = run(swarm, "n02", notice=20.0)
     assert result.nodes[0].fate is Fate.DRAINED
     assert result.nodes[0].detail.endswith("db (1: no other node has room for it)")
