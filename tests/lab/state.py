@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -155,9 +155,15 @@ def _write(lab: Lab) -> None:
     new.replace(path)
 
 
+def _known(kind: type[Host | Lab], row: dict[str, Any]) -> dict[str, Any]:
+    """Leave out fields of another checkout's version: its labs can be taken down all the same."""
+    return {name: value for name, value in row.items() if name in {one.name for one in fields(kind)}}
+
+
 def _parse(text: str) -> Lab:
     row = json.loads(text)
-    return Lab(**{**row, "hosts": tuple(Host(**host) for host in row["hosts"])})
+    hosts = tuple(Host(**_known(Host, host)) for host in row["hosts"])
+    return Lab(**{**_known(Lab, row), "hosts": hosts})
 
 
 @contextmanager
