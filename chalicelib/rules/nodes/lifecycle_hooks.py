@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.actions import Complete, Dispatch, Heartbeat, LifecycleResult, Plan, Register, ReplaceRecord
 from chalicelib.events import LaunchLifecycleAction
+from chalicelib.protocol.messages import Fate
 from chalicelib.rules.nodes import evacuate, leave, turns
 from chalicelib.state.instance import Role, Transition
 from chalicelib.state.lifecycle import EMPTY, STAYING, NodeState
@@ -122,8 +123,12 @@ def _enter_service(
 
 
 def _is_out_for_a_while(node: Node) -> bool:
-    """Tell whether it was evacuated by hand, for a hint or for a pool."""
-    return node.state is NodeState.EVACUATED and not node.announced
+    """Tell whether it was evacuated by hand, for a hint or for a pool.
+
+    One that its group terminates, or that never was in the swarm, is of no use to the group.
+    """
+    ends = node.announced or any(hook.transition is Transition.TERMINATING for hook in node.hooks)
+    return node.state is NodeState.EVACUATED and not ends and node.fate != Fate.ABSENT.value
 
 
 def _add(node: Node, hook: LifecycleAction, time: float, cluster: Cluster) -> Node:

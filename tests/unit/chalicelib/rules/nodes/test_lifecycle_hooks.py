@@ -88,6 +88,7 @@ VERDICTS = [
     (a_node(state=NodeState.EVACUATING, **TRIED), LAUNCH, LifecycleResult.ABANDON),
     (a_node(state=NodeState.EVACUATED), LAUNCH, LifecycleResult.CONTINUE),
     (a_node(state=NodeState.EVACUATED, announced=True), LAUNCH, LifecycleResult.ABANDON),
+    (a_node(state=NodeState.EVACUATED, fate=Fate.ABSENT.value), LAUNCH, LifecycleResult.ABANDON),
     (a_node(state=NodeState.GONE), LAUNCH, LifecycleResult.ABANDON),
     (a_node(state=NodeState.EVACUATING), END, None),
     (a_node(state=NodeState.EVACUATING, **TRIED), END, LifecycleResult.CONTINUE),
@@ -103,6 +104,11 @@ def test_a_hook_ends_with_its_phase(
     node: Node, hook: LifecycleAction, result: LifecycleResult | None
 ) -> None:
     assert results(replace(node, hooks=(hook,))) == (((hook, result),) if result else ())
+
+
+def test_a_group_that_launches_and_terminates_an_instance_is_told_both_ends() -> None:
+    node = a_node(state=NodeState.EVACUATED, hooks=(LAUNCH, END))
+    assert results(node) == ((LAUNCH, LifecycleResult.ABANDON), (END, LifecycleResult.CONTINUE))
 
 
 def test_a_node_that_never_joined_does_not_keep_its_group_waiting() -> None:
