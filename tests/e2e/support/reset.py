@@ -6,6 +6,7 @@ its node is made active and its record is written anew, as nobody gives a node b
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from tests.lab.swarm import engine, formation
 from tests.lab.swarm.services import NETWORK
 
 WORKERS, MANAGERS = 3, 3
+GUARD_LOOKS_S = 20.0  # after its warning, at the latest (routing.py)
 # How the tests find a cluster: nothing is rebalanced that nobody calls for, all else is as at first.
 SETTINGS: dict[str, Any] = {
     "recommendations": "note",
@@ -93,6 +95,7 @@ def rewind(lab: Lab) -> None:
     """Put every host that lives and is evacuated back into service, as if nothing had been."""
     records = node_life.records(lab)
     hosts = [host for host in _with_power(lab) if _state(records, host) == "evacuated"]
+    _await_guards([records[host.instance] for host in hosts])
     for host in hosts:
         for node in engine.nodes(engine.manager(lab)):
             if node.address == host.address:
@@ -102,6 +105,12 @@ def rewind(lab: Lab) -> None:
         engine.wait_until(write, f"the record of {host.name} is written")
     if hosts:
         formation.wait_ready(lab, 1)
+
+
+def _await_guards(records: list[dict[str, Any]]) -> None:
+    """Wait until the guards of warnings have looked: one that finds a warned node in service evacuates it."""
+    evacuated = [float(record["since"]) for record in records if record.get("announced")]
+    time.sleep(max(max(evacuated, default=0.0) + GUARD_LOOKS_S - time.time(), 0.0))
 
 
 def stock(lab: Lab, count: int) -> list[Host]:
