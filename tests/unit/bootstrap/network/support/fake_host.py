@@ -22,8 +22,21 @@ WEAVE = "name/net-plugin:2.8.1"
 MANAGERS = ("10.231.77.1", "10.231.77.2", "10.231.77.3")
 
 
+class Timed:
+    """Has a time of its own, which passes where somebody sleeps."""
+
+    time: float
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.time, self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
 @dataclass
-class FakeNetworks:
+class FakeNetworks(Timed):
     """The engine and its networks; one that ``sets_up`` gives a new one its driver."""
 
     sets_up: bool = True
@@ -39,13 +52,6 @@ class FakeNetworks:
     made: list[Mapping[str, Any]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     time: float = 1000.0
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(lambda: self.time, self._sleep)
-
-    def _sleep(self, seconds: float) -> None:
-        self.time += seconds
 
     def node_id(self) -> str:
         if not self.is_manager:
@@ -84,7 +90,7 @@ def host_of(networks: FakeNetworks) -> NetworkHost:
 
 
 @dataclass
-class FakePlugin:
+class FakePlugin(Timed):
     """A host's plugin and router: it starts with the addresses that the engine knows, or does not start."""
 
     managers: tuple[str, ...] = MANAGERS
@@ -95,13 +101,6 @@ class FakePlugin:
     has_targets: bool = False
     done: list[str] = field(default_factory=list)
     time: float = 1000.0
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(lambda: self.time, self._sleep)
-
-    def _sleep(self, seconds: float) -> None:
-        self.time += seconds
 
     # the engine
 
